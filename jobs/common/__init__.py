@@ -1,0 +1,1 @@
+"""What the stages share: calendar, store, lake, commit, stage, engine, settings, logs."""

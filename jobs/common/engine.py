@@ -1,0 +1,248 @@
+"""Two engines with the same two verbs, ``map`` and ``map_reduce``: this machine's cores, or Spark's.
+
+A kernel is named by its import path (``jobs.rollup.kernel:parse``) and gets a plain unit of work, never code. Between mapper and
+reducer go Arrow tables; Spark carries them as buffers through its own shuffle, so retries, spilling and executors are Spark's.
+
+    map:         kernel(unit, task) -> value
+    map_reduce:  mapper(unit, task) -> (key, table) pairs;  reducer(key, tables, parameters, task) -> value
+
+Values come back in the order of units, or of keys. The order of a reducer's tables is not defined: reducers must not depend on it.
+"""
+
+import importlib
+import tempfile
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import duckdb
+import pyarrow as pa
+
+from jobs.common.errors import MarqueeError
+
+if TYPE_CHECKING:
+    from pyspark import SparkContext
+
+Unit = Mapping[str, Any]
+"""One piece of work: plain values only."""
+
+MIB = 1 << 20
+
+KERNELS = "jobs."
+"""What the import path of a kernel starts with."""
+
+_FAILED = -1
+"""In Spark's shuffle, the key of a mapper's error; keys of tables are 0 or more."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a kernel may use: a scratch folder of its own, and a share of the memory."""
+
+    scratch: Path
+    memory_mb: int
+
+    def database(self) -> duckdb.DuckDBPyConnection:
+        """Open an in-memory DuckDB on one thread that spills to the scratch folder beyond its share of memory."""
+        return duckdb.connect(
+            config={
+                "threads": 1,
+                "memory_limit": f"{self.memory_mb}MiB",
+                "temp_directory": str(self.scratch / "spill"),
+                "preserve_insertion_order": False,
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+            }
+        )
+
+
+class Engine(Protocol):
+    """Runs kernels over units, somewhere."""
+
+    name: str
+
+    def map(self, kernel: str, units: Sequence[Unit]) -> list[Any]:
+        """Return the kernel's value for each unit, in their order."""
+
+    def map_reduce(self, mapper: str, reducer: str, units: Sequence[Unit], parameters: Unit) -> list[Any]:
+        """Return the reducer's value for each key that the mapper gave, in the order of keys."""
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """How much of a machine an engine may use; ``memory_mb`` is for all its workers together."""
+
+    workers: int
+    memory_mb: int
+    scratch: Path | None = None
+
+    @property
+    def task_memory_mb(self) -> int:
+        """The share of one task."""
+        return self.memory_mb // self.workers
+
+
+class LocalEngine:
+    """The cores of this machine, one thread a task: the kernels' work is done outside Python's lock."""
+
+    name = "local"
+
+    def __init__(self, options: EngineOptions) -> None:
+        self.options = options
+
+    def map(self, kernel: str, units: Sequence[Unit]) -> list[Any]:
+        function = load(kernel)
+        return self._run(lambda unit, task: function(unit, task), units)
+
+    def map_reduce(self, mapper: str, reducer: str, units: Sequence[Unit], parameters: Unit) -> list[Any]:
+        map_function, reduce_function = load(mapper), load(reducer)
+        with tempfile.TemporaryDirectory(prefix="marquee-shuffle-", dir=self.options.scratch) as folder:
+            shuffle = _Shuffle(Path(folder), self.options.memory_mb * MIB // 4)
+            self._run(lambda unit, task: shuffle.take(map_function(unit, task)), units)
+            keys = shuffle.keys()
+            return self._run(lambda key, task: reduce_function(key, shuffle.give(key), parameters, task), keys)
+
+    def _run(self, work: Callable[[Any, Task], Any], items: Sequence[Any]) -> list[Any]:
+        def one(item: Any) -> Any:  # noqa: ANN401 - units, keys and values are any plain value
+            with tempfile.TemporaryDirectory(prefix="marquee-task-", dir=self.options.scratch) as scratch:
+                return work(item, Task(Path(scratch), self.options.task_memory_mb))
+
+        with ThreadPoolExecutor(self.options.workers) as pool:
+            futures = [pool.submit(one, item) for item in items]
+            try:
+                return [future.result() for future in futures]
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+
+class _Shuffle:
+    """Tables by key between the mappers and the reducers of one machine: in memory up to a budget, then in files."""
+
+    def __init__(self, folder: Path, budget: int) -> None:
+        self._folder = folder
+        self._left = budget
+        self._held: dict[int, list[pa.Table | Path]] = defaultdict(list)
+        self._lock = threading.Lock()
+
+    def take(self, pairs: Iterable[tuple[int, pa.Table]]) -> None:
+        for key, table in pairs:
+            with self._lock:
+                keep = self._left >= table.nbytes
+                self._left -= table.nbytes if keep else 0
+                number = sum(len(held) for held in self._held.values())
+                path = self._folder / f"{key}-{number}.arrow"
+                self._held[key].append(table if keep else path)
+            if not keep:
+                with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+                    writer.write_table(table)
+
+    def keys(self) -> list[int]:
+        return sorted(self._held)
+
+    def give(self, key: int) -> Iterator[pa.Table]:
+        for held in self._held.pop(key):
+            yield pa.ipc.open_file(pa.memory_map(str(held))).read_all() if isinstance(held, Path) else held
+
+
+class SparkEngine:
+    """Spark's scheduler and shuffle; the units go out as tasks, tables travel as Arrow buffers, never as rows."""
+
+    name = "spark"
+
+    def __init__(self, context: "SparkContext", task_memory_mb: int) -> None:
+        self._context = context
+        self._task_memory_mb = task_memory_mb
+
+    def map(self, kernel: str, units: Sequence[Unit]) -> list[Any]:
+        load(kernel)  # a wrong name fails here, not in tasks that Spark tries again
+        if not units:
+            return []
+        memory_mb = self._task_memory_mb
+
+        def one(unit: Unit) -> Any:  # noqa: ANN401 - a kernel's plain value
+            with _spark_task(memory_mb) as task:
+                try:
+                    return _import(kernel)(unit, task)
+                except MarqueeError as error:
+                    return error
+
+        return _values(self._context.parallelize(list(units), len(units)).map(one).collect())
+
+    def map_reduce(self, mapper: str, reducer: str, units: Sequence[Unit], parameters: Unit) -> list[Any]:
+        load(mapper), load(reducer)
+        if not units:
+            return []
+        memory_mb = self._task_memory_mb
+
+        def map_one(unit: Unit) -> Iterator[tuple[int, bytes | MarqueeError]]:
+            with _spark_task(memory_mb) as task:
+                try:
+                    for key, table in _import(mapper)(unit, task):
+                        yield key, _to_buffer(table)
+                except MarqueeError as error:
+                    yield _FAILED, error
+
+        def reduce_one(pair: tuple[int, Iterable[Any]]) -> tuple[int, Any]:
+            key, buffers = pair
+            if key == _FAILED:
+                return key, next(iter(buffers))
+            with _spark_task(memory_mb) as task:
+                tables = (_from_buffer(buffer) for buffer in buffers)
+                try:
+                    return key, _import(reducer)(key, tables, parameters, task)
+                except MarqueeError as error:
+                    return key, error
+
+        mapped = self._context.parallelize(list(units), len(units)).flatMap(map_one)
+        reduced = mapped.groupByKey(max(self._context.defaultParallelism, 1)).map(reduce_one).collect()
+        return _values([value for _, value in sorted(reduced, key=lambda pair: pair[0])])
+
+
+class _spark_task:  # noqa: N801 - a context manager that Spark can send along
+    def __init__(self, memory_mb: int) -> None:
+        self._memory_mb = memory_mb
+
+    def __enter__(self) -> Task:
+        self._folder = tempfile.TemporaryDirectory(prefix="marquee-task-")
+        return Task(Path(self._folder.name), self._memory_mb)
+
+    def __exit__(self, *_: object) -> None:
+        self._folder.cleanup()
+
+
+def load(path: str) -> Callable[..., Any]:
+    """Return the kernel of an import path such as ``jobs.rollup.kernel:parse``; only Marquee's own code can be named."""
+    if not path.startswith(KERNELS):
+        message = f"{path!r} is no kernel: expected {KERNELS}<module>:<function>"
+        raise ValueError(message)
+    return _import(path)
+
+
+def _import(path: str) -> Callable[..., Any]:
+    module, _, name = path.partition(":")
+    kernel: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return kernel
+
+
+def _values(values: list[Any]) -> list[Any]:
+    """Return what came back from Spark, or raise the first error of ours: thrown in a task, its class would be lost."""
+    for value in values:
+        if isinstance(value, MarqueeError):
+            raise value
+    return values
+
+
+def _to_buffer(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
+        writer.write_table(table)
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+def _from_buffer(buffer: bytes) -> pa.Table:
+    return pa.ipc.open_stream(buffer).read_all()

@@ -1,0 +1,233 @@
+"""Settings: one class a stage, read from the environment (``MARQUEE_…``, ``__`` between levels) and a TOML file.
+
+The file is named by ``MARQUEE_CONFIG``; the environment wins over it. Wrong values and misspelt names fail at start, before any work.
+"""
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+from jobs.common.engine import Engine, EngineOptions, LocalEngine
+from jobs.common.errors import ConfigError
+from jobs.common.store import S3Options, Store, open_store
+
+PREFIX = "MARQUEE_"
+CONFIG = "MARQUEE_CONFIG"
+NOT_SETTINGS = frozenset({CONFIG})
+
+
+class Section(BaseModel):
+    """A group of settings; unknown names in it are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class S3Settings(Section):
+    """How to reach S3, beyond boto3's own chain of credentials and profiles."""
+
+    endpoint_url: str | None = Field(None, description="URL of an S3-compatible server; AWS when unset")
+    region: str | None = Field(None, description="region, where boto3 does not know it")
+    path_style: bool = Field(False, description="address buckets by path, as most other servers need")
+    connect_timeout_s: float = Field(5.0, gt=0, description="seconds to wait for a connection")
+    read_timeout_s: float = Field(60.0, gt=0, description="seconds to wait for an answer")
+    attempts: int = Field(5, ge=1, description="how often a call is tried in all")
+
+
+class LogSettings(Section):
+    """What is logged, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
+    format: Literal["auto", "json", "text"] = Field("auto", description="auto: text at a terminal, JSON elsewhere")
+
+
+class EngineSettings(Section):
+    """What computes, and how much of the machine it may use."""
+
+    kind: Literal["local", "spark"] = Field("local", description="this machine's cores, or Spark")
+    workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="tasks at a time on this machine")
+    memory_mb: int = Field(800, ge=128, description="MiB for all tasks of this machine together; beyond it they spill")
+    task_memory_mb: int = Field(400, ge=128, description="MiB for one task on Spark")
+    scratch: Path | None = Field(None, description="folder for temporary files; the system's when unset")
+    spark: dict[str, str] = Field(default_factory=dict, description="Spark configuration, names as Spark spells them")
+
+
+class StageSettings(BaseSettings):
+    """What every stage is told."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="ignore", frozen=True, nested_model_default_partial_update=True
+    )
+
+    lake: str = Field(description="URL of the lake: file:///folder or s3://bucket/prefix")
+    s3: S3Settings = S3Settings()
+    log: LogSettings = LogSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take settings from the environment, then from the TOML file."""
+        file = os.environ.get(CONFIG)
+        toml = (TomlConfigSettingsSource(settings_cls, toml_file=file),) if file else ()
+        return (init_settings, env_settings, *toml)
+
+    @field_validator("lake", "raw", check_fields=False)
+    @classmethod
+    def _known_store(cls, url: str) -> str:
+        if not re.match(r"(file:///|s3://)[^/]", url):
+            message = f"{url!r} is no store: expected file:///folder or s3://bucket/prefix"
+            raise ValueError(message)
+        return url.rstrip("/")
+
+    def open(self, url: str) -> Store:
+        """Open a store with these settings."""
+        return open_store(url, S3Options(**self.s3.model_dump()))
+
+    @cached_property
+    def store(self) -> Store:
+        """The lake."""
+        return self.open(self.lake)
+
+
+class ComputeSettings(StageSettings):
+    """What a stage that computes over viewers is told."""
+
+    engine: EngineSettings = EngineSettings()
+
+    def start_engine(self) -> Engine:
+        """Start the engine of the settings."""
+        engine = self.engine
+        if engine.kind == "local":
+            return LocalEngine(EngineOptions(engine.workers, engine.memory_mb, engine.scratch))
+        from jobs.common.spark import start_spark  # noqa: PLC0415 - Spark is not everywhere
+
+        return start_spark(engine.spark, engine.task_memory_mb)
+
+
+S = TypeVar("S", bound=StageSettings)
+
+
+def load_settings(kind: type[S], **overrides: Any) -> S:  # noqa: ANN401 - values of the settings class
+    """Read a stage's settings; ConfigError lists every wrong one with its name and value, secrets masked."""
+    read_file()  # pydantic-settings takes a file that is not there for an empty one
+    try:
+        return kind(**overrides)
+    except ValidationError as error:
+        raise ConfigError(_explain(kind, error)) from None
+    except SettingsError as error:
+        message = f'wrong settings:\n  {error}: expected JSON, such as ["US", "KR"]'
+        raise ConfigError(message) from None
+
+
+def check_names(kinds: list[type[StageSettings]]) -> None:
+    """Refuse ``MARQUEE_…`` variables and TOML entries that no stage knows, naming the nearest right one."""
+    known = {name for kind in kinds for name in setting_names(kind)}
+    free = {f"{PREFIX}ENGINE__SPARK"}
+    given = [name.upper() for name in os.environ if name.upper().startswith(PREFIX) and name not in NOT_SETTINGS]
+    given += [env_name(path) for path, _ in walk(read_file())]
+    for name in given:
+        if name not in known and not any(name == one or name.startswith(f"{one}__") for one in free):
+            # Without the prefix, by which all names are alike.
+            near = difflib.get_close_matches(name[len(PREFIX) :], [one[len(PREFIX) :] for one in known], 1, 0.5)
+            hint = f": did you mean {PREFIX}{near[0]}?" if near else ": `marquee config` lists them all"
+            message = f"{name} is no setting{hint}"
+            raise ConfigError(message)
+
+
+def read_file() -> dict[str, Any]:
+    """Return the entries of the TOML file, none without one."""
+    file = os.environ.get(CONFIG)
+    if not file:
+        return {}
+    try:
+        return tomllib.loads(Path(file).read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        message = f"{CONFIG}={file!r} cannot be read: {error}"
+        raise ConfigError(message) from error
+
+
+def env_name(path: tuple[str, ...]) -> str:
+    """Return the environment variable of a setting: ``("log", "level")`` is ``MARQUEE_LOG__LEVEL``."""
+    return PREFIX + "__".join(path).upper()
+
+
+def setting_names(kind: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[str]:
+    """Yield the environment variables of a settings class, those of sections and of their entries."""
+    for name, field in kind.model_fields.items():
+        path = (*above, name)
+        yield env_name(path)
+        section = next((one for one in (field.annotation, *get_args(field.annotation)) if _is_section(one)), None)
+        if section is not None:
+            yield from setting_names(section, path)
+
+
+def walk(values: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield (path, value) for each leaf of nested settings."""
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from walk(value, (*above, name))
+        else:
+            yield (*above, name), value
+
+
+def source_of(path: tuple[str, ...], file: Mapping[str, Any]) -> str:
+    """Tell where a setting came from: its variable, the file, or the default."""
+    if env_name(path) in os.environ:
+        return env_name(path)
+    entries: Any = file
+    for name in path:
+        if not isinstance(entries, Mapping) or name not in entries:
+            return "default"
+        entries = entries[name]
+    return os.environ[CONFIG]
+
+
+
+
+def _is_section(annotation: object) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Section)
+
+
+def _explain(kind: type[BaseSettings], error: ValidationError) -> str:
+    lines = []
+    for one in error.errors():
+        path = tuple(str(part) for part in one["loc"])
+        missing = one["type"] == "missing"
+        value = "" if missing or not _is_public(kind, path, one["input"]) else f"={one['input']!r}"
+        where = f"{env_name(path)}{value}: " if path else ""
+        lines.append(f"{where}{'is not set' if missing else one['msg']}")
+    return "wrong settings:\n  " + "\n  ".join(lines)
+
+
+def _is_public(kind: type[BaseModel], path: tuple[str, ...], value: object) -> bool:
+    """Tell whether a wrong value may be shown: not a secret's, of a misspelt name (it may be a secret's), of a section."""
+    annotation: Any = kind
+    for name in path:
+        sections = [one for one in (annotation, *get_args(annotation)) if hasattr(one, "model_fields")]
+        if not sections:
+            break  # an entry of a list or table
+        if name not in sections[0].model_fields:
+            return False
+        annotation = sections[0].model_fields[name].annotation
+    types = (annotation, *get_args(annotation))
+    secret = any(isinstance(one, type) and issubclass(one, SecretStr) for one in types)
+    return not secret and not isinstance(value, Mapping) and not any(hasattr(one, "model_fields") for one in types)

@@ -1,0 +1,21 @@
+"""Starts Spark for the Spark engine; the configuration comes from spark-submit or from the settings."""
+
+import sys
+from collections.abc import Mapping
+
+from jobs.common.engine import SparkEngine
+from jobs.common.errors import ConfigError
+
+
+def start_spark(conf: Mapping[str, str], task_memory_mb: int) -> SparkEngine:
+    """Return an engine on the running Spark, or on a new one with this configuration."""
+    try:
+        from pyspark import SparkConf, SparkContext  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        message = "MARQUEE_ENGINE__KIND='spark' needs pyspark, which is not installed: install marquee[spark], or set it to 'local'"
+        raise ConfigError(message) from error
+    # Tasks must run on the interpreter that has Marquee; PySpark would take whatever `python3` is first in the path.
+    configured = SparkConf().setAppName("marquee").setIfMissing("spark.pyspark.python", sys.executable)
+    context = SparkContext.getOrCreate(configured.setAll(list(conf.items())))
+    context.setLogLevel("WARN")
+    return SparkEngine(context, task_memory_mb)

@@ -1,0 +1,1 @@
+"""rollup: from an hour of raw play events to viewership and viewer hours."""

@@ -1,0 +1,80 @@
+"""The raw store's hours: which objects each received hour has, found by the sink's layout of folders."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from jobs.common.calendar import Grain, Period, Span
+from jobs.common.store import ObjectInfo, Store
+from jobs.rollup.lines import EXTENSIONS
+
+PARTS = ("year", "month", "day", "hour")
+SIDECARS = (".keys.", ".headers.")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Folders by hour: a template with ``{year}``, ``{month}``, ``{day}`` and ``{hour}`` (UTC), each once, ending in a slash."""
+
+    template: str
+
+    def __post_init__(self) -> None:
+        if any(self.template.count(f"{{{part}}}") != 1 for part in PARTS) or not self.template.endswith("/"):
+            message = f"{self.template!r} is no layout: expected {{year}}, {{month}}, {{day}} and {{hour}} once each and a slash at the end"
+            raise ValueError(message)
+
+    def folder(self, hour: Period) -> str:
+        """Return the prefix of an hour's objects."""
+        return self._fill(hour.start, self.template)
+
+    def prefixes(self, span: Span) -> Iterator[str]:
+        """Yield prefixes that together cover a span: a day each, or all there is where the span is open or the layout has no days."""
+        head, _, rest = self.template.partition("{hour}")
+        if span.start is None or span.end is None or any(f"{{{part}}}" in rest for part in PARTS):
+            yield self.template.partition("{")[0]
+            return
+        for day in Period.containing(span.start, Grain.DAY).until(span.end):
+            yield self._fill(day.start, head)
+
+    def hour_of(self, key: str) -> Period | None:
+        """Return the hour in whose folder a key lies; None for a key elsewhere."""
+        match = self._pattern().match(key)
+        if match is None:
+            return None
+        try:
+            return Period(datetime(*(int(match[part]) for part in PARTS), tzinfo=UTC), Grain.HOUR)  # type: ignore[arg-type, misc]
+        except ValueError:
+            return None
+
+    def _pattern(self) -> re.Pattern[str]:
+        pattern = re.escape(self.template)
+        for part in PARTS:
+            digits = 4 if part == "year" else 2
+            pattern = pattern.replace(re.escape(f"{{{part}}}"), rf"(?P<{part}>\d{{{digits}}})")
+        return re.compile(pattern + r"[^/]+$")
+
+    @staticmethod
+    def _fill(instant: datetime, template: str) -> str:
+        values = {"year": f"{instant:%Y}", "month": f"{instant:%m}", "day": f"{instant:%d}", "hour": f"{instant:%H}"}
+        for part, value in values.items():
+            template = template.replace(f"{{{part}}}", value)
+        return template
+
+
+def list_hours(store: Store, layout: Layout, span: Span) -> dict[Period, list[ObjectInfo]]:
+    """Return the raw objects by hour, in the order of keys; sidecars, empty folder keys and unknown formats are passed over."""
+    hours: dict[Period, list[ObjectInfo]] = defaultdict(list)
+    for info in _events_only(info for prefix in layout.prefixes(span) for info in store.list(prefix)):
+        hour = layout.hour_of(info.key)
+        if hour is not None and span.touches(hour):
+            hours[hour].append(info)
+    return dict(sorted(hours.items()))
+
+
+def _events_only(objects: Iterable[ObjectInfo]) -> Iterator[ObjectInfo]:
+    for info in objects:
+        name = info.key.rpartition("/")[2]
+        if name.endswith(EXTENSIONS) and not any(sidecar in name for sidecar in SIDECARS):
+            yield info

@@ -1,0 +1,216 @@
+"""The rollup's kernels: raw objects to events by viewer bucket, and a bucket's events to viewership and viewer hours.
+
+    parse_objects     unit {objects, hour window, key, …}  ->  (bucket, events), and (REJECTS, rejected lines)
+    reduce_bucket     (bucket, its events)                 ->  Reduced: viewer_hour of the bucket, written; viewership partial
+    reduce_rejects    (REJECTS, rejected lines)            ->  Reduced: rejects, written; counts by reason
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib import resources
+from string import Template
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.common.commit import Output, write_output
+from jobs.common.datasets import REJECTS, VIEWER_HOUR
+from jobs.common.engine import Task, Unit
+from jobs.common.errors import TryAgainError
+from jobs.common.store import S3Options, Store, open_store
+from jobs.rollup.contract import COUNTRY, DEVICE, LANGUAGE, Event, Fields, Reason, Window, judge
+from jobs.rollup.lines import KEPT_BYTES, Block, read_blocks
+from jobs.rollup.viewer import viewers_of
+
+REJECTED = -1
+"""The key under which the mapper gives rejected lines; buckets count from 0."""
+
+EVENTS = pa.schema(
+    [
+        ("user_id", pa.string()),
+        ("event_key", pa.uint64()),
+        ("received_at", pa.timestamp("us")),
+        ("episode_id", pa.int64()),
+        ("country", pa.string()),
+        ("language", pa.string()),
+        ("device", pa.string()),
+        ("utc_offset_minutes", pa.int16()),
+        ("watched_seconds", pa.int16()),
+    ]
+)
+QUOTED = ("country", "language", "device")
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """What became of a key: the object written, and what the driver merges and counts."""
+
+    output: Output
+    viewership: pa.Table | None = None
+    plays: int = 0
+    duplicates: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+
+
+def parse_objects(unit: Unit, task: Task) -> Iterator[tuple[int, pa.Table]]:
+    """Yield the events of some raw objects by bucket, block by block, and their rejected lines under REJECTED."""
+    store = _open(unit["raw"])
+    fields, window = Fields(**unit["fields"]), _window(unit)
+    parse = parse_sql(fields, window)
+    with task.database() as db:
+        for raw in unit["objects"]:
+            path = store.fetch(raw["key"], task.scratch)
+            if path.stat().st_size != raw["size"]:
+                message = f"{store.url}/{raw['key']} changed while it was read: run the hour again"
+                raise TryAgainError(message)
+            for block in read_blocks(path, raw["key"]):
+                events, rejects = sift(db, block, raw["key"], parse, fields, window)
+                yield from by_bucket(events, unit["viewer_key"].encode(), unit["buckets"])
+                if rejects.num_rows:
+                    yield REJECTED, rejects
+
+
+def parse_sql(fields: Fields, window: Window) -> str:
+    """Return parse.sql for a producer's field names and an hour's window."""
+    structure: dict[str, Any] = {}
+    for name, path in vars(fields).items():
+        *above, last = path.split(".")
+        inner = structure
+        for step in above:
+            inner = inner.setdefault(step, {})
+        # Kept as JSON, a number and a text stay apart; an instant that is no text fails its form anyway.
+        inner[last] = "VARCHAR" if name == "received_at" else "JSON"
+    accessors = {name: ".".join(f'"{step}"' for step in path.split(".")) for name, path in vars(fields).items()}
+    template = Template(resources.files("jobs.rollup").joinpath("parse.sql").read_text())
+    return template.substitute(accessors, structure=json.dumps(structure), start=window.start, end=window.end)
+
+
+def sift(
+    db: duckdb.DuckDBPyConnection, block: Block, key: str, parse: str, fields: Fields, window: Window
+) -> tuple[pa.Table, pa.Table]:
+    """Return the events (EVENTS) and the rejected lines (REJECTS) of a block."""
+    db.register("lines", block.lines)
+    parsed = db.sql(parse).to_arrow_table()
+    sure = pc.and_(parsed["sure"], _known_texts(db, parsed))
+    events = parsed.filter(sure).select(EVENTS.names)
+    rejected = [(line.n, line.reason, line.raw) for line in block.unreadable]
+    accepted = []
+    if events.num_rows != parsed.num_rows:
+        unsure = parsed.filter(pc.invert(sure))["n"]
+        lines = block.lines.filter(pc.is_in(block.lines["n"], unsure))
+        for n, text in zip(lines["n"].to_pylist(), lines["text"].to_pylist(), strict=True):
+            raw = text.encode().rstrip(b"\n")
+            judged = judge(raw, fields, window)
+            if isinstance(judged, Event):
+                accepted.append(judged)
+            else:
+                rejected.append((n, judged, raw[:KEPT_BYTES]))
+    if accepted:
+        events = pa.concat_tables([events, _as_parsed(db, accepted)])
+    return events, _reject_table(key, rejected)
+
+
+def _known_texts(db: duckdb.DuckDBPyConnection, parsed: pa.Table) -> pa.ChunkedArray | pa.Scalar:
+    """Tell which rows' country, language and device are of the contract's form: judged once for each combination there is."""
+    db.register("parsed", parsed)
+    combinations = db.sql("select distinct country, language, device from parsed where sure").fetchall()
+    wrong = [one for one in combinations if not all(map(_fits, one, (COUNTRY, LANGUAGE, DEVICE)))]
+    if not wrong:
+        return pa.scalar(True)  # noqa: FBT003 - an Arrow value
+    db.register("wrong", pa.table(dict(zip(QUOTED, map(list, zip(*wrong, strict=True)), strict=True))))
+    fine = db.sql("select n, wrong.country is null as fine from parsed left join wrong using (country, language, device)")
+    return fine.order("n").to_arrow_table()["fine"]
+
+
+def _fits(text: str, pattern: Any) -> bool:  # noqa: ANN401 - a compiled pattern
+    return len(text) > 1 and text[0] == text[-1] == '"' and pattern.fullmatch(text[1:-1]) is not None
+
+
+def _as_parsed(db: duckdb.DuckDBPyConnection, events: list[Event]) -> pa.Table:
+    """Return events that the referee accepted in the form of those that parse.sql was sure of."""
+    rows = [
+        {**vars(event), **{name: _quoted(getattr(event, name)) for name in ("event_id", "user_id", *QUOTED)}} for event in events
+    ]
+    schema = pa.schema([("event_id", pa.string()), *(EVENTS.field(name) for name in EVENTS.names if name != "event_key")])
+    db.register("accepted", pa.Table.from_pylist(rows, schema))
+    return db.sql("select *, hash(event_id) as event_key from accepted").to_arrow_table().select(EVENTS.names).cast(EVENTS)
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"'
+
+
+def by_bucket(events: pa.Table, key: bytes, buckets: int) -> Iterator[tuple[int, pa.Table]]:
+    """Yield (bucket, events) with ``viewer`` in the place of ``user_id``."""
+    users = events["user_id"].combine_chunks().dictionary_encode()
+    if isinstance(users, pa.ChunkedArray):
+        users = users.combine_chunks()
+    viewers = viewers_of(key, (text[1:-1] for text in users.dictionary.to_pylist()))
+    viewer = viewers[users.indices.to_numpy(zero_copy_only=False)]
+    bucket = (viewer % np.uint64(buckets)).astype(np.uint16)
+    order = np.argsort(bucket, kind="stable")
+    bounds = np.searchsorted(bucket[order], np.arange(buckets + 1))
+    sorted_events = events.drop_columns("user_id").add_column(0, "viewer", pa.array(viewer)).take(pa.array(order))
+    for number in range(buckets):
+        first, end = int(bounds[number]), int(bounds[number + 1])
+        if end > first:
+            yield number, sorted_events.slice(first, end - first)
+
+
+def reduce_key(key: int, tables: Iterator[pa.Table], parameters: Unit, task: Task) -> Reduced:
+    """Reduce what the mappers gave for a bucket, or for REJECTED."""
+    store = _open(parameters["lake"])
+    table = pa.concat_tables(tables)
+    if key == REJECTED:
+        return reduce_rejects(table, store, parameters["prefix"])
+    with task.database() as db:
+        return reduce_bucket(db, key, table, store, parameters["prefix"])
+
+
+def reduce_rejects(rejects: pa.Table, store: Store, prefix: str) -> Reduced:
+    """Write an hour's rejected lines."""
+    ordered = rejects.sort_by([(name, "ascending") for name in REJECTS.sort])
+    reasons = Counter(ordered["reason"].to_pylist())
+    return Reduced(write_output(store, prefix, REJECTS, ordered), reasons=dict(sorted(reasons.items())))
+
+
+def reduce_bucket(db: duckdb.DuckDBPyConnection, bucket: int, events: pa.Table, store: Store, prefix: str) -> Reduced:
+    """Deduplicate and count a bucket's events; write its viewer hours."""
+    db.register("events", events)
+    db.execute(f"create temp table aggregate as {_read('aggregate.sql')}")
+    viewer_hour = db.sql(_read("viewer_hour.sql")).to_arrow_table()
+    viewership = db.sql(_read("viewership.sql")).to_arrow_table()
+    plays = int(pc.sum(viewership["plays"]).as_py())
+    output = write_output(store, prefix, VIEWER_HOUR, viewer_hour, bucket)
+    return Reduced(output, viewership, plays, events.num_rows - plays)
+
+
+def merge_viewership(partials: list[pa.Table], hour: datetime) -> pa.Table:
+    """Return the hour's viewership from those of its buckets."""
+    with duckdb.connect(config={"threads": 1}) as db:
+        db.register("aggregate", pa.concat_tables(partials))
+        merged = db.sql(_read("viewership.sql")).to_arrow_table()
+    return merged.add_column(0, "hour", pa.array([hour] * merged.num_rows, pa.timestamp("us")))
+
+
+def _reject_table(key: str, rejected: list[tuple[int, Reason, bytes]]) -> pa.Table:
+    rows = [{"key": key, "line": n, "reason": reason.value, "raw": raw} for n, reason, raw in rejected]
+    return pa.Table.from_pylist(rows, REJECTS.schema)
+
+
+def _open(where: Unit) -> Store:
+    return open_store(where["url"], S3Options(**where["s3"]))
+
+
+def _window(unit: Unit) -> Window:
+    return Window(datetime.fromisoformat(unit["start"]), datetime.fromisoformat(unit["end"]))
+
+
+def _read(name: str) -> str:
+    return resources.files("jobs.rollup").joinpath(name).read_text()

@@ -1,0 +1,57 @@
+-- Lines to play events, fast: only those lines that are surely events of the contract are `sure`; all others go to the referee
+-- (contract.py), which must agree on every line that is sure here.
+--
+-- in:   lines (n, text)
+-- out:  one row for each line: n, sure, and the event's fields. user_id, country, language and device still wear the
+--       quotes of their JSON text: they are taken off after the grouping, when there are far fewer of them.
+--
+-- A number is a whole number of the contract when writing it out again gives the same text: "60", 60.0 and 6e1 do not.
+with parsed as (
+    select n, try(from_json(text, '$structure')) as line from lines
+),
+field as (
+    select
+        n,
+        line.$event_id::varchar as event_id,
+        line.$received_at as received_at,
+        line.$user_id::varchar as user_id,
+        line.$episode_id::varchar as episode_id,
+        line.$country::varchar as country,
+        line.$utc_offset_minutes::varchar as utc_offset_minutes,
+        line.$language::varchar as language,
+        line.$device::varchar as device,
+        line.$watched_seconds::varchar as watched_seconds
+    from parsed
+),
+typed as (
+    select
+        n,
+        user_id,
+        hash(event_id) as event_key,
+        case when received_at like '____-__-__T__:__:__.___Z' then try_cast(received_at as timestamp) end as received_at,
+        try_cast(episode_id as bigint) as episode_id,
+        country,
+        language,
+        device,
+        try_cast(utc_offset_minutes as smallint) as utc_offset_minutes,
+        try_cast(watched_seconds as smallint) as watched_seconds,
+        -- A text begins with a quote, and means what it says where nothing in it is escaped.
+        event_id >= '"' and event_id < '#' and not contains(event_id, '\') and length(event_id) between 3 and 66
+        and user_id >= '"' and user_id < '#' and not contains(user_id, '\') and length(user_id) between 3 and 130
+        and try_cast(episode_id as bigint)::varchar = episode_id
+        and try_cast(utc_offset_minutes as smallint)::varchar = utc_offset_minutes
+        and try_cast(watched_seconds as smallint)::varchar = watched_seconds
+        and country is not null and language is not null and device is not null as well_formed
+    from field
+)
+select
+    * exclude (well_formed),
+    coalesce(
+        well_formed
+        and received_at >= timestamp '$start' and received_at < timestamp '$end'
+        and episode_id between 1 and 9007199254740992
+        and utc_offset_minutes between -720 and 840
+        and watched_seconds between 0 and 3600,
+        false
+    ) as sure
+from typed

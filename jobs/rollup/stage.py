@@ -1,0 +1,148 @@
+"""The rollup of an hour: from its raw objects to viewership, viewer hours by bucket, and rejects.
+
+An hour is made when it is over and a grace has passed, from the objects listed then; another object, or a changed one, makes it stale.
+An hour without objects between others is made too, empty: no traffic is a result.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from jobs.common import lake
+from jobs.common.calendar import Period, Span
+from jobs.common.commit import Input, Markers, Parameters, Result, write_output
+from jobs.common.datasets import REJECTS, VIEWERSHIP
+from jobs.common.engine import MIB, Engine, Unit
+from jobs.common.errors import BadInputError
+from jobs.common.parquet import empty
+from jobs.common.stage import RunContext, Target
+from jobs.common.store import ObjectInfo
+from jobs.rollup.inventory import list_hours
+from jobs.rollup.kernel import Reduced, merge_viewership
+from jobs.rollup.settings import RollupSettings
+from jobs.rollup.viewer import fingerprint
+
+DEFINITION = "1"
+"""Changes when the same events and settings give other results."""
+
+
+class RollupStage:
+    """The rollup, hour by hour."""
+
+    name = lake.ROLLUP
+    definition_version = DEFINITION
+
+    def __init__(
+        self,
+        settings: RollupSettings,
+        markers: Markers,
+        engine: Engine,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._settings = settings
+        self._options = settings.rollup
+        self._markers = markers
+        self._engine = engine
+        self._clock = clock
+        self._hours: dict[Period, list[ObjectInfo]] = {}
+
+    @cached_property
+    def parameters(self) -> Parameters:
+        """Settings that decide the result."""
+        options = self._options
+        return {
+            "buckets": options.buckets,
+            "fields": options.fields.model_dump(),
+            "slack_minutes": options.slack_minutes,
+            "viewer_key_fingerprint": fingerprint(options.viewer_key.get_secret_value().encode()),
+        }
+
+    def periods(self, span: Span) -> Sequence[Period]:
+        """Return the hours from the first with objects to the last, without holes, and the marked ones."""
+        self._hours = list_hours(self._settings.open(self._settings.raw), self._options.layout, span)
+        known = [*self._hours, *(hour for hour in self._markers.of(self.name) if span.touches(hour))]
+        if not known:
+            return []
+        return list(min(known).until(max(known).end))
+
+    def target(self, period: Period) -> Target | None:
+        """Return the hour's objects; None while it is open."""
+        if self._clock() < period.end + timedelta(minutes=self._options.grace_minutes):
+            return None
+        inputs = tuple(Input(info.key, info.etag, info.size) for info in self._hours.get(period, []))
+        marker = self._markers.of(self.name).get(period)
+        if marker is not None:
+            # Raw events are deleted in time. An object that is gone is no reason to make the hour again without it.
+            here = {one.name for one in inputs}
+            inputs += tuple(one for one in marker.inputs if one.name not in here)
+        return Target(period, inputs)
+
+    def make(self, target: Target, run: RunContext) -> Result:
+        """Roll up the hour; BadInputError above the threshold of rejected lines."""
+        store = self._settings.store
+        reduced: list[Reduced] = self._engine.map_reduce(
+            "jobs.rollup.kernel:parse_objects",
+            "jobs.rollup.kernel:reduce_key",
+            self._units(target),
+            {"lake": self._where(store.url), "prefix": run.prefix},
+        )
+        counts = _count(reduced)
+        self._check_rejects(target.period, counts)
+        partials = [one.viewership for one in reduced if one.viewership is not None]
+        hour = target.period.start.replace(tzinfo=None)
+        viewership = merge_viewership(partials, hour) if partials else empty(VIEWERSHIP)
+        outputs = [*(one.output for one in reduced), write_output(store, run.prefix, VIEWERSHIP, viewership)]
+        return Result(tuple(sorted(outputs, key=lambda one: one.key)), counts)
+
+    def _units(self, target: Target) -> list[Unit]:
+        slack = timedelta(minutes=self._options.slack_minutes)
+        common = {
+            "raw": self._where(self._settings.raw),
+            "start": (target.period.start - slack).replace(tzinfo=None).isoformat(),
+            "end": (target.period.end + slack).replace(tzinfo=None).isoformat(),
+            "fields": self._options.fields.model_dump(),
+            "viewer_key": self._options.viewer_key.get_secret_value(),
+            "buckets": self._options.buckets,
+        }
+        return [{**common, "objects": group} for group in _group(target.inputs, self._options.unit_mb * MIB)]
+
+    def _where(self, url: str) -> dict[str, Any]:
+        return {"url": url, "s3": self._settings.s3.model_dump()}
+
+    def _check_rejects(self, hour: Period, counts: dict[str, Any]) -> None:
+        rejected, lines = sum(counts["rejects"].values()), counts["rows_in"]
+        allowed = max(self._options.reject_lines, self._options.reject_share * lines)
+        if rejected > allowed:
+            message = (
+                f"{hour}: {rejected} of {lines} lines were rejected ({counts['rejects']}), {allowed:.0f} are allowed: "
+                f"mend the producer or the sink, or raise MARQUEE_ROLLUP__REJECT_SHARE; nothing was published"
+            )
+            raise BadInputError(message)
+
+
+def _group(inputs: Sequence[Input], unit_bytes: int) -> list[list[dict[str, Any]]]:
+    """Return the objects in groups of about so many bytes, in the order of keys."""
+    groups: list[list[dict[str, Any]]] = []
+    left = 0
+    for one in sorted(inputs, key=lambda one: one.name):
+        if one.size > left or not groups:
+            groups.append([])
+            left = unit_bytes
+        groups[-1].append({"key": one.name, "size": one.size})
+        left -= one.size
+    return groups
+
+
+def _count(reduced: list[Reduced]) -> dict[str, Any]:
+    plays = sum(one.plays for one in reduced)
+    duplicates = sum(one.duplicates for one in reduced)
+    reasons = next((one.reasons for one in reduced if one.output.dataset == REJECTS.name), {})
+    return {
+        "rows_in": plays + duplicates + sum(reasons.values()),
+        "rows_out": plays,
+        "duplicates": duplicates,
+        "rejects": reasons,
+    }
+
+

@@ -1,0 +1,32 @@
+"""Viewers: pseudonyms of users, the same in every hour under one key, and their buckets.
+
+A viewer is the first 64 bits of HMAC-SHA256(key, user id) as an unsigned whole number: without the key nobody finds the user, or tells
+which user ids exist. Among 100 million viewers two share a number with a probability of 0.03 %. The bucket is the number modulo the
+count of buckets.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+VIEWER_BYTES = 8
+MIN_KEY_BYTES = 16
+
+
+def viewer_of(key: bytes, user_id: str) -> int:
+    """Return the viewer of a user."""
+    return int.from_bytes(hmac.digest(key, user_id.encode(), "sha256")[:VIEWER_BYTES])
+
+
+def viewers_of(key: bytes, user_ids: Iterable[str]) -> npt.NDArray[np.uint64]:
+    """Return the viewers of users, in their order."""
+    digests = b"".join(hmac.digest(key, user_id.encode(), "sha256")[:VIEWER_BYTES] for user_id in user_ids)
+    return np.frombuffer(digests, ">u8").astype(np.uint64)
+
+
+def fingerprint(key: bytes) -> str:
+    """Return what may be told of a key: the same for the same key, and no way back."""
+    return hashlib.sha256(hmac.digest(key, b"marquee key fingerprint", "sha256")).hexdigest()[:16]

@@ -1,0 +1,16 @@
+-- A bucket's viewer hours: what each viewer watched in the hour, wherever and on whatever device.
+--
+-- in:   aggregate (what aggregate.sql makes)
+-- out:  viewer × episode × country × language: plays, watched_seconds, first_at, last_at; sorted by its key
+select
+    viewer,
+    episode_id,
+    country,
+    language,
+    sum(plays)::bigint as plays,
+    sum(watched_seconds)::bigint as watched_seconds,
+    min(first_at) as first_at,
+    max(last_at) as last_at
+from aggregate
+group by all
+order by viewer, episode_id, country, language

@@ -1,0 +1,14 @@
+-- Viewership: what was watched in the hour, by viewer-local hour and device. Additive, so the same query counts one bucket and merges all.
+--
+-- in:   aggregate (what aggregate.sql makes, or this query's own rows of several buckets)
+-- out:  episode × country × viewer-local hour × device: plays, watched_seconds; sorted by its key
+select
+    episode_id,
+    country,
+    local_hour,
+    device,
+    sum(plays)::bigint as plays,
+    sum(watched_seconds)::bigint as watched_seconds
+from aggregate
+group by all
+order by episode_id, country, local_hour, device
