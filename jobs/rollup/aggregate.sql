@@ -5,7 +5,7 @@
 --
 -- A duplicate is a second event of one id by one viewer. Few events have one, so only those are sorted: the earliest counts, and of
 -- two received at one instant the first by content, whatever the order of arrival.
-with repeated as (
+with repeated as materialized (
     select viewer, event_key from events group by all having count(*) > 1
 ),
 earliest as (
@@ -19,17 +19,27 @@ counted as (
     select * from events anti join repeated using (viewer, event_key)
     union all
     select * from earliest
+),
+grouped as (
+    select
+        viewer,
+        episode_id,
+        country,
+        language,
+        hour(received_at + to_minutes(utc_offset_minutes::integer))::tinyint as local_hour,
+        device,
+        count(*)::bigint as plays,
+        sum(watched_seconds)::bigint as watched_seconds,
+        min(received_at) as first_at,
+        max(received_at) as last_at
+    from counted
+    group by all
 )
 select
-    viewer,
-    episode_id,
-    country[2:-2] as country,
-    language[2:-2] as language,
-    hour(received_at + to_minutes(utc_offset_minutes::integer))::tinyint as local_hour,
-    device[2:-2] as device,
-    count(*)::bigint as plays,
-    sum(watched_seconds)::bigint as watched_seconds,
-    min(received_at) as first_at,
-    max(received_at) as last_at
-from counted
-group by all
+    * replace (
+        -- The quotes of the JSON text come off here, once a group.
+        country[2:-2] as country,
+        language[2:-2] as language,
+        device[2:-2] as device
+    )
+from grouped

@@ -71,7 +71,7 @@ def parse_objects(unit: Unit, task: Task) -> Iterator[tuple[int, pa.Table]]:
                 raise TryAgainError(message)
             for block in read_blocks(path, raw["key"]):
                 events, rejects = sift(db, block, raw["key"], parse, fields, window)
-                yield from by_bucket(events, unit["viewer_key"].encode(), unit["buckets"])
+                yield from by_bucket(db, events, unit["viewer_key"].encode(), unit["buckets"])
                 if rejects.num_rows:
                     yield REJECTED, rejects
 
@@ -146,13 +146,12 @@ def _quoted(text: str) -> str:
     return f'"{text}"'
 
 
-def by_bucket(events: pa.Table, key: bytes, buckets: int) -> Iterator[tuple[int, pa.Table]]:
+def by_bucket(
+    db: duckdb.DuckDBPyConnection, events: pa.Table, key: bytes, buckets: int
+) -> Iterator[tuple[int, pa.Table]]:
     """Yield (bucket, events) with ``viewer`` in the place of ``user_id``."""
     users = events["user_id"].combine_chunks().dictionary_encode()
-    if isinstance(users, pa.ChunkedArray):
-        users = users.combine_chunks()
-    viewers = viewers_of(key, (text[1:-1] for text in users.dictionary.to_pylist()))
-    viewer = viewers[users.indices.to_numpy(zero_copy_only=False)]
+    viewer = viewers_of(db, key, users.dictionary)[users.indices.to_numpy()]
     bucket = (viewer % np.uint64(buckets)).astype(np.uint16)
     order = np.argsort(bucket, kind="stable")
     bounds = np.searchsorted(bucket[order], np.arange(buckets + 1))

@@ -73,7 +73,7 @@ def read_blocks(path: Path, key: str) -> Iterator[Block]:
 
 
 def _split(file: BinaryIO) -> Iterator[Block]:
-    buffer = np.empty(BLOCK_BYTES, np.uint8)
+    buffer, newlines = np.empty(BLOCK_BYTES, np.uint8), np.empty(BLOCK_BYTES, bool)
     filled, first_line = 0, 1
     while True:
         got = _fill(file, memoryview(buffer)[filled:])
@@ -81,7 +81,7 @@ def _split(file: BinaryIO) -> Iterator[Block]:
         if filled == 0:
             return
         at_end = filled < BLOCK_BYTES
-        ends = np.flatnonzero(buffer[:filled] == NEWLINE) + 1
+        ends = np.flatnonzero(np.equal(buffer[:filled], NEWLINE, out=newlines[:filled])) + 1
         if at_end and (len(ends) == 0 or ends[-1] != filled):
             ends = np.append(ends, filled)  # the last line may lack its newline
         if len(ends) == 0:

@@ -1,0 +1,173 @@
+"""The project as it is set up and shipped: lock files, the wheel, the command, and what must not be committed."""
+
+import importlib.metadata
+import os
+import re
+import subprocess
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+from flit_core.buildapi import build_wheel
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+EXTRAS = [name for extra in PYPROJECT["project"]["optional-dependencies"].values() for name in extra]
+DEPENDENCIES = {
+    "build": PYPROJECT["dependency-groups"]["build"] + PYPROJECT["build-system"]["requires"],
+    "base": PYPROJECT["project"]["dependencies"],
+    "dev": PYPROJECT["project"]["dependencies"] + EXTRAS,
+}
+LOCKS = sorted(DEPENDENCIES)
+HASHES = r"(?: \\\n    --hash=sha256:[0-9a-f]{64})+"
+
+
+def lock_text(name: str) -> str:
+    """Return a lock file without its comments."""
+    text = (ROOT / "requirements" / f"{name}.txt").read_text()
+    return "".join(line for line in text.splitlines(keepends=True) if not line.lstrip().startswith("#"))
+
+
+def pins(name: str) -> dict[str, str]:
+    """Return the version that a lock file gives each package."""
+    return dict(re.findall(r"^([a-z0-9-]+)==([^ ]+)", lock_text(name), re.MULTILINE))
+
+
+def tracked_files() -> list[Path]:
+    """Return the files in git's index, also in a clone that belongs to somebody else."""
+    command = ["git", "-c", "safe.directory=*", "ls-files", "-z"]
+    names = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return [ROOT / name for name in names.split("\0") if (ROOT / name).is_file()]
+
+
+def make(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the Makefile in a folder, as from a shell, whatever make runs the tests."""
+    outer = {"CI", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
+    variables = {name: value for name, value in os.environ.items() if name not in outer} | environment
+    command = ["make", "--makefile", str(ROOT / "Makefile"), *arguments]
+    return subprocess.run(command, cwd=folder, env=variables, check=False, capture_output=True, text=True)
+
+
+def write_command(path: Path, script: str) -> Path:
+    """Write a shell script that stands for a program, and return its path."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_lock_holds_nothing_but_exact_versions_with_hashes(name: str) -> None:
+    """Every entry is name==version with SHA-256 hashes: no index, no link, no local path, no open range."""
+    entry = rf"[a-z0-9-]+==[0-9][0-9a-z.]*(?: ; [^\\\n]+)?{HASHES}\n"
+    assert re.sub(entry, "", lock_text(name)) == ""
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_lock_satisfies_pyproject(name: str) -> None:
+    """Each dependency is locked, at a version that pyproject.toml allows; if not, `make lock` was forgotten."""
+    locked = pins(name)
+    for requirement in map(Requirement, DEPENDENCIES[name]):
+        version = locked.get(canonicalize_name(requirement.name))
+        assert version is not None, f"{requirement} is not in requirements/{name}.txt"
+        assert requirement.specifier.contains(version), f"{requirement}, but requirements/{name}.txt has {version}"
+
+
+def test_dev_lock_extends_the_base_lock() -> None:
+    """Setting up the tests changes no version of what `marquee` runs with."""
+    assert pins("dev").items() >= pins("base").items()
+
+
+def test_wheel_carries_every_file_of_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQL and TOML files that the code reads are in the wheel, like the modules."""
+    monkeypatch.chdir(ROOT)
+    with zipfile.ZipFile(tmp_path / build_wheel(str(tmp_path))) as wheel:
+        packed = set(wheel.namelist())
+    files = {path.relative_to(ROOT).as_posix() for path in tracked_files() if path.is_relative_to(ROOT / "jobs")}
+    assert files
+    assert files <= packed
+
+
+def test_command_is_installed() -> None:
+    """`marquee` is a command, and what it starts can be imported."""
+    (command,) = importlib.metadata.entry_points(group="console_scripts", name="marquee")
+    assert callable(command.load())
+
+
+@pytest.mark.parametrize(
+    "forbidden",
+    [
+        # Spelt so that this file does not find itself.
+        pytest.param(r"(?<![\w.}~-])/(?:work|root|home/\w+|Users/\w+|tmp/w)/", id="path of one machine"),
+        pytest.param(r"py[p]i\.org|python[h]osted|npm[j]s\.org|/simple/\s", id="package registry"),
+    ],
+)
+def test_nothing_committed_names(forbidden: str) -> None:
+    """What is committed works on any machine, with any mirror of the packages."""
+    pattern = re.compile(forbidden.encode())
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.decode(errors='replace').strip()}"
+        for path in tracked_files()
+        for number, line in enumerate(path.read_bytes().splitlines(), 1)
+        if pattern.search(line)
+    ]
+    assert found == []
+
+
+def test_make_lists_its_targets() -> None:
+    """`make` alone shows each target that people call, with a line of help."""
+    targets = set(re.findall(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    listed = [line.split(maxsplit=1) for line in make(ROOT, "help").stdout.splitlines()]
+    assert {target for target, _ in listed} == targets - {"java", "FORCE"}
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        pytest.param(
+            "[ \"$1\" = --version ] && echo 'Python 3.9.2' && exit; exit 1",
+            "Marquee needs Python 3.11 or later, but {python} is: Python 3.9.2",
+            id="old",
+        ),
+        pytest.param(
+            'case "$2" in *ensurepip*) exit 1 ;; esac',
+            "{python} cannot make virtual environments; on Debian: apt-get install python3-venv",
+            id="without venv",
+        ),
+    ],
+)
+def test_setup_says_what_python_lacks(tmp_path: Path, script: str, expected: str) -> None:
+    """With a Python that will not do, make says what it found and what to do, and makes nothing."""
+    python = write_command(tmp_path / "python3", script)
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "requirements" / "build.txt").touch()
+    run = make(tmp_path, "setup", f"PYTHON={python}")
+    assert run.returncode != 0
+    assert expected.format(python=python) in run.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("says", "found"),
+    [
+        pytest.param('openjdk version "11.0.2" 2019-01-15', "Java 11", id="old"),
+        pytest.param('java version "1.8.0_401"', "Java 8", id="1.8 means 8"),
+        pytest.param("Unable to locate a Java Runtime.", "not there", id="the stub of macOS"),
+    ],
+)
+def test_missing_java_fails_in_ci(tmp_path: Path, says: str, found: str) -> None:
+    """Where CI=true, tests that cannot run are a failure, said before anything is installed."""
+    java = write_command(tmp_path / "bin" / "java", f"echo '{says}' >&2")
+    run = make(tmp_path, "java", CI="true", JAVA_HOME=str(tmp_path))
+    assert run.returncode != 0
+    assert f'the Spark tests need Java 17 or later, and "{java}" is {found}' in run.stderr
+
+
+@pytest.mark.parametrize("says", ['openjdk version "17.0.15" 2025-04-15', 'openjdk version "21" 2023-09-19'])
+def test_java_17_and_later_will_do(tmp_path: Path, says: str) -> None:
+    """A Java that Spark starts on passes, with or without a minor version."""
+    write_command(tmp_path / "bin" / "java", f"echo '{says}' >&2")
+    assert make(tmp_path, "java", CI="true", JAVA_HOME=str(tmp_path)).returncode == 0
