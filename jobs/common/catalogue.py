@@ -58,10 +58,12 @@ select
     episode_id,
     show_id,
     60 * coalesce(
-        nullif(episode.runtime_minutes, 0), nullif(average_runtime_minutes, 0), nullif(show.runtime_minutes, 0)
+        nullif(latest_episode.runtime_minutes, 0),
+        nullif(average_runtime_minutes, 0),
+        nullif(latest_show.runtime_minutes, 0)
     ) as runtime_seconds
-from latest_episode as episode
-left join latest_show as show using (show_id)
+from latest_episode
+left join latest_show using (show_id)
 order by episode_id
 """
 

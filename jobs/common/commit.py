@@ -279,9 +279,21 @@ class Markers:
             if (marker := self._success[stage].get(period)) is None or marker.generation < failure.generation
         }
 
+    def settled(self, stage: str) -> dict[Period, Failure]:
+        """Return the failures that a success has settled, yet left there: its run was killed before it cleared them."""
+        in_force = self.failures(stage)
+        return {period: failure for period, failure in self._failed[stage].items() if period not in in_force}
+
     def note(self, marker: Marker) -> None:
-        """Take up a marker that this process has just published."""
-        self.of(marker.stage)[Period.parse(marker.period)] = marker
+        """Take up a marker that this process has just published, and the failure marker cleared."""
+        period = Period.parse(marker.period)
+        self.of(marker.stage)[period] = marker
+        self._failed[marker.stage].pop(period, None)
+
+    def forget(self, stage: str) -> None:
+        """Read the stage anew when it is asked for next: another process has published there."""
+        self._success.pop(stage, None)
+        self._failed.pop(stage, None)
 
     def note_failure(self, failure: Failure) -> None:
         """Take up a failure that this process has just written."""

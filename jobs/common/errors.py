@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 DONE = 0
 INTERNAL = 70
+INTERRUPTED = 130  # 128 + SIGINT, what a shell reports of a process that ended on Ctrl-C
 TERMINATED = 143  # 128 + SIGTERM, what a shell reports of a process that ended on that signal
 
 Kind = Literal["bad input", "internal", "try again", "lost to another run", "configuration"]

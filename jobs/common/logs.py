@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, TextIO
 
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -39,12 +39,24 @@ class TextFormatter(logging.Formatter):
 
 def set_up_logs(level: str, form: Literal["auto", "json", "text"]) -> None:
     """Send this process's logs to standard error; ``auto`` is text at a terminal and JSON elsewhere."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _ToStandardError()
     text = form == "text" or (form == "auto" and sys.stderr.isatty())
     handler.setFormatter(TextFormatter() if text else JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for noisy in ("botocore", "boto3", "urllib3", "s3transfer", "py4j"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
+
+
+class _ToStandardError(logging.StreamHandler[TextIO]):
+    """Writes to what is standard error when a line comes, which a progress bar takes over to stay below the log."""
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, _: object) -> None:
+        pass
 
 
 def _instant(record: logging.LogRecord) -> datetime:

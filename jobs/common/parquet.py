@@ -5,6 +5,7 @@ are fixed. Compression is zstd.
 """
 
 from collections.abc import Iterable, Iterator
+from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,7 +14,7 @@ from jobs.common.datasets import Dataset
 
 ROWS_A_GROUP = 131_072
 
-Rows = pa.Table | pa.RecordBatchReader
+Rows: TypeAlias = pa.Table | pa.RecordBatchReader
 
 
 def to_parquet(rows: Rows, dataset: Dataset) -> bytes:

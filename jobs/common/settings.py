@@ -7,12 +7,12 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -90,6 +90,13 @@ class StageSettings(BaseSettings):
         toml = (TomlConfigSettingsSource(settings_cls, toml_file=file),) if file else ()
         return (init_settings, env_settings, *toml)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _open_sections(cls, values: dict[str, Any]) -> dict[str, Any]:
+        # A section of which nothing is set counts as empty, so that the error names the setting missing in it.
+        sections = {name: {} for name, field in cls.model_fields.items() if _is_section(field.annotation)}
+        return sections | values
+
     @field_validator("lake", "raw", check_fields=False)
     @classmethod
     def _known_store(cls, url: str) -> str:
@@ -138,7 +145,7 @@ def load_settings(kind: type[S], **overrides: Any) -> S:  # noqa: ANN401 - value
         raise ConfigError(message) from None
 
 
-def check_names(kinds: list[type[StageSettings]]) -> None:
+def check_names(kinds: Sequence[type[StageSettings]]) -> None:
     """Refuse ``MARQUEE_…`` variables and TOML entries that no stage knows, naming the nearest right one."""
     known = {name for kind in kinds for name in setting_names(kind)}
     free = {f"{PREFIX}ENGINE__SPARK"}

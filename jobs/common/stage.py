@@ -90,6 +90,11 @@ class Report:
         """0, or the code that most needs a person."""
         return worst([code for _, code in self.failed])
 
+    @property
+    def changed(self) -> int:
+        """How many periods were made."""
+        return len(self.made)
+
 
 Advance = Callable[[int, int, str], None]
 """Told after each period: how many are through, of how many, and the last one's name."""
@@ -159,6 +164,7 @@ def _run_one(stage: Stage, target: Target, markers: Markers, clock: Callable[[],
         published = publish(markers.store, marker, previous)
     except LostRaceError as error:
         log.warning("%s", error, extra=context)
+        markers.forget(stage.name)
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - the edge of a run: whatever failed, the period gets its failure marker
         failure = failure_of(error, stage.name, period, run_id, generation, clock())

@@ -309,6 +309,7 @@ class S3Store:
             raise TryAgainError(message) from error
 
 
+@lru_cache(maxsize=16)
 def _s3_client(options: S3Options) -> "BaseClient":
     import boto3  # noqa: PLC0415 - slow, and unused on local folders
     from botocore.config import Config  # noqa: PLC0415

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 from jobs.common.calendar import Grain, Period, Span
 from jobs.common.store import ObjectInfo, Store
-from jobs.rollup.lines import EXTENSIONS
 
 PARTS = ("year", "month", "day", "hour")
+EXTENSIONS = (".json", ".json.gz", ".avro", ".parquet")
 SIDECARS = (".keys.", ".headers.")
 
 

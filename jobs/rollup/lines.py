@@ -30,7 +30,6 @@ NEWLINE = ord("\n")
 ASCII_END = 128
 BOM = b"\xef\xbb\xbf"
 
-EXTENSIONS = (".json", ".json.gz", ".avro", ".parquet")
 DAMAGE = (EOFError, gzip.BadGzipFile, isal_zlib.error, pa.ArrowInvalid, fastavro.read.SchemaResolutionError, ValueError, IndexError)
 """What the readers raise at a file that is cut short or is no such file."""
 

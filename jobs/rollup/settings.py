@@ -5,8 +5,8 @@ from pydantic import Field, SecretStr, field_validator
 from jobs.common.settings import ComputeSettings, Section
 from jobs.rollup.contract import Fields
 from jobs.rollup.inventory import Layout
-from jobs.rollup.viewer import MIN_KEY_BYTES
 
+MIN_KEY_BYTES = 16
 NAME = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$"
 _DEFAULT = Fields()
 
@@ -44,8 +44,8 @@ class RollupOptions(Section):
     @field_validator("viewer_key")
     @classmethod
     def _long_enough(cls, key: SecretStr) -> SecretStr:
-        if len(key.get_secret_value()) < MIN_KEY_BYTES:
-            message = f"too short: expected at least {MIN_KEY_BYTES} characters"
+        if len(key.get_secret_value().encode()) < MIN_KEY_BYTES:
+            message = f"too short: expected at least {MIN_KEY_BYTES} bytes"
             raise ValueError(message)
         return key
 

@@ -22,7 +22,6 @@ VIEWERS = """
 select n, ('0x' || left(sha256($outer || unhex(sha256($inner || encode(user_id[2:-2])))), 16))::ubigint as viewer
 from users
 """
-MIN_KEY_BYTES = 16
 
 
 def viewer_of(key: bytes, user_id: str) -> int:

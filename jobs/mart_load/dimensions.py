@@ -1,0 +1,28 @@
+"""The kiosk's dimensions, made from every capture of the schedule in the lake; ``dimensions.sql`` says how."""
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from jobs.common.catalogue import open_catalogue
+from jobs.common.commit import Markers
+from jobs.common.datasets import COUNTRIES, GENRES, NETWORKS
+
+DIMENSIONS = (
+    "dim_country",
+    "dim_language",
+    "dim_network",
+    "dim_genre",
+    "dim_show",
+    "dim_show_genre",
+    "dim_episode",
+    "show_history",
+)
+_SQL = (Path(__file__).parent / "dimensions.sql").read_text(encoding="utf-8")
+
+
+def make_dimensions(markers: Markers) -> dict[str, pa.Table]:
+    """Return the rows of each dimension by its table. CorruptLakeError if a capture is not as its manifest says."""
+    with open_catalogue(markers, NETWORKS, COUNTRIES, GENRES) as db:
+        db.execute(_SQL)
+        return {name: db.table(name).to_arrow_table() for name in DIMENSIONS}

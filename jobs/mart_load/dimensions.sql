@@ -1,0 +1,85 @@
+-- Dimensions of the kiosk from all captures of the schedule: pure, so the order in which days were fetched or loaded is
+-- no matter.
+--
+-- In: shows, episodes, networks, countries, genres as captured (each row with requested_day and fetched_at), and the
+-- views latest_show and latest_episode. Out: one view for each table of the kiosk, with its columns.
+
+create temp view latest_network as
+select * from networks
+qualify row_number() over (partition by kind, network_id order by fetched_at desc, requested_day desc) = 1;
+
+create temp view latest_country as
+select * from countries
+qualify row_number() over (partition by country order by fetched_at desc, requested_day desc) = 1;
+
+create temp view dim_country as
+with code as (
+    select country from latest_country
+    union select country from latest_network where country is not null
+    union select dvd_country from shows where dvd_country is not null
+)
+select country, name, timezone from code left join latest_country using (country)
+union all select '**', 'worldwide', null
+order by country;
+
+create temp view dim_language as
+select distinct language from shows where language is not null order by language;
+
+create temp view dim_network as
+select kind, network_id, name, country, official_site from latest_network order by kind, network_id;
+
+create temp view dim_genre as
+select distinct genre from genres order by genre;
+
+create temp view dim_show as
+select
+    show_id,
+    case
+        when name is null then '#' || show_id
+        when count(*) over (partition by name) > 1 then name || ' (#' || show_id || ')'
+        else name
+    end as label,
+    * exclude (show_id, requested_day, fetched_at, official_site, thetvdb, tvrage, image, summary)
+from latest_show
+union all by name select 0 as show_id, 'not in any captured schedule' as label
+order by show_id;
+
+create temp view dim_show_genre as
+select distinct show_id, genre
+from latest_show join genres using (show_id, requested_day, fetched_at)
+order by show_id, genre;
+
+create temp view dim_episode as
+select * exclude (requested_day, fetched_at, image, summary) from latest_episode order by episode_id;
+
+-- A version begins when the service says that it last changed the show; a capture without that time counts only for a
+-- show that never has one, with the time of fetching. Of captures of one time the last fetched counts; what does not
+-- differ is no new version.
+create temp view show_history as
+with genre_list as (
+    select show_id, requested_day, fetched_at, string_agg(genre, ', ' order by genre) as genres from genres group by all
+),
+known as (
+    select *, coalesce(updated, fetched_at) as valid_from
+    from shows left join genre_list using (show_id, requested_day, fetched_at)
+    qualify updated is not null or max(updated) over (partition by show_id) is null
+),
+settled as (
+    select * from known
+    qualify row_number() over (partition by show_id, valid_from order by fetched_at desc, requested_day desc) = 1
+),
+version as (
+    select
+        show_id, valid_from,
+        name, type, language, status, runtime_minutes, premiered, ended, network_id, web_channel_id, dvd_country,
+        schedule_time, schedule_days, genres,
+        row(
+            name, type, language, status, runtime_minutes, premiered, ended, network_id, web_channel_id, dvd_country,
+            schedule_time, schedule_days, genres
+        ) as attributes
+    from settled
+    qualify attributes is distinct from lag(attributes) over (partition by show_id order by valid_from)
+)
+select * exclude (attributes), lead(valid_from) over (partition by show_id order by valid_from) as valid_to
+from version
+order by show_id, valid_from;

@@ -1,0 +1,174 @@
+"""The stages in the order in which they feed each other: to run them all, and to tell where each period stands."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from jobs.common import lake
+from jobs.common.calendar import Span
+from jobs.common.command import Outcome, Run
+from jobs.common.commit import Marker, Markers
+from jobs.common.datasets import AUDIENCE, EPISODES, VIEWER_DAY, VIEWERSHIP, Dataset
+from jobs.common.engine import EngineOptions, LocalEngine
+from jobs.common.errors import ConfigError, worst
+from jobs.common.logs import set_up_logs
+from jobs.common.settings import StageSettings, load_settings
+from jobs.common.stage import Advance, Stage, State, state_of
+from jobs.mart_load.load import load_mart
+from jobs.mart_load.settings import MartLoadSettings
+from jobs.mart_load.states import ledger_states
+from jobs.profile.__main__ import run as run_profile
+from jobs.profile.audience_stage import AudienceStage
+from jobs.profile.settings import ProfileSettings
+from jobs.profile.stage import ProfileStage
+from jobs.rollup.__main__ import run as run_rollup
+from jobs.rollup.settings import RollupSettings
+from jobs.rollup.stage import RollupStage
+from jobs.schedule_fetch.__main__ import run as run_schedule_fetch
+from jobs.schedule_fetch.client import ScheduleClient
+from jobs.schedule_fetch.settings import ScheduleFetchSettings
+from jobs.schedule_fetch.stage import ScheduleFetchStage
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage as a command: its name there, its settings, and how it runs."""
+
+    command: str
+    kind: type[StageSettings]
+    run: Run[Any]
+    summary: str
+
+
+STEPS = (
+    Step("schedule-fetch", ScheduleFetchSettings, run_schedule_fetch, "capture the programme schedule, day by day"),
+    Step("rollup", RollupSettings, run_rollup, "roll up raw play events, hour by hour"),
+    Step("profile", ProfileSettings, run_profile, "profile viewers by day; count audiences by day, week, month, quarter"),
+    Step("mart-load", MartLoadSettings, load_mart, "load the kiosk with what the lake has and it has not"),
+)
+
+Bar = Callable[[str], AbstractContextManager[Advance]]
+
+
+def run_pipeline(span: Span, bar: Bar) -> dict[str, Outcome]:
+    """Run all stages until nothing is pending; return what each did in all. A failure in one does not stop the others."""
+    settings = {step.command: load_settings(step.kind) for step in STEPS}
+    log_settings = settings[STEPS[0].command].log
+    set_up_logs(log_settings.level, log_settings.format)
+    done: dict[str, list[Outcome]] = {step.command: [] for step in STEPS}
+    while True:
+        for step in STEPS:
+            with bar(step.command) as advance:
+                own = settings[step.command]
+                done[step.command].append(step.run(own, Markers(own.store), span, force=False, advance=advance))
+        latest = [outcomes[-1] for outcomes in done.values()]
+        # Another pass takes up what came in meanwhile; what failed would only fail again.
+        if not any(outcome.changed for outcome in latest) or any(outcome.exit_code for outcome in latest):
+            return {command: _Total(tuple(outcomes)) for command, outcomes in done.items()}
+
+
+@dataclass(frozen=True)
+class _Total:
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def exit_code(self) -> int:
+        return worst([outcome.exit_code for outcome in self.outcomes])
+
+    @property
+    def changed(self) -> int:
+        return sum(outcome.changed for outcome in self.outcomes)
+
+
+@dataclass(frozen=True)
+class PeriodStatus:
+    """Where one period of a stage stands. ``rows`` are of the stage's main dataset, ``age`` since it was made."""
+
+    stage: str
+    period: str
+    state: State
+    generation: int = 0
+    rows: int = 0
+    rejects: int = 0
+    made_at: datetime | None = None
+    reason: str = ""
+
+
+MAIN: dict[str, Dataset] = {
+    lake.SCHEDULE_FETCH: EPISODES,
+    lake.ROLLUP: VIEWERSHIP,
+    lake.PROFILE: VIEWER_DAY,
+    lake.AUDIENCE: AUDIENCE,
+}
+
+
+def read_status(span: Span) -> Iterator[PeriodStatus]:
+    """Yield where each period of each configured stage stands; stages whose settings are missing are passed over."""
+    for load in (_schedule_stage, _rollup_stage, _profile_stages):
+        try:
+            stages, markers = load()
+        except ConfigError as error:
+            log.warning("%s", error)
+            continue
+        for stage in stages:
+            yield from _status_of(stage, markers, span)
+    try:
+        mart = load_settings(MartLoadSettings)
+    except ConfigError as error:
+        log.warning("%s", error)
+        return
+    for one in ledger_states(mart, Markers(mart.store)):
+        if span.touches(one.period):
+            yield PeriodStatus(f"{lake.MART_LOAD} {one.stage}", str(one.period), one.state, 0, one.rows, 0, _utc(one.loaded_at))
+
+
+def _status_of(stage: Stage, markers: Markers, span: Span) -> Iterator[PeriodStatus]:
+    failures = markers.failures(stage.name)
+    for period in stage.periods(span):
+        target = stage.target(period)
+        marker = markers.of(stage.name).get(period)
+        state = state_of(stage, target, markers) if target else State.PENDING
+        reason = failures[period].reason if state is State.FAILED else ""
+        if target is None:
+            reason = "waits: not over yet, or something upstream is missing"
+        yield _describe(stage.name, str(period), state, marker, reason)
+
+
+def _describe(stage: str, period: str, state: State, marker: Marker | None, reason: str) -> PeriodStatus:
+    if marker is None:
+        return PeriodStatus(stage, period, state, reason=reason)
+    rejects = marker.counts.get("rejects", {})
+    made_at = datetime.fromisoformat(marker.finished_at)
+    rows = marker.rows(MAIN[stage])
+    return PeriodStatus(stage, period, state, marker.generation, rows, sum(rejects.values()), made_at, reason)
+
+
+def _schedule_stage() -> tuple[list[Stage], Markers]:
+    settings = load_settings(ScheduleFetchSettings)
+    markers = Markers(settings.store)
+    return [ScheduleFetchStage(markers, settings.schedule_fetch, ScheduleClient(settings.schedule_fetch))], markers
+
+
+def _rollup_stage() -> tuple[list[Stage], Markers]:
+    settings = load_settings(RollupSettings)
+    markers = Markers(settings.store)
+    return [RollupStage(settings, markers, _IDLE)], markers
+
+
+def _profile_stages() -> tuple[list[Stage], Markers]:
+    settings = load_settings(ProfileSettings)
+    markers = Markers(settings.store)
+    return [ProfileStage(settings, markers, _IDLE), AudienceStage(settings, markers, _IDLE)], markers
+
+
+_IDLE = LocalEngine(EngineOptions(workers=1, memory_mb=128))
+"""Planning asks no engine for anything."""
+
+
+def _utc(instant: datetime | None) -> datetime | None:
+    return instant.replace(tzinfo=UTC) if instant else None

@@ -1,0 +1,177 @@
+"""audience: who watched, by show and country, of each day, week, month and quarter to date.
+
+Made of the profiled days of the period and of what the schedule says of the episodes that were played in it, and only
+of those: another capture makes stale the periods whose episodes it changes.
+"""
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+
+import duckdb
+import pyarrow as pa
+
+from jobs.common import lake
+from jobs.common.calendar import Grain, Period, Span
+from jobs.common.commit import Input, Marker, Markers, Parameters, Result
+from jobs.common.datasets import (
+    AUDIENCE,
+    AUDIENCE_BASE,
+    SITTING_DAY,
+    UNKNOWN_SHOW,
+    VIEWER_DAY,
+    VIEWER_SEEN,
+    WORLDWIDE,
+)
+from jobs.common.engine import Engine, Unit
+from jobs.common.stage import RunContext, Target
+from jobs.profile import sql
+from jobs.profile.audience import COUNTED, STATE, DayFiles, PeriodPart
+from jobs.profile.bits import day_number, find_spans
+from jobs.profile.buckets import common_count, in_bucket
+from jobs.profile.files import write
+from jobs.profile.played import PlayedEpisodes
+from jobs.profile.settings import BINGE5_EPISODES, ProfileOptions, ProfileSettings
+from jobs.profile.sittings import lasts_until
+
+DEFINITION = "1"
+"""Changes when the same days, schedule and settings give other results."""
+
+GRAINS = (Grain.DAY, Grain.WEEK, Grain.MONTH, Grain.QUARTER)
+BY_DAY = (VIEWER_DAY, SITTING_DAY)
+
+
+class AudienceStage:
+    """The audience of periods."""
+
+    name = lake.AUDIENCE
+    definition_version = DEFINITION
+
+    def __init__(self, settings: ProfileSettings, markers: Markers, engine: Engine) -> None:
+        self._settings = settings
+        self._options = settings.profile
+        self._markers = markers
+        self._engine = engine
+        self._played = PlayedEpisodes(markers)
+
+    @property
+    def parameters(self) -> Parameters:
+        """Settings that decide the result: all thresholds."""
+        return {
+            name: float(value) if isinstance(value, Decimal) else value
+            for name, value in self._options.model_dump().items()
+        }
+
+    def periods(self, span: Span) -> Sequence[Period]:
+        """Return the days, weeks, months and quarters with a profiled day, in the order of their ends."""
+        days = self._markers.of(lake.PROFILE)
+        periods = {Period.containing(day.start, grain) for day in days for grain in GRAINS}
+        return sorted(filter(span.touches, periods), key=lambda one: (one.end, GRAINS.index(one.grain)))
+
+    def target(self, period: Period) -> Target | None:
+        """Return the period's profiled days, the registry of the last one, and the schedule of the episodes played."""
+        days = list(self._days(period).values())
+        inputs = [day.as_input(dataset) for day in days for dataset in BY_DAY]
+        inputs.append(days[-1].as_input(VIEWER_SEEN))
+        inputs.append(Input("catalogue", self._played.digest(days), 0))
+        return Target(period, tuple(inputs))
+
+    def make(self, target: Target, run: RunContext) -> Result:
+        """Count the period, bucket by bucket; BadInputError when its days are in different numbers of buckets."""
+        days = self._days(target.period)
+        buckets = common_count((marker, marker.counts["buckets"]) for marker in days.values())
+        catalogue = self._played.known(list(days.values()))
+        values = query_values(self._options, target.period, list(days))
+        merged = self._count_merged(target, run.previous, buckets)
+        common: Unit = {
+            "lake": self._markers.store.url,
+            "s3": self._settings.s3.model_dump(),
+            "prefix": run.prefix,
+            "catalogue": catalogue,
+            "values": values,
+            "merged": merged,
+        }
+        state = run.previous if merged else None
+        units = [{**common, **_bucket_unit(target.period, days, state, bucket)} for bucket in range(buckets)]
+        parts: list[PeriodPart] = self._engine.map("jobs.profile.audience:count_bucket", units)
+        outputs = [output for part in parts for output in part.outputs]
+        with duckdb.connect(config={"threads": 1}) as db:
+            make_audience(db, parts, catalogue, values)
+            for dataset in (AUDIENCE, AUDIENCE_BASE):
+                outputs += write(db, self._markers.store, run.prefix, dataset)
+            orphan_seconds = _sum_orphans(db, values)
+        counts = {
+            "rows_in": sum(marker.rows(VIEWER_DAY) for marker in days.values()),
+            "rows_out": sum(output.rows for output in outputs if output.dataset == AUDIENCE.name),
+            "days": len(days),
+            "viewers": sum(part.viewers for part in parts),
+            "orphan_episodes": len(self._played.ids(list(days.values()))) - catalogue.num_rows,
+            "orphan_seconds": orphan_seconds,
+            "buckets": buckets,
+        }
+        return Result(tuple(outputs), counts)
+
+    def _days(self, period: Period) -> dict[Period, Marker]:
+        """Return the markers of the period's profiled days, in order."""
+        markers = self._markers.of(lake.PROFILE)
+        return {day: markers[day] for day in period.parts(Grain.DAY) if day in markers}
+
+    def _count_merged(self, target: Target, previous: Marker | None, buckets: int) -> int:
+        """Return how many of the first days are in the state of the previous run, 0 if that cannot be used."""
+        if previous is None or previous.inputs == target.inputs:
+            return 0  # a run without a change (--force) is to make everything anew
+        same_rules = (previous.definition_version, previous.parameters) == (self.definition_version, self.parameters)
+        then, now = _day_inputs(previous.inputs), _day_inputs(target.inputs)
+        merged = len(then) - len(BY_DAY)  # all but the last day
+        unchanged = merged < len(now) and now[:merged] == then[:merged]
+        return merged // len(BY_DAY) if same_rules and unchanged and previous.counts["buckets"] == buckets else 0
+
+
+def query_values(options: ProfileOptions, period: Period, days: Sequence[Period]) -> sql.Values:
+    """Return the values of all queries of a period whose ``days`` are profiled."""
+    return {
+        **options.model_dump(),
+        "binge5_episodes": BINGE5_EPISODES,
+        "first_day": period.date,
+        "spans": find_spans(period, days),
+        "starts_before": None,
+        "lasts_until": lasts_until(days[-2], options.sitting_gap_seconds) if len(days) > 1 else None,
+        "unknown_show": UNKNOWN_SHOW,
+        "worldwide": WORLDWIDE,
+    }
+
+
+def make_audience(
+    db: duckdb.DuckDBPyConnection, parts: Sequence[PeriodPart], catalogue: pa.Table, values: sql.Values
+) -> None:
+    """Make the tables audience and audience_base from what all buckets counted."""
+    for name in COUNTED:
+        db.register(name, pa.concat_tables(part.tables[name] for part in parts))
+    db.register("catalogue", catalogue)
+    for dataset in (AUDIENCE, AUDIENCE_BASE):
+        sql.make(db, dataset.name, dataset.name, values)
+
+
+def _bucket_unit(period: Period, days: dict[Period, Marker], state: Marker | None, bucket: int) -> Unit:
+    """Return what a unit of work has for its bucket alone."""
+    return {
+        "bucket": bucket,
+        "days": [
+            DayFiles(day_number(period, day), *(in_bucket(marker, dataset, bucket) for dataset in BY_DAY))
+            for day, marker in days.items()
+        ],
+        "seen": in_bucket(list(days.values())[-1], VIEWER_SEEN, bucket),
+        "state": [output for dataset in STATE if state for output in in_bucket(state, dataset, bucket)],
+    }
+
+
+def _day_inputs(inputs: Iterable[Input]) -> list[Input]:
+    names = tuple(f"/{dataset.name}" for dataset in BY_DAY)
+    return [one for one in inputs if one.name.endswith(names)]
+
+
+def _sum_orphans(db: duckdb.DuckDBPyConnection, values: sql.Values) -> int:
+    orphans = db.sql(
+        "from audience where show_id = $unknown_show and country = $worldwide",
+        params={name: values[name] for name in ("unknown_show", "worldwide")},
+    )
+    return sum(seconds for (seconds,) in orphans.project("watched_seconds").fetchall())

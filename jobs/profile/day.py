@@ -1,0 +1,63 @@
+"""The kernel of a day: one bucket of viewers, from its viewer hours.
+
+Makes viewer_day, sitting_day and viewer_seen of the bucket (grains and columns: ``jobs.common.datasets``), and its part
+of episode_day. All of a viewer is in one bucket, so buckets need nothing of each other.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+
+import duckdb
+import pyarrow as pa
+
+from jobs.common.commit import Output
+from jobs.common.datasets import SITTING_DAY, VIEWER_DAY, VIEWER_HOUR, VIEWER_SEEN
+from jobs.common.engine import Task, Unit
+from jobs.profile import sql
+from jobs.profile.files import fetch, open_lake, scan, write
+
+
+@dataclass(frozen=True)
+class DayPart:
+    """What a bucket adds to its day: the files it wrote, its episode_day, its viewers, and how many of them are new."""
+
+    outputs: tuple[Output, ...]
+    episode_plays: pa.Table
+    viewers: int
+    new_viewers: int
+
+
+def profile_bucket(unit: Unit, task: Task) -> DayPart:
+    """Profile a bucket of a day.
+
+    The unit has ``lake``, ``s3``, ``prefix`` and ``bucket``; ``hours`` and ``registry``, the outputs to read of
+    viewer_hour and of the day before's viewer_seen; and ``values`` for the queries.
+    """
+    store = open_lake(unit)
+    paths = fetch(store, [*unit["hours"], *unit["registry"]], task.scratch)
+    with task.database() as db:
+        scan(db, VIEWER_HOUR, unit["hours"], paths).create_view("viewer_hour")
+        scan(db, VIEWER_SEEN, unit["registry"], paths).create_view("registry")
+        make_day(db, unit["values"])
+        outputs = [
+            output
+            for dataset in (VIEWER_DAY, SITTING_DAY, VIEWER_SEEN)
+            for output in write(db, store, unit["prefix"], dataset, unit["bucket"])
+        ]
+        viewers, new_viewers = _count_viewers(db, unit["values"]["day"])
+        return DayPart(tuple(outputs), sql.select(db, "episode_day", {}), viewers, new_viewers)
+
+
+def make_day(db: duckdb.DuckDBPyConnection, values: sql.Values) -> None:
+    """Make the tables viewer_day, sitting_day, viewer_seen and the view episode_plays from viewer_hour and registry."""
+    sql.make(db, "viewer_day", "viewer_day", values)
+    db.view("viewer_hour").create_view("stretch")
+    sql.make(db, "sitting_day", "sittings", values)
+    sql.make(db, "viewer_seen", "viewer_seen", values)
+    db.table("viewer_day").create_view("episode_plays")
+
+
+def _count_viewers(db: duckdb.DuckDBPyConnection, day: date) -> tuple[int, int]:
+    viewers = db.table("viewer_day").aggregate("count(distinct viewer)")
+    new = db.sql("from viewer_seen where first_day = $day", params={"day": day})
+    return int(viewers.fetchall()[0][0]), len(new)

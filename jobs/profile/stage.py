@@ -1,0 +1,124 @@
+"""profile, day by day: from the viewer hours of a day to its viewer days, sittings, and the registry of viewers.
+
+A day is made of the hours that are rolled up. The lake's first and last day may have less than 24 (the last one is made
+again as hours come in); in between, a day waits until none is missing. Days are made in order, since each takes up the
+registry of the one before.
+"""
+
+from collections.abc import Sequence
+from operator import attrgetter
+
+import duckdb
+import pyarrow as pa
+
+from jobs.common import lake
+from jobs.common.calendar import Grain, Period, Span
+from jobs.common.commit import Marker, Markers, Parameters, Result
+from jobs.common.datasets import EPISODE_DAY, VIEWER_DAY, VIEWER_HOUR, VIEWER_SEEN
+from jobs.common.engine import Engine, Unit
+from jobs.common.stage import RunContext, Target
+from jobs.profile import sql
+from jobs.profile.buckets import common_count, in_bucket
+from jobs.profile.day import DayPart
+from jobs.profile.files import write
+from jobs.profile.settings import ProfileSettings
+from jobs.profile.sittings import lasts_until, starts_before
+
+DEFINITION = "1"
+"""Changes when the same viewer hours and settings give other results."""
+
+
+class ProfileStage:
+    """The profile of days."""
+
+    name = lake.PROFILE
+    definition_version = DEFINITION
+
+    def __init__(self, settings: ProfileSettings, markers: Markers, engine: Engine) -> None:
+        self._settings = settings
+        self._options = settings.profile
+        self._markers = markers
+        self._engine = engine
+
+    @property
+    def parameters(self) -> Parameters:
+        """Settings that decide the result."""
+        names = ("binge_episodes", "sitting_gap_seconds")
+        return {name: getattr(self._options, name) for name in names}
+
+    def periods(self, span: Span) -> Sequence[Period]:
+        """Return the days that have an hour rolled up, and those between them."""
+        hours = self._markers.of(lake.ROLLUP)
+        days = {Period.containing(hour.start, Grain.DAY) for hour in hours}
+        if not days:
+            return []
+        return [day for day in min(days).until(max(days).end) if span.touches(day)]
+
+    def target(self, period: Period) -> Target | None:
+        """Return the day's viewer hours and the registry of the day before; None while one of them is missing."""
+        hours, before = self._hours(period), self._before(period)
+        if hours is None or (before is None and self._hours(period.previous()) != []):
+            return None
+        inputs = [hour.as_input(VIEWER_HOUR) for hour in hours]
+        if before is not None:
+            inputs.append(before.as_input(VIEWER_SEEN))
+        return Target(period, tuple(inputs))
+
+    def make(self, target: Target, run: RunContext) -> Result:
+        """Profile the day, bucket by bucket; BadInputError when its inputs are in different numbers of buckets."""
+        day = target.period
+        hours, before = self._hours(day) or [], self._before(day)
+        registry = [before] if before else []
+        buckets = common_count(
+            [(hour, hour.parameters["buckets"]) for hour in hours] + [(one, one.counts["buckets"]) for one in registry]
+        )
+        common = self._common_unit(day, run)
+        units: list[Unit] = [
+            {
+                **common,
+                "bucket": bucket,
+                "hours": [output for hour in hours for output in in_bucket(hour, VIEWER_HOUR, bucket)],
+                "registry": [output for one in registry for output in in_bucket(one, VIEWER_SEEN, bucket)],
+            }
+            for bucket in range(buckets)
+        ]
+        parts: list[DayPart] = self._engine.map("jobs.profile.day:profile_bucket", units)
+        outputs = [output for part in parts for output in part.outputs]
+        with duckdb.connect(config={"threads": 1}) as db:
+            db.register("episode_plays", pa.concat_tables(part.episode_plays for part in parts))
+            sql.make(db, EPISODE_DAY.name, "episode_day", {})
+            outputs += write(db, self._markers.store, run.prefix, EPISODE_DAY)
+        counts = {
+            "rows_in": sum(hour.rows(VIEWER_HOUR) for hour in hours),
+            "rows_out": sum(output.rows for output in outputs if output.dataset == VIEWER_DAY.name),
+            "viewers": sum(part.viewers for part in parts),
+            "new_viewers": sum(part.new_viewers for part in parts),
+            "hours": len(hours),
+            "buckets": buckets,
+        }
+        return Result(tuple(outputs), counts)
+
+    def _common_unit(self, day: Period, run: RunContext) -> Unit:
+        gap = self._options.sitting_gap_seconds
+        return {
+            "lake": self._markers.store.url,
+            "s3": self._settings.s3.model_dump(),
+            "prefix": run.prefix,
+            "values": {
+                **self.parameters,
+                "day": day.date,
+                "starts_before": starts_before(day, gap),
+                "lasts_until": lasts_until(day, gap),
+            },
+        }
+
+    def _before(self, day: Period) -> Marker | None:
+        return self._markers.of(self.name).get(day.previous())
+
+    def _hours(self, day: Period) -> list[Marker] | None:
+        """Return the rollup's markers of the day's hours from the lake's first to its last; None if one is missing."""
+        marked = self._markers.of(lake.ROLLUP)
+        start = attrgetter("start")
+        first, last = min(marked, key=start), max(marked, key=start)
+        hours = [hour for hour in day.parts(Grain.HOUR) if first <= hour <= last]
+        return [marked[hour] for hour in hours] if all(hour in marked for hour in hours) else None

@@ -1,0 +1,14 @@
+-- viewer_seen: one row for each viewer of the bucket who was ever seen, up to and with the day.
+--   in:  registry     viewer_seen of the day before (empty on the first day)
+--        viewer_day   who was seen today
+--        $day         the day (a date)
+--   out: first_day    the first day on which the viewer was seen; a registry made anew may bring an earlier one
+select
+    viewer,
+    min(first_day) as first_day
+from (
+    select viewer, first_day from registry
+    union all
+    select distinct viewer, $day::date from viewer_day
+)
+group by viewer

@@ -1,0 +1,115 @@
+"""Captures the programme schedule, one requested day after another.
+
+A day is made of one answer of the service for the web schedule and one for each configured country. It is kept twice:
+as served, under ``payload/``, and as the tables shows, episodes, networks, countries and genres.
+
+A captured day stays as it is, unless the countries or the service change, or it is one of the ``refetch_days`` latest
+and its capture is older than ``refetch_after_h``.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from jobs.common import lake
+from jobs.common.calendar import DAY, Grain, Period, Span
+from jobs.common.commit import Input, Marker, Markers, Parameters, Result, write_bytes, write_output
+from jobs.common.errors import BadInputError
+from jobs.common.stage import RunContext, Target
+from jobs.schedule_fetch.client import WEB, ScheduleClient
+from jobs.schedule_fetch.normalise import Schedule, normalise
+from jobs.schedule_fetch.settings import ScheduleFetchOptions
+
+log = logging.getLogger(__name__)
+
+PAYLOAD = "payload"
+"""The answers as served: not a table, so not among ``jobs.common.datasets``."""
+
+
+class ScheduleFetchStage:
+    """schedule_fetch, ready to run on a lake and a service."""
+
+    name = lake.SCHEDULE_FETCH
+    definition_version = "1"
+
+    def __init__(
+        self,
+        markers: Markers,
+        options: ScheduleFetchOptions,
+        client: ScheduleClient,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._markers = markers
+        self._options = options
+        self._client = client
+        self._clock = clock
+
+    @property
+    def parameters(self) -> Parameters:
+        """What a day's content depends on, as it stands in the marker."""
+        return {"url": self._options.url, "countries": list(self._options.countries)}
+
+    def periods(self, span: Span) -> Sequence[Period]:
+        """Return the days of the span; where it is open, from the settings' first day and up to their last."""
+        options, today = self._options, Period.containing(self._clock(), Grain.DAY)
+        first = today.start - options.days_back * DAY
+        if options.first_day:
+            first = datetime.combine(options.first_day, datetime.min.time(), UTC)
+        day = Period.containing(span.start or first, Grain.DAY)
+        end = span.end or today.end + options.days_ahead * DAY
+        days = []
+        while day.start < end:
+            days.append(day)
+            day = day.next()
+        return days
+
+    def target(self, period: Period) -> Target:
+        """Return the day. The service tells nothing of its state, so a day is stale only when it is due again."""
+        standing = self._markers.of(self.name).get(period)
+        if standing is None:
+            return Target(period, ())
+        if self._due_again(period, standing):
+            return Target(period, (Input("refetch", f"of generation {standing.generation}", 0),))
+        return Target(period, standing.inputs)
+
+    def make(self, target: Target, run: RunContext) -> Result:
+        """Fetch a day from every source, and write its answers and its tables.
+
+        Raises:
+            TryAgainError, BadInputError, ConfigError: as ``ScheduleClient.fetch`` does.
+            BadInputError: more episodes were rejected than the settings allow.
+        """
+        sources = (*(f"country={code}" for code in self._options.countries), WEB)
+        answers = [self._client.fetch(source, target.period.date) for source in sources]
+        schedule = normalise({answer.source: answer.items for answer in answers})
+        self._check(schedule, target.period)
+        self._tell_drift(schedule, target.period)
+        store = self._markers.store
+        outputs = [
+            write_bytes(store, f"{run.prefix}{PAYLOAD}/{one.source}.json", PAYLOAD, one.body, len(one.items))
+            for one in answers
+        ]
+        outputs += [write_output(store, run.prefix, dataset, table) for dataset, table in schedule.tables.items()]
+        asked = {"calls": sum(one.calls for one in answers), "bytes": sum(len(one.body) for one in answers)}
+        return Result(tuple(outputs), asked | schedule.counts)
+
+    def _due_again(self, period: Period, standing: Marker) -> bool:
+        now = self._clock()
+        latest = now - self._options.refetch_days * DAY < period.start <= now
+        fetched_at = datetime.fromisoformat(standing.finished_at)
+        return latest and now - fetched_at > timedelta(hours=self._options.refetch_after_h)
+
+    def _check(self, schedule: Schedule, period: Period) -> None:
+        counts, options = schedule.counts, self._options
+        allowed = max(options.rejects_allowed, int(options.rejects_allowed_share * counts["episodes_in"]))
+        if schedule.rejected > allowed:
+            message = (
+                f"{options.url} {period}: {schedule.rejected} of {counts['episodes_in']} episodes rejected, "
+                f"at most {allowed} are allowed: {counts['rejects']}: see what the service answers"
+            )
+            raise BadInputError(message)
+
+    def _tell_drift(self, schedule: Schedule, period: Period) -> None:
+        drift = {name: schedule.counts[name] for name in ("rejects", "odd_values", "unknown_fields")}
+        if any(drift.values()):
+            log.warning("%s %s: the service's answers are not as known", self.name, period, extra=drift)

@@ -1,0 +1,59 @@
+"""What the made-up service is told."""
+
+from datetime import UTC, date, datetime, timedelta
+
+from pydantic import Field, field_validator
+
+from jobs.common.settings import Section
+from jobs.simulate.countries import HOME_COUNTRIES
+
+SCHEDULE_LEAD = timedelta(days=28)
+"""How long before the first event the schedule begins: what people watch has aired within this time."""
+
+PLANTED_IN = {"US", "KR", "JP"}
+"""Countries that the planted answers speak of."""
+
+
+class SimulateSettings(Section):
+    """The made-up service: when, how big, and which of all possible ones."""
+
+    seed: int = Field(1, ge=0, description="which of all possible services; the same seed gives the same bytes")
+    start: date = Field(date(2026, 1, 5), description="first day of play events, in UTC")
+    days: int = Field(7, ge=1, le=366, description="days of play events")
+    events_per_day: int = Field(
+        150_000, ge=1_000, le=200_000_000, description="play events a day; viewers grow with them"
+    )
+    countries: tuple[str, ...] = Field(HOME_COUNTRIES, description="countries in which viewers live")
+    topic: str = Field("plays", pattern=r"^[A-Za-z0-9._-]{1,100}$", description="Kafka topic, part of the files' names")
+    partitions: int = Field(4, ge=1, le=1_000, description="Kafka partitions: two files each in every hour")
+
+    @field_validator("countries")
+    @classmethod
+    def _known_countries(cls, countries: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = sorted(set(countries) - set(HOME_COUNTRIES))
+        missing = sorted(PLANTED_IN - set(countries))
+        if unknown or missing:
+            wrong = f"unknown: {unknown}" if unknown else f"missing: {missing}"
+            message = f"{wrong}; expected some of {sorted(HOME_COUNTRIES)}, among them {sorted(PLANTED_IN)}"
+            raise ValueError(message)
+        return tuple(code for code in HOME_COUNTRIES if code in countries)
+
+    @property
+    def starts_at(self) -> datetime:
+        """The first instant of play events."""
+        return datetime.combine(self.start, datetime.min.time(), UTC)
+
+    @property
+    def schedule_from(self) -> date:
+        """The first day that the schedule knows."""
+        return self.start - SCHEDULE_LEAD
+
+    @property
+    def last_day(self) -> date:
+        """The last day of play events, and of the schedule."""
+        return self.start + timedelta(days=self.days - 1)
+
+    @property
+    def ends_on(self) -> date:
+        """The day on which the two planted shows end: the middle of the window."""
+        return self.start + timedelta(days=self.days // 2)

@@ -1,0 +1,136 @@
+"""The viewers of the made-up service: where they live, what they speak, how much they watch, and in which audience.
+
+One array per trait, one entry per viewer. Their number follows from that of the events: about half an hour a day each.
+"""
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from jobs.simulate.countries import COUNTRIES
+from jobs.simulate.planted import SHOWS, Audience
+from jobs.simulate.settings import SimulateSettings
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+EVENTS_A_DAY_EACH = 30
+LEAST_AUDIENCE = 4
+MULTILINGUAL_SHARE = 0.12
+FIRST_USER, USERS, USER_STRIDE = 1_000_000, 9_000_000, 2_654_437
+"""User ids are seven digits in no order: the stride shares no factor with their number."""
+
+ZONES = tuple(dict.fromkeys(zone for country in COUNTRIES.values() for zone, _ in country.zones))
+LANGUAGES = tuple(
+    dict.fromkeys(
+        tag
+        for country in COUNTRIES.values()
+        for tag in (*(tag for tag, _ in country.languages), *country.second_languages)
+    )
+)
+DEVICES = {"tv": 0.5, "phone": 0.25, "web": 0.12, "tablet": 0.1, "console": 0.03}
+
+
+@dataclass(frozen=True)
+class Viewers:
+    """The viewers. Numbers in ``country``, ``zone``, ``language`` and ``device`` are places in the lists of those."""
+
+    user_ids: list[str]
+    partition: Ints
+    """Kafka partition of each viewer's events."""
+    countries: tuple[str, ...]
+    country: Ints
+    zone: Ints
+    languages: Ints
+    """Shape (viewers, 2): first and second language; the same twice for those who watch in one."""
+    device: Ints
+    activity: Floats
+    """Cumulative weights of how much each watches at random; the last is 1."""
+    audiences: dict[int, Ints]
+    """The viewers of each planted show, by show id."""
+
+    @property
+    def multilingual(self) -> Bools:
+        """Who watches in two languages."""
+        return np.not_equal(self.languages[:, 0], self.languages[:, 1])
+
+
+def make_viewers(settings: SimulateSettings) -> Viewers:
+    """Make the viewers of the seed and the number of events."""
+    rng = np.random.default_rng([settings.seed, 1])
+    size = max(settings.events_per_day // EVENTS_A_DAY_EACH, 100)
+    users = (FIRST_USER + (np.arange(size) + settings.seed) * USER_STRIDE % USERS).tolist()
+    user_ids = [f"u{user}" for user in users]
+    shares = np.array([COUNTRIES[code].viewers for code in settings.countries])
+    # In even proportions rather than drawn: also a small service has its viewers in Japan.
+    country = np.searchsorted(np.cumsum(shares / shares.sum()), (np.arange(size) + 0.5) / size)
+    rng.shuffle(country)
+    zone, languages = _places(settings.countries, country, rng)
+    audiences = _audiences(settings.countries, country, languages, rng)
+    return Viewers(
+        user_ids=user_ids,
+        # As librdkafka does by default with a key: CRC32 of the key, modulo the partitions.
+        partition=np.array([zlib.crc32(user.encode()) % settings.partitions for user in user_ids]),
+        countries=settings.countries,
+        country=country,
+        zone=zone,
+        languages=languages,
+        device=draw(np.array(list(DEVICES.values())), size, rng),
+        activity=_activity(size, audiences, rng),
+        audiences=audiences,
+    )
+
+
+def draw(weights: Floats, size: int, rng: np.random.Generator) -> Ints:
+    """Draw ``size`` places in a list of weights."""
+    return np.searchsorted(np.cumsum(weights / weights.sum())[:-1], rng.random(size), side="right")
+
+
+def _places(codes: tuple[str, ...], country: Ints, rng: np.random.Generator) -> tuple[Ints, Ints]:
+    """Draw each viewer's time zone and two languages."""
+    zone = np.zeros(len(country), np.int64)
+    languages = np.zeros((len(country), 2), np.int64)
+    multilingual = rng.random(len(country)) < MULTILINGUAL_SHARE
+    for number, code in enumerate(codes):
+        here, made = np.flatnonzero(country == number), COUNTRIES[code]
+        zone[here] = _weighted(ZONES, dict(made.zones), len(here), rng)
+        first = _weighted(LANGUAGES, dict(made.languages), len(here), rng)
+        second = _weighted(LANGUAGES, dict.fromkeys(made.second_languages, 1.0), len(here), rng)
+        languages[here] = np.stack([first, np.where(multilingual[here], second, first)], axis=1)
+    return zone, languages
+
+
+def _weighted(names: tuple[str, ...], weights: dict[str, float], size: int, rng: np.random.Generator) -> Ints:
+    return draw(np.array([weights.get(name, 0.0) for name in names]), size, rng)
+
+
+def _audiences(codes: tuple[str, ...], country: Ints, languages: Ints, rng: np.random.Generator) -> dict[int, Ints]:
+    """Give each planted show its viewers; nobody is in two audiences."""
+    free = np.ones(len(country), bool)
+    audiences = {}
+    for show in SHOWS:
+        wanted = _may_belong(show.audience, codes, country, languages)
+        everyone = wanted.sum() if show.audience.countries else len(country)
+        pool = np.flatnonzero(wanted & free)
+        size = min(max(round(show.audience.share * float(everyone)), LEAST_AUDIENCE), len(pool))
+        audiences[show.show_id] = np.sort(rng.choice(pool, size, replace=False))
+        free[audiences[show.show_id]] = False
+    return audiences
+
+
+def _may_belong(audience: Audience, codes: tuple[str, ...], country: Ints, languages: Ints) -> Bools:
+    multilingual = languages[:, 0] != languages[:, 1]
+    here = np.isin(country, [codes.index(code) for code in audience.countries]) if audience.countries else True
+    return multilingual & here if audience.multilingual else np.ones(len(country), bool) & here
+
+
+def _activity(size: int, audiences: dict[int, Ints], rng: np.random.Generator) -> Floats:
+    """Return how much each watches at random, by Zipf's law, flat at the top; nothing for viewers of one show only."""
+    weights = 1 / (rng.permutation(size) + size / 8)
+    for show in SHOWS:
+        if show.audience.nothing_else:
+            weights[audiences[show.show_id]] = 0
+    return np.cumsum(weights / weights.sum())

@@ -1,0 +1,194 @@
+"""Writes the made-up play events to a store, in the layout of the Kafka Connect S3 sink.
+
+    topics/<topic>/year=2026/month=01/day=05/hour=13/<topic>+<partition>+<start offset>.json.gz
+    _SIMULATED.json                                   what was simulated here, with its counts once it is complete
+
+The same settings give the same bytes. A folder that was left half made is completed: files that are there already
+stay as they are. One hour has no events. A few files come late: ``simulate`` leaves them out, ``add_late_files`` brings
+them.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from jobs.common.calendar import Grain, Period
+from jobs.common.errors import ConfigError
+from jobs.common.store import ObjectNotFoundError, Store
+from jobs.simulate.events import HourOfEvents, Part, make_rows, plays_in
+from jobs.simulate.plays import day_plays, hour_plays, join
+from jobs.simulate.service import Service, make_service, to_ms
+from jobs.simulate.settings import SimulateSettings
+
+MARKER = "_SIMULATED.json"
+TOPICS = "topics/"
+HOURS_A_DAY = 24
+QUIET_DAY, QUIET_HOUR = 2, 3
+"""No events on this day, counted from 0, in this hour."""
+LATE_HOUR, LATE_EVERY = 14, 2
+"""In this hour of every second day one file comes late."""
+
+Parameters = dict[str, Any]
+Advance = Callable[[int], object]
+"""Told, as files are done, of how many more events there are."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was simulated. Counts are of the whole, files written by this call apart."""
+
+    hours: int = 0
+    events: int = 0
+    """Distinct ones, those in late files among them."""
+    duplicates: int = 0
+    malformed: int = 0
+    files: int = 0
+    late_files: int = 0
+    """Among the files, those that only ``add_late_files`` brings."""
+    written: int = 0
+    """Files that this call wrote; the others were there."""
+
+
+def simulate(settings: SimulateSettings, store: Store, advance: Advance | None = None) -> Summary:
+    """Write the play events of the settings' days, all but the late files.
+
+    Where they are complete already, nothing is written. ConfigError if the store holds anything else.
+    """
+    parameters = settings.model_dump(mode="json")
+    if done := _claim(store, parameters):
+        return done
+    return _write(store, parameters, _files(make_service(settings)), advance or _unheard)
+
+
+def add_late_files(settings: SimulateSettings, store: Store, advance: Advance | None = None) -> Summary:
+    """Write the files that come late; ConfigError unless ``simulate`` has written the others with the same settings."""
+    done = _read_marker(store, settings.model_dump(mode="json"))
+    if done is None:
+        message = f"{store.url}: late files come after the others: run simulate first, with the same settings"
+        raise ConfigError(message)
+    written = 0
+    for hour, files in _files(make_service(settings)):
+        for file in files:
+            written += file.late and _put_new(store, file.key, hour.file(file.part))
+        (advance or _unheard)(hour.events)
+    return replace(done, written=written)
+
+
+def simulate_hour(
+    settings: SimulateSettings, hour: Period, events: int, store: Store, advance: Advance | None = None
+) -> Summary:
+    """Write one busy hour, for measuring: so many events, nothing planted, no late files, two files a partition."""
+    settings = settings.model_copy(update={"start": hour.date, "days": 1, "events_per_day": 2 * events})
+    parameters = settings.model_dump(mode="json") | {"hour": str(hour), "events": events}
+    if done := _claim(store, parameters):
+        return done
+    service, start = make_service(settings), to_ms(hour.start)
+    plays = plays_in(hour_plays(service, start, events), start)
+    one = HourOfEvents(service, plays, make_rows(plays, start)[:events], start, daily_lines=False)
+    files = _number(one, hour, settings, [0] * settings.partitions)
+    return _write(store, parameters, iter([(one, [replace(file, late=False) for file in files])]), advance or _unheard)
+
+
+@dataclass(frozen=True)
+class _File:
+    key: str
+    part: Part
+    late: bool
+
+
+def _files(service: Service) -> Iterator[tuple[HourOfEvents, list[_File]]]:
+    """Yield each hour that has events, with its files."""
+    settings = service.settings
+    offsets = [0] * settings.partitions
+    yesterday = day_plays(service, settings.start - timedelta(days=1))
+    for number in range(settings.days):
+        today = day_plays(service, settings.start + timedelta(days=number))
+        both = join([yesterday, today])
+        for hour in Period.parse(str(settings.start + timedelta(days=number))).parts(Grain.HOUR):
+            if (number, hour.start.hour) == (min(QUIET_DAY, settings.days - 1), QUIET_HOUR):
+                continue
+            start = to_ms(hour.start)
+            plays = plays_in(both, start)
+            one = HourOfEvents(service, plays, make_rows(plays, start), start)
+            yield one, _number(one, hour, settings, offsets)
+        yesterday = today
+
+
+def _number(hour: HourOfEvents, period: Period, settings: SimulateSettings, offsets: list[int]) -> list[_File]:
+    """Name an hour's files by their first records' offsets, and move the partitions' ``offsets`` on."""
+    day = (period.date - settings.start).days
+    late = day % settings.partitions if day % LATE_EVERY == 0 and period.start.hour == LATE_HOUR else None
+    files = []
+    for part in hour.parts:
+        name = f"{settings.topic}+{part.partition}+{offsets[part.partition]:010}.json.gz"
+        folder = f"{TOPICS}{settings.topic}/{period.start:year=%Y/month=%m/day=%d/hour=%H}"
+        files.append(_File(f"{folder}/{name}", part, part.half == 1 and part.partition == late))
+        offsets[part.partition] += part.lines
+    return files
+
+
+def _write(
+    store: Store, parameters: Parameters, hours: Iterator[tuple[HourOfEvents, list[_File]]], advance: Advance
+) -> Summary:
+    total = Summary()
+    for hour, files in hours:
+        present = [file for file in files if not file.late]
+        written = sum(_put_new(store, file.key, hour.file(file.part)) for file in present)
+        total = Summary(
+            hours=total.hours + 1,
+            events=total.events + hour.events,
+            duplicates=total.duplicates + hour.duplicates,
+            malformed=total.malformed + len(hour.malformed),
+            files=total.files + len(files),
+            late_files=total.late_files + len(files) - len(present),
+            written=total.written + written,
+        )
+        advance(hour.events)
+    counts = {name: count for name, count in asdict(total).items() if name != "written"}
+    store.put(MARKER, _marker(parameters, counts))
+    return total
+
+
+def _put_new(store: Store, key: str, data: bytes) -> bool:
+    """Write a file unless the same is there already; a changed one would look new to whoever has read it."""
+    there = store.head(key)
+    if there and there.size == len(data) and store.get(key) == data:
+        return False
+    store.put(key, data)
+    return True
+
+
+def _claim(store: Store, parameters: Parameters) -> Summary | None:
+    """Return what is here already if it is complete; else see that the store is ours to write to."""
+    done = _read_marker(store, parameters)
+    if done is None and store.head(MARKER) is None:
+        if stranger := next(iter(store.list(TOPICS)), None):
+            message = f"{store.url} holds {stranger.key!r}, which simulate has not written: give it a folder of its own"
+            raise ConfigError(message)
+        store.put_if_absent(MARKER, _marker(parameters, None))
+    return done
+
+
+def _read_marker(store: Store, parameters: Parameters) -> Summary | None:
+    """Return what is complete here, None if nothing or not all is; ConfigError if it was made with other parameters."""
+    try:
+        marker = json.loads(store.get(MARKER))
+    except ObjectNotFoundError:
+        return None
+    there: Parameters = marker["parameters"]
+    names = sorted(there.keys() | parameters.keys())
+    if other := [name for name in names if there.get(name) != parameters.get(name)]:
+        differences = ", ".join(f"{name} was {there.get(name)!r}, now {parameters.get(name)!r}" for name in other)
+        message = f"{store.url} holds another simulation ({differences}): give this one a folder of its own"
+        raise ConfigError(message)
+    return Summary(**marker["counts"]) if marker["counts"] else None
+
+
+def _marker(parameters: Parameters, counts: dict[str, int] | None) -> bytes:
+    return json.dumps({"parameters": parameters, "counts": counts}, indent=2).encode()
+
+
+def _unheard(_: int) -> None:
+    """Stand in for a progress bar."""

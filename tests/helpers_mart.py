@@ -1,0 +1,123 @@
+"""Small lakes with hand-made markers, and kiosks loaded from them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from jobs.common import lake
+from jobs.common.calendar import Period
+from jobs.common.commit import Marker, Markers, Output, now_text, publish, read_marker, write_output
+from jobs.common.datasets import (
+    AUDIENCE,
+    AUDIENCE_BASE,
+    COUNTRIES,
+    EPISODES,
+    GENRES,
+    NETWORKS,
+    SHOWS,
+    VIEWERSHIP,
+    Dataset,
+)
+from jobs.common.store import Store
+from jobs.mart_load.load import MartReport, load_mart
+from jobs.mart_load.settings import MartLoadSettings, MartSettings
+
+Row = Mapping[str, Any]
+Play = tuple[int, str, int, str, int]
+"""A row of viewership: episode, country, local hour, device, seconds. One play is a minute."""
+
+MADE = datetime(2026, 2, 1, tzinfo=UTC)
+
+
+class SmallLake:
+    """A lake that is written by hand, one marker after another; each is made a minute after the one before."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.now = MADE
+
+    def capture(self, day: str, **tables: Sequence[Row]) -> Marker:
+        """Capture the schedule of a day: rows of shows, episodes, networks, countries and genres."""
+        datasets = {one: tables.get(one.name, []) for one in (SHOWS, EPISODES, NETWORKS, COUNTRIES, GENRES)}
+        return self.publish(lake.SCHEDULE_FETCH, day, datasets)
+
+    def hour(self, hour: str, *plays: Play) -> Marker:
+        """Roll up an hour."""
+        start = Period.parse(hour).start.replace(tzinfo=None)
+        names = ("episode_id", "country", "local_hour", "device", "watched_seconds")
+        rows = [dict(zip(names, play, strict=True)) | {"hour": start, "plays": play[-1] // 60} for play in plays]
+        return self.publish(lake.ROLLUP, hour, {VIEWERSHIP: rows})
+
+    def audience(self, period: str, shows: Sequence[Row], base: Sequence[Row]) -> Marker:
+        """Count the audience of a period."""
+        return self.publish(lake.AUDIENCE, period, {AUDIENCE: shows, AUDIENCE_BASE: base})
+
+    def publish(self, stage: str, period: str, tables: Mapping[Dataset, Sequence[Row] | pa.Table]) -> Marker:
+        """Publish a run of hand-made tables, as the next generation of its period."""
+        self.now += timedelta(minutes=1)
+        run_id = lake.new_run_id(self.now)
+        prefix = lake.run_prefix(stage, Period.parse(period), run_id)
+        outputs = [write_output(self.store, prefix, dataset, _table(dataset, rows)) for dataset, rows in tables.items()]
+        previous = read_marker(self.store, stage, Period.parse(period))
+        generation = previous.generation + 1 if previous else 1
+        return publish(self.store, marker_of(stage, period, generation, run_id, outputs, self.now), previous)
+
+
+def marker_of(  # noqa: PLR0917 - what a marker is made of
+    stage: str, period: str, generation: int, run_id: str, outputs: Sequence[Output] = (), finished: datetime = MADE
+) -> Marker:
+    """Make a marker; what does not matter to a mart is empty."""
+    return Marker(
+        stage=stage,
+        period=period,
+        generation=generation,
+        run_id=run_id,
+        code_version="0",
+        definition_version="1",
+        parameters={},
+        inputs=(),
+        inputs_digest="",
+        outputs=tuple(outputs),
+        counts={},
+        started_at=now_text(finished),
+        finished_at=now_text(finished),
+    )
+
+
+def mart_settings(store: Store, kiosk: Path, period: str = "") -> MartLoadSettings:
+    """Make the settings of a kiosk in a file."""
+    return MartLoadSettings(lake=store.url, mart=MartSettings(url=f"duckdb://{kiosk}", period=period))
+
+
+def load(store: Store, kiosk: Path, period: str = "", *, force: bool = False) -> MartReport:
+    """Load a kiosk as a new process would: with markers read anew."""
+    return load_mart(mart_settings(store, kiosk, period), Markers(store), force=force)
+
+
+def rows_of(kiosk: Path, sql: str) -> list[tuple[Any, ...]]:
+    """Ask a kiosk."""
+    with duckdb.connect(kiosk, read_only=True) as db:
+        return db.execute(sql).fetchall()
+
+
+def content(kiosk: Path) -> dict[str, list[tuple[Any, ...]]]:
+    """Return every row of every table of a kiosk, in an order; without the times of loading, which differ from load to load."""
+    names = rows_of(kiosk, "select table_name from duckdb_tables() order by 1")
+    return {
+        name: rows_of(kiosk, f"select * {'exclude (loaded_at)' if name == 'load_ledger' else ''} from {name} order by all")
+        for (name,) in names
+    }
+
+
+def _table(dataset: Dataset, rows: Sequence[Row] | pa.Table) -> pa.Table:
+    if isinstance(rows, pa.Table):
+        return rows
+    known = {name for row in rows for name in row}
+    if unknown := known - set(dataset.schema.names):
+        message = f"{dataset.name} has no columns {sorted(unknown)}"
+        raise ValueError(message)
+    return pa.Table.from_pylist([{**dict.fromkeys(dataset.schema.names), **row} for row in rows], schema=dataset.schema)

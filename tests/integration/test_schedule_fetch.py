@@ -1,0 +1,332 @@
+"""schedule_fetch from the service to the lake: what is captured, when it is captured again, what a fault leaves."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.common import lake as keys
+from jobs.common.calendar import EVER, Span, day
+from jobs.common.catalogue import read_captures
+from jobs.common.commit import Marker, Markers
+from jobs.common.datasets import COUNTRIES, EPISODES, GENRES, NETWORKS, SHOWS
+from jobs.common.stage import Report, State, run_stage, state_of
+from jobs.common.store import LocalStore
+from jobs.schedule_fetch.client import ScheduleClient
+from jobs.schedule_fetch.settings import ScheduleFetchOptions
+from jobs.schedule_fetch.stage import ScheduleFetchStage
+from tests.schedule_service import (
+    Reply,
+    ScheduleService,
+    answer,
+    cut,
+    endless,
+    raw,
+    redirect,
+    reset,
+    schedule_service,
+)
+
+NOW = datetime(2020, 12, 2, 6, tzinfo=UTC)
+FIRST, SECOND = day("2020-12-01"), day("2020-12-02")
+ONE_DAY = Span.of(FIRST, FIRST)
+WEB_FILE = "web-2020-12-recorded-2022-07/2020-12-01.json"
+US_FILE = "broadcast/us-2020-12-01--pkbiswal321-partial.json"
+EPISODE = {"id": 1, "name": "Pilot", "_embedded": {"show": {"id": 7, "name": "Lost", "updated": 100}}}
+
+
+@pytest.fixture
+def service() -> Iterator[ScheduleService]:
+    """A schedule service with one episode on the web on the first day."""
+    with schedule_service() as running:
+        running.tell(web(FIRST.date), answer([EPISODE]))
+        yield running
+
+
+def web(of: date) -> str:
+    """Return the path of a day's web schedule."""
+    return f"/schedule/web?date={of}"
+
+
+Capture = Callable[..., Report]
+
+
+@pytest.fixture
+def capture(lake: LocalStore, service: ScheduleService) -> Capture:
+    """Runs the stage as a process of its own would: with markers read anew."""
+
+    def run(span: Span = EVER, *, now: datetime = NOW, force: bool = False, **options: Any) -> Report:
+        given = {"url": service.url, "countries": ("US",), "days_back": 1, "backoff_s": 0, "attempts": 2} | options
+        settings = ScheduleFetchOptions(**given)
+        markers = Markers(lake)
+        with ScheduleClient(settings) as client:
+            stage = ScheduleFetchStage(markers, settings, client, lambda: now)
+            return run_stage(stage, markers, span, force=force, clock=lambda: now)
+
+    return run
+
+
+def standing(lake: LocalStore) -> dict[str, Marker]:
+    """Return the markers that stand, by day."""
+    return {str(period): marker for period, marker in Markers(lake).of(keys.SCHEDULE_FETCH).items()}
+
+
+def failures(lake: LocalStore) -> dict[str, tuple[int, str]]:
+    """Return exit code and reason of the failures in force, by day."""
+    found = Markers(lake).failures(keys.SCHEDULE_FETCH)
+    return {str(period): (failure.exit_code, failure.reason) for period, failure in found.items()}
+
+
+def test_answers_are_kept_as_served(tvmaze: Path, lake: LocalStore, service: ScheduleService, capture: Capture) -> None:
+    """The payload of each source is in the lake byte for byte, with its number of episodes."""
+    on_web, in_us = (tvmaze / WEB_FILE).read_bytes(), (tvmaze / US_FILE).read_bytes()
+    service.tell(web(FIRST.date), raw(on_web))
+    service.tell("/schedule?country=US&date=2020-12-01", raw(in_us))
+    (marker,) = capture(ONE_DAY).made
+    prefix = f"data/schedule_fetch/2020-12-01/run={marker.run_id}/payload/"
+    payload = {one.key.removeprefix(prefix): one for one in marker.outputs if one.dataset == "payload"}
+    assert {name: one.rows for name, one in payload.items()} == {"country=US.json": 72, "web.json": 98}
+    assert lake.get(f"{prefix}web.json") == on_web
+    assert lake.get(f"{prefix}country=US.json") == in_us
+
+
+def test_tables_hold_both_answers(tvmaze: Path, lake: LocalStore, service: ScheduleService, capture: Capture) -> None:
+    """Web and broadcast episodes of a day are in one table, under the requested day, whatever their airdate."""
+    service.tell(web(FIRST.date), raw((tvmaze / WEB_FILE).read_bytes()))
+    service.tell("/schedule?country=US&date=2020-12-01", raw((tvmaze / US_FILE).read_bytes()))
+    (marker,) = capture(ONE_DAY).made
+    ids = {item["id"] for name in (WEB_FILE, US_FILE) for item in json.loads((tvmaze / name).read_bytes())}
+    captured = read_captures(Markers(lake), EPISODES)
+    assert set(captured["episode_id"].to_pylist()) == ids
+    assert set(captured["requested_day"].to_pylist()) == {FIRST.date}
+    assert date(2020, 11, 30) in captured["airdate"].to_pylist()
+    tables = {one.name: marker.rows(one) for one in (EPISODES, SHOWS, GENRES, NETWORKS, COUNTRIES)}
+    assert tables == {name: marker.counts[name] for name in tables}
+    assert marker.counts["episodes_in"] == 72 + 98 == len(ids) + marker.counts["duplicates"]
+
+
+def test_marker_says_what_it_took(service: ScheduleService, capture: Capture) -> None:
+    """Calls with their repetitions, bytes and rows are in the marker, and what they depend on."""
+    service.tell("/schedule?country=US&date=2020-12-01", answer({}, 503), answer([]))
+    (marker,) = capture(ONE_DAY).made
+    assert marker.parameters == {"url": service.url, "countries": ["US"]}
+    assert marker.counts == {
+        "calls": 3,
+        "bytes": len(json.dumps([EPISODE])) + len("[]"),
+        "episodes_in": 1,
+        "duplicates": 0,
+        "episodes": 1,
+        "shows": 1,
+        "genres": 0,
+        "networks": 0,
+        "countries": 0,
+        "rejects": {},
+        "odd_values": {},
+        "unknown_fields": [],
+    }
+
+
+def test_same_answers_make_the_same_bytes(lake: LocalStore, capture: Capture) -> None:
+    """A forced rerun is a new generation with equal content, so nothing downstream goes stale."""
+    (before,) = capture(ONE_DAY).made
+    (after,) = capture(ONE_DAY, force=True).made
+    assert (before.generation, after.generation) == (1, 2)
+    assert before.as_input(EPISODES) == after.as_input(EPISODES)
+    assert standing(lake)["2020-12-01"].run_id == after.run_id
+
+
+@pytest.mark.parametrize(
+    ("options", "span", "days"),
+    [
+        ({"days_back": 2}, EVER, ["2020-11-30", "2020-12-01", "2020-12-02"]),
+        ({"days_back": 0, "days_ahead": 1}, EVER, ["2020-12-02", "2020-12-03"]),
+        ({"first_day": date(2020, 12, 1)}, EVER, ["2020-12-01", "2020-12-02"]),
+        ({}, Span.of(day("2020-02-28"), day("2020-03-01")), ["2020-02-28", "2020-02-29", "2020-03-01"]),
+        ({"days_back": 28}, Span.of(FIRST), ["2020-12-01", "2020-12-02"]),
+        ({"days_back": 1}, Span.of(None, FIRST), ["2020-12-01"]),
+        ({}, Span.of(day("2020-12-24"), day("2020-12-24")), ["2020-12-24"]),
+        ({}, Span.of(day("2020-12-24")), []),
+    ],
+    ids=["back", "ahead", "first day", "any span", "from", "to", "future", "from the future on"],
+)
+def test_days_to_capture(
+    lake: LocalStore, capture: Capture, options: dict[str, Any], span: Span, days: list[str]
+) -> None:
+    """The settings say which days; a span asks for any."""
+    capture(span, **options)
+    assert sorted(standing(lake)) == days
+
+
+def test_rerun_does_nothing(service: ScheduleService, capture: Capture) -> None:
+    """A captured day is done: the service is not even asked."""
+    capture()
+    asked = list(service.asked)
+    report = capture(now=NOW + timedelta(hours=12))
+    assert (report.made, report.failed, report.unchanged) == ((), (), 2)
+    assert service.asked == asked
+
+
+def test_new_country_makes_days_stale(service: ScheduleService, capture: Capture) -> None:
+    """Days that lack a country are captured again, whole; the order of the countries is no matter."""
+    capture(ONE_DAY, countries=("US", "KR"))
+    assert capture(ONE_DAY, countries=("KR", "US")).unchanged == 1
+    service.asked.clear()
+    (marker,) = capture(ONE_DAY, countries=("US", "KR", "JP")).made
+    assert marker.generation == 2
+    assert len(service.asked) == 4
+
+
+def test_latest_days_are_fetched_again(service: ScheduleService, capture: Capture) -> None:
+    """Of the days in refetch_days those captured more than refetch_after_h ago are due; then they are done again."""
+    options = {"first_day": date(2020, 11, 30), "refetch_days": 2, "refetch_after_h": 6.0}
+    assert len(capture(**options).made) == 3
+    assert capture(**options, now=NOW + timedelta(hours=6)).made == ()
+    service.tell(web(SECOND.date), answer([EPISODE]))
+    again = capture(**options, now=NOW + timedelta(hours=7))
+    assert [(marker.period, marker.generation) for marker in again.made] == [("2020-12-01", 2), ("2020-12-02", 2)]
+    assert again.made[1].counts["episodes"] == 1
+    assert capture(**options, now=NOW + timedelta(hours=8)).unchanged == 3
+
+
+def test_day_that_is_no_longer_late_stays_done(capture: Capture) -> None:
+    """Growing old, or a change of refetch_days, is no reason to fetch a day again."""
+    options = {"first_day": FIRST.date, "refetch_days": 1, "refetch_after_h": 6.0}
+    capture(ONE_DAY, **options)
+    later = NOW + timedelta(days=30)
+    assert capture(ONE_DAY, now=later, **options).unchanged == 1
+    assert capture(ONE_DAY, now=later).unchanged == 1
+
+
+@dataclass(frozen=True)
+class Fault:
+    """How the service fails, the exit code that follows, and what the error says."""
+
+    reply: Reply
+    code: int
+    says: str
+
+
+FAULTS = {
+    "HTML": Fault(
+        raw(b"<html>", 200, {"Content-Type": "text/html"}), 65, "answered 'text/html', expected application/json"
+    ),
+    "cut JSON": Fault(raw(json.dumps([EPISODE]).encode()[:-3]), 65, "no JSON"),
+    "cut body": Fault(cut(json.dumps([EPISODE]).encode(), missing=3), 75, "IncompleteRead"),
+    "422": Fault(answer({"message": "Invalid country"}, 422), 78, '422 Unprocessable Entity: \'{"message": "Invalid'),
+    "huge": Fault(endless(b"[" * 65_536), 65, "larger than max_answer_mb = 1 MiB"),
+    "redirect": Fault(redirect("https://other.example/"), 78, "redirected (301) to 'https://other.example/'"),
+    "429": Fault(answer({"message": "slow down"}, 429), 75, "429 Too Many Requests"),
+    "500": Fault(answer({"message": "oops"}, 500), 75, "500 Internal Server Error"),
+    "reset": Fault(reset(), 75, "ConnectionResetError"),
+    "rejects": Fault(answer([EPISODE, *[{"id": "?"}] * 11]), 65, "11 of 12 episodes rejected, at most 10 are allowed"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_fault_fails_its_day_alone(lake: LocalStore, service: ScheduleService, capture: Capture, fault: Fault) -> None:
+    """The day has a failure marker that says why, nothing is published of it, and the next day goes on."""
+    service.tell(web(FIRST.date), fault.reply)
+    report = capture(max_answer_mb=1)
+    assert (report.failed, report.exit_code) == (((FIRST, fault.code),), fault.code)
+    code, reason = failures(lake)["2020-12-01"]
+    assert code == fault.code
+    assert service.url in reason
+    assert fault.says in reason
+    assert list(lake.list("data/schedule_fetch/2020-12-01/")) == []
+    assert list(standing(lake)) == ["2020-12-02"]
+
+
+def test_failed_day_stays_to_be_made(lake: LocalStore, service: ScheduleService, capture: Capture) -> None:
+    """The next run tries again, and a success clears the failure."""
+    service.tell(web(FIRST.date), answer({}, 500))
+    capture(ONE_DAY)
+    options = ScheduleFetchOptions(url=service.url, countries=("US",))
+    with ScheduleClient(options) as client:
+        stage = ScheduleFetchStage(Markers(lake), options, client, lambda: NOW)
+        assert state_of(stage, stage.target(FIRST), Markers(lake)) is State.FAILED
+    service.tell(web(FIRST.date), answer([EPISODE]))
+    assert len(capture(ONE_DAY).made) == 1
+    assert failures(lake) == {}
+    assert lake.head(keys.failed_key(keys.SCHEDULE_FETCH, FIRST)) is None
+
+
+def test_failed_refetch_leaves_what_stands(lake: LocalStore, service: ScheduleService, capture: Capture) -> None:
+    """What was captured before is still there, whole, and still the truth."""
+    (before,) = capture(ONE_DAY).made
+    service.tell(web(FIRST.date), raw(b"<html>", 200, {"Content-Type": "text/html"}))
+    assert capture(ONE_DAY, force=True).exit_code == 65
+    assert standing(lake)["2020-12-01"] == before
+    assert read_captures(Markers(lake), EPISODES)["episode_id"].to_pylist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "made"),
+    [(0, 10, True), (0, 11, False), (1980, 20, True), (1979, 21, False)],
+    ids=["10 of few", "11 of few", "1 % of many", "more than 1 % of many"],
+)
+def test_rejects_up_to_the_threshold(
+    service: ScheduleService, capture: Capture, good: int, bad: int, made: bool
+) -> None:
+    """A day stands with up to 10 rejected episodes, or 1 % of them, whichever is more, and counts them."""
+    items = [EPISODE | {"id": number} for number in range(1, good + 1)] + [{"id": None}] * bad
+    service.tell(web(FIRST.date), answer(items))
+    report = capture(ONE_DAY)
+    assert len(report.made) == made
+    if made:
+        assert report.made[0].counts["rejects"] == {"no episode id": bad}
+
+
+def test_drift_is_told(service: ScheduleService, capture: Capture, caplog: pytest.LogCaptureFixture) -> None:
+    """What the reader did not know is in the log and in the marker, and stops nothing."""
+    service.tell(web(FIRST.date), answer([EPISODE | {"runtime": "60", "director": "…"}]))
+    (marker,) = capture(ONE_DAY).made
+    assert marker.counts["odd_values"] == {"episode.runtime": 1}
+    assert marker.counts["unknown_fields"] == ["episode.director"]
+    assert [one.message for one in caplog.records if one.levelname == "WARNING"] == [
+        "schedule_fetch 2020-12-01: the service's answers are not as known"
+    ]
+
+
+def test_one_line_a_day_is_logged(capture: Capture, caplog: pytest.LogCaptureFixture) -> None:
+    """A run closes each day with one line of figures."""
+    caplog.set_level("INFO")
+    capture(ONE_DAY)
+    (line,) = [vars(one) for one in caplog.records if "published" in one.message]
+    figures = {"calls": 2, "bytes": len(json.dumps([EPISODE])) + len("[]"), "episodes": 1, "shows": 1, "seconds": 0.0}
+    assert {name: line[name] for name in figures} == figures
+
+
+def run_module(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the stage as its image does."""
+    command = [sys.executable, "-m", "jobs.schedule_fetch", *arguments]
+    return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
+
+
+def test_module_captures_a_period(lake: LocalStore, service: ScheduleService) -> None:
+    """``python -m jobs.schedule_fetch PERIOD`` takes its settings from the environment, and exits with 0."""
+    done = run_module(
+        "2020-12-01",
+        MARQUEE_LAKE=lake.url,
+        MARQUEE_SCHEDULE_FETCH__URL=service.url,
+        MARQUEE_SCHEDULE_FETCH__COUNTRIES='["KR"]',
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+    assert json.loads(done.stderr)["message"] == "schedule_fetch 2020-12-01 published"
+    assert standing(lake)["2020-12-01"].parameters["countries"] == ["KR"]
+
+
+def test_module_refuses_wrong_settings(lake: LocalStore) -> None:
+    """A wrong setting ends the run before any call, with 78 and what to do."""
+    done = run_module(MARQUEE_LAKE=lake.url, MARQUEE_SCHEDULE_FETCH__COUNTRIES='["UK"]')
+    assert done.returncode == 78
+    assert (
+        "MARQUEE_SCHEDULE_FETCH__COUNTRIES=['UK']: Value error, 'UK' is not the code"
+        in json.loads(done.stderr)["message"]
+    )

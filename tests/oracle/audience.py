@@ -1,0 +1,245 @@
+"""The audience definitions once more, in dictionaries and loops: what the queries of profile are compared with.
+
+Nothing is taken from the project: neither its code nor its way of going about it (no state, no buckets, no sums of sums).
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from fractions import Fraction
+from typing import Any, NotRequired, TypedDict
+
+WORLDWIDE = "**"
+UNKNOWN = 0
+
+
+class Play(TypedDict):
+    """One play event, counted once; ``received_at`` is UTC without a zone, ``hour`` where it was filed if that differs."""
+
+    viewer: int
+    episode: int
+    country: str
+    language: str
+    received_at: datetime
+    watched_seconds: int
+    hour: NotRequired[datetime]
+
+
+Catalogue = Mapping[int, tuple[int, int | None]]
+"""The show and the runtime (seconds, None if unknown) of each episode that the schedule knows."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """The thresholds of the definitions, as they are by default."""
+
+    reach_seconds: int = 120
+    near_sole_share: Fraction = Fraction(9, 10)
+    multilingual_share: Fraction = Fraction(1, 10)
+    multilingual_seconds: int = 1800
+    loyal_share: Fraction = Fraction(1, 2)
+    sitting_gap_seconds: int = 1800
+    binge_episodes: int = 3
+    binge_completion: Fraction = Fraction(7, 10)
+    min_cell: int = 10
+
+
+@dataclass(frozen=True)
+class Sitting:
+    """One sitting of a viewer: the seconds of each episode in it."""
+
+    seconds: Mapping[int, int]
+
+
+def filed(play: Play) -> datetime:
+    """Return the hour in which a play was filed."""
+    return play.get("hour", play["received_at"].replace(minute=0, second=0, microsecond=0))
+
+
+class Oracle:
+    """The audience of one period: ``days`` are its days so far, ``plays`` all plays ever."""
+
+    def __init__(
+        self,
+        plays: Sequence[Play],
+        catalogue: Catalogue,
+        days: Sequence[date],
+        thresholds: Thresholds,
+        *,
+        start: date,
+        by_week: bool,
+    ) -> None:
+        self.limits = thresholds
+        self.catalogue = catalogue
+        self.plays = [play for play in plays if filed(play).date() in days]
+        self.start = start
+        self.spans = {self._span(day, by_week=by_week) for day in days}
+        self.by_week = by_week
+        self.first_seen = _first_seen([play for play in plays if filed(play).date() <= max(days)])
+        self.total: dict[int, int] = defaultdict(int)
+        self.of_show: dict[tuple[int, int], int] = defaultdict(int)
+        for play in self.plays:
+            self.total[play["viewer"]] += play["watched_seconds"]
+            self.of_show[play["viewer"], self.show(play)] += play["watched_seconds"]
+        self.binges = self._find_binges()
+
+    def show(self, play: Play) -> int:
+        """Return the show of a play, 0 for an orphan."""
+        return self.catalogue[play["episode"]][0] if play["episode"] in self.catalogue else UNKNOWN
+
+    def audience(self) -> dict[tuple[int, str], Row]:
+        """Return the audience's rows by show and country."""
+        rows = {}
+        places = {(self.show(play), place) for play in self.plays for place in (play["country"], WORLDWIDE)}
+        for show, country in places:
+            here = [play for play in self.plays if self.show(play) == show and country in {play["country"], WORLDWIDE}]
+            rows[show, country] = self._row(show, here)
+        return rows
+
+    def base(self) -> dict[str, Row]:
+        """Return the base's rows by country."""
+        rows = {}
+        for country in {place for play in self.plays for place in (play["country"], WORLDWIDE)}:
+            seconds = _by_viewer(play for play in self.plays if country in {play["country"], WORLDWIDE})
+            active = {viewer for viewer in seconds if seconds[viewer] >= self.limits.reach_seconds}
+            told: Row = {
+                "active_viewers": len(active),
+                "multilingual_viewers": sum(self.is_multilingual(viewer) for viewer in active),
+                "new_viewers": sum(self.is_new(viewer) for viewer in active),
+            }
+            if 0 < len(active) < self.limits.min_cell:
+                told = dict.fromkeys(told)
+            rows[country] = {**told, "watched_seconds": sum(seconds.values())}
+        return rows
+
+    def _row(self, show: int, here: Sequence[Play]) -> Row:
+        seconds = _by_viewer(here)
+        watched = sum(seconds.values())
+        reached = [viewer for viewer in seconds if seconds[viewer] >= self.limits.reach_seconds]
+        reach = len(reached)
+        runtime = self._runtime(show, {play["episode"] for play in here})
+        average = watched / reach if reach else None
+        told: Row = {
+            "reach": reach,
+            "average_seconds": average,
+            "loyalty": min(average / runtime, 1) if average is not None and runtime else None,
+            "return_days": sum(len(self.days_of(viewer, show)) for viewer in reached) / reach if reach else None,
+            "loyal_viewers": sum(self.is_loyal(viewer, show) for viewer in reached),
+            "binge_viewers": sum(self.binges[viewer, show] >= self.limits.binge_episodes for viewer in reached),
+            "binge5_viewers": sum(self.binges[viewer, show] >= 5 for viewer in reached),
+            "sole_viewers": sum(self.share(viewer, show) == 1 for viewer in reached),
+            "near_sole_viewers": sum(self.share(viewer, show) >= self.limits.near_sole_share for viewer in reached),
+            "new_viewers": sum(self.is_new(viewer) for viewer in reached),
+            "new_sole_viewers": sum(self.is_new(viewer) and self.share(viewer, show) == 1 for viewer in reached),
+            "multilingual_viewers": sum(self.is_multilingual(viewer) for viewer in reached),
+        }
+        if show == UNKNOWN:
+            told = dict.fromkeys(told) | {"reach": reach}
+        if 0 < reach < self.limits.min_cell:
+            told = dict.fromkeys(told)
+        valued = sum(int(1000 * seconds[viewer] * self.share(viewer, show)) for viewer in seconds)
+        return {
+            **told,
+            "watched_seconds": watched,
+            "runtime_seconds": runtime,
+            "views": watched / runtime if runtime else None,
+            "valued_seconds": valued / 1000 if show != UNKNOWN else None,
+        }
+
+    def _runtime(self, show: int, episodes: Iterable[int]) -> int | None:
+        if show == UNKNOWN:
+            return None
+        total = 0
+        for episode in episodes:
+            runtime = self.catalogue[episode][1]
+            if runtime is None:
+                return None
+            total += runtime
+        return total
+
+    def share(self, viewer: int, show: int) -> Fraction:
+        """Return the part of a viewer's seconds that a show has."""
+        return Fraction(self.of_show[viewer, show], self.total[viewer]) if self.total[viewer] else Fraction(0)
+
+    def days_of(self, viewer: int, show: int) -> set[date]:
+        """Return the days on which a viewer played a show."""
+        return {filed(play).date() for play in self.plays if play["viewer"] == viewer and self.show(play) == show}
+
+    def is_loyal(self, viewer: int, show: int) -> bool:
+        """Tell whether a viewer played a show in enough of the spans."""
+        there = {self._span(day, by_week=self.by_week) for day in self.days_of(viewer, show)}
+        return len(there) >= self.limits.loyal_share * len(self.spans)
+
+    def is_new(self, viewer: int) -> bool:
+        """Tell whether a viewer was first seen in the period."""
+        return self.first_seen[viewer] >= self.start
+
+    def is_multilingual(self, viewer: int) -> bool:
+        """Tell whether a viewer watched enough in each of two languages."""
+        spoken: dict[str, int] = defaultdict(int)
+        for play in self.plays:
+            if play["viewer"] == viewer:
+                spoken[play["language"].partition("-")[0]] += play["watched_seconds"]
+        enough = [
+            seconds
+            for seconds in spoken.values()
+            if seconds >= self.limits.multilingual_seconds
+            and seconds >= self.limits.multilingual_share * self.total[viewer]
+        ]
+        return len(enough) >= 2
+
+    def _find_binges(self) -> dict[tuple[int, int], int]:
+        """Return, by viewer and show, the most episodes that were seen far enough in one sitting."""
+        most: dict[tuple[int, int], int] = defaultdict(int)
+        for viewer in self.total:
+            own = [play for play in self.plays if play["viewer"] == viewer]
+            for sitting in find_sittings(own, self.limits.sitting_gap_seconds):
+                far: dict[int, int] = defaultdict(int)
+                for episode, seconds in sitting.seconds.items():
+                    show, runtime = self.catalogue.get(episode, (UNKNOWN, None))
+                    if runtime is not None and seconds >= self.limits.binge_completion * runtime:
+                        far[show] += 1
+                for show, episodes in far.items():
+                    most[viewer, show] = max(most[viewer, show], episodes)
+        return most
+
+    @staticmethod
+    def _span(day: date, *, by_week: bool) -> object:
+        return day.isocalendar()[:2] if by_week else day
+
+
+def find_sittings(plays: Sequence[Play], gap_seconds: int) -> list[Sitting]:
+    """Return the sittings of one viewer. In an hour, the plays of an episode (country, language) count as one stretch."""
+    stretches: dict[tuple[datetime, int, str, str], list[Play]] = defaultdict(list)
+    for play in plays:
+        stretches[filed(play), play["episode"], play["country"], play["language"]].append(play)
+    sittings: list[Sitting] = []
+    seconds: dict[int, int] = defaultdict(int)
+    until: datetime | None = None
+    for stretch in sorted(stretches.values(), key=lambda one: min(play["received_at"] for play in one)):
+        start = min(play["received_at"] for play in stretch)
+        end = max(play["received_at"] for play in stretch)
+        if until is not None and start - until >= timedelta(seconds=gap_seconds):
+            sittings.append(Sitting(seconds))
+            seconds, until = defaultdict(int), None
+        until = end if until is None else max(until, end)
+        seconds[stretch[0]["episode"]] += sum(play["watched_seconds"] for play in stretch)
+    return [*sittings, Sitting(seconds)] if seconds else sittings
+
+
+def _by_viewer(plays: Iterable[Play]) -> dict[int, int]:
+    seconds: dict[int, int] = defaultdict(int)
+    for play in plays:
+        seconds[play["viewer"]] += play["watched_seconds"]
+    return seconds
+
+
+def _first_seen(plays: Iterable[Play]) -> dict[int, date]:
+    seen: dict[int, date] = {}
+    for play in plays:
+        day = filed(play).date()
+        seen[play["viewer"]] = min(day, seen.get(play["viewer"], day))
+    return seen

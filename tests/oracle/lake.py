@@ -1,0 +1,106 @@
+"""A lake as profile finds it: hours rolled up from plays, and a captured schedule, both made by hand and published."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from jobs.common import lake
+from jobs.common.calendar import Period, day, hour
+from jobs.common.commit import Marker, Markers, Output, publish, read_marker, read_output, write_output
+from jobs.common.datasets import EPISODES, SHOWS, VIEWER_HOUR, Dataset
+from jobs.common.store import Store
+from tests.oracle.audience import Catalogue, Play, filed
+
+Rows = list[dict[str, Any]]
+
+
+def roll_up(store: Store, plays: Iterable[Play], first: str, last: str, buckets: int = 2) -> None:
+    """Publish every hour from the first to the last, made of the plays that were filed in it; an hour that has not changed stays."""
+    by_hour: dict[datetime, list[Play]] = defaultdict(list)
+    for play in plays:
+        by_hour[filed(play)].append(play)
+    for period in hour(first).until(hour(last).end):
+        rows = to_viewer_hours(by_hour.pop(period.start.replace(tzinfo=None), []))
+        publish_tables(store, lake.ROLLUP, period, [(VIEWER_HOUR, rows)], buckets)
+    if by_hour:
+        message = f"plays outside {first} to {last}: {sorted(by_hour)}"
+        raise ValueError(message)
+
+
+def to_viewer_hours(plays: Iterable[Play]) -> Rows:
+    """Return the rows of viewer_hour for the plays of one hour."""
+    groups: dict[tuple[int, int, str, str], list[Play]] = defaultdict(list)
+    for play in plays:
+        groups[play["viewer"], play["episode"], play["country"], play["language"]].append(play)
+    return [
+        {
+            **dict(zip(VIEWER_HOUR.sort, key, strict=True)),
+            "plays": len(group),
+            "watched_seconds": sum(play["watched_seconds"] for play in group),
+            "first_at": min(play["received_at"] for play in group),
+            "last_at": max(play["received_at"] for play in group),
+        }
+        for key, group in sorted(groups.items())
+    ]
+
+
+def capture(store: Store, requested: str, catalogue: Catalogue) -> None:
+    """Publish a captured schedule with the episodes of a catalogue."""
+    shows = [{"show_id": show} for show in sorted({show for show, _ in catalogue.values()})]
+    episodes = [
+        {"episode_id": episode, "show_id": show, "runtime_minutes": None if runtime is None else runtime // 60}
+        for episode, (show, runtime) in sorted(catalogue.items())
+    ]
+    publish_tables(store, lake.SCHEDULE_FETCH, day(requested), [(SHOWS, shows), (EPISODES, episodes)], buckets=None)
+
+
+def publish_tables(
+    store: Store, stage: str, period: Period, tables: Sequence[tuple[Dataset, Rows]], buckets: int | None
+) -> None:
+    """Publish tables as the next generation of a period."""
+    now = datetime.now(UTC)
+    run_id = lake.new_run_id(now)
+    prefix = lake.run_prefix(stage, period, run_id)
+    outputs: list[Output] = []
+    for dataset, rows in tables:
+        for bucket in range(buckets) if buckets else [None]:
+            kept = [row for row in rows if bucket is None or buckets is None or row["viewer"] % buckets == bucket]
+            if kept or bucket is None:
+                table = pa.Table.from_pylist(kept, schema=dataset.schema)
+                outputs.append(write_output(store, prefix, dataset, table, bucket))
+    previous = read_marker(store, stage, period)
+    marker = Marker(
+        stage=stage,
+        period=str(period),
+        generation=previous.generation + 1 if previous else 1,
+        run_id=run_id,
+        code_version="test",
+        definition_version="test",
+        parameters={"buckets": buckets},
+        inputs=(),
+        inputs_digest=run_id,
+        outputs=tuple(outputs),
+        counts={},
+        started_at=now.isoformat(),
+        finished_at=now.isoformat(),
+    )
+    publish(store, marker, previous)
+
+
+def read_rows(markers: Markers, stage: str, period: str, dataset: Dataset) -> Rows:
+    """Return the rows of a dataset of the run that stands, of all buckets, by key."""
+    marker = markers.of(stage)[Period.parse(period)]
+    rows = [row for output in marker.of(dataset) for row in read_output(markers.store, output).to_pylist()]
+    return sorted(rows, key=lambda row: [row[name] for name in dataset.sort])
+
+
+def digests(store: Store, stage: str) -> dict[str, str]:
+    """Return the checksum of each file of the runs that stand for a stage, by period and name without the run."""
+    return {
+        f"{period}/{output.key.split('/run=')[1].partition('/')[2]}": output.sha256
+        for period, marker in Markers(store).of(stage).items()
+        for output in marker.outputs
+    }

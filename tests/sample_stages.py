@@ -1,0 +1,112 @@
+"""Two small stages over real markers: ``words`` counts the words of an hour's files, ``totals`` adds up a day of them.
+
+A file is text, one word a line. The word ``bad!`` is bad input; the word ``boom!`` brings down the stage with an error whose
+text holds a secret.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+
+from jobs.common.calendar import Grain, Period, Span
+from jobs.common.commit import Input, Marker, Markers, Result, read_output, write_output
+from jobs.common.datasets import TEXT, WHOLE, Column, Dataset
+from jobs.common.errors import BadInputError
+from jobs.common.stage import RunContext, Target
+from jobs.common.store import Store
+
+SECRET = "canary-5f2d"
+START = datetime(2026, 1, 7, 12, tzinfo=UTC)
+
+COUNTED = (Column("word", TEXT, "a word"), Column("times", WHOLE, "how often it came"))
+WORDS = Dataset("words", "words", "hour × word", 1, COUNTED)
+INITIALS = Dataset("initials", "words", "hour × initial", 1, COUNTED)
+TOTALS = Dataset("totals", "totals", "day × word", 1, COUNTED)
+
+
+class Ticking:
+    """A clock that goes on by a second whenever it is read."""
+
+    def __init__(self, start: datetime = START) -> None:
+        self.now = start
+
+    def __call__(self) -> datetime:
+        """Return the time."""
+        self.now += timedelta(seconds=1)
+        return self.now
+
+
+class WordsStage:
+    """Hour by hour: how often each word came, and each initial."""
+
+    name = "words"
+    definition_version = "1"
+
+    def __init__(self, lake: Store, raw: Store, *, lower: bool = False) -> None:
+        self.lake, self.raw = lake, raw
+        self.parameters = {"lower": lower}
+
+    def periods(self, span: Span) -> Sequence[Period]:
+        """Return the hours that have files."""
+        hours = {Period.parse(info.key.split("/")[0]) for info in self.raw.list()}
+        return sorted(hour for hour in hours if span.touches(hour))
+
+    def target(self, period: Period) -> Target:
+        """Return the files of the hour."""
+        files = self.raw.list(f"{period}/")
+        return Target(period, tuple(Input(info.key, info.etag, info.size) for info in files))
+
+    def make(self, target: Target, run: RunContext) -> Result:
+        """Count the words; BadInputError for a bad one."""
+        words = [word for one in target.inputs for word in self.raw.get(one.name).decode().split()]
+        if "bad!" in words:
+            message = f"{target.period} has the word 'bad!': expected good ones"
+            raise BadInputError(message)
+        initials = write_output(self.lake, run.prefix, INITIALS, counted(Counter(word[0] for word in words)))
+        if "boom!" in words:
+            message = f"out of order: {SECRET}"
+            raise RuntimeError(message)
+        shaped = [word.lower() for word in words] if self.parameters["lower"] else words
+        return Result(
+            (initials, write_output(self.lake, run.prefix, WORDS, counted(Counter(shaped)))), {"words_in": len(words)}
+        )
+
+
+class TotalsStage:
+    """Day by day: how often each word came in the hours that are done."""
+
+    name = "totals"
+    definition_version = "1"
+    parameters: dict[str, object] = {}  # noqa: RUF012 - never written to
+
+    def __init__(self, markers: Markers) -> None:
+        self.markers = markers
+
+    def periods(self, span: Span) -> Sequence[Period]:
+        """Return the days of the hours that are done."""
+        days = {Period.containing(hour.start, Grain.DAY) for hour in self.markers.of("words")}
+        return sorted(day for day in days if span.touches(day))
+
+    def target(self, period: Period) -> Target:
+        """Return the day's counted words by hour."""
+        return Target(period, tuple(marker.as_input(WORDS) for marker in self._hours(period)))
+
+    def make(self, target: Target, run: RunContext) -> Result:
+        """Add up the hours."""
+        total: Counter[str] = Counter()
+        for marker in self._hours(target.period):
+            for output in marker.of(WORDS):
+                for row in read_output(self.markers.store, output).to_pylist():
+                    total[row["word"]] += row["times"]
+        return Result((write_output(self.markers.store, run.prefix, TOTALS, counted(total)),), {})
+
+    def _hours(self, day: Period) -> Iterator[Marker]:
+        return (marker for hour, marker in sorted(self.markers.of("words").items()) if hour in day)
+
+
+def counted(counter: Counter[str]) -> pa.Table:
+    """Return counts as rows of (word, times), in the order of words."""
+    rows = sorted(counter.items())
+    return pa.table({"word": [word for word, _ in rows], "times": [times for _, times in rows]}, schema=WORDS.schema)

@@ -1,0 +1,221 @@
+"""Garbage: only what nobody can miss, and exactly that."""
+
+import dataclasses
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from jobs.common import gc
+from jobs.common.calendar import hour
+from jobs.common.commit import Marker, Markers, Output, failure_of, publish, read_marker, write_bytes
+from jobs.common.errors import BadInputError, CorruptLakeError
+from jobs.common.gc import Garbage, collect, plan_digest, plan_garbage
+from jobs.common.lake import failed_key, new_run_id, run_prefix, success_key
+from jobs.common.stage import run_stage
+from jobs.common.store import LocalStore, Store
+from tests.sample_stages import Ticking, WordsStage
+
+HOUR, NEXT = hour("2026-01-05T13"), hour("2026-01-05T14")
+NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
+DAYS = timedelta(days=1)
+
+
+@pytest.fixture(params=["local", "s3"])
+def store(request: pytest.FixtureRequest) -> Store:
+    """Either store, empty."""
+    chosen: Store = request.getfixturevalue("lake" if request.param == "local" else "s3_lake")
+    return chosen
+
+
+def write_run(store: Store, begun: datetime, stage: str = "words") -> tuple[str, Output]:
+    """Write one object of three bytes as a run that began then; return the run's id and the object."""
+    run_id = new_run_id(begun)
+    return run_id, write_bytes(store, f"{run_prefix(stage, HOUR, run_id)}words.parquet", "words", b"abc", 1)
+
+
+def stand(store: Store, run_id: str, output: Output, finished: datetime, previous: Marker | None = None) -> Marker:
+    """Publish a run."""
+    marker = Marker(
+        stage="words",
+        period=str(HOUR),
+        generation=previous.generation + 1 if previous else 1,
+        run_id=run_id,
+        code_version="1",
+        definition_version="1",
+        parameters={},
+        inputs=(),
+        inputs_digest="d",
+        outputs=(output,),
+        counts={},
+        started_at=finished.isoformat(),
+        finished_at=finished.isoformat(),
+    )
+    return publish(store, marker, previous)
+
+
+def planned(store: Store, now: datetime, grace: timedelta = DAYS) -> list[str]:
+    """Plan anew, and return the prefixes."""
+    return [one.prefix for one in plan_garbage(store, Markers(store), now, grace)]
+
+
+def test_run_that_stands_is_kept_for_ever(store: Store) -> None:
+    """However old: it is what the marker lists."""
+    run_id, output = write_run(store, NOON)
+    stand(store, run_id, output, NOON)
+    assert planned(store, NOON + 1000 * DAYS) == []
+
+
+def test_run_without_a_marker_goes_after_the_grace(store: Store) -> None:
+    """A killed or failed run may still be at work until then."""
+    run_id, output = write_run(store, NOON)
+    assert planned(store, NOON + DAYS) == []
+    late = NOON + DAYS + timedelta(seconds=1)
+    plan = plan_garbage(store, Markers(store), late, DAYS)
+    assert plan == [Garbage(f"data/words/2026-01-05T13/run={run_id}/", (output.key,), 3)]
+    assert (plan[0].objects, store.get(output.key)) == (1, b"abc")
+    assert collect(store, plan) == plan
+    assert list(store.list()) == []
+
+
+def test_superseded_run_goes_when_its_successor_is_old_enough(store: Store) -> None:
+    """Somebody may have begun to read it just before it was superseded: the grace counts from then."""
+    run_id, output = write_run(store, NOON)
+    first = stand(store, run_id, output, NOON)
+    replaced = NOON + 10 * DAYS
+    new_id, new_output = write_run(store, replaced)
+    stand(store, new_id, new_output, replaced, first)
+    assert planned(store, replaced + DAYS) == []
+    assert planned(store, replaced + DAYS + timedelta(seconds=1)) == [f"data/words/2026-01-05T13/run={run_id}/"]
+
+
+def test_run_at_work_beside_an_old_marker_is_kept(store: Store) -> None:
+    """What counts for a run that has not published yet is when it began."""
+    run_id, output = write_run(store, NOON)
+    stand(store, run_id, output, NOON)
+    at_work, _ = write_run(store, NOON + 10 * DAYS)
+    assert planned(store, NOON + 11 * DAYS) == []
+    assert planned(store, NOON + 12 * DAYS) == [f"data/words/2026-01-05T13/run={at_work}/"]
+
+
+def test_object_carried_on_from_an_earlier_run_is_kept(store: Store) -> None:
+    """A marker may list an object in another run's prefix: that run's objects stay."""
+    run_id, output = write_run(store, NOON)
+    first = stand(store, run_id, output, NOON)
+    stand(store, new_run_id(NOON + DAYS), output, NOON + DAYS, first)
+    assert planned(store, NOON + 1000 * DAYS) == []
+
+
+def test_what_is_not_ours_is_kept(store: Store) -> None:
+    """Objects that no run wrote, and runs whose names tell no time, are left alone."""
+    for key in ("data/readme.txt", "data/words/someday/run=1/x", "data/words/2026-01-05T13/run=mine/x", "other/x"):
+        store.put(key, b"x")
+    assert planned(store, NOON + 1000 * DAYS) == []
+
+
+def test_stage_that_is_not_known_has_its_markers_read(store: Store) -> None:
+    """Stages are found by their data: here one that the lake's own list does not have."""
+    run_id, output = write_run(store, NOON, "words")
+    stand(store, run_id, output, NOON)
+    other, _ = write_run(store, NOON, "others")
+    assert planned(store, NOON + 2 * DAYS) == [f"data/others/2026-01-05T13/run={other}/"]
+
+
+def test_damaged_marker_stops_everything(store: Store) -> None:
+    """Without knowing what a marker lists, nothing may be deleted."""
+    write_run(store, NOON)
+    store.put(success_key("words", NEXT), b"{")
+    with pytest.raises(CorruptLakeError, match="2026-01-05T14/_SUCCESS is no marker"):
+        planned(store, NOON + 2 * DAYS)
+
+
+def test_run_published_since_the_plan_is_not_collected(store: Store) -> None:
+    """The markers are read again before anything is deleted."""
+    late, late_output = write_run(store, NOON)
+    other, _ = write_run(store, NOON + timedelta(seconds=1))
+    plan = plan_garbage(store, Markers(store), NOON + 2 * DAYS, DAYS)
+    assert len(plan) == 2
+    stand(store, late, late_output, NOON + 2 * DAYS)
+    assert [one.prefix for one in collect(store, plan)] == [f"data/words/2026-01-05T13/run={other}/"]
+    assert store.get(late_output.key) == b"abc"
+
+
+def test_settled_failure_marker_goes(store: Store) -> None:
+    """Its run was killed between its success and the clearing; a failure in force stays."""
+    run_id, output = write_run(store, NOON)
+    stand(store, run_id, output, NOON)
+    for period in (HOUR, NEXT):
+        failure = failure_of(BadInputError("x"), "words", period, "r0", 1, NOON)
+        store.put(failed_key("words", period), failure.to_json())
+    assert planned(store, NOON + DAYS) == []
+    plan = plan_garbage(store, Markers(store), NOON + 2 * DAYS, DAYS)
+    assert [one.prefix for one in plan] == [failed_key("words", HOUR)]
+    assert collect(store, plan) == plan
+    assert store.head(failed_key("words", HOUR)) is None
+    assert store.head(failed_key("words", NEXT)) is not None
+
+
+def test_failure_that_came_since_the_plan_is_not_collected(store: Store) -> None:
+    """A restatement that failed meanwhile wrote the same key: that failure is in force."""
+    run_id, output = write_run(store, NOON)
+    stand(store, run_id, output, NOON)
+    failure = failure_of(BadInputError("x"), "words", HOUR, "r0", 1, NOON)
+    store.put(failed_key("words", HOUR), failure.to_json())
+    plan = plan_garbage(store, Markers(store), NOON + 2 * DAYS, DAYS)
+    store.put(failed_key("words", HOUR), dataclasses.replace(failure, generation=2).to_json())
+    assert (len(plan), collect(store, plan)) == (1, [])
+    assert store.head(failed_key("words", HOUR)) is not None
+
+
+def test_leftover_of_a_killed_write_goes(lake: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hidden file of a write that was killed counts and goes like everything else."""
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+        patch.setattr(Path, "replace", die)
+        lake.put("data/words/2026-01-05T13/run=r/words.parquet", b"abcd")
+    now = datetime.now(UTC)
+    assert planned(lake, now) == []
+    (garbage,) = plan_garbage(lake, Markers(lake), now + 2 * DAYS, DAYS)
+    assert (garbage.prefix.rpartition(".")[0], garbage.objects, garbage.bytes) == (
+        "data/words/2026-01-05T13/run=r/.words.parquet",
+        1,
+        4,
+    )
+    collect(lake, [garbage])
+    assert [path for path in lake.root.rglob("*") if path.is_file()] == []
+
+
+def test_plan_has_a_digest_of_its_keys() -> None:
+    """SHA-256 of the sorted keys, a line each: 'a\\nb\\nc' by sha256sum; another key is another plan."""
+    plan = [Garbage("b", ("c", "b"), 2), Garbage("a", ("a",), 1)]
+    assert plan_digest(plan) == "ea7fb08b7a2dc4619ffb7c7bb38d95a2047935fa165d71b12efd3852a2e6d0cc"
+    assert plan_digest(plan[::-1]) == plan_digest(plan)
+    assert plan_digest(plan[:1]) != plan_digest(plan)
+
+
+def test_grace_is_a_week_unless_told(lake: LocalStore) -> None:
+    """A plan without a grace is a careful one."""
+    write_run(lake, NOON)
+    assert plan_garbage(lake, Markers(lake), NOON + 7 * DAYS) == []
+    assert len(plan_garbage(lake, Markers(lake), NOON + 7 * DAYS + timedelta(seconds=1))) == 1
+    assert timedelta(days=7) == gc.GRACE
+
+
+def test_lake_is_as_before_without_its_garbage(lake: LocalStore, tmp_path: Path) -> None:
+    """After reruns and failures, collecting leaves the objects that the markers list, and the markers."""
+    raw = LocalStore(tmp_path / "raw")
+    words = WordsStage(lake, raw)
+    for text in (b"a\n", b"boom!\n", b"b\n", b"c\n"):
+        raw.put(f"{HOUR}/file", text)
+        run_stage(words, Markers(lake), clock=Ticking())
+    assert len(list(lake.list("data/"))) == 3 * 2 + 1
+    collect(lake, plan_garbage(lake, Markers(lake), datetime(2027, 1, 1, tzinfo=UTC), timedelta(0)))
+    marker = read_marker(lake, "words", HOUR)
+    assert marker is not None
+    assert marker.generation == 3
+    assert {info.key for info in lake.list("data/")} == {output.key for output in marker.outputs}
+    assert [info.key for info in lake.list("markers/")] == [success_key("words", HOUR)]

@@ -1,0 +1,90 @@
+"""Logs: JSON lines for a machine, readable ones for a person, on standard error."""
+
+import json
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from pydantic import SecretStr
+
+from jobs.common.logs import JsonFormatter, TextFormatter, set_up_logs
+
+NOON = datetime(2026, 1, 5, 12, 0, 1, 250_000, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Put back what setting up changes for the whole process."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+
+
+def record(message: str, *arguments: object, **extra: object) -> logging.LogRecord:
+    """Return a record of noon, as logging makes it with these extras."""
+    made = logging.getLogger("jobs.test").makeRecord(
+        "jobs.test", logging.INFO, "file.py", 1, message, arguments, None, extra=extra
+    )
+    made.created = NOON.timestamp()
+    return made
+
+
+def test_json_line_has_time_level_message_and_extras() -> None:
+    """One object on one line, times in UTC, text as it is."""
+    line = JsonFormatter().format(record("%s\nmade", "Pokémon", stage="rollup", rows=3, key=SecretStr("canary")))
+    assert "\n" not in line
+    assert "Pokémon" in line
+    assert json.loads(line) == {
+        "time": "2026-01-05T12:00:01.250+00:00",
+        "level": "info",
+        "logger": "jobs.test",
+        "message": "Pokémon\nmade",
+        "stage": "rollup",
+        "rows": 3,
+        "key": "**********",
+    }
+
+
+def test_text_line_is_short() -> None:
+    """Time of day, level, message, extras; not what the message says already."""
+    line = TextFormatter().format(record("rollup 2026-01-05T13 published", stage="rollup", run_id="r1", rows=3, rejects=0))
+    assert line == "12:00:01 INFO    rollup 2026-01-05T13 published  rows=3 rejects=0"
+    assert TextFormatter().format(record("nothing to do")) == "12:00:01 INFO    nothing to do"
+
+
+@pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()], ids=["json", "text"])
+def test_traceback_is_shown_where_it_is_given(formatter: logging.Formatter) -> None:
+    """With the error's class and text."""
+    made = record("failed")
+    error = ValueError("wrong")
+    made.exc_info = (ValueError, error, error.__traceback__)
+    assert "ValueError: wrong" in formatter.format(made)
+
+
+@pytest.mark.parametrize(
+    ("form", "start"), [pytest.param("json", "{", id="json"), pytest.param("auto", "{", id="no terminal"), pytest.param("text", "2", id="text")]
+)
+def test_logs_go_to_standard_error(capsys: pytest.CaptureFixture[str], form: str, start: str) -> None:
+    """Above the level that is set; output stays free for results."""
+    set_up_logs("warning", form)  # type: ignore[arg-type]
+    logging.getLogger("jobs.test").info("unheard")
+    logging.getLogger("jobs.test").warning("heard")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "unheard" not in captured.err
+    (line,) = captured.err.splitlines()
+    assert "heard" in line
+    assert line.startswith(start) or form == "text"
+
+
+def test_debug_is_for_our_own_code(capsys: pytest.CaptureFixture[str]) -> None:
+    """Libraries that talk all the time, and log requests with what is in them, are kept to warnings."""
+    set_up_logs("debug", "json")
+    logging.getLogger("botocore.auth").debug("canary")
+    logging.getLogger("urllib3.connectionpool").info("canary")
+    logging.getLogger("jobs.test").debug("ours")
+    logged = capsys.readouterr().err
+    assert "canary" not in logged
+    assert "ours" in logged

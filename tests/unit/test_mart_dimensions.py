@@ -1,0 +1,234 @@
+"""Dimensions of the kiosk: of several captures the latest, and each show's history, whatever the order."""
+
+import itertools
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.common import lake as keys
+from jobs.common.calendar import Period
+from jobs.common.commit import Markers
+from jobs.common.store import LocalStore
+from jobs.mart_load.dimensions import DIMENSIONS, make_dimensions
+from jobs.schedule_fetch.normalise import normalise
+from tests.helpers_mart import Row, SmallLake
+
+JAN, FEB, MAR = datetime(2026, 1, 1), datetime(2026, 2, 1), datetime(2026, 3, 1)  # noqa: DTZ001 - as the lake has them
+
+
+def dimension(store: LocalStore, name: str, *columns: str) -> list[tuple[Any, ...]]:
+    """Return columns of the rows of a dimension."""
+    table = make_dimensions(Markers(store))[name].select(list(columns))
+    return [tuple(row.values()) for row in table.to_pylist()]
+
+
+def test_an_empty_lake_has_the_two_fixed_rows(lake: LocalStore) -> None:
+    """Without captures there are the world and the unknown show, and nothing else."""
+    rows = {name: table.num_rows for name, table in make_dimensions(Markers(lake)).items()}
+    assert {name for name, count in rows.items() if count} == {"dim_country", "dim_show"}
+    assert dimension(lake, "dim_country", "country", "name") == [("**", "worldwide")]
+    assert dimension(lake, "dim_show", "show_id", "label") == [(0, "not in any captured schedule")]
+
+
+def test_the_show_updated_last_counts(lake: LocalStore) -> None:
+    """Not the day captured last: the service may have served an older answer then."""
+    small = SmallLake(lake)
+    small.capture("2026-01-05", shows=[{"show_id": 1, "name": "New", "updated": FEB}], genres=[{"show_id": 1, "genre": "War"}])
+    small.capture("2026-01-06", shows=[{"show_id": 1, "name": "Old", "updated": JAN}], genres=[{"show_id": 1, "genre": "DIY"}])
+    assert dimension(lake, "dim_show", "show_id", "name")[1:] == [(1, "New")]
+    assert dimension(lake, "dim_show_genre", "show_id", "genre") == [(1, "War")]
+    assert dimension(lake, "dim_genre", "genre") == [("DIY",), ("War",)]
+
+
+def test_of_equal_shows_the_one_fetched_last_counts(lake: LocalStore) -> None:
+    """A genre that such a capture no longer has is gone with it."""
+    small = SmallLake(lake)
+    small.capture("2026-01-06", shows=[{"show_id": 1, "name": "Old", "updated": JAN}], genres=[{"show_id": 1, "genre": "DIY"}])
+    small.capture("2026-01-05", shows=[{"show_id": 1, "name": "New", "updated": JAN}])
+    assert dimension(lake, "dim_show", "show_id", "name")[1:] == [(1, "New")]
+    assert dimension(lake, "dim_show_genre", "show_id", "genre") == []
+
+
+def test_an_episode_follows_its_show(lake: LocalStore) -> None:
+    """An episode is as captured with the latest version of its show; it may have moved to another."""
+    small = SmallLake(lake)
+    small.capture(
+        "2026-01-05",
+        shows=[{"show_id": 1, "updated": JAN}],
+        episodes=[{"episode_id": 11, "show_id": 1, "name": "Pilot"}, {"episode_id": 12, "show_id": 1, "name": "Two"}],
+    )
+    small.capture(
+        "2026-01-06",
+        shows=[{"show_id": 2, "updated": FEB}],
+        episodes=[{"episode_id": 11, "show_id": 2, "name": "Pilot, again"}],
+    )
+    assert dimension(lake, "dim_episode", "episode_id", "show_id", "name") == [(11, 2, "Pilot, again"), (12, 1, "Two")]
+
+
+def test_names_that_collide_are_told_apart(lake: LocalStore) -> None:
+    """Two shows of one name show their ids, as does a show without a name; case and accents make another name."""
+    names = {1: "The Traitors", 2: "The Traitors", 3: "Pokemon", 4: "Pokémon", 5: None}
+    SmallLake(lake).capture("2026-01-05", shows=[{"show_id": one, "name": name} for one, name in names.items()])
+    assert dimension(lake, "dim_show", "show_id", "label")[1:] == [
+        (1, "The Traitors (#1)"),
+        (2, "The Traitors (#2)"),
+        (3, "Pokemon"),
+        (4, "Pokémon"),
+        (5, "#5"),
+    ]
+
+
+def test_networks_and_countries_are_as_fetched_last(lake: LocalStore) -> None:
+    """A network and a web channel may have one id; countries come from wherever one is named."""
+    small = SmallLake(lake)
+    small.capture(
+        "2026-01-06",
+        networks=[{"kind": "network", "network_id": 1, "name": "Old"}, {"kind": "web", "network_id": 1, "name": "Web"}],
+        countries=[{"country": "CA", "name": "Canada", "timezone": "America/Halifax"}],
+        shows=[{"show_id": 1, "language": "Korean", "dvd_country": "KR"}, {"show_id": 2, "language": None}],
+    )
+    small.capture(
+        "2026-01-05",
+        networks=[{"kind": "network", "network_id": 1, "name": "New", "country": "NO"}],
+        countries=[{"country": "CA", "name": "Canada", "timezone": "America/Toronto"}],
+    )
+    assert dimension(lake, "dim_network", "kind", "network_id", "name") == [("network", 1, "New"), ("web", 1, "Web")]
+    assert dimension(lake, "dim_country", "country", "name", "timezone") == [
+        ("**", "worldwide", None),
+        ("CA", "Canada", "America/Toronto"),
+        ("KR", None, None),
+        ("NO", None, None),
+    ]
+    assert dimension(lake, "dim_language", "language") == [("Korean",)]
+
+
+ENDED = {"status": "Ended", "ended": date(2025, 12, 24)}
+RUNNING = {"status": "Running", "ended": None}
+
+
+@pytest.mark.parametrize(
+    ("captures", "versions"),
+    [
+        (
+            [{**RUNNING, "updated": JAN}, {**ENDED, "updated": FEB}, {**RUNNING, "updated": MAR}],
+            [(JAN, FEB, "Running"), (FEB, MAR, "Ended"), (MAR, None, "Running")],
+        ),
+        (
+            [{**RUNNING, "updated": JAN, "weight": 1, "rating": 5.0, "average_runtime_minutes": 40, "image": "a"}]
+            + [{**RUNNING, "updated": FEB, "weight": 2, "rating": 6.0, "average_runtime_minutes": 41, "image": "b"}],
+            [(JAN, None, "Running")],
+        ),
+        ([{**RUNNING, "updated": MAR}, {**ENDED, "updated": JAN}], [(JAN, MAR, "Ended"), (MAR, None, "Running")]),
+        ([{**RUNNING, "updated": JAN}, None, {**RUNNING, "updated": JAN}], [(JAN, None, "Running")]),
+        ([{**RUNNING, "updated": JAN}, None, {**ENDED, "updated": MAR}], [(JAN, MAR, "Running"), (MAR, None, "Ended")]),
+        ([{**RUNNING, "updated": JAN}, {**ENDED, "updated": JAN}], [(JAN, None, "Ended")]),
+        ([{**RUNNING, "updated": JAN}, {**ENDED}], [(JAN, None, "Running")]),
+        (
+            [{**RUNNING}, {**ENDED}],
+            [
+                (datetime(2026, 2, 1, 0, 1), datetime(2026, 2, 1, 0, 2), "Running"),  # noqa: DTZ001
+                (datetime(2026, 2, 1, 0, 2), None, "Ended"),  # noqa: DTZ001
+            ],
+        ),
+    ],
+    ids=[
+        "ends and runs again",
+        "weight, rating, average runtime, image and updated alone are no change",
+        "an old answer captured late takes its place in time",
+        "vanishes and comes back as it was",
+        "vanishes and comes back changed",
+        "of two answers of one time the one fetched last counts",
+        "without a time of change where there are others: left out",
+        "never a time of change: the time of fetching",
+    ],
+)
+def test_history(lake: LocalStore, captures: list[Row | None], versions: list[tuple[Any, ...]]) -> None:
+    """Each capture is a later day's, fetched a minute after the one before; None is a day without the show."""
+    small = SmallLake(lake)
+    for number, show in enumerate(captures, start=1):
+        small.capture(f"2026-01-{number:02}", shows=[{"show_id": 1, **show}] if show else [])
+    assert dimension(lake, "show_history", "valid_from", "valid_to", "status") == versions
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"network_id": 1}, {"network_id": 2}),
+        ({"network_id": 1}, {"web_channel_id": 1}),
+        ({"name": "Pokemon"}, {"name": "Pokémon"}),
+        ({"language": "Korean"}, {"language": None}),
+        ({"runtime_minutes": 30}, {"runtime_minutes": 45}),
+        ({"schedule_days": "Monday"}, {"schedule_days": "Monday, Tuesday"}),
+        ({"type": "Scripted"}, {"type": "Reality"}),
+        ({"genres": ["Drama"]}, {"genres": ["Crime", "Drama"]}),
+        ({"genres": ["Drama"]}, {"genres": []}),
+    ],
+    ids=lambda one: next(iter(one)) if isinstance(one, dict) else None,
+)
+def test_what_is_followed(lake: LocalStore, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """A change of any of these is a new version; genres are listed in alphabetical order."""
+    small = SmallLake(lake)
+    for day, updated, show in (("2026-01-01", JAN, dict(before)), ("2026-01-02", FEB, dict(after))):
+        genres = [{"show_id": 1, "genre": genre} for genre in show.pop("genres", [])]
+        small.capture(day, shows=[{"show_id": 1, "updated": updated, **show}], genres=genres)
+    (name,) = {*before, *after} - {"web_channel_id"} if "network_id" in before else {*before}
+    listed = [", ".join(one[name]) or None if name == "genres" else one.get(name) for one in (before, after)]
+    assert dimension(lake, "show_history", "valid_from", name) == [(JAN, listed[0]), (FEB, listed[1])]
+
+
+RECORDED = {
+    # requested day: recording. The same days of December 2020 were recorded twice; one lake holds one capture of a day, so the
+    # second recording stands for the days after.
+    "2020-12-10": "web-2020-12-recorded-2022-07/2020-12-10.json",
+    "2020-12-21": "web-2020-12-recorded-2022-07/2020-12-21.json",
+    "2020-12-11": "web-2020-12-recorded-2022-09/request_2020-12-10.json",
+    "2020-12-22": "web-2020-12-recorded-2022-09/request_2020-12-21.json",
+}
+
+
+def recorded_lake(store: LocalStore, tvmaze: Path, days: Sequence[str]) -> None:
+    """Capture recorded days."""
+    small = SmallLake(store)
+    for day in days:
+        answer = json.loads((tvmaze / RECORDED[day]).read_text(encoding="utf-8"))
+        small.publish(keys.SCHEDULE_FETCH, day, normalise({"web": answer}).tables)
+
+
+def test_recorded_shows_that_ran_again(lake: LocalStore, tvmaze: Path) -> None:
+    """Between the recordings 44654 went from Ended to Running, and 9815 from Ended to To Be Determined (data: TVmaze)."""
+    recorded_lake(lake, tvmaze, list(RECORDED))
+    history = dimension(lake, "show_history", "show_id", "valid_from", "valid_to", "status", "ended")
+    instants = [datetime.fromtimestamp(one, UTC).replace(tzinfo=None) for one in (1607641557, 1662317888)]
+    assert [row[1:] for row in history if row[0] == 44654] == [
+        (instants[0], instants[1], "Ended", date(2020, 12, 10)),
+        (instants[1], None, "Running", None),
+    ]
+    instants = [datetime.fromtimestamp(one, UTC).replace(tzinfo=None) for one in (1646749479, 1658531810)]
+    assert [row[1:] for row in history if row[0] == 9815] == [
+        (instants[0], instants[1], "Ended", date(2020, 12, 21)),
+        (instants[1], None, "To Be Determined", None),
+    ]
+
+
+def test_the_order_of_capturing_and_publishing_is_no_matter(lake: LocalStore, tvmaze: Path, tmp_path: Path) -> None:
+    """Markers that arrive in any order give the same dimensions (data: TVmaze)."""
+    recorded_lake(lake, tvmaze, list(RECORDED))
+    expected = make_dimensions(Markers(lake))
+    assert expected["show_history"].num_rows > expected["dim_show"].num_rows - 1 > 300
+    for number, order in enumerate(itertools.islice(itertools.permutations(RECORDED), 0, None, 7)):
+        other = LocalStore(tmp_path / str(number))
+        shutil.copytree(lake.root / "data", other.root / "data")
+        for day in order:
+            key = keys.success_key(keys.SCHEDULE_FETCH, Period.parse(day))
+            other.put(key, lake.get(key))
+        assert make_dimensions(Markers(other)) == expected
+
+
+def test_all_dimensions_are_made(lake: LocalStore) -> None:
+    """The tables come in the order in which they are told."""
+    assert tuple(make_dimensions(Markers(lake))) == DIMENSIONS

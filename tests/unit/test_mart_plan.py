@@ -1,0 +1,150 @@
+"""What a load does, from markers and ledger alone."""
+
+import pytest
+
+from jobs.common import lake
+from jobs.common.calendar import EVER, Period, Span
+from jobs.common.commit import Marker, Markers, Output
+from jobs.common.store import LocalStore
+from jobs.mart_load.plan import Item, Standing, compare, entries_of, make_plan, standing_of
+from jobs.mart_load.settings import span_of
+from tests.helpers_mart import SmallLake, marker_of
+
+
+def marker(generation: int, run_id: str, content: str, stage: str = lake.ROLLUP) -> Marker:
+    """Make the marker of a run with one output."""
+    period, dataset = ("2026-01-05T00", "viewership") if stage == lake.ROLLUP else ("2026-01-05", "shows")
+    key = f"data/{stage}/{period}/run={run_id}/{dataset}.parquet"
+    return marker_of(stage, period, generation, run_id, [Output(dataset, key, 100, content, 7)])
+
+
+@pytest.mark.parametrize(
+    ("loaded", "found", "standing"),
+    [
+        (None, marker(1, "20260101T", "a"), Standing.PENDING),
+        (marker(1, "20260101T", "a"), marker(1, "20260101T", "a"), Standing.LOADED),
+        (marker(1, "20260101T", "a"), marker(2, "20260102T", "a"), Standing.LOADED),
+        (marker(1, "20260101T", "a"), marker(2, "20260102T", "b"), Standing.STALE),
+        (marker(2, "20260102T", "b"), marker(1, "20260101T", "a"), Standing.NEWER),
+        (marker(1, "20260101T", "a"), marker(1, "20260103T", "b"), Standing.STALE),
+        (marker(1, "20260103T", "b"), marker(1, "20260101T", "a"), Standing.NEWER),
+        (
+            marker(1, "20260101T", "a", lake.SCHEDULE_FETCH),
+            marker(2, "20260102T", "a", lake.SCHEDULE_FETCH),
+            Standing.STALE,
+        ),
+    ],
+    ids=[
+        "never loaded",
+        "the same run",
+        "a later run with the same content",
+        "a later generation",
+        "an earlier generation",
+        "generations counted anew, a later run",
+        "generations counted anew, an earlier run",
+        "a later capture with the same content: its time of fetching counts",
+    ],
+)
+def test_standing(loaded: Marker | None, found: Marker, standing: Standing) -> None:
+    """A marker is compared with the run that the ledger has."""
+    entries = entries_of(loaded) if loaded else []
+    assert standing_of(found, {(one.dataset, one.period): one for one in entries}) is standing
+
+
+def test_the_ledger_holds_what_the_manifest_says() -> None:
+    """Run, generation and rows are the marker's, the digest tells the content."""
+    (entry,) = entries_of(marker(3, "20260101T", "a"))
+    assert (entry.dataset, entry.period, entry.generation, entry.run_id, entry.rows) == (
+        "viewership",
+        "2026-01-05T00",
+        3,
+        "20260101T",
+        7,
+    )
+    assert entry.digest != entries_of(marker(3, "20260101T", "b"))[0].digest
+
+
+@pytest.mark.parametrize(
+    ("period", "expected"),
+    [
+        ("", ["2025-12-31T23", "2026-01-01T00", "2025-12-31", "2026-W01", "2026-01", "2026-Q1"]),
+        ("2026-Q1", ["2026-01-01T00", "2026-01", "2026-Q1"]),
+        ("2026-01", ["2026-01-01T00", "2026-01"]),
+        ("2026-W01", ["2025-12-31T23", "2026-01-01T00", "2025-12-31", "2026-W01"]),
+        ("2025-12-31/2026-01-01", ["2025-12-31T23", "2026-01-01T00", "2025-12-31"]),
+        ("2026-02", []),
+    ],
+)
+def test_a_kiosk_takes_what_lies_in_its_period(lake: LocalStore, period: str, expected: list[str]) -> None:
+    """Hours and audience periods must lie in it whole; captures of the schedule all count."""
+    small = SmallLake(lake)
+    small.capture("2025-06-01")
+    for hour in ("2025-12-31T23", "2026-01-01T00"):
+        small.hour(hour)
+    for audience in ("2025-12-31", "2026-W01", "2026-01", "2026-Q1"):
+        small.audience(audience, [], [])
+    items = compare(Markers(lake), {}, span_of(period))
+    capture, *facts = [str(item.period) for item in items]
+    assert capture == "2025-06-01"
+    assert sorted(facts) == sorted(expected)
+
+
+def item(stage: str, period: str, standing: Standing) -> Item:
+    """Make an item of a comparison."""
+    return Item(stage, Period.parse(period), marker_of(stage, period, 1, "20260101T"), standing)
+
+
+ITEMS = [
+    item(lake.SCHEDULE_FETCH, "2026-01-04", Standing.STALE),
+    item(lake.SCHEDULE_FETCH, "2026-01-05", Standing.PENDING),
+    item(lake.SCHEDULE_FETCH, "2026-01-06", Standing.LOADED),
+    item(lake.ROLLUP, "2026-01-05T00", Standing.PENDING),
+    item(lake.ROLLUP, "2026-01-05T01", Standing.NEWER),
+    item(lake.ROLLUP, "2026-01-05T02", Standing.STALE),
+    item(lake.ROLLUP, "2026-01-06T00", Standing.PENDING),
+    item(lake.AUDIENCE, "2026-01-05", Standing.PENDING),
+    item(lake.AUDIENCE, "2026-W02", Standing.LOADED),
+]
+
+
+def steps(span: Span, *, force: bool = False) -> list[tuple[str, str, list[str]]]:
+    """Plan the items above."""
+    plan = make_plan(ITEMS, span, force=force)
+    return [(step.stage, str(step.period), [str(one.period) for one in step.items]) for step in plan.steps]
+
+
+def test_captures_come_first_then_hours_by_day_then_audience() -> None:
+    """Each step is a transaction; what is loaded, and what is refused, is in none."""
+    assert steps(EVER) == [
+        ("schedule_fetch", "2026-01-05", ["2026-01-04", "2026-01-05"]),
+        ("rollup", "2026-01-05", ["2026-01-05T00", "2026-01-05T02"]),
+        ("rollup", "2026-01-06", ["2026-01-06T00"]),
+        ("audience", "2026-01-05", ["2026-01-05"]),
+    ]
+    plan = make_plan(ITEMS, EVER, force=False)
+    assert [str(one.period) for one in plan.refused] == ["2026-01-05T01"]
+    assert plan.unchanged == 2
+
+
+def test_a_span_narrows_facts_but_not_dimensions() -> None:
+    """Dimensions are made of all captures, or they would depend on the order of loading."""
+    assert steps(Span.of(Period.parse("2026-01-06"))) == [
+        ("schedule_fetch", "2026-01-05", ["2026-01-04", "2026-01-05"]),
+        ("rollup", "2026-01-06", ["2026-01-06T00"]),
+    ]
+
+
+def test_force_loads_everything() -> None:
+    """Also what is loaded, and what the kiosk has of a newer run."""
+    forced = steps(EVER, force=True)
+    assert sum(len(periods) for _, _, periods in forced) == len(ITEMS)
+    plan = make_plan(ITEMS, EVER, force=True)
+    assert (plan.refused, plan.unchanged) == ((), 0)
+
+
+def test_an_older_capture_keeps_the_dimensions_as_they_are() -> None:
+    """Dimensions of which a part is older than the kiosk's are not made; facts are loaded all the same."""
+    items = [item(lake.SCHEDULE_FETCH, "2026-01-03", Standing.NEWER), *ITEMS]
+    plan = make_plan(items, EVER, force=False)
+    assert [step.stage for step in plan.steps] == ["rollup", "rollup", "audience"]
+    assert [str(one.period) for one in plan.refused] == ["2026-01-03", "2026-01-05T01"]

@@ -1,0 +1,58 @@
+"""Settings of mart_load: the kiosk's URL and its period."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from jobs.common.calendar import Span
+from jobs.common.errors import ConfigError
+from jobs.common.settings import load_settings
+from jobs.mart_load.settings import MartLoadSettings, kiosk_path, span_of
+
+
+def test_without_a_url_the_error_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not set is named as it must be set."""
+    monkeypatch.setenv("MARQUEE_LAKE", "file:///lake")
+    with pytest.raises(ConfigError, match="MARQUEE_MART__URL is not set"):
+        load_settings(MartLoadSettings)
+
+
+@pytest.mark.parametrize(
+    "url", ["", "kiosk.duckdb", "mysql://host/mart", "duckdb://host/kiosk.duckdb", "duckdb:///", "duckdb:///folder/"]
+)
+def test_other_urls_are_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """The error shows the value and the form."""
+    monkeypatch.setenv("MARQUEE_LAKE", "file:///lake")
+    monkeypatch.setenv("MARQUEE_MART__URL", url)
+    with pytest.raises(ConfigError, match=r"MARQUEE_MART__URL=.*expected duckdb:///folder/kiosk\.duckdb"):
+        load_settings(MartLoadSettings)
+
+
+def test_a_url_may_hold_escapes() -> None:
+    """A blank in a folder's name is %20 in a URL."""
+    assert kiosk_path("duckdb:///my%20kiosks/q1.duckdb") == Path("/my kiosks/q1.duckdb")
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        ("", Span()),
+        ("2026-Q1", Span(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC))),
+        ("2026-01-05", Span(datetime(2026, 1, 5, tzinfo=UTC), datetime(2026, 1, 6, tzinfo=UTC))),
+        ("2026-01-05/2026-W03", Span(datetime(2026, 1, 5, tzinfo=UTC), datetime(2026, 1, 19, tzinfo=UTC))),
+    ],
+)
+def test_a_kiosk_is_for_a_period_or_a_span(text: str, span: Span) -> None:
+    """Both ends of a span are part of it."""
+    assert span_of(text) == span
+
+
+@pytest.mark.parametrize("text", ["2026", "2026-01-05/", "/2026-01-05", "2026-02/2026-01", "2026-01/2026-02/2026-03"])
+def test_other_periods_are_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """The error shows the value and the forms."""
+    monkeypatch.setenv("MARQUEE_LAKE", "file:///lake")
+    monkeypatch.setenv("MARQUEE_MART__URL", "duckdb:///kiosk.duckdb")
+    monkeypatch.setenv("MARQUEE_MART__PERIOD", text)
+    with pytest.raises(ConfigError, match=r"MARQUEE_MART__PERIOD=.*2026-Q1 \(quarter\), or two of them as first/last"):
+        load_settings(MartLoadSettings)

@@ -1,0 +1,284 @@
+"""Settings: environment over file over default; what is wrong or misspelt is said by name, secrets never."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from pydantic import Field, SecretStr, model_validator
+
+from jobs.common.engine import LocalEngine
+from jobs.common.errors import ConfigError
+from jobs.common.settings import (
+    ComputeSettings,
+    Section,
+    check_names,
+    load_settings,
+    read_file,
+    setting_names,
+    source_of,
+    walk,
+)
+from jobs.common.store import LocalStore
+
+SECRET = "canary-93b1"
+
+
+class MartSettings(Section):
+    """A section with a secret."""
+
+    host: str = "localhost"
+    password: SecretStr | None = Field(None, min_length=20)
+
+
+class SampleSettings(ComputeSettings):
+    """A stage with what settings can be: a secret, lists, a table of secrets, sections, and a rule over several."""
+
+    threshold: float = Field(0.01, ge=0, le=1)
+    countries: tuple[str, ...] = ()
+    key: SecretStr = Field(SecretStr("k" * 20), min_length=20)
+    keys: dict[str, SecretStr] = Field(default_factory=dict)
+    mart: MartSettings | None = None
+
+    @model_validator(mode="after")
+    def _no_threshold_without_countries(self) -> "SampleSettings":
+        if self.threshold == 1 and not self.countries:
+            message = "a threshold of 1 needs countries"
+            raise ValueError(message)
+        return self
+
+
+@pytest.fixture(autouse=True)
+def lake_url(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """The one setting that has no default, set."""
+    url = f"file://{tmp_path}/lake"
+    monkeypatch.setenv("MARQUEE_LAKE", url)
+    return url
+
+
+@pytest.fixture
+def file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A settings file, named by MARQUEE_CONFIG: to be written."""
+    path = tmp_path / "marquee.toml"
+    monkeypatch.setenv("MARQUEE_CONFIG", str(path))
+    return path
+
+
+def explain(**variables: str) -> str:
+    """Load with these variables, which are wrong; return the message."""
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(ConfigError) as caught:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        load_settings(SampleSettings)
+    return str(caught.value)
+
+
+# Where values come from.
+
+
+def test_environment_sets_values_on_all_levels(monkeypatch: pytest.MonkeyPatch, lake_url: str) -> None:
+    """Two underscores lead into a section; lists and tables are JSON; what is not set has its default."""
+    monkeypatch.setenv("MARQUEE_THRESHOLD", "0.5")
+    monkeypatch.setenv("MARQUEE_COUNTRIES", '["KR", "US"]')
+    monkeypatch.setenv("MARQUEE_LOG__LEVEL", "debug")
+    monkeypatch.setenv("MARQUEE_S3", '{"region": "eu-west-1"}')
+    monkeypatch.setenv("MARQUEE_S3__PATH_STYLE", "true")
+    settings = load_settings(SampleSettings)
+    assert (settings.lake, settings.threshold, settings.countries) == (lake_url, 0.5, ("KR", "US"))
+    assert (settings.log.level, settings.log.format) == ("debug", "auto")
+    assert (settings.s3.region, settings.s3.path_style, settings.s3.attempts) == ("eu-west-1", True, 5)
+
+
+def test_file_sets_values_and_the_environment_wins(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
+    """Setting by setting, also within one section."""
+    file.write_text(
+        """
+        threshold = 0.5
+        countries = ["KR"]
+        [log]
+        level = "debug"
+        format = "json"
+        [engine.spark]
+        "spark.executor.memory" = "2g"
+        """
+    )
+    monkeypatch.setenv("MARQUEE_COUNTRIES", '["US"]')
+    monkeypatch.setenv("MARQUEE_LOG__LEVEL", "error")
+    settings = load_settings(SampleSettings)
+    assert (settings.threshold, settings.countries) == (0.5, ("US",))
+    assert (settings.log.level, settings.log.format) == ("error", "json")
+    assert settings.engine.spark == {"spark.executor.memory": "2g"}
+
+
+def test_caller_wins_over_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the command line gives counts more than the environment."""
+    monkeypatch.setenv("MARQUEE_THRESHOLD", "0.5")
+    assert load_settings(SampleSettings, threshold=0.25).threshold == 0.25
+
+
+def test_source_of_each_value_is_known(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
+    """A variable's name, the file's, or 'default'."""
+    file.write_text("threshold = 0.5\n[log]\nlevel = 'debug'\nformat = 'json'\n")
+    monkeypatch.setenv("MARQUEE_LOG__LEVEL", "error")
+    content = read_file()
+    paths = [("threshold",), ("log", "level"), ("log", "format"), ("s3", "region")]
+    assert [source_of(path, content) for path in paths] == [str(file), "MARQUEE_LOG__LEVEL", str(file), "default"]
+
+
+def test_walk_gives_the_leaves() -> None:
+    """An empty table is a leaf, a list is one, too."""
+    nested = tomllib.loads("a = 1\n[b]\nc = [1, 2]\n[b.d]\n")
+    assert list(walk(nested)) == [(("a",), 1), (("b", "c"), [1, 2]), (("b", "d"), {})]
+
+
+def test_settings_open_stores_and_engines(tmp_path: Path) -> None:
+    """The lake is a store; the engine is the local one unless told."""
+    settings = load_settings(SampleSettings, engine={"workers": 2, "memory_mb": 400})
+    assert isinstance(settings.store, LocalStore)
+    assert settings.store.root == tmp_path / "lake"
+    engine = settings.start_engine()
+    assert isinstance(engine, LocalEngine)
+    assert (engine.options.workers, engine.options.task_memory_mb) == (2, 200)
+
+
+# What is wrong.
+
+
+def test_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its variable."""
+    monkeypatch.delenv("MARQUEE_LAKE")
+    assert explain() == "wrong settings:\n  MARQUEE_LAKE: is not set"
+
+
+def test_every_wrong_value_is_told_at_once() -> None:
+    """A line each: the variable, the value, and what is wrong with it."""
+    lines = explain(MARQUEE_THRESHOLD="2", MARQUEE_LOG__LEVEL="loud").splitlines()
+    assert sorted(lines[1:]) == [
+        "  MARQUEE_LOG__LEVEL='loud': Input should be 'debug', 'info', 'warning' or 'error'",
+        "  MARQUEE_THRESHOLD='2': Input should be less than or equal to 1",
+    ]
+
+
+@pytest.mark.parametrize("url", ["/folder", "file://folder", "file:///", "s3://", "s3:///key", "http://host/x", ""])
+def test_wrong_url_is_told(url: str) -> None:
+    """With its value and the two forms there are."""
+    message = explain(MARQUEE_LAKE=url)
+    assert f"MARQUEE_LAKE={url!r}: " in message
+    assert f"{url!r} is no store: expected file:///folder or s3://bucket/prefix" in message
+
+
+def test_slash_at_the_end_of_a_url_does_not_count() -> None:
+    """The folder is the same."""
+    assert load_settings(SampleSettings, lake="s3://bucket/prefix/").lake == "s3://bucket/prefix"
+
+
+def test_rule_over_several_settings_is_told() -> None:
+    """It has no variable of its own, and does not show the others' values."""
+    message = explain(MARQUEE_THRESHOLD="1", MARQUEE_KEY=SECRET * 2)
+    assert message == "wrong settings:\n  Value error, a threshold of 1 needs countries"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        pytest.param("MARQUEE_KEY", SECRET, id="too short"),
+        pytest.param("MARQUEE_MART__PASSWORD", SECRET, id="in a section that may be missing"),
+        pytest.param("MARQUEE_MART__PASWORD", SECRET, id="misspelt"),
+        pytest.param("MARQUEE_MART", f'{{"passwort": "{SECRET}"}}', id="misspelt in JSON"),
+        pytest.param("MARQUEE_MART", f'"{SECRET}"', id="in place of a section"),
+        pytest.param("MARQUEE_MART", f"{{{SECRET}", id="broken JSON"),
+        pytest.param("MARQUEE_KEYS", f'{{"a": ["{SECRET}"]}}', id="in a table"),
+    ],
+)
+def test_secret_is_masked_in_errors(variable: str, value: str) -> None:
+    """The setting is named, its value is not shown."""
+    message = explain(**{variable: value})
+    assert variable.split("__")[0].removeprefix("MARQUEE_") in message.upper()
+    assert SECRET not in message
+
+
+def test_secret_is_masked_in_settings() -> None:
+    """Printed settings do not show it."""
+    settings = load_settings(SampleSettings, key=SECRET * 2, mart={"password": SECRET * 2})
+    assert SECRET not in f"{settings!r} {settings} {settings.model_dump_json()}"
+
+
+def test_list_that_is_no_json_is_told() -> None:
+    """The message names the setting and shows the form."""
+    message = explain(MARQUEE_COUNTRIES="KR,US")
+    assert '"countries"' in message
+    assert message.endswith('expected JSON, such as ["US", "KR"]')
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param(None, "No such file or directory", id="missing"),
+        pytest.param(b"log = ", "Invalid value", id="no TOML"),
+        pytest.param(b"\xff\xfe", "can't decode", id="no text"),
+    ],
+)
+def test_file_that_cannot_be_read_is_an_error(file: Path, content: bytes | None, message: str) -> None:
+    """It is not passed over: the message has its name."""
+    if content is not None:
+        file.write_bytes(content)
+    assert explain().startswith(f"MARQUEE_CONFIG={str(file)!r} cannot be read: ")
+    assert message in explain()
+    with pytest.raises(ConfigError, match="cannot be read"):
+        check_names([SampleSettings])
+
+
+# Names.
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        pytest.param("MARQUEE_TRESHOLD", "did you mean MARQUEE_THRESHOLD?", id="letter"),
+        pytest.param("MARQUEE_LOG_LEVEL", "did you mean MARQUEE_LOG__LEVEL?", id="one underscore"),
+        pytest.param("MARQUEE_LOGLEVEL", "did you mean MARQUEE_LOG__LEVEL?", id="no underscore"),
+        pytest.param("MARQUEE_MART__PASWORD", "did you mean MARQUEE_MART__PASSWORD?", id="in a section"),
+        pytest.param("MARQUEE_S3__ENDPOINT", "did you mean MARQUEE_S3__ENDPOINT_URL?", id="half"),
+        pytest.param("MARQUEE_QUIXOTIC", "`marquee config` lists them all", id="far from any"),
+    ],
+)
+def test_misspelt_variable_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, hint: str) -> None:
+    """The message has the name, and the nearest right one where there is one."""
+    monkeypatch.setenv(name, "x")
+    with pytest.raises(ConfigError) as caught:
+        check_names([SampleSettings])
+    assert str(caught.value) == f"{name} is no setting: {hint}"
+
+
+def test_misspelt_name_in_lower_case_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Variables count in either case, so they are checked in either."""
+    monkeypatch.setenv("marquee_treshold", "1")
+    with pytest.raises(ConfigError, match="did you mean MARQUEE_THRESHOLD"):
+        check_names([SampleSettings])
+
+
+def test_misspelt_entry_of_the_file_is_refused(file: Path) -> None:
+    """With the name that it would have as a variable."""
+    file.write_text("[log]\nlevle = 'debug'\n")
+    with pytest.raises(ConfigError, match="MARQUEE_LOG__LEVLE is no setting: did you mean MARQUEE_LOG__LEVEL"):
+        check_names([SampleSettings])
+
+
+def test_right_names_pass(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
+    """Settings of every kind, the file's own variable, and Spark's names, which are free."""
+    file.write_text('threshold = 0.5\n[engine.spark]\n"spark.executor.memory" = "2g"\n')
+    for name in ("MARQUEE_MART__PASSWORD", "MARQUEE_LOG", "MARQUEE_ENGINE__SPARK__SPARK.UI.PORT", "OTHER"):
+        monkeypatch.setenv(name, "x")
+    check_names([SampleSettings])
+
+
+def test_setting_of_another_stage_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All stages share one environment: a name is right if any of them knows it, and does not disturb the others."""
+    monkeypatch.setenv("MARQUEE_THRESHOLD", "0.5")
+    check_names([ComputeSettings, SampleSettings])
+    assert "threshold" not in load_settings(ComputeSettings).model_dump()
+
+
+def test_names_of_settings() -> None:
+    """A section has a name, and so has each entry of it, also where it may be missing."""
+    names = set(setting_names(SampleSettings))
+    assert {"MARQUEE_LAKE", "MARQUEE_MART", "MARQUEE_MART__PASSWORD", "MARQUEE_ENGINE__MEMORY_MB"} <= names

@@ -1,0 +1,259 @@
+"""The life of a run: pending, done, stale, failed, forced, lost; and what a failure tells to whom."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from jobs.common.calendar import EVER, Span, day, hour
+from jobs.common.commit import Marker, Markers, read_output
+from jobs.common.errors import BadInputError, LostRaceError, MarqueeError, worst
+from jobs.common.lake import failed_key, success_key
+from jobs.common.stage import Report, State, Target, merge, run_stage, state_of
+from jobs.common.store import LocalStore
+from tests.sample_stages import SECRET, TOTALS, WORDS, Ticking, TotalsStage, WordsStage
+
+ONE, TWO = hour("2026-01-05T13"), hour("2026-01-05T14")
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> LocalStore:
+    """Two hours of files: 'a b', and 'c'."""
+    store = LocalStore(tmp_path / "raw")
+    store.put(f"{ONE}/file", b"a\nb\n")
+    store.put(f"{TWO}/file", b"c\n")
+    return store
+
+
+@pytest.fixture
+def words(lake: LocalStore, raw: LocalStore) -> WordsStage:
+    """Counts the words of the two hours."""
+    return WordsStage(lake, raw)
+
+
+def run(stage: WordsStage | TotalsStage, lake: LocalStore, span: Span = EVER, *, force: bool = False) -> Report:
+    """Run the stage as a process of its own would: with the markers read anew."""
+    markers = Markers(lake)
+    if isinstance(stage, TotalsStage):
+        stage = TotalsStage(markers)
+    return run_stage(stage, markers, span, force=force, clock=Ticking())
+
+
+def states(stage: WordsStage, lake: LocalStore) -> list[State]:
+    """Tell where the two hours stand, to one who reads the markers anew."""
+    markers = Markers(lake)
+    return [state_of(stage, stage.target(period), markers) for period in (ONE, TWO)]
+
+
+def rows(lake: LocalStore, marker: Marker) -> dict[str, int]:
+    """Read the counted words of a run."""
+    (output,) = marker.of(WORDS) or marker.of(TOTALS)
+    return {row["word"]: row["times"] for row in read_output(lake, output).to_pylist()}
+
+
+def test_pending_periods_are_made_once(words: WordsStage, lake: LocalStore) -> None:
+    """Each hour is made in order; a second run finds nothing to do."""
+    assert states(words, lake) == [State.PENDING, State.PENDING]
+    report = run(words, lake)
+    assert [marker.period for marker in report.made] == [str(ONE), str(TWO)]
+    assert [rows(lake, marker) for marker in report.made] == [{"a": 1, "b": 1}, {"c": 1}]
+    assert (report.failed, report.exit_code) == ((), 0)
+    assert states(words, lake) == [State.DONE, State.DONE]
+    assert run(words, lake) == Report(unchanged=2)
+
+
+def test_marker_tells_what_was_read_and_made(words: WordsStage, lake: LocalStore) -> None:
+    """The manifest has the inputs, the outputs with their rows, the counts, the parameters and the times."""
+    marker = run(words, lake).made[0]
+    assert [(one.name, one.size) for one in marker.inputs] == [(f"{ONE}/file", 4)]
+    assert {(one.dataset, one.rows) for one in marker.outputs} == {("words", 2), ("initials", 2)}
+    assert all(one.key.startswith(f"data/words/{ONE}/run={marker.run_id}/") for one in marker.outputs)
+    assert (marker.counts, marker.parameters, marker.generation) == ({"words_in": 2}, {"lower": False}, 1)
+    assert (marker.started_at, marker.finished_at) == ("2026-01-07T12:00:01.000+00:00", "2026-01-07T12:00:02.000+00:00")
+    assert Markers(lake).of("words")[ONE] == marker
+
+
+def test_changed_input_makes_the_next_generation(words: WordsStage, raw: LocalStore, lake: LocalStore) -> None:
+    """A late file makes its hour stale, and no other; the rerun replaces it."""
+    run(words, lake)
+    raw.put(f"{ONE}/late", b"a\n")
+    assert states(words, lake) == [State.STALE, State.DONE]
+    report = run(words, lake)
+    assert ([(marker.period, marker.generation) for marker in report.made], report.unchanged) == ([(str(ONE), 2)], 1)
+    assert rows(lake, report.made[0]) == {"a": 2, "b": 1}
+
+
+def test_changed_parameter_makes_every_period_stale(words: WordsStage, raw: LocalStore, lake: LocalStore) -> None:
+    """A setting that decides the result counts as an input, and so does the version of the definition."""
+    run(words, lake)
+    assert states(WordsStage(lake, raw, lower=True), lake) == [State.STALE, State.STALE]
+    words.definition_version = "2"
+    assert states(words, lake) == [State.STALE, State.STALE]
+
+
+def test_span_limits_what_is_made(words: WordsStage, lake: LocalStore) -> None:
+    """Only periods that the span touches are made."""
+    report = run(words, lake, Span.of(TWO, TWO))
+    assert [marker.period for marker in report.made] == [str(TWO)]
+    assert states(words, lake) == [State.PENDING, State.DONE]
+
+
+def test_failing_period_does_not_stop_the_others(words: WordsStage, raw: LocalStore, lake: LocalStore) -> None:
+    """The hour after a bad one is made; the failure marker says why, and the exit code is that of bad input."""
+    raw.put(f"{ONE}/file", b"bad!\n")
+    report = run(words, lake)
+    assert [marker.period for marker in report.made] == [str(TWO)]
+    assert (report.failed, report.exit_code) == (((ONE, 65),), 65)
+    assert states(words, lake) == [State.FAILED, State.DONE]
+    failure = Markers(lake).failures("words")[ONE]
+    assert (failure.kind, failure.exit_code, failure.generation) == ("bad input", 65, 1)
+    assert failure.reason == "2026-01-05T13 has the word 'bad!': expected good ones"
+
+
+def test_success_clears_the_failure(words: WordsStage, raw: LocalStore, lake: LocalStore) -> None:
+    """A failed hour is tried again by every run; once its input is good, the failure marker goes."""
+    raw.put(f"{ONE}/file", b"bad!\n")
+    assert [run(words, lake).exit_code for _ in range(2)] == [65, 65]
+    raw.put(f"{ONE}/file", b"good\n")
+    assert [(marker.period, marker.generation) for marker in run(words, lake).made] == [(str(ONE), 1)]
+    assert states(words, lake) == [State.DONE, State.DONE]
+    assert lake.head(failed_key("words", ONE)) is None
+
+
+def test_failed_rerun_leaves_the_result_that_stands(words: WordsStage, raw: LocalStore, lake: LocalStore) -> None:
+    """After a bad restatement the first generation is still served, and the hour counts as failed."""
+    (first, _) = run(words, lake).made
+    raw.put(f"{ONE}/late", b"bad!\n")
+    assert run(words, lake).exit_code == 65
+    markers = Markers(lake)
+    assert markers.of("words")[ONE] == first
+    assert rows(lake, first) == {"a": 1, "b": 1}
+    assert markers.failures("words")[ONE].generation == 2
+    assert states(words, lake) == [State.FAILED, State.DONE]
+
+
+def test_same_process_sees_its_own_successes_and_failures(words: WordsStage, raw: LocalStore, lake: LocalStore) -> None:
+    """Markers that were read before the run are kept up with it."""
+    markers = Markers(lake)
+    raw.put(f"{ONE}/file", b"bad!\n")
+    run_stage(words, markers, clock=Ticking())
+    assert (list(markers.of("words")), list(markers.failures("words"))) == ([TWO], [ONE])
+    raw.put(f"{ONE}/file", b"good\n")
+    run_stage(words, markers, clock=Ticking())
+    assert (sorted(markers.of("words")), markers.failures("words")) == ([ONE, TWO], {})
+
+
+def test_forced_rerun_with_the_same_bytes_leaves_downstream_alone(words: WordsStage, lake: LocalStore) -> None:
+    """The next generation has the same content, hence the same digest as an input: the day stays done."""
+    run(words, lake)
+    totals = TotalsStage(Markers(lake))
+    (first,) = run(totals, lake).made
+    assert rows(lake, first) == {"a": 1, "b": 1, "c": 1}
+    before = [marker.as_input(WORDS) for marker in Markers(lake).of("words").values()]
+    report = run(words, lake, force=True)
+    assert [marker.generation for marker in report.made] == [2, 2]
+    assert [marker.as_input(WORDS) for marker in report.made] == before
+    assert run(totals, lake) == Report(unchanged=1)
+
+
+def test_restated_hour_flows_downstream(words: WordsStage, raw: LocalStore, lake: LocalStore) -> None:
+    """A late file that changes an hour's content makes the day stale, by itself."""
+    run(words, lake)
+    totals = TotalsStage(Markers(lake))
+    run(totals, lake)
+    raw.put(f"{TWO}/late", b"a\n")
+    run(words, lake)
+    (second,) = run(totals, lake).made
+    assert (second.generation, rows(lake, second)) == (2, {"a": 2, "b": 1, "c": 1})
+
+
+def test_dataset_that_stays_the_same_stops_the_flow(words: WordsStage, raw: LocalStore, lake: LocalStore) -> None:
+    """A rewritten file with the same words restates the hour, but not what depends on the words."""
+    run(words, lake)
+    run(TotalsStage(Markers(lake)), lake)
+    raw.put(f"{ONE}/file", b"b\na\n")
+    assert [marker.period for marker in run(words, lake).made] == [str(ONE)]
+    assert run(TotalsStage(Markers(lake)), lake) == Report(unchanged=1)
+
+
+def test_text_of_an_unknown_error_stays_out_of_marker_and_log(
+    words: WordsStage, raw: LocalStore, lake: LocalStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Marker and log name the error's class alone; at debug level there is the traceback."""
+    caplog.set_level(logging.DEBUG)
+    raw.put(f"{ONE}/file", b"boom!\n")
+    assert run(words, lake).exit_code == 70
+    marker = lake.get(failed_key("words", ONE)).decode()
+    shown = "\n".join(str(vars(record)) for record in caplog.records if record.levelno >= logging.INFO)
+    assert "builtins.RuntimeError: see the log of run " in marker
+    assert "builtins.RuntimeError: see the log of run " in shown
+    assert SECRET not in marker + shown
+    assert any(record.exc_info for record in caplog.records if record.levelno == logging.DEBUG)
+
+
+def test_closing_line_has_the_counts(words: WordsStage, lake: LocalStore, caplog: pytest.LogCaptureFixture) -> None:
+    """Each published period logs its counts and its seconds, here one tick of the clock after another."""
+    caplog.set_level(logging.INFO)
+    run(words, lake, Span.of(ONE, ONE))
+    (record,) = caplog.records
+    assert record.getMessage() == "words 2026-01-05T13 published"
+    # Started at the first tick, finished at the second, logged at the third.
+    assert vars(record).items() >= {"stage": "words", "period": str(ONE), "words_in": 2, "seconds": 2.0}.items()
+
+
+def test_race_is_lost_to_the_run_that_published_first(words: WordsStage, raw: LocalStore, lake: LocalStore) -> None:
+    """Two runs at once: the second to publish ends with 76, leaves no failure marker, and then knows the winner's."""
+    markers = Markers(lake)
+    make = words.make
+
+    class Overtaken(WordsStage):
+        def make(self, target: Target, run_context: object) -> object:  # type: ignore[override]
+            result = make(target, run_context)  # type: ignore[arg-type]
+            if target.period == ONE:
+                self.winner = run(words, lake, Span.of(ONE, ONE)).made[0]
+            return result
+
+    ours = Overtaken(lake, raw)
+    report = run_stage(ours, markers, clock=Ticking())
+    assert (report.failed, report.exit_code) == (((ONE, LostRaceError.exit_code),), 76)
+    assert [marker.period for marker in report.made] == [str(TWO)]
+    assert Markers(lake).of("words")[ONE] == ours.winner
+    assert markers.of("words")[ONE] == ours.winner
+    assert lake.head(failed_key("words", ONE)) is None
+    assert lake.head(success_key("words", ONE)) is not None
+
+
+def test_advance_hears_of_every_period(words: WordsStage, lake: LocalStore) -> None:
+    """Also of those that are done already."""
+    run(words, lake, Span.of(ONE, ONE))
+    heard: list[tuple[int, int, str]] = []
+    run_stage(words, Markers(lake), advance=lambda *told: heard.append(told))
+    assert heard == [(1, 2, str(ONE)), (2, 2, str(TWO))]
+
+
+@pytest.mark.parametrize(
+    ("codes", "expected"),
+    [
+        pytest.param([], 0, id="none"),
+        pytest.param([75, 75], 75, id="all try again"),
+        pytest.param([75, 76], 76, id="lost before try again"),
+        pytest.param([76, 65, 75], 65, id="bad input before lost"),
+        pytest.param([65, 70], 70, id="internal before bad input"),
+        pytest.param([70, 78, 65, 75, 76], 78, id="configuration before all"),
+    ],
+)
+def test_exit_code_is_that_which_most_needs_a_person(codes: list[int], expected: int) -> None:
+    """Of several failed periods, and of several merged reports, the gravest code counts."""
+    failed = tuple((day("2026-01-05"), code) for code in codes)
+    assert Report(failed=failed).exit_code == expected
+    assert merge(Report(failed=(one,)) for one in failed).exit_code == expected
+
+
+def test_every_error_of_ours_has_a_place_in_that_order() -> None:
+    """No class of error can end a run with 0."""
+    found, listed = [MarqueeError], []
+    while found:
+        listed.append(found.pop())
+        found += listed[-1].__subclasses__()
+    assert BadInputError in listed
+    assert [error for error in listed if worst([error.exit_code]) != error.exit_code] == []

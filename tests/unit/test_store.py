@@ -1,0 +1,371 @@
+"""Stores: one suite for the local folder and S3, then what only one of them can get wrong."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from jobs.common.errors import ConfigError, TryAgainError
+from jobs.common.store import (
+    LocalStore,
+    ObjectInfo,
+    ObjectNotFoundError,
+    PreconditionError,
+    S3Options,
+    S3Store,
+    Store,
+    open_store,
+)
+
+RACES = 20
+WRITERS = 16
+
+
+@pytest.fixture(params=["local", "s3"])
+def store(request: pytest.FixtureRequest) -> Store:
+    """Either store, empty."""
+    chosen: Store = request.getfixturevalue("lake" if request.param == "local" else "s3_lake")
+    return chosen
+
+
+def keys(store: Store, prefix: str = "") -> list[str]:
+    """List the keys below a prefix."""
+    return [info.key for info in store.list(prefix)]
+
+
+def test_what_is_put_can_be_got(store: Store) -> None:
+    """Get, head and list agree with what put said of the object."""
+    info = store.put("a/b.bin", b"\x00one")
+    assert (info.key, info.size) == ("a/b.bin", 4)
+    assert store.get("a/b.bin") == b"\x00one"
+    assert store.head("a/b.bin") == info
+    assert list(store.list()) == [info]
+
+
+def test_put_replaces_and_the_etag_tells(store: Store) -> None:
+    """A second put, of as many bytes, is another object under the same key."""
+    first = store.put("a", b"one")
+    second = store.put("a", b"two")
+    assert store.get("a") == b"two"
+    assert first.etag != second.etag
+
+
+def test_empty_object_is_an_object(store: Store) -> None:
+    """Zero bytes are listed and read."""
+    store.put("empty", b"")
+    assert store.get("empty") == b""
+    assert [(info.key, info.size) for info in store.list()] == [("empty", 0)]
+
+
+def test_missing_object_is_named(store: Store, tmp_path: Path) -> None:
+    """Get and fetch name the object that is not there; head says None; delete does not mind."""
+    with pytest.raises(ObjectNotFoundError, match=r"/a/missing: no such object"):
+        store.get("a/missing")
+    with pytest.raises(ObjectNotFoundError, match=r"/a/missing: no such object"):
+        store.fetch("a/missing", tmp_path)
+    assert store.head("a/missing") is None
+    store.delete("a/missing")
+
+
+def test_folder_is_no_object(store: Store) -> None:
+    """What keys only pass through is not there for head, get and list."""
+    store.put("a/b/c", b"one")
+    assert store.head("a/b") is None
+    assert keys(store) == ["a/b/c"]
+    with pytest.raises(ObjectNotFoundError):
+        store.get("a/b")
+
+
+def test_list_is_in_the_order_of_keys(store: Store) -> None:
+    """Keys sort by their bytes: '-' and '.' come before the '/' of a folder, accents after all letters."""
+    for key in ("é", "b", "a/b.c", "a/b", "a.b", "a-b"):
+        store.put(key, b"x")
+    assert keys(store) == ["a-b", "a.b", "a/b", "a/b.c", "b", "é"]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "expected"),
+    [
+        pytest.param("", ["hour=1/x", "hour=10/y", "hour=2/z"], id="all"),
+        pytest.param("hour=1", ["hour=1/x", "hour=10/y"], id="part of a name"),
+        pytest.param("hour=1/", ["hour=1/x"], id="folder"),
+        pytest.param("hour=1/x", ["hour=1/x"], id="key"),
+        pytest.param("hour=3/", [], id="nothing there"),
+        pytest.param("hour=1/x/y", [], id="below an object"),
+    ],
+)
+def test_list_takes_keys_by_prefix(store: Store, prefix: str, expected: list[str]) -> None:
+    """A prefix is a beginning of keys, not a folder."""
+    for key in ("hour=2/z", "hour=10/y", "hour=1/x"):
+        store.put(key, b"x")
+    assert keys(store, prefix) == expected
+
+
+def test_put_if_absent_writes_once(store: Store) -> None:
+    """The second one is refused, and changes nothing."""
+    info = store.put_if_absent("a/marker", b"one")
+    with pytest.raises(PreconditionError, match="a/marker"):
+        store.put_if_absent("a/marker", b"two")
+    assert store.get("a/marker") == b"one"
+    assert list(store.list()) == [info]
+
+
+def test_put_if_unchanged_replaces_what_was_read(store: Store) -> None:
+    """With the etag of what stands it writes; with an older one it is refused, and changes nothing."""
+    first = store.put("a/marker", b"one")
+    second = store.put_if_unchanged("a/marker", b"two", first.etag)
+    assert store.head("a/marker") == second
+    with pytest.raises(PreconditionError, match="a/marker"):
+        store.put_if_unchanged("a/marker", b"three", first.etag)
+    assert store.get("a/marker") == b"two"
+
+
+def test_put_if_unchanged_refuses_what_is_gone(store: Store) -> None:
+    """An object deleted meanwhile has changed: it is not made anew."""
+    info = store.put("a/marker", b"one")
+    store.delete("a/marker")
+    with pytest.raises(PreconditionError, match="a/marker"):
+        store.put_if_unchanged("a/marker", b"two", info.etag)
+    assert keys(store) == []
+
+
+def test_delete_takes_one_object(store: Store) -> None:
+    """Its neighbour stays; its folder can be filled again."""
+    store.put("a/b/one", b"1")
+    store.put("a/c/two", b"2")
+    store.delete("a/b/one")
+    assert keys(store) == ["a/c/two"]
+    store.put("a/b/one", b"3")
+    assert store.get("a/b/one") == b"3"
+
+
+def test_fetch_gives_a_readable_file(store: Store, tmp_path: Path) -> None:
+    """The file has the object's bytes."""
+    store.put("a/b", b"one")
+    assert store.fetch("a/b", tmp_path).read_bytes() == b"one"
+
+
+# The local folder alone.
+
+
+def race(writers: list[Callable[[], ObjectInfo]]) -> int:
+    """Start all writers at one barrier, and return how many won."""
+    barrier = threading.Barrier(len(writers))
+
+    def write(writer: Callable[[], ObjectInfo]) -> int:
+        barrier.wait()
+        try:
+            writer()
+        except PreconditionError:
+            return 0
+        return 1
+
+    with ThreadPoolExecutor(len(writers)) as pool:
+        return sum(pool.map(write, writers))
+
+
+def test_one_of_many_writers_makes_an_object(lake: LocalStore) -> None:
+    """Of 16 at once, exactly one put_if_absent wins, every time."""
+
+    def writer(number: int, key: str) -> Callable[[], ObjectInfo]:
+        return lambda: lake.put_if_absent(key, str(number).encode())
+
+    won = [race([writer(number, f"race={turn}/_SUCCESS") for number in range(WRITERS)]) for turn in range(RACES)]
+    assert won == [1] * RACES
+
+
+def test_one_of_many_writers_replaces_an_object(lake: LocalStore) -> None:
+    """Of 16 that have read the same etag, exactly one put_if_unchanged wins, every time."""
+
+    def writer(number: int, etag: str) -> Callable[[], ObjectInfo]:
+        return lambda: lake.put_if_unchanged("_SUCCESS", str(number).encode(), etag)
+
+    won = []
+    for _ in range(RACES):
+        etag = lake.put("_SUCCESS", b"0").etag
+        won.append(race([writer(number, etag) for number in range(WRITERS)]))
+    assert won == [1] * RACES
+
+
+def test_writers_and_deleters_share_folders(lake: LocalStore) -> None:
+    """A delete that takes the empty folder away does not make a write into it fail."""
+
+    def churn(number: int) -> None:
+        for _ in range(150):
+            lake.put(f"a/b/c/{number}", b"x")
+            lake.delete(f"a/b/c/{number}")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(churn, range(8)))
+    assert keys(lake) == []
+
+
+def test_etag_is_that_of_the_own_write(lake: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replaced by another writer before the call returns, an object is not taken for the own one."""
+    link = Path.hardlink_to
+
+    def link_and_be_overtaken(path: Path, target: Path) -> None:
+        link(path, target)
+        monkeypatch.undo()
+        LocalStore(lake.root).put("_SUCCESS", b"theirs")
+
+    monkeypatch.setattr(Path, "hardlink_to", link_and_be_overtaken)
+    ours = lake.put_if_absent("_SUCCESS", b"ours").etag
+    with pytest.raises(PreconditionError):
+        lake.put_if_unchanged("_SUCCESS", b"ours again", ours)
+    assert lake.get("_SUCCESS") == b"theirs"
+
+
+def test_killed_write_is_hidden_until_it_is_swept(lake: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file of a write that never came to its end is in no listing, but among the leftovers once it is old enough."""
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    lake.put("a/whole", b"x")
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+        patch.setattr(Path, "replace", die)
+        lake.put("a/cut", b"12345")
+    now = datetime.now(UTC)
+    assert keys(lake) == ["a/whole"]
+    assert list(lake.leftovers(now - timedelta(minutes=1))) == []
+    (found,) = lake.leftovers(now + timedelta(minutes=1))
+    assert (found.key.startswith("a/.cut."), found.size) == (True, 5)
+    lake.delete(found.key)
+    assert list(lake.leftovers(now + timedelta(minutes=1))) == []
+
+
+def test_file_that_goes_while_listing_is_left_out(lake: LocalStore) -> None:
+    """A name without a file behind it, as a deletion in the midst of a listing makes, is no object."""
+    lake.put("a/one", b"1")
+    (lake.root / "a/two").symlink_to(lake.root / "gone")
+    assert keys(lake) == ["a/one"]
+
+
+def test_unreadable_folder_fails_the_listing(lake: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that cannot be read is an error: left out, its objects would seem to be gone."""
+    lake.put("a/one", b"1")
+    scan = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path).endswith("a"):
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(PermissionError):
+        keys(lake)
+
+
+@pytest.mark.parametrize("key", ["", "/a", "a//b", "a/", "./a", "a/../../b", ".."])
+def test_key_that_leads_elsewhere_is_refused(lake: LocalStore, key: str) -> None:
+    """No key reaches out of the folder, or has a second spelling."""
+    with pytest.raises(ValueError, match="is no key: expected names separated by single slashes"):
+        lake.put(key, b"x")
+
+
+# S3 alone.
+
+
+def test_prefix_of_a_bucket_is_a_world_of_its_own(s3_lake: S3Store, s3_options: S3Options) -> None:
+    """Keys are below the prefix, and what lies beside it is not listed."""
+    around = S3Store(s3_lake.bucket, s3_lake.prefix.removesuffix("/lake/"), s3_options)
+    around.put("lakeside", b"x")
+    s3_lake.put("a", b"1")
+    assert keys(s3_lake) == ["a"]
+    assert keys(around) == ["lake/a", "lakeside"]
+
+
+def test_long_listing_comes_whole(s3_lake: S3Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A listing goes on over pages: here of two keys each."""
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "2")
+    for key in "edcba":
+        s3_lake.put(key, b"x")
+    assert keys(s3_lake) == ["a", "b", "c", "d", "e"]
+
+
+def test_folder_made_by_a_console_is_no_object(s3_lake: S3Store) -> None:
+    """The empty object 'markers/', which consoles make for a folder, is not listed."""
+    s3_lake.put("markers/", b"")
+    s3_lake.put("markers/a", b"x")
+    assert keys(s3_lake) == ["markers/a"]
+
+
+def test_unreachable_server_is_worth_another_try(s3_options: S3Options) -> None:
+    """Nobody listens: the message has the object and says to try again."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        port = server.server_port
+    store = S3Store("bucket", "", S3Options(f"http://127.0.0.1:{port}", path_style=True, attempts=1))
+    with pytest.raises(TryAgainError, match=r"s3://bucket/a: .*check the endpoint and the network, and try again"):
+        store.get("a")
+
+
+@pytest.fixture
+def failing_server() -> Iterator[str]:
+    """The URL of a server that answers everything with 503."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(503)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_failing_server_is_worth_another_try(failing_server: str) -> None:
+    """A 503 is the server's trouble, and may pass."""
+    store = S3Store("bucket", "", S3Options(failing_server, path_style=True, attempts=1))
+    with pytest.raises(TryAgainError, match=r"s3://bucket/a: the server failed \(503, 503\): try again"):
+        store.get("a")
+
+
+@pytest.mark.parametrize("call", ["get", "list", "put"])
+def test_missing_bucket_is_a_wrong_setting(s3_options: S3Options, call: str) -> None:
+    """Trying again does not make a bucket."""
+    store = S3Store("no-such-bucket", "", s3_options)
+    calls: dict[str, Callable[[], object]] = {
+        "get": lambda: store.get("a"),
+        "list": lambda: keys(store),
+        "put": lambda: store.put("a", b"x"),
+    }
+    with pytest.raises(ConfigError, match=r"the server refused \(NoSuchBucket\): check bucket"):
+        calls[call]()
+
+
+def test_wrong_endpoint_is_a_wrong_setting() -> None:
+    """An endpoint without a scheme is refused by its value."""
+    with pytest.raises(ConfigError, match="endpoint_url='localhost:9000'"):
+        open_store("s3://bucket", S3Options(endpoint_url="localhost:9000"))
+
+
+# URLs.
+
+
+def test_url_opens_a_store() -> None:
+    """A folder's URL may have escapes; an S3 URL may have a prefix. The same URL gives the same store."""
+    folder = open_store("file:///some/folder%20here")
+    assert isinstance(folder, LocalStore)
+    assert folder.root == Path("/some/folder here")
+    bucket = open_store("s3://bucket/some/prefix/")
+    assert isinstance(bucket, S3Store)
+    assert (bucket.bucket, bucket.prefix, bucket.url) == ("bucket", "some/prefix/", "s3://bucket/some/prefix")
+    assert open_store("s3://bucket/some/prefix/") is bucket
+
+
+@pytest.mark.parametrize("url", ["", "/folder", "folder", "file://host/folder", "s3://", "s3:///key", "http://host/"])
+def test_other_url_is_refused(url: str) -> None:
+    """The message has the URL and the two forms there are."""
+    with pytest.raises(ConfigError, match=r"is no store: expected file:///folder or s3://bucket/prefix") as caught:
+        open_store(url)
+    assert repr(url) in str(caught.value)
