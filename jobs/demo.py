@@ -53,7 +53,7 @@ calls_per_window = 100000  # the service is our own, on this machine
 
 [rollup]
 viewer_key = "{key}"
-buckets = 4
+buckets = 2
 
 [mart]
 url = "{mart}"

@@ -14,10 +14,12 @@ from jobs.common.store import LocalStore, S3Options, S3Store
 SPARK_CONF = {
     "spark.master": "local[2]",
     "spark.driver.memory": "512m",
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",  # quick to start, not quick for long
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
+    "spark.executorEnv.PYTHONPATH": str(Path(__file__).parents[1]),
 }
 
 # No deadline for one example: a machine may be slow now and then.

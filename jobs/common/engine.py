@@ -48,16 +48,25 @@ class Task:
     memory_mb: int
 
     def database(self) -> duckdb.DuckDBPyConnection:
-        """Open a session of this thread's in-memory DuckDB: one core, and beyond the share of memory it spills to disk."""
-        databases = _of_this_thread.__dict__.setdefault("databases", {})
-        if self.memory_mb not in databases:
-            # A database takes 15 ms to start, a session of it none, and a session's temporary tables go with it.
-            databases[self.memory_mb] = _start_database(self.memory_mb, self.scratch.parent)
-        session: duckdb.DuckDBPyConnection = databases[self.memory_mb].cursor()
-        return session
+        """Open a session of this thread's DuckDB, bounded by the task's share of memory."""
+        return open_database(self.memory_mb, self.scratch.parent)
 
+
+DRIVER_MEMORY_MB = 256
+"""MiB for what is merged once the tasks are done: tables that are small by design."""
 
 _of_this_thread = threading.local()
+
+
+def open_database(memory_mb: int = DRIVER_MEMORY_MB, spill: Path | None = None) -> duckdb.DuckDBPyConnection:
+    """Open a session of this thread's in-memory DuckDB: one core, and beyond its memory it spills to disk.
+
+    A database takes 15 ms to start, a session of it none; a session's temporary tables go with it, so close it.
+    """
+    databases: dict[int, duckdb.DuckDBPyConnection] = _of_this_thread.__dict__.setdefault("databases", {})
+    if memory_mb not in databases:
+        databases[memory_mb] = _start_database(memory_mb, spill or Path(tempfile.gettempdir()))
+    return databases[memory_mb].cursor()
 
 
 def _start_database(memory_mb: int, folder: Path) -> duckdb.DuckDBPyConnection:

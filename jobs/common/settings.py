@@ -139,10 +139,10 @@ def load_settings(kind: type[S], **overrides: Any) -> S:  # noqa: ANN401 - value
     try:
         return kind(**overrides)
     except ValidationError as error:
-        raise ConfigError(_explain(kind, error)) from None
+        message = _explain(kind, error)
     except SettingsError as error:
         message = f'wrong settings:\n  {error}: expected JSON, such as ["US", "KR"]'
-        raise ConfigError(message) from None
+    raise ConfigError(message)  # out here, it does not carry along pydantic's error, which has the secrets
 
 
 def check_names(kinds: Sequence[type[StageSettings]]) -> None:

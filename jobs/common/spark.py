@@ -1,5 +1,6 @@
 """Starts Spark for the Spark engine; the configuration comes from spark-submit or from the settings."""
 
+import os
 import sys
 from collections.abc import Mapping
 
@@ -14,8 +15,10 @@ def start_spark(conf: Mapping[str, str], task_memory_mb: int) -> SparkEngine:
     except ImportError as error:
         message = "MARQUEE_ENGINE__KIND='spark' needs pyspark, which is not installed: install marquee[spark], or set it to 'local'"
         raise ConfigError(message) from error
-    # Tasks must run on the interpreter that has Marquee; PySpark would take whatever `python3` is first in the path.
-    configured = SparkConf().setAppName("marquee").setIfMissing("spark.pyspark.python", sys.executable)
-    context = SparkContext.getOrCreate(configured.setAll(list(conf.items())))
+    # Tasks must run on the interpreter that has Marquee. PySpark would take whatever `python3` is first in the path, and
+    # knows no other way to be told: spark.pyspark.python counts for spark-submit alone, which sets this variable from it.
+    os.environ.setdefault("PYSPARK_PYTHON", conf.get("spark.pyspark.python", sys.executable))
+    configured = SparkConf().setAppName("marquee").setAll(list(conf.items()))
+    context = SparkContext.getOrCreate(configured)
     context.setLogLevel("WARN")
     return SparkEngine(context, task_memory_mb)

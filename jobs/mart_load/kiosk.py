@@ -191,13 +191,14 @@ def _connect(
 
 
 def _create(db: duckdb.DuckDBPyConnection, period: str) -> None:
+    comments = []
+    for one in schema.relations():
+        comments.append(f"comment on {one.kind} {one.name} is {_quoted(one.comment)};")
+        comments += [f"comment on column {one.name}.{each.name} is {_quoted(each.comment)};" for each in one.columns]
     db.execute("begin")
     db.execute(schema.tables_sql())
     db.execute(schema.views_sql())
-    for one in schema.relations():
-        db.execute(f"comment on {one.kind} {one.name} is {_quoted(one.comment)}")
-        for column in one.columns:
-            db.execute(f"comment on column {one.name}.{column.name} is {_quoted(column.comment)}")
+    db.execute("\n".join(comments))
     db.execute("insert into schema_version values (?)", [schema.VERSION])
     db.execute("insert into kiosk values (?)", [period])
     db.execute("commit")

@@ -58,9 +58,9 @@ def span_of(text: str) -> Span:
     """Read the period of a kiosk: a period's name, ``first/last``, or nothing for everything there is."""
     if not text:
         return Span()
-    first, _, last = text.partition("/")
+    first, slash, last = text.partition("/")
     try:
-        return Span.of(Period.parse(first), Period.parse(last or first))
+        return Span.of(Period.parse(first), Period.parse(last if slash else first))
     except ValueError as error:
         message = f"{text!r} is no period: expected {FORMS_HINT}, or two of them as first/last"
         raise ValueError(message) from error

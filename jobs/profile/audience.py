@@ -8,7 +8,6 @@ comes in with the counting.
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,13 +15,13 @@ import duckdb
 import pyarrow as pa
 
 from jobs.common.commit import Output
-from jobs.common.datasets import SITTING_DAY, SITTING_PERIOD, VIEWER_DAY, VIEWER_PERIOD, VIEWER_SEEN
+from jobs.common.datasets import SITTING_PERIOD, VIEWER_PERIOD, VIEWER_SEEN
 from jobs.common.engine import Task, Unit
 from jobs.common.errors import CorruptLakeError
 from jobs.common.store import Store
 from jobs.profile import sql
 from jobs.profile.bits import split_bits
-from jobs.profile.files import fetch, open_lake, scan, write
+from jobs.profile.files import fetch, open_lake, scan, show, write
 
 log = logging.getLogger(__name__)
 
@@ -40,10 +39,10 @@ class DayFiles:
 
 
 class Watching(NamedTuple):
-    """Rows as the state has them: viewer_period, and sitting_period."""
+    """Queries of rows as the state has them: viewer_period, and sitting_period."""
 
-    played: duckdb.DuckDBPyRelation
-    stretch: duckdb.DuckDBPyRelation
+    played: list[str]
+    stretch: list[str]
 
 
 @dataclass(frozen=True)
@@ -63,30 +62,20 @@ def count_bucket(unit: Unit, task: Task) -> PeriodPart:
     ``catalogue``, a table of episode_id, show_id, runtime_seconds; and ``values`` for the queries.
     """
     store = open_lake(unit)
-    state, days = _fetch_state(store, unit, task.scratch)
-    files = [*unit["seen"], *(output for day in days for output in (*day.viewer_day, *day.sitting_day))]
-    paths = state | fetch(store, files, task.scratch)
     outputs: list[Output] = []
     with task.database() as db:
         db.register("catalogue", unit["catalogue"])
-        scan(db, VIEWER_SEEN, unit["seen"], paths).create_view("viewer_seen")
-        before = [_scan_state(db, state), *(_scan_day(db, day, paths) for day in days[:-1])]
-        today = _scan_day(db, days[-1], paths)
+        show(db, VIEWER_SEEN.name, VIEWER_SEEN, scan(fetch(store, unit["seen"], task.scratch)))
+        state, days = _fetch_state(store, unit, task.scratch)
+        *before, today = _scan_days(store, days, task.scratch)
         if len(unit["days"]) > 1:
-            show(before)
+            _show_all(db, [state, *before])
             make_state(db, unit["values"])
             for dataset in STATE:
                 outputs += write(db, store, unit["prefix"], dataset, unit["bucket"])
-            before = [Watching(*(db.table(dataset.name) for dataset in STATE))]
-        show([*before, today])
-        tables = count(db, unit["values"])
-        return PeriodPart(tuple(outputs), tables, len(db.table("viewer")))
-
-
-def show(parts: Sequence[Watching]) -> None:
-    """Show all rows of the parts as the views played and stretch."""
-    for name, relations in zip(("played", "stretch"), zip(*parts, strict=True), strict=True):
-        reduce(lambda one, other: one.union(other), relations).create_view(name)
+            before = [Watching(*([f"from {dataset.name}"] for dataset in STATE))]
+        _show_all(db, [*before, today])
+        return PeriodPart(tuple(outputs), count(db, unit["values"]), len(db.table("viewer")))
 
 
 def make_state(db: duckdb.DuckDBPyConnection, values: sql.Values) -> None:
@@ -104,27 +93,30 @@ def count(db: duckdb.DuckDBPyConnection, values: sql.Values) -> dict[str, pa.Tab
     return {name: sql.select(db, name, values) for name in COUNTED}
 
 
-def _fetch_state(store: Store, unit: Unit, scratch: Path) -> tuple[dict[Output, Path], list[DayFiles]]:
-    """Return the files of the last state and the days that are not in it: all days, if the state cannot be read."""
+def _fetch_state(store: Store, unit: Unit, scratch: Path) -> tuple[Watching, list[DayFiles]]:
+    """Return the last state and the days that are not in it: all days, if the state cannot be read."""
     try:
-        return fetch(store, unit["state"], scratch), unit["days"][unit["merged"] :]
+        parts = ([one for one in unit["state"] if one.dataset == dataset.name] for dataset in STATE)
+        return Watching(*(scan(fetch(store, part, scratch)) for part in parts)), unit["days"][unit["merged"] :]
     except CorruptLakeError as error:
         log.warning("%s; bucket %d is made from all days of the period", error, unit["bucket"])
-        return {}, unit["days"]
+        return Watching([], []), unit["days"]
 
 
-def _scan_state(db: duckdb.DuckDBPyConnection, state: Mapping[Output, Path]) -> Watching:
-    return Watching(
-        *(scan(db, one, [output for output in state if output.dataset == one.name], state) for one in STATE)
-    )
+def _scan_days(store: Store, days: Sequence[DayFiles], scratch: Path) -> list[Watching]:
+    """Return the rows of days as they stand in the state: viewer_day with the bit of the day, and sitting_day."""
+    outputs = [output for day in days for output in (*day.viewer_day, *day.sitting_day)]
+    paths = dict(zip(outputs, fetch(store, outputs, scratch), strict=True))
+    scans = []
+    for day in days:
+        low, high = split_bits(1 << day.number)
+        bits = f", {low}::ubigint as days_low, {high}::ubigint as days_high"
+        viewer_day, sitting_day = ([paths[one] for one in part] for part in (day.viewer_day, day.sitting_day))
+        scans.append(Watching(scan(viewer_day, bits), scan(sitting_day)))
+    return scans
 
 
-def _scan_day(db: duckdb.DuckDBPyConnection, day: DayFiles, paths: Mapping[Output, Path]) -> Watching:
-    """Return a day's rows as they stand in the state: viewer_day with the bit of the day, and sitting_day."""
-    low, high = split_bits(1 << day.number)
-    return Watching(
-        scan(db, VIEWER_DAY, day.viewer_day, paths).project(
-            f"*, {low}::ubigint as days_low, {high}::ubigint as days_high"
-        ),
-        scan(db, SITTING_DAY, day.sitting_day, paths),
-    )
+def _show_all(db: duckdb.DuckDBPyConnection, parts: Sequence[Watching]) -> None:
+    """Show the rows of all parts as the views played and stretch."""
+    show(db, "played", VIEWER_PERIOD, [query for part in parts for query in part.played])
+    show(db, "stretch", SITTING_PERIOD, [query for part in parts for query in part.stretch])

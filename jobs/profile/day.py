@@ -14,7 +14,7 @@ from jobs.common.commit import Output
 from jobs.common.datasets import SITTING_DAY, VIEWER_DAY, VIEWER_HOUR, VIEWER_SEEN
 from jobs.common.engine import Task, Unit
 from jobs.profile import sql
-from jobs.profile.files import fetch, open_lake, scan, write
+from jobs.profile.files import fetch, open_lake, scan, show, write
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,9 @@ def profile_bucket(unit: Unit, task: Task) -> DayPart:
     viewer_hour and of the day before's viewer_seen; and ``values`` for the queries.
     """
     store = open_lake(unit)
-    paths = fetch(store, [*unit["hours"], *unit["registry"]], task.scratch)
     with task.database() as db:
-        scan(db, VIEWER_HOUR, unit["hours"], paths).create_view("viewer_hour")
-        scan(db, VIEWER_SEEN, unit["registry"], paths).create_view("registry")
+        show(db, "viewer_hour", VIEWER_HOUR, scan(fetch(store, unit["hours"], task.scratch)))
+        show(db, "registry", VIEWER_SEEN, scan(fetch(store, unit["registry"], task.scratch)))
         make_day(db, unit["values"])
         outputs = [
             output
@@ -51,13 +50,17 @@ def profile_bucket(unit: Unit, task: Task) -> DayPart:
 def make_day(db: duckdb.DuckDBPyConnection, values: sql.Values) -> None:
     """Make the tables viewer_day, sitting_day, viewer_seen and the view episode_plays from viewer_hour and registry."""
     sql.make(db, "viewer_day", "viewer_day", values)
-    db.view("viewer_hour").create_view("stretch")
+    db.execute("create temp view stretch as from viewer_hour")
     sql.make(db, "sitting_day", "sittings", values)
     sql.make(db, "viewer_seen", "viewer_seen", values)
-    db.table("viewer_day").create_view("episode_plays")
+    db.execute("create temp view episode_plays as from viewer_day")
 
 
 def _count_viewers(db: duckdb.DuckDBPyConnection, day: date) -> tuple[int, int]:
-    viewers = db.table("viewer_day").aggregate("count(distinct viewer)")
-    new = db.sql("from viewer_seen where first_day = $day", params={"day": day})
-    return int(viewers.fetchall()[0][0]), len(new)
+    query = """
+        select
+            (select count(distinct viewer) from viewer_day),
+            (select count(*) from viewer_seen where first_day = $day)
+    """
+    ((viewers, new_viewers),) = db.execute(query, {"day": day}).fetchall()
+    return viewers, new_viewers

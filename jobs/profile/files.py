@@ -1,6 +1,6 @@
 """What the kernels read and write: files of the lake, as relations of a DuckDB connection."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,27 +12,38 @@ from jobs.common.engine import Unit
 from jobs.common.parquet import ROWS_A_GROUP
 from jobs.common.store import S3Options, Store, open_store
 
+QUOTE = "'"
+
 
 def open_lake(unit: Unit) -> Store:
     """Open the lake that a unit of work names."""
     return open_store(unit["lake"], S3Options(**unit["s3"]))
 
 
-def fetch(store: Store, outputs: Sequence[Output], scratch: Path) -> dict[Output, Path]:
-    """Return local files of the outputs, checked; CorruptLakeError if one is gone or damaged."""
+def fetch(store: Store, outputs: Sequence[Output], scratch: Path) -> list[Path]:
+    """Return local files of the outputs, in their order, checked; CorruptLakeError if one is gone or damaged."""
     with ThreadPoolExecutor(max(1, min(len(outputs), READERS))) as pool:
-        return dict(zip(outputs, pool.map(lambda one: fetch_output(store, one, scratch), outputs), strict=True))
+        return list(pool.map(lambda one: fetch_output(store, one, scratch), outputs))
 
 
-def scan(
-    db: duckdb.DuckDBPyConnection, dataset: Dataset, outputs: Iterable[Output], paths: Mapping[Output, Path]
-) -> duckdb.DuckDBPyRelation:
-    """Return a dataset's rows in the outputs' files, read as they are needed."""
-    files = [str(paths[one]) for one in outputs]
+def show(db: duckdb.DuckDBPyConnection, view: str, dataset: Dataset, queries: Sequence[str]) -> None:
+    """Show the rows of all queries as one view; without a query, an empty one with the dataset's columns."""
+    if queries:
+        db.execute(f"create or replace temp view {view} as {' union all '.join(queries)}")
+    else:
+        db.register(view, dataset.schema.empty_table())
+
+
+def scan(files: Sequence[Path], added: str = "") -> list[str]:
+    """Return the query of all rows in the files, with the columns ``added`` to them; none without a file.
+
+    It is text, because a relation is bound anew, and its files opened, with each step that is derived from it.
+    """
     if not files:
-        return db.from_arrow(dataset.schema.empty_table())
+        return []
+    names = ", ".join(f"'{str(file).replace(QUOTE, QUOTE * 2)}'" for file in files)
     # The lake's keys have parts such as run=…, which are no columns.
-    return db.read_parquet(files, hive_partitioning=False)
+    return [f"from read_parquet([{names}], hive_partitioning = false) select *{added}"]
 
 
 def write(

@@ -21,7 +21,8 @@ Values = Mapping[str, Any]
 
 def select(db: duckdb.DuckDBPyConnection, name: str, values: Values) -> pa.Table:
     """Return the rows of a query."""
-    table: pa.Table = db.sql(_text(name), params=_named(name, values)).to_arrow_table()
+    make(db, name, name, values)
+    table: pa.Table = db.table(name).to_arrow_table()
     return table
 
 

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from jobs.common.commit import Output, write_output
 from jobs.common.datasets import REJECTS, VIEWER_HOUR
-from jobs.common.engine import Task, Unit
+from jobs.common.engine import Task, Unit, open_database
 from jobs.common.errors import TryAgainError
 from jobs.common.store import S3Options, Store, open_store
 from jobs.rollup.contract import COUNTRY, DEVICE, LANGUAGE, Event, Fields, Reason, Window, judge
@@ -44,6 +44,11 @@ EVENTS = pa.schema(
         ("watched_seconds", pa.int16()),
     ]
 )
+BATCH_BYTES = 8 << 20
+
+Batch = list[tuple[str, Block]]
+"""Blocks of lines with the keys of their objects; a batch is parsed by one query. A ``row`` counts its lines from 0."""
+
 QUOTED = ("country", "language", "device")
 
 
@@ -59,21 +64,35 @@ class Reduced:
 
 
 def parse_objects(unit: Unit, task: Task) -> Iterator[tuple[int, pa.Table]]:
-    """Yield the events of some raw objects by bucket, block by block, and their rejected lines under REJECTED."""
-    store = _open(unit["raw"])
+    """Yield the events of some raw objects by bucket, and their rejected lines under REJECTED."""
     fields, window = Fields(**unit["fields"]), _window(unit)
     parse = parse_sql(fields, window)
     with task.database() as db:
-        for raw in unit["objects"]:
-            path = store.fetch(raw["key"], task.scratch)
-            if path.stat().st_size != raw["size"]:
-                message = f"{store.url}/{raw['key']} changed while it was read: run the hour again"
-                raise TryAgainError(message)
-            for block in read_blocks(path, raw["key"]):
-                events, rejects = sift(db, block, raw["key"], parse, fields, window)
-                yield from by_bucket(db, events, unit["viewer_key"].encode(), unit["buckets"])
-                if rejects.num_rows:
-                    yield REJECTED, rejects
+        for batch in _batches(_open(unit["raw"]), unit["objects"], task):
+            events, rejects = sift(db, batch, parse, fields, window)
+            yield from by_bucket(db, events, unit["viewer_key"].encode(), unit["buckets"])
+            if rejects.num_rows:
+                yield REJECTED, rejects
+
+
+def _batches(store: Store, objects: list[dict[str, Any]], task: Task) -> Iterator[Batch]:
+    """Yield the objects' blocks, small ones together: a query takes some milliseconds however few lines it reads."""
+    batch: Batch = []
+    size = 0
+    for raw in objects:
+        path = store.fetch(raw["key"], task.scratch)
+        if path.stat().st_size != raw["size"]:
+            message = f"{store.url}/{raw['key']} changed while it was read: run the hour again"
+            raise TryAgainError(message)
+        for block in read_blocks(path, raw["key"]):
+            batch.append((raw["key"], block))
+            size += block.lines.nbytes
+            # A block that is not the last of its object is valid only until the next is read.
+            if not block.last or size >= BATCH_BYTES:
+                yield batch
+                batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def parse_sql(fields: Fields, window: Window) -> str:
@@ -92,28 +111,39 @@ def parse_sql(fields: Fields, window: Window) -> str:
 
 
 def sift(
-    db: duckdb.DuckDBPyConnection, block: Block, key: str, parse: str, fields: Fields, window: Window
+    db: duckdb.DuckDBPyConnection, batch: Batch, parse: str, fields: Fields, window: Window
 ) -> tuple[pa.Table, pa.Table]:
-    """Return the events (EVENTS) and the rejected lines (REJECTS) of a block."""
-    db.register("lines", block.lines)
+    """Return the events (EVENTS) and the rejected lines (REJECTS) of some blocks."""
+    lines = pa.concat_tables(block.lines for _, block in batch)
+    lines = lines.append_column("row", pa.array(np.arange(lines.num_rows)))
+    db.register("lines", lines)
     parsed = db.sql(parse).to_arrow_table()
     sure = pc.and_(parsed["sure"], _known_texts(db, parsed))
     events = parsed.filter(sure).select(EVENTS.names)
-    rejected = [(line.n, line.reason, line.raw) for line in block.unreadable]
-    accepted = []
+    rejected = [(key, line.n, line.reason, line.raw) for key, block in batch for line in block.unreadable]
     if events.num_rows != parsed.num_rows:
-        unsure = parsed.filter(pc.invert(sure))["n"]
-        lines = block.lines.filter(pc.is_in(block.lines["n"], unsure))
-        for n, text in zip(lines["n"].to_pylist(), lines["text"].to_pylist(), strict=True):
-            raw = text.encode().rstrip(b"\n")
+        unsure = np.sort(parsed.filter(pc.invert(sure))["row"].to_numpy())
+        accepted = []
+        for key, n, raw in _lines_at(batch, unsure):
             judged = judge(raw, fields, window)
             if isinstance(judged, Event):
                 accepted.append(judged)
             else:
-                rejected.append((n, judged, raw[:KEPT_BYTES]))
-    if accepted:
-        events = pa.concat_tables([events, _as_parsed(db, accepted)])
-    return events, _reject_table(key, rejected)
+                rejected.append((key, n, judged, raw[:KEPT_BYTES]))
+        if accepted:
+            events = pa.concat_tables([events, _as_parsed(db, accepted)])
+    return events, _reject_table(rejected)
+
+
+def _lines_at(batch: Batch, rows: np.ndarray[Any, Any]) -> Iterator[tuple[str, int, bytes]]:
+    """Yield (key, number of the line, line without its newline) of rows of a batch."""
+    first = 0
+    for key, block in batch:
+        end = first + block.lines.num_rows
+        own = block.lines.take(pa.array(rows[(rows >= first) & (rows < end)] - first))
+        for n, text in zip(own["n"].to_pylist(), own["text"].to_pylist(), strict=True):
+            yield key, n, text.encode().rstrip(b"\n")
+        first = end
 
 
 def _known_texts(db: duckdb.DuckDBPyConnection, parsed: pa.Table) -> pa.ChunkedArray | pa.Scalar:
@@ -124,8 +154,8 @@ def _known_texts(db: duckdb.DuckDBPyConnection, parsed: pa.Table) -> pa.ChunkedA
     if not wrong:
         return pa.scalar(True)  # noqa: FBT003 - an Arrow value
     db.register("wrong", pa.table(dict(zip(QUOTED, map(list, zip(*wrong, strict=True)), strict=True))))
-    fine = db.sql("select n, wrong.country is null as fine from parsed left join wrong using (country, language, device)")
-    return fine.order("n").to_arrow_table()["fine"]
+    rows = db.sql("select row from parsed semi join wrong using (country, language, device)").to_arrow_table()["row"]
+    return pc.invert(pc.is_in(parsed["row"], rows))
 
 
 def _fits(text: str, pattern: Any) -> bool:  # noqa: ANN401 - a compiled pattern
@@ -192,14 +222,14 @@ def reduce_bucket(db: duckdb.DuckDBPyConnection, bucket: int, events: pa.Table, 
 
 def merge_viewership(partials: list[pa.Table], hour: datetime) -> pa.Table:
     """Return the hour's viewership from those of its buckets."""
-    with duckdb.connect(config={"threads": 1}) as db:
+    with open_database() as db:
         db.register("aggregate", pa.concat_tables(partials))
         merged = db.sql(_read("viewership.sql")).to_arrow_table()
     return merged.add_column(0, "hour", pa.array([hour] * merged.num_rows, pa.timestamp("us")))
 
 
-def _reject_table(key: str, rejected: list[tuple[int, Reason, bytes]]) -> pa.Table:
-    rows = [{"key": key, "line": n, "reason": reason.value, "raw": raw} for n, reason, raw in rejected]
+def _reject_table(rejected: list[tuple[str, int, Reason, bytes]]) -> pa.Table:
+    rows = [{"key": key, "line": n, "reason": reason.value, "raw": raw} for key, n, reason, raw in rejected]
     return pa.Table.from_pylist(rows, REJECTS.schema)
 
 

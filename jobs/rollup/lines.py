@@ -45,10 +45,11 @@ class Unreadable:
 
 @dataclass(frozen=True)
 class Block:
-    """Some whole lines of an object, and those among them that no text can hold."""
+    """Some whole lines of an object, and those among them that no text can hold; ``last`` when no other block follows."""
 
     lines: pa.Table
     unreadable: tuple[Unreadable, ...] = ()
+    last: bool = False
 
 
 def read_blocks(path: Path, key: str) -> Iterator[Block]:
@@ -89,7 +90,7 @@ def _split(file: BinaryIO) -> Iterator[Block]:
             yield Block(_table([], pa.array([], pa.string())), (Unreadable(first_line, Reason.LINE_TOO_LONG, head),))
             first_line += 1
             continue
-        yield _block(buffer, ends, first_line)
+        yield _block(buffer, ends, first_line, last=at_end)
         first_line += len(ends)
         rest = buffer[ends[-1] : filled].copy()
         buffer[: len(rest)] = rest
@@ -114,7 +115,7 @@ def _skip_line(file: BinaryIO, buffer: np.ndarray[Any, np.dtype[np.uint8]]) -> i
     return 0
 
 
-def _block(buffer: np.ndarray[Any, Any], ends: np.ndarray[Any, Any], first_line: int) -> Block:
+def _block(buffer: np.ndarray[Any, Any], ends: np.ndarray[Any, Any], first_line: int, *, last: bool) -> Block:
     offsets = np.zeros(len(ends) + 1, np.int32)
     offsets[1:] = ends
     if first_line == 1 and buffer[:3].tobytes() == BOM:
@@ -124,14 +125,14 @@ def _block(buffer: np.ndarray[Any, Any], ends: np.ndarray[Any, Any], first_line:
     unreadable = _find_unreadable(data, buffer[: ends[-1]], offsets)
     table = _table(np.arange(first_line, first_line + len(ends)), text)
     if not unreadable:
-        return Block(table)
+        return Block(table, last=last)
     readable = np.ones(len(ends), bool)
     readable[list(unreadable)] = False
     rejected = tuple(
         Unreadable(first_line + index, reason, bytes(data[offsets[index] : offsets[index + 1]][:KEPT_BYTES]).rstrip(b"\n"))
         for index, reason in sorted(unreadable.items())
     )
-    return Block(table.filter(pa.array(readable)), rejected)
+    return Block(table.filter(pa.array(readable)), rejected, last)
 
 
 def _find_unreadable(data: memoryview, codes: np.ndarray[Any, Any], offsets: np.ndarray[Any, Any]) -> dict[int, Reason]:

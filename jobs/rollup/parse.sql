@@ -1,17 +1,17 @@
 -- Lines to play events, fast: only those lines that are surely events of the contract are `sure`; all others go to the referee
 -- (contract.py), which must agree on every line that is sure here.
 --
--- in:   lines (n, text)
--- out:  one row for each line: n, sure, and the event's fields. user_id, country, language and device still wear the
+-- in:   lines (row, text)
+-- out:  one row for each line: row, sure, and the event's fields. user_id, country, language and device still wear the
 --       quotes of their JSON text: they are taken off after the grouping, when there are far fewer of them.
 --
 -- A number is a whole number of the contract when writing it out again gives the same text: "60", 60.0 and 6e1 do not.
 with parsed as (
-    select n, try(from_json(text, '$structure')) as line from lines
+    select row, try(from_json(text, '$structure')) as line from lines
 ),
 field as (
     select
-        n,
+        row,
         line.$event_id::varchar as event_id,
         line.$received_at as received_at,
         line.$user_id::varchar as user_id,
@@ -25,7 +25,7 @@ field as (
 ),
 typed as (
     select
-        n,
+        row,
         user_id,
         hash(event_id) as event_key,
         case when received_at like '____-__-__T__:__:__.___Z' then try_cast(received_at as timestamp) end as received_at,

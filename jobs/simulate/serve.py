@@ -23,6 +23,8 @@ from jobs.simulate.settings import SimulateSettings
 LOOPBACK = "127.0.0.1"
 DEFAULT_COUNTRY = "US"
 """As TVMaze's own."""
+POLL_S = 0.05
+"""How often the server looks whether it shall end."""
 DATE_FORM = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -48,7 +50,7 @@ def answer(schedule: Schedule, path: str, query: dict[str, str], today: date) ->
 def serve(settings: SimulateSettings, port: int = 0) -> Iterator[str]:
     """Serve the schedule of a world while the block runs; yields the URL. Port 0 takes a free one."""
     server = make_server(settings, port)
-    thread = threading.Thread(target=server.serve_forever, name="schedule", daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(POLL_S,), name="schedule", daemon=True)
     thread.start()
     try:
         yield f"http://{LOOPBACK}:{server.server_port}"

@@ -102,4 +102,5 @@ def _taste(world: World, country: str) -> Floats:
         planted = np.array([KOREA_GENRE in show.genres for show in world.shows])
         others = weights[~planted].sum()
         weights[planted] *= others * KOREA_TASTE / (1 - KOREA_TASTE) / weights[planted].sum()
-    return np.divide(weights, weights.sum())
+    shares: Floats = weights / weights.sum()
+    return shares

@@ -28,7 +28,7 @@ HOURS_A_DAY = 24
 QUIET_DAY, QUIET_HOUR = 2, 3
 """No events on this day, counted from 0, in this hour."""
 LATE_HOUR, LATE_EVERY = 14, 2
-"""In this hour of every second day one file comes late."""
+"""In this hour of every second day the fullest file of the second half comes late."""
 
 Parameters = dict[str, Any]
 Advance = Callable[[int], object]
@@ -119,12 +119,14 @@ def _files(service: Service) -> Iterator[tuple[HourOfEvents, list[_File]]]:
 def _number(hour: HourOfEvents, period: Period, settings: SimulateSettings, offsets: list[int]) -> list[_File]:
     """Name an hour's files by their first records' offsets, and move the partitions' ``offsets`` on."""
     day = (period.date - settings.start).days
-    late = day % settings.partitions if day % LATE_EVERY == 0 and period.start.hour == LATE_HOUR else None
+    late = None
+    if day % LATE_EVERY == 0 and period.start.hour == LATE_HOUR:
+        late = max((part for part in hour.parts if part.half == 1), key=lambda part: part.lines, default=None)
     files = []
     for part in hour.parts:
         name = f"{settings.topic}+{part.partition}+{offsets[part.partition]:010}.json.gz"
         folder = f"{TOPICS}{settings.topic}/{period.start:year=%Y/month=%m/day=%d/hour=%H}"
-        files.append(_File(f"{folder}/{name}", part, part.half == 1 and part.partition == late))
+        files.append(_File(f"{folder}/{name}", part, part is late))
         offsets[part.partition] += part.lines
     return files
 

@@ -3,7 +3,7 @@
 import itertools
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -156,29 +156,35 @@ def test_history(lake: LocalStore, captures: list[Row | None], versions: list[tu
 
 
 @pytest.mark.parametrize(
-    ("before", "after"),
+    ("column", "before", "after"),
     [
-        ({"network_id": 1}, {"network_id": 2}),
-        ({"network_id": 1}, {"web_channel_id": 1}),
-        ({"name": "Pokemon"}, {"name": "Pokémon"}),
-        ({"language": "Korean"}, {"language": None}),
-        ({"runtime_minutes": 30}, {"runtime_minutes": 45}),
-        ({"schedule_days": "Monday"}, {"schedule_days": "Monday, Tuesday"}),
-        ({"type": "Scripted"}, {"type": "Reality"}),
-        ({"genres": ["Drama"]}, {"genres": ["Crime", "Drama"]}),
-        ({"genres": ["Drama"]}, {"genres": []}),
+        ("network_id", 1, 2),
+        ("web_channel_id", None, 1),
+        ("name", "Pokemon", "Pokémon"),
+        ("language", "Korean", None),
+        ("runtime_minutes", 30, 45),
+        ("schedule_days", "Monday", "Monday, Tuesday"),
+        ("type", "Scripted", "Reality"),
+        ("ended", date(2025, 12, 24), date(2026, 12, 24)),
     ],
-    ids=lambda one: next(iter(one)) if isinstance(one, dict) else None,
 )
-def test_what_is_followed(lake: LocalStore, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
-    """A change of any of these is a new version; genres are listed in alphabetical order."""
+def test_what_is_followed(lake: LocalStore, column: str, before: object, after: object) -> None:
+    """A change of any of these is a new version."""
     small = SmallLake(lake)
-    for day, updated, show in (("2026-01-01", JAN, dict(before)), ("2026-01-02", FEB, dict(after))):
-        genres = [{"show_id": 1, "genre": genre} for genre in show.pop("genres", [])]
-        small.capture(day, shows=[{"show_id": 1, "updated": updated, **show}], genres=genres)
-    (name,) = {*before, *after} - {"web_channel_id"} if "network_id" in before else {*before}
-    listed = [", ".join(one[name]) or None if name == "genres" else one.get(name) for one in (before, after)]
-    assert dimension(lake, "show_history", "valid_from", name) == [(JAN, listed[0]), (FEB, listed[1])]
+    small.capture("2026-01-01", shows=[{"show_id": 1, "updated": JAN, column: before}])
+    small.capture("2026-01-02", shows=[{"show_id": 1, "updated": FEB, column: after}])
+    assert dimension(lake, "show_history", "valid_from", column) == [(JAN, before), (FEB, after)]
+
+
+def test_genres_are_followed(lake: LocalStore) -> None:
+    """They are listed in alphabetical order, so their order at the service is no change; none is null."""
+    small = SmallLake(lake)
+    updates = {"2026-01-01": JAN, "2026-01-02": FEB, "2026-01-03": MAR}
+    genres = {"2026-01-01": ["Drama", "Crime"], "2026-01-02": ["Crime", "Drama"], "2026-01-03": []}
+    for day, updated in updates.items():
+        rows = [{"show_id": 1, "genre": genre} for genre in genres[day]]
+        small.capture(day, shows=[{"show_id": 1, "updated": updated}], genres=rows)
+    assert dimension(lake, "show_history", "valid_from", "genres") == [(JAN, "Crime, Drama"), (MAR, None)]
 
 
 RECORDED = {
@@ -219,7 +225,7 @@ def test_the_order_of_capturing_and_publishing_is_no_matter(lake: LocalStore, tv
     """Markers that arrive in any order give the same dimensions (data: TVmaze)."""
     recorded_lake(lake, tvmaze, list(RECORDED))
     expected = make_dimensions(Markers(lake))
-    assert expected["show_history"].num_rows > expected["dim_show"].num_rows - 1 > 300
+    assert expected["show_history"].num_rows > expected["dim_show"].num_rows > 100
     for number, order in enumerate(itertools.islice(itertools.permutations(RECORDED), 0, None, 7)):
         other = LocalStore(tmp_path / str(number))
         shutil.copytree(lake.root / "data", other.root / "data")

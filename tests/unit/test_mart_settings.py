@@ -14,7 +14,7 @@ from jobs.mart_load.settings import MartLoadSettings, kiosk_path, span_of
 def test_without_a_url_the_error_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not set is named as it must be set."""
     monkeypatch.setenv("MARQUEE_LAKE", "file:///lake")
-    with pytest.raises(ConfigError, match="MARQUEE_MART__URL is not set"):
+    with pytest.raises(ConfigError, match="MARQUEE_MART__URL: is not set"):
         load_settings(MartLoadSettings)
 
 

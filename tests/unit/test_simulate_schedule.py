@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +171,9 @@ def test_every_watched_episode_is_listed_but_for_a_few(
 ) -> None:
     """What viewers can watch airs within the served days; five episodes are in no schedule."""
     listed = {row["id"] for some in (web, broadcast) for rows in some.values() for row in rows}
-    watchable = [episode for show in build_world(SETTINGS).shows for episode in show.episodes]
+    episodes = [episode for show in build_world(SETTINGS).shows for episode in show.episodes]
+    watchable = [episode for episode in episodes if episode.airstamp < datetime(2026, 1, 12, tzinfo=UTC)]
+    assert len(watchable) > 2000
     assert sum(episode.id not in listed for episode in watchable) == 5
 
 

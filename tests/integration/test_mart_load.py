@@ -1,0 +1,465 @@
+"""Loading a kiosk from a lake: again, anew, damaged, refused, killed anywhere, two at once."""
+
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from jobs.common import lake as keys
+from jobs.common.calendar import Period, Span
+from jobs.common.commit import Markers
+from jobs.common.errors import ConfigError, TryAgainError
+from jobs.common.stage import State
+from jobs.common.store import LocalStore
+from jobs.mart_load import __main__ as command
+from jobs.mart_load.load import MartReport, load_mart
+from jobs.mart_load.questions import ask
+from jobs.mart_load.states import ledger_states
+from tests.helpers_mart import SmallLake, content, load, mart_settings, rows_of
+
+HOUR = 3600
+JAN, FEB = datetime(2026, 1, 1), datetime(2026, 2, 1)  # noqa: DTZ001 - as the lake has them
+
+
+def fill(store: LocalStore) -> SmallLake:
+    """Make a lake with two captured days, three hours of two days, and the audience of a day and a week."""
+    small = SmallLake(store)
+    show = {"show_id": 1, "name": "Cases", "language": "Korean", "network_id": 7}
+    small.capture(
+        "2026-01-05",
+        shows=[{**show, "status": "Running", "updated": JAN}],
+        episodes=[{"episode_id": 11, "show_id": 1}, {"episode_id": 12, "show_id": 1}],
+        genres=[{"show_id": 1, "genre": "Crime"}],
+        networks=[{"kind": "network", "network_id": 7, "name": "tvN", "country": "KR"}],
+        countries=[{"country": "KR", "name": "Korea, Republic of"}],
+    )
+    small.capture(
+        "2026-01-06",
+        shows=[{**show, "status": "Ended", "ended": date(2026, 1, 6), "updated": FEB}],
+        episodes=[{"episode_id": 13, "show_id": 1}],
+        genres=[{"show_id": 1, "genre": "Crime"}],
+    )
+    small.hour("2026-01-05T00", (11, "KR", 9, "tv", 600), (99, "US", 19, "tv", 60))
+    small.hour("2026-01-05T01", (12, "KR", 10, "tv", 120))
+    small.hour("2026-01-06T00", (13, "BR", 21, "phone", 300))
+    watched = {"show_id": 1, "country": "**", "reach": 60, "watched_seconds": 1020}
+    for period in ("2026-01-05", "2026-W02"):
+        small.audience(period, [watched, {**watched, "country": "KR"}], [{"country": "FR", "watched_seconds": 1080}])
+    return small
+
+
+@pytest.fixture
+def small(lake: LocalStore) -> SmallLake:
+    """A lake to load."""
+    return fill(lake)
+
+
+@pytest.fixture
+def kiosk(tmp_path: Path) -> Path:
+    """Where the kiosk goes; there is none yet, nor its folder."""
+    return tmp_path / "kiosks" / "kiosk.duckdb"
+
+
+def test_first_load(small: SmallLake, kiosk: Path) -> None:
+    """Everything is there, with a row for what the facts name and no captured schedule knows."""
+    report = load(small.store, kiosk)
+    assert (report.loaded, report.replaced, report.unchanged, report.failed) == (7, 0, 0, ())
+    rows = content(kiosk)
+    assert report.rows == sum(
+        len(rows[name]) for name in rows if name.startswith(("dim_", "fact_", "show_history")) and name != "dim_daypart"
+    ) - len(["episode 99", "BR", "FR", "US"])
+    assert rows["fact_viewership"] == [
+        (datetime(2026, 1, 5, 0), 11, "KR", 9, "tv", 10, 600),  # noqa: DTZ001
+        (datetime(2026, 1, 5, 0), 99, "US", 19, "tv", 1, 60),  # noqa: DTZ001
+        (datetime(2026, 1, 5, 1), 12, "KR", 10, "tv", 2, 120),  # noqa: DTZ001
+        (datetime(2026, 1, 6, 0), 13, "BR", 21, "phone", 5, 300),  # noqa: DTZ001
+    ]
+    assert [row[:2] for row in rows["dim_episode"]] == [(11, 1), (12, 1), (13, 1), (99, 0)]
+    assert [row[:2] for row in rows["dim_country"]] == [
+        ("**", "worldwide"),
+        ("BR", None),
+        ("FR", None),
+        ("KR", "Korea, Republic of"),
+        ("US", None),
+    ]
+    assert [row[:4] for row in rows["fact_audience"]] == [
+        ("2026-01-05", 1, "**", 60),
+        ("2026-01-05", 1, "KR", 60),
+        ("2026-W02", 1, "**", 60),
+        ("2026-W02", 1, "KR", 60),
+    ]
+
+
+def test_every_reference_is_met(small: SmallLake, kiosk: Path) -> None:
+    """What a comment calls a key of another table is one."""
+    load(small.store, kiosk)
+    referring = """
+        select table_name, column_name, regexp_extract(comment, '-> (\\w+)', 1) as target
+        from duckdb_columns() where comment like '-> dim%' and target <> 'dim_network'
+    """
+    checked = []
+    for table, column, target in rows_of(kiosk, referring):
+        key = {"dim_daypart": "local_hour", "dim_language": "language", "dim_genre": "genre"}.get(
+            target, f"{target.removeprefix('dim_')}{'' if target == 'dim_country' else '_id'}"
+        )
+        missing = f"select {column} from {table} where {column} is not null and {column} not in (select {key} from {target})"
+        assert rows_of(kiosk, missing) == [], (table, column)
+        checked.append(target)
+    assert len(checked) == 12
+    assert rows_of(kiosk, "select n.name from dim_show s join dim_network n using (network_id) where kind = 'network'") == [
+        ("tvN",)
+    ]
+
+
+def test_comments_are_in_the_database(small: SmallLake, kiosk: Path) -> None:
+    """Every table, view and column tells what it is."""
+    load(small.store, kiosk)
+    without = """
+        select table_name from duckdb_tables() where comment is null
+        union all select view_name from duckdb_views() where comment is null and not internal
+        union all select column_name from duckdb_columns()
+        where comment is null and table_name in (select table_name from duckdb_tables())
+    """
+    assert rows_of(kiosk, without) == []
+    assert rows_of(kiosk, "select comment from duckdb_columns() where column_name = 'plays'") == [
+        ("play events counted once (one is about a minute of play)",)
+    ]
+
+
+def test_loading_again_changes_nothing(small: SmallLake, kiosk: Path) -> None:
+    """The second load finds the ledger as the markers are; it reads no data, so the data may even be gone."""
+    load(small.store, kiosk)
+    before, bytes_before = content(kiosk), kiosk.read_bytes()
+    shutil.rmtree(Path(small.store.url.removeprefix("file://")) / "data")
+    assert load(small.store, kiosk) == MartReport(unchanged=7)
+    assert (content(kiosk), kiosk.read_bytes()) == (before, bytes_before)
+
+
+def test_force_loads_all_of_it_anew(small: SmallLake, kiosk: Path) -> None:
+    """The content is the same, and everything counts as replaced."""
+    load(small.store, kiosk)
+    before = content(kiosk)
+    report = load(small.store, kiosk, force=True)
+    assert (report.loaded, report.replaced, report.unchanged) == (0, 7, 0)
+    assert content(kiosk) == before
+
+
+def test_a_restated_hour_replaces_exactly_its_rows(small: SmallLake, kiosk: Path) -> None:
+    """Other hours stay; what only the old rows named is gone, and what the new ones name is there."""
+    load(small.store, kiosk)
+    before = content(kiosk)
+    small.hour("2026-01-05T00", (11, "KR", 9, "tv", 660), (98, "JP", 8, "tv", 60))
+    assert load(small.store, kiosk) == MartReport(replaced=1, unchanged=6, rows=2)
+    after = content(kiosk)
+    assert after["fact_viewership"] == [
+        (datetime(2026, 1, 5, 0), 11, "KR", 9, "tv", 11, 660),  # noqa: DTZ001
+        (datetime(2026, 1, 5, 0), 98, "JP", 8, "tv", 1, 60),  # noqa: DTZ001
+        *before["fact_viewership"][2:],
+    ]
+    assert [row[:2] for row in after["dim_episode"]] == [(11, 1), (12, 1), (13, 1), (98, 0)]
+    assert [row[0] for row in after["dim_country"]] == ["**", "BR", "FR", "JP", "KR"]
+    unchanged = set(before) - {"fact_viewership", "dim_episode", "dim_country", "load_ledger"}
+    assert {name: after[name] for name in unchanged} == {name: before[name] for name in unchanged}
+
+
+def test_an_hour_may_lose_all_its_rows(small: SmallLake, kiosk: Path) -> None:
+    """An hour without events is loaded, and empty."""
+    load(small.store, kiosk)
+    small.hour("2026-01-06T00")
+    assert load(small.store, kiosk).replaced == 1
+    assert rows_of(kiosk, "select count(*), max(hour) from fact_viewership") == [(3, datetime(2026, 1, 5, 1))]  # noqa: DTZ001
+    assert rows_of(kiosk, "select max(hour) from loaded_hour") == [(datetime(2026, 1, 6, 0),)]  # noqa: DTZ001
+
+
+def test_a_restated_audience_replaces_its_period(small: SmallLake, kiosk: Path) -> None:
+    """Shows and countries that are gone from it are gone; other periods stay."""
+    load(small.store, kiosk)
+    show = {"show_id": 1, "country": "**", "reach": 61, "watched_seconds": 1020}
+    small.audience("2026-W02", [show], [{"country": "**", "watched_seconds": 1080}])
+    assert load(small.store, kiosk) == MartReport(replaced=1, unchanged=6, rows=2)
+    assert [row[:4] for row in content(kiosk)["fact_audience"]] == [
+        ("2026-01-05", 1, "**", 60),
+        ("2026-01-05", 1, "KR", 60),
+        ("2026-W02", 1, "**", 61),
+    ]
+
+
+def test_a_late_schedule_resolves_what_was_unknown(small: SmallLake, kiosk: Path) -> None:
+    """A play of an episode in no captured schedule belongs to its show once a capture knows it, and back again."""
+    load(small.store, kiosk)
+    late = small.capture("2026-01-07", shows=[{"show_id": 2, "name": "Late"}], episodes=[{"episode_id": 99, "show_id": 2}])
+    assert load(small.store, kiosk).loaded == 1
+    resolved = "select label from fact_viewership join dim_episode using (episode_id) join dim_show using (show_id) where country = 'US'"
+    assert rows_of(kiosk, resolved) == [("Late",)]
+    small.capture(late.period)
+    assert load(small.store, kiosk).replaced == 1
+    assert rows_of(kiosk, resolved) == [("not in any captured schedule",)]
+
+
+def test_the_same_content_of_a_later_run_is_no_change(small: SmallLake, kiosk: Path) -> None:
+    """A forced rerun upstream gives other objects with the same bytes."""
+    load(small.store, kiosk)
+    small.hour("2026-01-05T01", (12, "KR", 10, "tv", 120))
+    assert load(small.store, kiosk) == MartReport(unchanged=7)
+
+
+def test_the_order_of_loading_is_no_matter(small: SmallLake, tmp_path: Path) -> None:
+    """Kiosks that were loaded after each marker, in several orders, are as the one loaded at once."""
+    load(small.store, tmp_path / "once.duckdb")
+    expected = content(tmp_path / "once.duckdb")
+    markers = [info.key for info in small.store.list("markers/")]
+    for number, order in enumerate(list(permutations(markers))[:: 5040 // 3]):
+        store = LocalStore(tmp_path / f"lake{number}")
+        shutil.copytree(Path(small.store.url.removeprefix("file://")) / "data", store.root / "data")
+        for key in order:
+            store.put(key, small.store.get(key))
+            assert load(store, tmp_path / f"{number}.duckdb").loaded == 1
+        assert content(tmp_path / f"{number}.duckdb") == expected
+
+
+def test_a_kiosk_for_a_period(small: SmallLake, kiosk: Path) -> None:
+    """It holds the facts of its period and the dimensions of all captures; another period needs another kiosk."""
+    load(small.store, kiosk, "2026-01-05")
+    assert rows_of(kiosk, "select distinct cast(hour as date) from fact_viewership") == [(date(2026, 1, 5),)]
+    assert rows_of(kiosk, "select distinct period from fact_audience") == [("2026-01-05",)]
+    assert rows_of(kiosk, "select episode_id from dim_episode where show_id = 1") == [(11,), (12,), (13,)]
+    with pytest.raises(ConfigError, match=r"is a kiosk for 2026-01-05, .*PERIOD='2026-W02' asks for 2026-W02: name another file"):
+        load(small.store, kiosk, "2026-W02")
+    with pytest.raises(ConfigError, match="asks for everything there is"):
+        load(small.store, kiosk)
+
+
+def test_a_span_loads_a_part(small: SmallLake, kiosk: Path) -> None:
+    """The rest is loaded by the next run without one."""
+    report = load_mart(mart_settings(small.store, kiosk), Markers(small.store), Span.of(Period.parse("2026-01-06")))
+    assert report.loaded == 4  # two captures, an hour, and the week, which the day touches
+    assert rows_of(kiosk, "select hour from fact_viewership") == [(datetime(2026, 1, 6, 0),)]  # noqa: DTZ001
+    assert load(small.store, kiosk) == MartReport(loaded=3, unchanged=4, rows=6)
+
+
+def test_progress_is_told(small: SmallLake, kiosk: Path) -> None:
+    """After each transaction: how many are through, of how many, and its period."""
+    told: list[tuple[int, int, str]] = []
+    load_mart(mart_settings(small.store, kiosk), Markers(small.store), advance=lambda *step: told.append(step))
+    assert told == [
+        (1, 5, "2026-01-06"),
+        (2, 5, "2026-01-05"),
+        (3, 5, "2026-01-06"),
+        (4, 5, "2026-01-05"),
+        (5, 5, "2026-W02"),
+    ]
+
+
+def damage(store: LocalStore, key: str) -> bytes:
+    """Change one byte of an object; return what it was."""
+    data = store.get(key)
+    store.put(key, data[:-9] + bytes([data[-9] ^ 1]) + data[-8:])
+    return data
+
+
+def test_a_damaged_object_is_found_before_it_is_loaded(lake: LocalStore, kiosk: Path) -> None:
+    """Nothing of its day is loaded, all else is; the failure stands until the day is loaded."""
+    fill(lake)
+    markers = Markers(lake)
+    (output,) = markers.of("rollup")[Period.parse("2026-01-05T01")].outputs
+    data = damage(lake, output.key)
+    report = load_mart(mart_settings(lake, kiosk), markers)
+    assert (report.exit_code, report.failed) == (70, ((Period.parse("2026-01-05"), 70),))
+    assert rows_of(kiosk, "select hour from fact_viewership") == [(datetime(2026, 1, 6, 0),)]  # noqa: DTZ001
+    assert rows_of(kiosk, "select count(distinct period) from fact_audience") == [(2,)]
+    failure = Markers(lake).failures("mart_load")[Period.parse("2026-01-05")]
+    assert markers.failures("mart_load") == {Period.parse("2026-01-05"): failure}
+    assert (failure.kind, failure.exit_code) == ("internal", 70)
+    assert f"{output.key} is damaged" in failure.reason
+    assert "--force" in failure.reason
+    lake.put(output.key, data)
+    assert load_mart(mart_settings(lake, kiosk), markers).loaded == 2
+    assert markers.failures("mart_load") == Markers(lake).failures("mart_load") == {}
+
+
+def test_a_damaged_capture_stops_the_load(lake: LocalStore, kiosk: Path) -> None:
+    """Without dimensions every play would pass for one of an unknown show: nothing is loaded."""
+    fill(lake)
+    (output,) = Markers(lake).of("schedule_fetch")[Period.parse("2026-01-05")].of(keys_dataset("shows"))
+    damage(lake, output.key)
+    report = load(lake, kiosk)
+    assert report.failed == ((Period.parse("2026-01-06"), 70),)
+    assert rows_of(kiosk, "select count(*) from load_ledger") == [(0,)]
+    assert output.key in Markers(lake).failures("mart_load")[Period.parse("2026-01-06")].reason
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"rows": 3}, "its manifest says 3 rows, found 1"), ({"size": 3}, "its manifest says 3 bytes")],
+    ids=["rows", "size"],
+)
+def test_an_object_must_be_as_its_manifest_says(
+    small: SmallLake, kiosk: Path, change: dict[str, int], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counts and sizes are checked as well as checksums."""
+    from dataclasses import replace
+
+    markers = Markers(small.store)
+    hour = Period.parse("2026-01-05T01")
+    marker = markers.of("rollup")[hour]
+    monkeypatch.setitem(markers.of("rollup"), hour, replace(marker, outputs=(replace(marker.outputs[0], **change),)))
+    report = load_mart(mart_settings(small.store, kiosk), markers)
+    assert report.exit_code == 70
+    assert message in markers.failures("mart_load")[Period.parse("2026-01-05")].reason
+
+
+def test_rows_of_another_hour_are_refused(small: SmallLake, kiosk: Path) -> None:
+    """They could not be replaced with their hour."""
+    wrong = datetime(2026, 1, 5, 7)  # noqa: DTZ001
+    row = {"hour": wrong, "episode_id": 1, "country": "KR", "local_hour": 1, "device": "tv", "plays": 1, "watched_seconds": 60}
+    small.publish("rollup", "2026-01-05T02", {keys_dataset("viewership"): [row]})
+    assert load(small.store, kiosk).exit_code == 70
+    failure = Markers(small.store).failures("mart_load")[Period.parse("2026-01-05")]
+    assert "rollup 2026-01-05T02" in failure.reason
+    assert "viewership of another hour" in failure.reason
+
+
+def test_an_older_generation_is_refused(small: SmallLake, kiosk: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A loader that read its markers before another loaded newer ones leaves the kiosk as it is; with force it does not."""
+    slept = Markers(small.store)
+    for stage in ("rollup", "audience", "schedule_fetch"):
+        slept.of(stage)
+    small.hour("2026-01-05T01", (12, "KR", 10, "tv", 180))
+    load(small.store, kiosk)
+    before = content(kiosk)
+    with caplog.at_level(logging.WARNING):
+        report = load_mart(mart_settings(small.store, kiosk), slept)
+    assert (report.exit_code, report.failed, report.unchanged) == (76, ((Period.parse("2026-01-05T01"), 76),), 6)
+    assert content(kiosk) == before
+    assert "rollup 2026-01-05T01 is older than what the kiosk holds: generation 1 of run " in caplog.text
+    assert "the kiosk has generation 2 of run " in caplog.text
+    assert "load with --force" in caplog.text
+    assert load_mart(mart_settings(small.store, kiosk), slept, force=True).replaced == 7
+    assert rows_of(kiosk, "select watched_seconds from fact_viewership where episode_id = 12") == [(120,)]
+
+
+def test_states_for_status(small: SmallLake, kiosk: Path) -> None:
+    """Before a load all is pending, after it done; what changes upstream is stale, what failed is failed."""
+    settings = mart_settings(small.store, kiosk)
+    states = ledger_states(settings, Markers(small.store))
+    assert {one.state for one in states} == {State.PENDING}
+    assert not kiosk.exists()
+    started = datetime.now(UTC)
+    load(small.store, kiosk)
+    (hour,) = [one for one in ledger_states(settings, Markers(small.store)) if str(one.period) == "2026-01-05T00"]
+    assert (hour.stage, hour.state, hour.rows) == ("rollup", State.DONE, 2)
+    assert hour.loaded_at is not None
+    assert started <= hour.loaded_at <= datetime.now(UTC)
+    small.hour("2026-01-05T00")
+    marker = small.hour("2026-01-06T00", (11, "KR", 9, "tv", 60))
+    damage(LocalStore(Path(small.store.url.removeprefix("file://"))), marker.outputs[0].key)
+    states = ledger_states(settings, Markers(small.store))
+    assert [str(one.period) for one in states if one.state is State.STALE] == ["2026-01-05T00", "2026-01-06T00"]
+    load(small.store, kiosk)
+    states = ledger_states(settings, Markers(small.store))
+    assert [(str(one.period), one.state) for one in states if one.state is not State.DONE] == [("2026-01-06T00", State.FAILED)]
+
+
+class KilledError(BaseException):
+    """The process ends here: nothing in the code may catch it."""
+
+
+class Mortal:
+    """Passes calls on to a real object, and dies at the Nth call: before it is made, or as soon as it is done."""
+
+    def __init__(self, real: Any, methods: set[str], die: Callable[[], Any]) -> None:
+        self._real, self._methods, self._die = real, methods, die
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(self._real, name)
+        if name not in self._methods:
+            return real
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            self._die()
+            value = real(*arguments, **named)
+            self._die()
+            return value
+
+        return call
+
+    def __enter__(self) -> "Mortal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._real.close()
+
+
+class Countdown:
+    """Counts calls, and kills at one of them."""
+
+    def __init__(self, fatal: int) -> None:
+        self.calls, self.fatal = 0, fatal
+
+    def __call__(self) -> None:
+        self.calls += 1
+        if self.calls == self.fatal:
+            raise KilledError
+
+
+@pytest.fixture
+def load_until(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[LocalStore, Path, int], int]]:
+    """Load a kiosk, and die at the Nth call of the store or the database (0: never); the number of calls is returned."""
+    connect = duckdb.connect
+
+    def run(store: LocalStore, kiosk: Path, fatal: int) -> int:
+        countdown = Countdown(fatal)
+        mortal: Any = Mortal(store, {"get", "put", "delete"}, countdown)
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                "jobs.mart_load.kiosk.duckdb.connect", lambda *args, **named: Mortal(connect(*args, **named), {"execute"}, countdown)
+            )
+            # The catalogue has a database of its own in memory: nothing of it outlives the process.
+            patch.setattr("jobs.common.catalogue.duckdb.connect", lambda **named: connect(**named))
+            try:
+                load_mart(mart_settings(store, kiosk), Markers(mortal))
+            except KilledError:
+                assert countdown.calls >= fatal > 0
+            else:
+                assert fatal == 0
+        return countdown.calls
+
+    yield run
+
+
+def test_killed_at_any_call_the_rerun_ends_right(
+    lake: LocalStore, tmp_path: Path, load_until: Callable[[LocalStore, Path, int], int]
+) -> None:
+    """Whatever call of the store or the database is the last, what it leaves is whole, and the rerun's content is right."""
+    small = fill(lake)
+    half = tmp_path / "half.duckdb"
+    load(lake, half)
+    before = content(half)
+    small.hour("2026-01-05T00", (11, "KR", 9, "tv", 660), (98, "JP", 8, "tv", 60))
+    small.audience("2026-W02", [], [{"country": "**", "watched_seconds": 1080}])
+    small.capture("2026-01-06", shows=[{"show_id": 1, "name": "Cases, again"}])
+    after = tmp_path / "after.duckdb"
+    load(lake, after)
+    expected = content(after)
+    kiosk = tmp_path / "kiosk.duckdb"
+    shutil.copy(half, kiosk)
+    calls = load_until(lake, kiosk, 0)
+    assert content(kiosk) == expected
+    assert calls > 100
+    for fatal in range(1, calls + 1):
+        shutil.copy(half, kiosk)
+        load_until(lake, kiosk, fatal)
+        left = content(kiosk)
+        for table in ("fact_viewership", "fact_audience", "show_history"):
+            assert left[table] in (before[table], expected[table]), (fatal, table)
+        assert load(lake, kiosk).exit_code == 0
+        assert content(kiosk) == expected, fatal

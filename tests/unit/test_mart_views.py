@@ -1,0 +1,383 @@
+"""The questions: each view's answer on data small enough to be reckoned by hand."""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from jobs.common.calendar import Grain, Period
+from jobs.common.errors import ConfigError
+from jobs.common.store import LocalStore
+from jobs.mart_load.questions import CREDIT, QUESTIONS, ask
+from tests.helpers_mart import SmallLake, load, rows_of
+
+HOUR = 3600
+JAN = datetime(2026, 1, 1)  # noqa: DTZ001 - as the lake has it
+
+
+def answer(kiosk: Path, question: str, *columns: str, only: Mapping[str, str] | None = None) -> list[tuple[Any, ...]]:
+    """Ask a question, and return columns of the answer."""
+    names, rows = ask(f"duckdb://{kiosk}", question, 0, only)
+    return [tuple(row[names.index(name)] for name in columns) for row in rows]
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A kiosk with two hours of plays in Korea and the United States."""
+    folder = tmp_path_factory.mktemp("watched")
+    store = LocalStore(folder / "lake")
+    small = SmallLake(store)
+    small.capture(
+        "2026-01-05",
+        shows=[{"show_id": one, "name": name} for one, name in {1: "Cases", 2: "Songs", 3: "Plain"}.items()],
+        episodes=[{"episode_id": one, "show_id": show} for one, show in {11: 1, 12: 1, 21: 2, 31: 3}.items()],
+        genres=[{"show_id": 1, "genre": "Crime"}, {"show_id": 1, "genre": "Drama"}, {"show_id": 2, "genre": "Music"}],
+        countries=[{"country": "KR", "name": "Korea, Republic of"}],
+    )
+    small.hour(
+        "2026-01-05T00",
+        (11, "KR", 9, "tv", 2 * HOUR),  # Cases in Korea: 2 + 1 = 3 hours
+        (11, "US", 19, "tv", HOUR),  # Cases in the United States: 1 + 0.5 + 1.5 = 3 hours
+        (21, "KR", 20, "tv", 5 * HOUR),
+        (31, "KR", 23, "phone", HOUR),
+    )
+    small.hour(
+        "2026-01-06T01",
+        (11, "US", 6, "tv", HOUR // 2),
+        (11, "US", 20, "phone", HOUR + HOUR // 2),
+        (12, "KR", 10, "tv", HOUR),
+        (99, "US", 12, "tv", HOUR),  # in no captured schedule
+    )
+    load(store, folder / "kiosk.duckdb")
+    return folder / "kiosk.duckdb"
+
+
+def test_genre_hours(watched: Path) -> None:
+    """Korea: 9 hours, of which 3 of a show with two genres; genres sum to more in full, and to 9 in parts."""
+    columns = ("period", "country", "country_name", "genre", "place", "hours", "fractional_hours", "share_percent")
+    assert answer(watched, "genre-hours", *columns, only={"country": "KR"}) == [
+        ("2026-01-05/2026-01-06", "KR", "Korea, Republic of", "Music", 1, 5.0, 5.0, 55.6),
+        ("2026-01-05/2026-01-06", "KR", "Korea, Republic of", "Crime", 2, 3.0, 1.5, 16.7),
+        ("2026-01-05/2026-01-06", "KR", "Korea, Republic of", "Drama", 2, 3.0, 1.5, 16.7),
+        ("2026-01-05/2026-01-06", "KR", "Korea, Republic of", "Unclassified", 4, 1.0, 1.0, 11.1),
+    ]
+    assert answer(watched, "genre-hours", "country_name", *columns[3:], only={"country": "US"}) == [
+        (None, "Crime", 1, 3.0, 1.5, 37.5),
+        (None, "Drama", 1, 3.0, 1.5, 37.5),
+        (None, "Unknown show", 3, 1.0, 1.0, 25.0),
+    ]
+
+
+def test_the_leading_genre_of_each_country_comes_first(watched: Path) -> None:
+    """The first rows are the countries' leaders, by their hours."""
+    assert answer(watched, "genre-hours", "country", "genre")[:3] == [("KR", "Music"), ("US", "Crime"), ("US", "Drama")]
+
+
+def test_genre_daypart(watched: Path) -> None:
+    """Crime in the United States: half an hour at 6, 1 hour at 19 and 1.5 at 20, viewers' time; in Korea all in the morning."""
+    columns = ("daypart", "place", "hours", "share_percent")
+    assert answer(watched, "genre-daypart", *columns, only={"country": "US", "genre": "Crime"}) == [
+        ("evening", 1, 2.5, 83.3),
+        ("morning", 2, 0.5, 16.7),
+    ]
+    assert answer(watched, "genre-daypart", *columns, only={"country": "KR", "genre": "Crime"}) == [
+        ("morning", 1, 3.0, 100.0)
+    ]
+    assert answer(watched, "genre-daypart", "genre", *columns, only={"country": "KR", "daypart": "night"}) == [
+        ("Unclassified", "night", 1, 1.0, 100.0)
+    ]
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A kiosk with whole days around the end of shows on 2026-01-05; all of a day's plays fall into its first hour."""
+    folder = tmp_path_factory.mktemp("ended")
+    store = LocalStore(folder / "lake")
+    small = SmallLake(store)
+    end = {"status": "Ended", "ended": date(2026, 1, 5), "updated": JAN}
+    names = {1: "Lost", 2: "Kept", 3: "Other", 4: "Never watched before", 5: "Ended too late", 6: "Elsewhere"}
+    shows: dict[int, dict[str, Any]] = {one: {"show_id": one, "name": name, **end} for one, name in names.items()}
+    shows[3] |= {"status": "Running", "ended": None}
+    shows[5] |= {"ended": date(2026, 3, 10)}
+    shows[6] |= {"ended": date(2025, 6, 1)}
+    small.capture("2026-01-05", shows=list(shows.values()), episodes=[{"episode_id": one, "show_id": one} for one in shows])
+    small.capture("2026-01-06", shows=[shows[2] | {"status": "Running", "ended": None, "updated": datetime(2026, 2, 1)}])  # noqa: DTZ001
+    days = {
+        "2026-01-04": {1: 4, 2: 3, 3: 6},  # before: Lost 6, Kept 6, all 24 hours in 2 days
+        "2026-01-05": {1: 2, 2: 3, 3: 6},
+        "2026-01-06": {1: 1, 2: 3, 3: 4, 4: 1},  # after: Lost 1, Kept 3, all 9 hours in 1 day
+        "2026-03-09": {3: 100},  # the 63rd day after: in no window
+        "2026-03-10": {2: 6, 3: 5, 5: 1},  # later, the 64th: Lost 0, Kept 6, all 12 hours in 1 day
+    }
+    for day, hours in days.items():
+        first, *others = Period.parse(day).parts(Grain.HOUR)
+        small.hour(str(first), *((show, "US", 20, "tv", count * HOUR) for show, count in hours.items()))
+        for hour in others:
+            small.hour(str(hour))
+    load(store, folder / "kiosk.duckdb")
+    return folder / "kiosk.duckdb"
+
+
+def test_after_the_end(ended: Path) -> None:
+    """Hours a day before, after and later, and what is left of them against the catalogue's 12, 9 and 12 hours a day.
+
+    Lost: (1 / 3) / (9 / 12) = 44.4 %, then 0. Kept: (3 / 3) / (9 / 12) = 133.3 %, then (6 / 3) / (12 / 12) = 200 %.
+    """
+    hours = ("before_hours_a_day", "after_hours_a_day", "later_hours_a_day")
+    rows = answer(ended, "after-the-end", "title", "ended", "status", *hours, "after_percent", "later_percent")
+    assert rows == [
+        ("Lost", date(2026, 1, 5), "Ended", 3.0, 1.0, 0.0, 44.4, 0.0),
+        ("Kept", date(2026, 1, 5), "Ended, then Running", 3.0, 3.0, 6.0, 133.3, 200.0),
+    ]
+
+
+def test_after_the_end_needs_a_day_of_hours(ended: Path, tmp_path: Path) -> None:
+    """With 23 hours loaded after the end nothing is said."""
+    kiosk = tmp_path / "kiosk.duckdb"
+    kiosk.write_bytes(ended.read_bytes())
+    with duckdb.connect(kiosk) as db:
+        db.execute("delete from load_ledger where period = '2026-01-06T23'")
+    assert answer(kiosk, "after-the-end", "title") == []
+
+
+def audience(show: int, country: str, reach: int | None, hours: int, **others: float | None) -> dict[str, Any]:
+    """Make a row of audience."""
+    return {"show_id": show, "country": country, "reach": reach, "watched_seconds": hours * HOUR, **others}
+
+
+WORLD = [
+    audience(1, "**", 1000, 1000, loyalty=0.2, multilingual_viewers=100, binge_viewers=100, binge5_viewers=10, views=400.04)
+    | {"sole_viewers": 50, "near_sole_viewers": 60, "valued_seconds": 36000.0, "new_viewers": 200, "new_sole_viewers": 40}
+    | {"average_seconds": 3600.0},
+    audience(2, "**", 60, 300, loyalty=0.8, multilingual_viewers=30, binge_viewers=0, binge5_viewers=0, average_seconds=18000.0)
+    | {"sole_viewers": 3, "loyal_viewers": 45, "return_days": 4.25},
+    audience(3, "**", 200, 400, loyalty=0.5, binge_viewers=120, binge5_viewers=50, average_seconds=7200.0),
+    audience(4, "**", 55, 200, loyalty=0.1, multilingual_viewers=0, average_seconds=13090.9)
+    | {"sole_viewers": 33, "near_sole_viewers": 44, "valued_seconds": 360000.0, "new_viewers": 11, "new_sole_viewers": 11},
+    audience(5, "**", 20, 50, loyalty=0.9, multilingual_viewers=20, binge_viewers=20, sole_viewers=20),
+    audience(6, "**", None, 10),
+    audience(7, "**", 400, 600, loyalty=0.3, multilingual_viewers=20, binge_viewers=40, binge5_viewers=0, average_seconds=5400.0),
+    audience(0, "**", 90, 40, multilingual_viewers=90, binge_viewers=90, sole_viewers=90),
+    audience(1, "JP", 30, 30),
+    audience(2, "JP", 54, 270),
+    audience(1, "KR", 400, 400),
+    audience(5, "KR", None, 5),
+]
+BASE = [
+    {"country": "**", "active_viewers": 2000, "watched_seconds": 2600 * HOUR, "multilingual_viewers": 200},
+    {"country": "JP", "active_viewers": 300, "watched_seconds": 600 * HOUR, "multilingual_viewers": 30, "new_viewers": 15},
+    {"country": "KR", "active_viewers": 500, "watched_seconds": 500 * HOUR},
+    {"country": "US", "active_viewers": None, "watched_seconds": HOUR},
+]
+
+
+@pytest.fixture(scope="module")
+def counted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A kiosk with the audience of a week, and of one of its days, which must not be mixed in."""
+    folder = tmp_path_factory.mktemp("counted")
+    store = LocalStore(folder / "lake")
+    small = SmallLake(store)
+    names = {1: "Hit", 2: "Gem", 3: "Mid", 4: "Low", 5: "Tiny", 6: "Hidden", 7: "Big"}
+    carriers = {1: {"network_id": 1}, 2: {"web_channel_id": 1}, 3: {"network_id": 1, "web_channel_id": 1}}
+    small.capture(
+        "2026-01-05",
+        shows=[{"show_id": one, "name": name, **carriers.get(one, {})} for one, name in names.items()],
+        genres=[{"show_id": 1, "genre": "Crime"}, {"show_id": 2, "genre": "Crime"}, {"show_id": 2, "genre": "Drama"}],
+        networks=[
+            {"kind": "network", "network_id": 1, "name": "NBC"},
+            {"kind": "web", "network_id": 1, "name": "Netflix"},
+        ],
+        countries=[{"country": "JP", "name": "Japan"}],
+    )
+    small.audience("2026-W02", WORLD, BASE)
+    small.audience("2026-01-06", [audience(4, "**", 9999, 9999)], [BASE[0] | {"active_viewers": 9999}])
+    small.hour("2026-01-05T00")
+    small.hour("2026-01-06T00")
+    load(store, folder / "kiosk.duckdb")
+    return folder / "kiosk.duckdb"
+
+
+def test_multilingual(counted: Path) -> None:
+    """200 of 2000 viewers are multilingual, 10 %: Gem's 50 % are an index of 500. Tiny is too small, Mid is not known."""
+    columns = ("period", "title", "place", "reach", "multilingual_viewers", "share_percent", "base_percent")
+    assert answer(counted, "multilingual", *columns, "multilingual_index") == [
+        ("2026-W02", "Gem", 1, 60, 30, 50.0, 10.0, 500.0),
+        ("2026-W02", "Hit", 2, 1000, 100, 10.0, 10.0, 100.0),
+        ("2026-W02", "Big", 3, 400, 20, 5.0, 10.0, 50.0),
+        ("2026-W02", "Low", 4, 55, 0, 0.0, 10.0, 0.0),
+    ]
+
+
+def test_small_but_loyal(counted: Path) -> None:
+    """Reaches 20, 55, 60, 200, 400, 1000: median 130. Loyalties .1 .2 .3 .5 .8 .9: the upper quarter begins at the fifth, .8."""
+    columns = ("title", "small_but_loyal", "reach", "median_reach", "loyalty_percent", "upper_quarter_percent")
+    assert answer(counted, "small-but-loyal", *columns) == [
+        ("Gem", "yes", 60, 130.0, 80.0, 80.0),
+        ("Mid", "no", 200, 130.0, 50.0, 80.0),
+        ("Big", "no", 400, 130.0, 30.0, 80.0),
+        ("Hit", "no", 1000, 130.0, 20.0, 80.0),
+        ("Low", "no", 55, 130.0, 10.0, 80.0),
+    ]
+    assert answer(counted, "small-but-loyal", "return_days", "loyal_viewers_percent", only={"title": "Gem"}) == [(4.3, 75.0)]
+
+
+def test_binge(counted: Path) -> None:
+    """120 of 200 viewers are 60 %; equal shares share a place. Low is not known, Tiny too small."""
+    assert answer(counted, "binge", "title", "place", "binge_viewers", "binge_percent", "binge5_percent") == [
+        ("Mid", 1, 120, 60.0, 25.0),
+        ("Big", 2, 40, 10.0, 0.0),
+        ("Hit", 2, 100, 10.0, 1.0),
+        ("Gem", 4, 0, 0.0, 0.0),
+    ]
+
+
+def test_must_not_cancel(counted: Path) -> None:
+    """33 of Low's 55 viewers watch nothing else, 60 %; of Hit's 1000 it is 50. A figure not known stays open."""
+    columns = ("sole_viewers", "sole_percent", "near_sole_viewers", "near_sole_percent", "valued_hours", "hours")
+    assert answer(counted, "must-not-cancel", "title", "place", *columns, "new_viewers", "new_sole_viewers") == [
+        ("Low", 1, 33, 60.0, 44, 80.0, 100.0, 200.0, 11, 11),
+        ("Gem", 2, 3, 5.0, None, None, None, 300.0, None, None),
+        ("Hit", 2, 50, 5.0, 60, 6.0, 10.0, 1000.0, 200, 40),
+    ]
+
+
+def test_big_in_one_country(counted: Path) -> None:
+    """Gem reaches 54 of Japan's 300 viewers (18 %) and 60 of the world's 2000 (3 %): first there, fourth worldwide."""
+    columns = ("country_place", "world_place", "places_lost", "reach", "country_percent", "world_percent", "reach_index")
+    assert answer(counted, "big-in-one-country", "country_name", "title", *columns) == [
+        ("Japan", "Gem", 1, 4, 3, 54, 18.0, 3.0, 600.0),
+        (None, "Hit", 1, 1, 0, 400, 80.0, 50.0, 160.0),
+        ("Japan", "Hit", 2, 1, -1, 30, 10.0, 50.0, 20.0),
+    ]
+
+
+def test_top_shows(counted: Path) -> None:
+    """By hours; a show whose reach is not told is told by its hours. Unknown shows are no show."""
+    assert answer(counted, "top-shows", "title", "place", "hours", "views", "reach") == [
+        ("Hit", 1, 1000.0, 400.0, 1000),
+        ("Big", 2, 600.0, None, 400),
+        ("Mid", 3, 400.0, None, 200),
+        ("Gem", 4, 300.0, None, 60),
+        ("Low", 5, 200.0, None, 55),
+        ("Tiny", 6, 50.0, None, 20),
+        ("Hidden", 7, 10.0, None, None),
+    ]
+
+
+def test_engagement_by_show(counted: Path) -> None:
+    """Gem's viewers watched 5 hours each; it reached 60 of 2000, 3 %."""
+    assert answer(counted, "engagement-by-show", "title", "place", "hours_a_viewer", "reach_percent") == [
+        ("Gem", 1, 5.0, 3.0),
+        ("Low", 2, 3.6, 2.8),
+        ("Mid", 3, 2.0, 10.0),
+        ("Big", 4, 1.5, 20.0),
+        ("Hit", 5, 1.0, 50.0),
+    ]
+
+
+def test_engagement_by_genre(counted: Path) -> None:
+    """Crime is Hit and Gem, half of Gem in parts; parts sum to the 2600 hours of all."""
+    rows = answer(counted, "engagement-by-genre", "genre", "place", "hours", "fractional_hours", "hours_a_viewer")
+    assert rows == [
+        ("Crime", 1, 1300.0, 1150.0, 0.65),
+        ("Unclassified", 2, 1260.0, 1260.0, 0.63),
+        ("Drama", 3, 300.0, 150.0, 0.15),
+        ("Unknown show", 4, 40.0, 40.0, 0.02),
+    ]
+
+
+def test_engagement_by_network(counted: Path) -> None:
+    """Mid is on a network and on a channel: it counts for the network. An id counts apart in each kind."""
+    rows = answer(counted, "engagement-by-network", "network", "kind", "place", "shows", "hours", "hours_a_viewer")
+    assert rows == [("NBC", "network", 1, 2, 1400.0, 0.7), ("Unknown", "", 2, 4, 900.0, 0.45), ("Netflix", "web", 3, 1, 300.0, 0.15)]
+
+
+def test_engagement_by_country(counted: Path) -> None:
+    """Japan: 600 hours of 300 viewers. Where viewers are too few to be told, nothing is."""
+    columns = ("country", "country_name", "place", "hours_a_viewer", "hours", "active_viewers")
+    assert answer(counted, "engagement-by-country", *columns, "multilingual_percent", "new_percent") == [
+        ("JP", "Japan", 1, 2.0, 600.0, 300, 10.0, 5.0),
+        ("KR", None, 2, 1.0, 500.0, 500, None, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kiosk_period", "hours", "expected"),
+    [
+        ("", ["2026-01-05T00", "2026-01-11T23"], "2026-W02"),
+        ("", ["2026-01-06T00", "2026-01-06T01"], "2026-01-06"),
+        ("", ["2026-01-05T00", "2026-02-01T00"], "2026-Q1"),
+        ("", ["2026-01-05T00", "2026-01-31T00"], "2026-01"),
+        ("", [], "2026-01-06"),
+        ("2026-W02", ["2026-01-06T00"], "2026-W02"),
+        ("2026-01", ["2026-01-06T00"], "2026-01"),
+        ("2026-01-01/2026-01-20", ["2026-01-05T00", "2026-01-06T00"], "2026-W02"),
+    ],
+    ids=[
+        "a week of hours: the week, before the month and the quarter that have no more",
+        "a day of hours: the day",
+        "hours in two months: the quarter",
+        "hours in two weeks: the month",
+        "no hours: the shortest",
+        "the kiosk's own, a week",
+        "the kiosk's own, a month",
+        "a span has no audience of its own",
+    ],
+)
+def test_the_reported_period(lake: LocalStore, tmp_path: Path, kiosk_period: str, hours: list[str], expected: str) -> None:
+    """One period's audience is shown: the kiosk's own, else the one that covers most of the hours; of equals the shortest."""
+    small = SmallLake(lake)
+    for hour in hours:
+        small.hour(hour)
+    for period in ("2026-01-06", "2026-W02", "2026-01", "2026-Q1"):
+        small.audience(period, [], [])
+    load(lake, tmp_path / "kiosk.duckdb", kiosk_period)
+    assert rows_of(tmp_path / "kiosk.duckdb", "select period from reported_period") == [(expected,)]
+
+
+def test_questions_are_listed_without_a_kiosk() -> None:
+    """Each has a name, words and how it is reckoned."""
+    columns, rows = ask("duckdb:///nowhere/kiosk.duckdb")
+    assert columns == ["name", "question", "reckoning"]
+    assert [row[0] for row in rows] == [one.name for one in QUESTIONS]
+    assert "TVmaze" in CREDIT
+
+
+def test_an_empty_kiosk_has_empty_answers(lake: LocalStore, tmp_path: Path) -> None:
+    """Nothing loaded is no error, whatever is asked."""
+    load(lake, tmp_path / "kiosk.duckdb")
+    assert [answer(tmp_path / "kiosk.duckdb", one.name, "period") for one in QUESTIONS] == [[]] * len(QUESTIONS)
+
+
+def test_an_answer_is_cut_to_the_limit(counted: Path) -> None:
+    """The question's own limit, another, or none."""
+    url = f"duckdb://{counted}"
+    assert [len(ask(url, "top-shows", limit)[1]) for limit in (None, 2, 0)] == [7, 2, 7]
+
+
+@pytest.mark.parametrize(
+    ("question", "only", "message"),
+    [
+        ("top-show", {}, r"'top-show' is no question: did you mean top-shows\?"),
+        ("weather", {}, r"'weather' is no question: expected one of genre-hours, "),
+        ("binge", {"genre": "Crime"}, r"'genre' is no column of binge: expected one of period, title, "),
+        ("binge", {"1 = 1; drop table dim_show; --": "x"}, r"is no column of binge"),
+    ],
+    ids=["a slip", "no such question", "no such column", "no SQL"],
+)
+def test_what_cannot_be_asked(counted: Path, question: str, only: dict[str, str], message: str) -> None:
+    """The error says what can be asked."""
+    with pytest.raises(ConfigError, match=message):
+        ask(f"duckdb://{counted}", question, None, only)
+
+
+def test_there_must_be_a_kiosk(tmp_path: Path) -> None:
+    """Asking makes none."""
+    with pytest.raises(ConfigError, match=r"there is no kiosk at 'duckdb://.*none.duckdb': load one first"):
+        ask(f"duckdb://{tmp_path}/none.duckdb", "binge")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ConfigError, match="expected duckdb:///folder/kiosk.duckdb"):
+        ask("mysql://host/mart", "binge")

@@ -1,0 +1,170 @@
+"""Writing a simulation: done once, completed after a failure, late files, the busy hour, and wrong settings."""
+
+import gzip
+from datetime import date
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from jobs.common.calendar import hour
+from jobs.common.errors import ConfigError, TryAgainError
+from jobs.common.store import LocalStore, ObjectInfo
+from jobs.simulate.settings import SimulateSettings
+from jobs.simulate.write import MARKER, add_late_files, simulate, simulate_hour
+
+SETTINGS = SimulateSettings(days=1, events_per_day=2_000)
+
+
+class FailingStore(LocalStore):
+    """A folder that fails after so many files were put into it."""
+
+    def __init__(self, root: Path, puts: int) -> None:
+        super().__init__(root)
+        self.puts = puts
+
+    def put(self, key: str, data: bytes) -> ObjectInfo:
+        """Write an object, or fail."""
+        if self.puts == 0:
+            message = f"{key}: no more"
+            raise TryAgainError(message)
+        self.puts -= 1
+        return super().put(key, data)
+
+
+def content(store: LocalStore) -> dict[str, bytes]:
+    """Return all objects."""
+    return {info.key: store.get(info.key) for info in store.list()}
+
+
+def test_a_second_call_writes_nothing(lake: LocalStore) -> None:
+    """The second call tells the same counts, and that it wrote nothing; no object changes."""
+    first = simulate(SETTINGS, lake)
+    before = list(lake.list())
+    second = simulate(SETTINGS, lake)
+    assert first.written == first.files - first.late_files > 0
+    assert (second.written, second.events, second.files) == (0, first.events, first.files)
+    assert list(lake.list()) == before
+
+
+def test_progress_adds_up_to_the_events(lake: LocalStore) -> None:
+    """The callable hears of each event once."""
+    heard: list[int] = []
+    assert simulate(SETTINGS, lake, heard.append).events == sum(heard)
+
+
+@pytest.mark.parametrize("puts", [0, 1, 50], ids=["before the first file", "after one", "half way"])
+def test_a_run_that_failed_is_completed(tmp_path: Path, puts: int) -> None:
+    """The objects end as those of a run that never failed; what was there already is not written again."""
+    simulate(SETTINGS, LocalStore(tmp_path / "whole"))
+    with pytest.raises(TryAgainError):
+        simulate(SETTINGS, FailingStore(tmp_path / "torn", puts))
+    store = LocalStore(tmp_path / "torn")
+    there = list(store.list("topics/"))
+    summary = simulate(SETTINGS, store)
+    assert len(there) == puts
+    assert summary.written == summary.files - summary.late_files - puts
+    assert content(store) == content(LocalStore(tmp_path / "whole"))
+    assert set(there) <= set(store.list("topics/"))
+
+
+def test_a_damaged_file_of_a_run_that_failed_is_replaced(tmp_path: Path) -> None:
+    """A file with other bytes is written again."""
+    with pytest.raises(TryAgainError):
+        simulate(SETTINGS, FailingStore(tmp_path, 20))
+    store = LocalStore(tmp_path)
+    first = next(iter(store.list("topics/")))
+    whole = store.get(first.key)
+    store.put(first.key, whole[:-1] + b"?")
+    simulate(SETTINGS, store)
+    assert store.get(first.key) == whole
+
+
+def test_other_settings_on_a_used_folder_are_an_error(lake: LocalStore) -> None:
+    """The message says what differs; nothing is written."""
+    simulate(SETTINGS, lake)
+    before = content(lake)
+    with pytest.raises(ConfigError, match="seed was 1, now 2"):
+        simulate(SETTINGS.model_copy(update={"seed": 2}), lake)
+    assert content(lake) == before
+
+
+def test_other_settings_on_a_half_made_folder_are_an_error(tmp_path: Path) -> None:
+    """Also before the first run is complete its folder is its own."""
+    with pytest.raises(TryAgainError):
+        simulate(SETTINGS, FailingStore(tmp_path, 3))
+    with pytest.raises(ConfigError, match="events_per_day was 2000, now 3000"):
+        simulate(SETTINGS.model_copy(update={"events_per_day": 3_000}), LocalStore(tmp_path))
+
+
+def test_a_folder_with_events_of_others_is_refused(lake: LocalStore) -> None:
+    """Files that simulate has not written are not mixed with its own."""
+    lake.put("topics/plays/year=2026/month=01/day=05/hour=00/plays+0+0000000000.json", b"{}\n")
+    with pytest.raises(ConfigError, match="simulate has not written"):
+        simulate(SETTINGS, lake)
+    assert lake.head(MARKER) is None
+
+
+def test_late_files_come_beside_the_others(lake: LocalStore) -> None:
+    """One file of the first day's hour 14 comes late, with the offsets that were left free; once, not twice."""
+    simulate(SETTINGS, lake)
+    before = content(lake)
+    assert add_late_files(SETTINGS, lake).written == 1
+    after = content(lake)
+    (late,) = after.keys() - before.keys()
+    assert late.startswith("topics/plays/year=2026/month=01/day=05/hour=14/plays+")
+    _, partition, start = late.removesuffix(".json.gz").split("+")
+    following = int(start) + gzip.decompress(after[late]).count(b"\n")
+    assert any(key.endswith(f"/plays+{partition}+{following:010}.json.gz") for key in before)
+    assert before == {key: data for key, data in after.items() if key != late}
+    assert add_late_files(SETTINGS, lake).written == 0
+
+
+def test_late_files_need_the_others(lake: LocalStore) -> None:
+    """Without a complete simulation of the same settings there is nothing to be late for."""
+    with pytest.raises(ConfigError, match="run simulate first"):
+        add_late_files(SETTINGS, lake)
+
+
+def test_the_busy_hour_has_as_many_events_as_asked_for(lake: LocalStore) -> None:
+    """5,000 events in two files for each of three partitions, all in their hour; made again it is left alone."""
+    settings = SimulateSettings(partitions=3)
+    summary = simulate_hour(settings, hour("2026-01-05T13"), 5_000, lake)
+    files = {info.key: gzip.decompress(lake.get(info.key)) for info in lake.list("topics/")}
+    assert (summary.events, summary.files, len(files)) == (5_000, 6, 6)
+    assert sum(data.count(b"\n") for data in files.values()) == 5_000 + summary.duplicates + summary.malformed
+    assert {key.split("/plays+")[0] for key in files} == {"topics/plays/year=2026/month=01/day=05/hour=13"}
+    assert simulate_hour(settings, hour("2026-01-05T13"), 5_000, lake).written == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        pytest.param({"countries": ("US", "KR", "JP", "ATLANTIS")}, "unknown: .'ATLANTIS'.", id="unknown country"),
+        pytest.param({"countries": ("US", "KR")}, "missing: .'JP'.", id="without Japan"),
+        pytest.param({"days": 0}, "greater than or equal to 1", id="no days"),
+        pytest.param({"event_per_day": 1_000}, "Extra inputs", id="misspelt"),
+    ],
+)
+def test_wrong_settings_are_refused(values: dict[str, object], message: str) -> None:
+    """The message says what is wrong."""
+    with pytest.raises(ValidationError, match=message):
+        SimulateSettings.model_validate(values)
+
+
+def test_countries_may_be_fewer(lake: LocalStore) -> None:
+    """Viewers live in the chosen countries alone."""
+    simulate(SETTINGS.model_copy(update={"countries": ("US", "KR", "JP")}), lake)
+    lines = b"".join(gzip.decompress(lake.get(info.key)) for info in lake.list("topics/"))
+    assert lines.count(b'"country":"US"') > lines.count(b'"country":"JP"') > 0
+    assert b'"country":"DE"' not in lines
+
+
+def test_the_window_follows_from_its_start_and_length() -> None:
+    """A week from Monday, 5 January: the schedule begins four weeks earlier, two shows end on Thursday."""
+    settings = SimulateSettings(start=date(2026, 1, 5), days=7)
+    assert (settings.schedule_from, settings.ends_on, settings.last_day) == (
+        date(2025, 12, 8),
+        date(2026, 1, 8),
+        date(2026, 1, 11),
+    )
