@@ -128,7 +128,9 @@ def _add_status(commands: Any) -> None:  # noqa: ANN401
 
     parser = _add(commands, "status", "tell where every period of every stage stands", do)
     add_period_arguments(parser, force=False)
-    parser.add_argument("--all", action="store_true", help="a line for every period, not only for those that are not done")
+    parser.add_argument(
+        "--all", action="store_true", help="a line for every period, not only for those that are not done"
+    )
     parser.add_argument("--format", choices=FORMATS, default="table", help="json and csv always list every period")
 
 
@@ -139,13 +141,22 @@ def _show_summary(listed: Sequence[pipeline.PeriodStatus]) -> None:
         own = [one for one in listed if one.stage == stage]
         states = [sum(one.state is state for one in own) for state in State]
         made = [one.made_at for one in own if one.made_at]
-        newest = max((one.period for one in own if one.state is State.DONE), key=lambda text: Period.parse(text).end, default=None)
+        newest = max(
+            (one.period for one in own if one.state is State.DONE),
+            key=lambda text: Period.parse(text).end,
+            default=None,
+        )
         age = str(now - max(made)).split(".")[0] if made else None
         rows.append([stage, *states, newest, sum(one.rows for one in own), sum(one.rejects for one in own), age])
     show(["stage", *State, "newest", "rows", "rejects", "age"], rows, "table", "Stages")
     open_ = [[one.stage, one.period, one.state, one.reason] for one in listed if one.state is not State.DONE]
     if open_:
-        show(["stage", "period", "state", "why"], open_[:OPEN_SHOWN], "table", f"Not done: {len(open_)} (--all lists them)")
+        show(
+            ["stage", "period", "state", "why"],
+            open_[:OPEN_SHOWN],
+            "table",
+            f"Not done: {len(open_)} (--all lists them)",
+        )
 
 
 OPEN_SHOWN = 20
@@ -165,9 +176,18 @@ def _add_ask(commands: Any) -> None:  # noqa: ANN401
 
     parser = _add(commands, "ask", "list the questions, or answer one from the kiosk", do)
     parser.add_argument("question", nargs="?", help="name of the question; without one they are listed")
-    parser.add_argument("--only", action="append", default=[], type=_assignment, metavar="COLUMN=VALUE", help="only such rows, e.g. country=KR")
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        type=_assignment,
+        metavar="COLUMN=VALUE",
+        help="only such rows, e.g. country=KR",
+    )
     parser.add_argument("--limit", type=int, help="most rows to show, 0 for all")
-    parser.add_argument("--format", choices=FORMATS, default="table", help="table for a person, json or csv for a machine")
+    parser.add_argument(
+        "--format", choices=FORMATS, default="table", help="table for a person, json or csv for a machine"
+    )
 
 
 def _assignment(text: str) -> str:
@@ -194,7 +214,9 @@ def _add_config(commands: Any) -> None:  # noqa: ANN401
         return 0
 
     parser = _add(commands, "config", "list the settings in force and where each came from, secrets masked", do)
-    parser.add_argument("--format", choices=FORMATS, default="table", help="table for a person, json or csv for a machine")
+    parser.add_argument(
+        "--format", choices=FORMATS, default="table", help="table for a person, json or csv for a machine"
+    )
 
 
 def _leaves(value: Any, above: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], str]]:  # noqa: ANN401 - settings or a value
@@ -223,7 +245,9 @@ def _add_gc(commands: Any) -> None:  # noqa: ANN401
         return 0
 
     parser = _add(commands, "gc", "list, or delete, what superseded, failed and killed runs have left in the lake", do)
-    parser.add_argument("--delete", metavar="DIGEST", help="delete the plan of this digest; without it nothing is deleted")
+    parser.add_argument(
+        "--delete", metavar="DIGEST", help="delete the plan of this digest; without it nothing is deleted"
+    )
     parser.add_argument("--grace-hours", type=float, help=f"spare what is younger; {GRACE.days} days when left out")
 
 
@@ -238,7 +262,7 @@ def _add_simulate(commands: Any) -> None:  # noqa: ANN401
         with progress_bar("simulate") as advance:
             count = _Count(advance, settings.days * settings.events_per_day)
             if given.hour:
-                summary = simulate_hour(settings, Period.parse(given.hour), given.events_per_day, store, count)
+                summary = simulate_hour(settings, store, Period.parse(given.hour), given.events_per_day, count)
             else:
                 summary = (add_late_files if given.late else simulate)(settings, store, count)
         if not summary.written:
@@ -246,18 +270,24 @@ def _add_simulate(commands: Any) -> None:  # noqa: ANN401
             return 0
         console().print(
             f"{store.url}: {summary.events:,} events in {summary.files:,} files, {summary.duplicates:,} duplicates, "
-            f"{summary.malformed:,} malformed lines, {time.monotonic() - started:.1f} s; {summary.late_files} files are late"
+            f"{summary.malformed:,} malformed lines, {time.monotonic() - started:.1f} s; {summary.late_files} late"
         )
         return 0
 
     parser = _add(commands, "simulate", "make up play events with planted answers, or serve the schedule alone", do)
-    parser.add_argument("what", nargs="?", choices=["serve"], help="serve: the schedule service, on this machine, until Ctrl-C")
+    parser.add_argument(
+        "what", nargs="?", choices=["serve"], help="serve: the schedule service, on this machine, until Ctrl-C"
+    )
     defaults = SimulateSettings()
     parser.add_argument("--folder", type=Path, help="where the raw events go; MARQUEE_RAW when left out")
     parser.add_argument("--start", default=str(defaults.start), help="first day (default %(default)s)")
     parser.add_argument("--days", type=int, default=defaults.days, help="days (default %(default)s)")
-    parser.add_argument("--events-per-day", type=int, default=defaults.events_per_day, help="events a day (default %(default)s)")
-    parser.add_argument("--partitions", type=int, default=defaults.partitions, help="Kafka partitions (default %(default)s)")
+    parser.add_argument(
+        "--events-per-day", type=int, default=defaults.events_per_day, help="events a day (default %(default)s)"
+    )
+    parser.add_argument(
+        "--partitions", type=int, default=defaults.partitions, help="Kafka partitions (default %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=defaults.seed, help="which of all services (default %(default)s)")
     parser.add_argument("--hour", help="one busy hour instead, of --events-per-day events, for measuring")
     parser.add_argument("--late", action="store_true", help="bring the files that come late")
@@ -281,7 +311,9 @@ def _simulation(given: argparse.Namespace) -> SimulateSettings:
     try:
         return SimulateSettings.model_validate({name: getattr(given, name) for name in names})
     except ValidationError as error:
-        wrong = "; ".join(f"--{str(one['loc'][0]).replace('_', '-')} {one['input']!r}: {one['msg']}" for one in error.errors())
+        wrong = "; ".join(
+            f"--{str(one['loc'][0]).replace('_', '-')} {one['input']!r}: {one['msg']}" for one in error.errors()
+        )
         raise ConfigError(wrong) from None
 
 
@@ -298,7 +330,9 @@ def _raw_url(given: argparse.Namespace) -> str:
 def _serve(given: argparse.Namespace) -> int:
     settings = _simulation(given)
     with serve(settings, given.port) as url:
-        console().print(f"{url}/schedule?country=KR&date={settings.start} and {url}/schedule/web?date=…; Ctrl-C ends it")
+        console().print(
+            f"{url}/schedule?country=KR&date={settings.start} and {url}/schedule/web?date=…; Ctrl-C ends it"
+        )
         while True:
             time.sleep(3600)
 
@@ -308,11 +342,11 @@ def _add_demo(commands: Any) -> None:  # noqa: ANN401
         return demo.run(given.folder.resolve(), given.events_per_day)
 
     parser = _add(commands, "demo", "simulate a week, run everything on it, and print the answers", do)
-    parser.add_argument("--folder", type=Path, default=Path(".demo"), help="where it keeps everything (default %(default)s)")
+    parser.add_argument(
+        "--folder", type=Path, default=Path(".demo"), help="where it keeps everything (default %(default)s)"
+    )
     parser.add_argument("--events-per-day", type=int, default=demo.EVENTS_PER_DAY, help="size (default %(default)s)")
 
 
 if __name__ == "__main__":
     sys.exit(main())
-
-

@@ -77,7 +77,10 @@ def run(folder: Path, events_per_day: int) -> int:
         + ("" if changed else "Nothing had changed: everything was there already, and nothing was made again. ")
         + f"{late} files came late; the hours, days and periods they touch were made again, no others."
     )
-    out.print(f"Look around: export MARQUEE_CONFIG={escape(str(folder))}/marquee.toml; marquee status; marquee ask", style="bold")
+    out.print(
+        f"Look around: export MARQUEE_CONFIG={escape(str(folder))}/marquee.toml; marquee status; marquee ask",
+        style="bold",
+    )
     out.print(CREDIT + " (this demo's are made up)", style="dim")
     return 0
 
@@ -135,7 +138,7 @@ def _use_settings_of(folder: Path, settings: SimulateSettings) -> None:
 
 @contextlib.contextmanager
 def _served(settings: SimulateSettings, folder: Path) -> Iterator[None]:
-    """Serve the schedule at the address in the demo's settings: another one would be another service, to be fetched anew."""
+    """Serve the schedule at the address in the demo's settings: another would be another service, to fetch anew."""
     url = load_settings(ScheduleFetchSettings).schedule_fetch.url
     try:
         with serve(settings, int(url.rsplit(":", 1)[1])):

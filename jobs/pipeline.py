@@ -48,7 +48,9 @@ class Step:
 STEPS = (
     Step("schedule-fetch", ScheduleFetchSettings, run_schedule_fetch, "capture the programme schedule, day by day"),
     Step("rollup", RollupSettings, run_rollup, "roll up raw play events, hour by hour"),
-    Step("profile", ProfileSettings, run_profile, "profile viewers by day; count audiences by day, week, month, quarter"),
+    Step(
+        "profile", ProfileSettings, run_profile, "profile viewers by day; count audiences by day, week, month, quarter"
+    ),
     Step("mart-load", MartLoadSettings, load_mart, "load the kiosk with what the lake has and it has not"),
 )
 
@@ -56,7 +58,7 @@ Bar = Callable[[str], AbstractContextManager[Advance]]
 
 
 def run_pipeline(span: Span, bar: Bar) -> dict[str, Outcome]:
-    """Run all stages until nothing is pending; return what each did in all. A failure in one does not stop the others."""
+    """Run all stages until nothing is pending; return what each did. A failure in one does not stop the others."""
     settings = {step.command: load_settings(step.kind) for step in STEPS}
     log_settings = settings[STEPS[0].command].log
     set_up_logs(log_settings.level, log_settings.format)
@@ -124,7 +126,9 @@ def read_status(span: Span) -> Iterator[PeriodStatus]:
         return
     for one in ledger_states(mart, Markers(mart.store)):
         if span.touches(one.period):
-            yield PeriodStatus(f"{lake.MART_LOAD} {one.stage}", str(one.period), one.state, 0, one.rows, 0, _utc(one.loaded_at))
+            yield PeriodStatus(
+                f"{lake.MART_LOAD} {one.stage}", str(one.period), one.state, 0, one.rows, 0, _utc(one.loaded_at)
+            )
 
 
 def _status_of(stage: Stage, markers: Markers, span: Span) -> Iterator[PeriodStatus]:

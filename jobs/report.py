@@ -26,9 +26,13 @@ def console() -> Console:
 def show(columns: Sequence[str], rows: Rows, form: Format, title: str | None = None) -> None:
     """Print rows in a format."""
     if form == "json":
-        print(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], default=str, ensure_ascii=False, indent=1))
+        sys.stdout.write(
+            json.dumps(
+                [dict(zip(columns, row, strict=True)) for row in rows], default=str, ensure_ascii=False, indent=1
+            )
+        )
     elif form == "csv":
-        print(to_csv(columns, rows), end="")
+        sys.stdout.write(to_csv(columns, rows))
     else:
         console().print(to_table(columns, rows, title))
 

@@ -106,11 +106,10 @@ def rows_of(kiosk: Path, sql: str) -> list[tuple[Any, ...]]:
 
 def content(kiosk: Path) -> dict[str, list[tuple[Any, ...]]]:
     """Return every row of every table of a kiosk, in an order; without the times of loading, which differ from load to load."""
-    names = rows_of(kiosk, "select table_name from duckdb_tables() order by 1")
-    return {
-        name: rows_of(kiosk, f"select * {'exclude (loaded_at)' if name == 'load_ledger' else ''} from {name} order by all")
-        for (name,) in names
-    }
+    with duckdb.connect(kiosk, read_only=True) as db:
+        names = [name for (name,) in db.execute("select table_name from duckdb_tables() order by 1").fetchall()]
+        columns = {name: "* exclude (loaded_at)" if name == "load_ledger" else "*" for name in names}
+        return {name: db.execute(f"select {columns[name]} from {name} order by all").fetchall() for name in names}
 
 
 def _table(dataset: Dataset, rows: Sequence[Row] | pa.Table) -> pa.Table:

@@ -1,8 +1,8 @@
 """Hours, days and periods as values, always in UTC.
 
-A ``Period`` is an hour, a day, an ISO week (Monday to Sunday), a month or a quarter. Its text form is its name everywhere:
-in keys, in settings, on the command line and in the mart: ``2026-01-05T13``, ``2026-01-05``, ``2026-W02``, ``2026-01``,
-``2026-Q1``.
+A ``Period`` is an hour, a day, an ISO week (Monday to Sunday), a month or a quarter. Its text form is its name
+everywhere: in keys, in settings, on the command line and in the mart: ``2026-01-05T13``, ``2026-01-05``, ``2026-W02``,
+``2026-01``, ``2026-Q1``.
 """
 
 import re
@@ -141,7 +141,7 @@ def day(text: str) -> Period:
 
 @dataclass(frozen=True)
 class Span:
-    """Any stretch of UTC time, as ``--from``/``--to`` name it: from ``start`` up to, not including, ``end``; None is open."""
+    """Any stretch of UTC time, from ``start`` up to, not including, ``end``; None is open."""
 
     start: datetime | None = None
     end: datetime | None = None

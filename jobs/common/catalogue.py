@@ -1,8 +1,8 @@
 """The schedule as captured so far: what profile and mart_load join plays with.
 
-Each captured day is one reading of the schedule service; shows and episodes turn up in many of them, sometimes changed. Of several
-versions the *latest* counts: the one whose show was updated last at the service, then the one fetched last. The order in which days
-were fetched or loaded does not matter.
+Each captured day is one reading of the schedule service; shows and episodes turn up in many of them, sometimes changed.
+Of several versions the *latest* counts: the one whose show was updated last at the service, then the one fetched last.
+The order in which days were fetched or loaded does not matter.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +28,9 @@ def read_captures(markers: Markers, dataset: Dataset) -> pa.Table:
     with ThreadPoolExecutor(READERS) as pool:
         tables = list(pool.map(lambda one: read_output(markers.store, one[1]), outputs))
     stamped = [
-        table.append_column(REQUESTED_DAY, pa.array([marker.period] * table.num_rows).cast(REQUESTED_DAY.type)).append_column(
+        table.append_column(
+            REQUESTED_DAY, pa.array([marker.period] * table.num_rows).cast(REQUESTED_DAY.type)
+        ).append_column(
             FETCHED_AT, pa.array([marker.finished_at.removesuffix("+00:00")] * table.num_rows).cast(FETCHED_AT.type)
         )
         for (marker, _), table in zip(outputs, tables, strict=True)
@@ -38,9 +40,8 @@ def read_captures(markers: Markers, dataset: Dataset) -> pa.Table:
 
 LATEST = """
 -- One row for each show: its latest version.
-create temp view latest_show as
-select * from shows
-qualify row_number() over (partition by show_id order by updated desc nulls last, fetched_at desc, requested_day desc) = 1;
+create temp view latest_show as select * from shows qualify row_number() over (partition by show_id order by updated
+desc nulls last, fetched_at desc, requested_day desc) = 1;
 
 -- One row for each episode: the version captured with the latest version of its show.
 create temp view latest_episode as
@@ -52,7 +53,7 @@ qualify row_number() over (
 """
 
 LATEST_EPISODES = """
--- One row for each episode: its show and the runtime to reckon with: its own, else the show's average, else the show's plan;
+-- One row an episode: its show and the runtime to reckon with, its own, else the show's average, else the show's plan;
 -- a runtime of 0 is none.
 select
     episode_id,
@@ -69,7 +70,7 @@ order by episode_id
 
 
 def open_catalogue(markers: Markers, *others: Dataset) -> duckdb.DuckDBPyConnection:
-    """Open a database in memory with tables ``shows``, ``episodes`` and the others as captured, and what ``LATEST`` makes of them."""
+    """Open a database with ``shows``, ``episodes`` and the others as captured, and what ``LATEST`` makes of them."""
     db = duckdb.connect(config={"threads": 1})
     for dataset in (SHOWS, EPISODES, *others):
         db.register(dataset.name, read_captures(markers, dataset))
@@ -78,6 +79,6 @@ def open_catalogue(markers: Markers, *others: Dataset) -> duckdb.DuckDBPyConnect
 
 
 def latest_episodes(markers: Markers) -> pa.Table:
-    """Return episode_id, show_id and runtime_seconds (null if unknown) of every episode of the captured schedule, by episode_id."""
+    """Return episode_id, show_id and runtime_seconds (null if unknown) of every captured episode, by episode_id."""
     with open_catalogue(markers) as db:
         return db.sql(LATEST_EPISODES).to_arrow_table()

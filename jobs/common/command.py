@@ -1,4 +1,4 @@
-"""A stage as a command: ``python -m jobs.<stage> [PERIOD] [--from PERIOD] [--to PERIOD] [--force]``, and the same below ``marquee``.
+"""A stage as a command: ``python -m jobs.<stage> [PERIOD] [--from PERIOD] [--to PERIOD] [--force]``.
 
 At a terminal a progress bar shows how far the periods are; elsewhere the log alone tells.
 """
@@ -69,7 +69,9 @@ def run_over(kind: type[S], run: Run[S], name: str, span: Span, *, force: bool) 
 def guarded(command: Callable[[], int]) -> int:
     """Run a command; an error made for a person is logged as one line, and its exit code returned."""
     set_up_logs("info", "auto")  # for an error in the settings, which are read later
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # so that scratch folders go, and no marker is written
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(TERMINATED)
+    )  # so that scratch folders go, and no marker is written
     try:
         return command()
     except KeyboardInterrupt:
@@ -108,7 +110,12 @@ def progress_bar(label: str) -> Iterator[Advance]:
     from rich.console import Console  # noqa: PLC0415 - slow, and not in every image
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
 
-    columns = (TextColumn("{task.description:<15}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[last]}"))
+    columns = (
+        TextColumn("{task.description:<15}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[last]}"),
+    )
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
         task = progress.add_task(label, total=None, last="")
         yield lambda done, every, last: progress.update(task, completed=done, total=every, last=last)

@@ -1,8 +1,8 @@
 """Runs, manifests, markers: how a period's result comes to stand, all at once or not at all.
 
-A run writes new objects under its own prefix and nothing else. Its success marker is its manifest: what it read, what it wrote
-with checksums and counts, and by which definitions. Publishing the run is one conditional write of that marker; readers open
-exactly what the marker lists. A period is stale when its inputs are no longer those of the marker.
+A run writes new objects under its own prefix and nothing else. Its success marker is its manifest: what it read, what
+it wrote with checksums and counts, and by which definitions. Publishing the run is one conditional write of that
+marker; readers open exactly what the marker lists. A period is stale when its inputs are no longer those of the marker.
 """
 
 import dataclasses
@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ Parameters = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Input:
-    """One thing a run read: a raw object (its key, etag, size) or a dataset of a stage upstream (its name, digest, size)."""
+    """One thing a run read: a raw object (key, etag, size) or a dataset of a stage upstream (name, digest, size)."""
 
     name: str
     etag: str
@@ -85,7 +86,9 @@ class Marker:
         try:
             fields = json.loads(data)
             if fields["format"] > MARKER_FORMAT:
-                message = f"{key} has format {fields['format']}, this version reads up to {MARKER_FORMAT}: upgrade Marquee"
+                message = (
+                    f"{key} has format {fields['format']}, this version reads up to {MARKER_FORMAT}: upgrade Marquee"
+                )
                 raise CorruptLakeError(message)
             fields["inputs"] = tuple(Input(**one) for one in fields["inputs"])
             fields["outputs"] = tuple(Output(**one) for one in fields["outputs"])
@@ -103,7 +106,7 @@ class Marker:
         return sum(one.rows for one in self.of(dataset))
 
     def as_input(self, dataset: Dataset) -> Input:
-        """Return a dataset of this run as an input downstream: the same content has the same digest, whatever the run."""
+        """Return a dataset of this run as an input downstream: the same content has the same digest in any run."""
         outputs = self.of(dataset)
         prefix = lake.run_prefix(self.stage, Period.parse(self.period), self.run_id)
         content = [[one.key.removeprefix(prefix), one.sha256] for one in outputs]
@@ -213,22 +216,20 @@ def _check(store: Store, output: Output, size: int, sha256: str) -> None:
 
 
 def publish(store: Store, marker: Marker, previous: Marker | None) -> Marker:
-    """Make a run stand: one conditional write, then clear the failure marker. LostRaceError if another run came first."""
+    """Make a run stand by one conditional write, and clear the failure. LostRaceError if another run came first."""
     period = Period.parse(marker.period)
     key = lake.success_key(marker.stage, period)
     data = marker.to_json()
     try:
-        if previous is None:
-            info = store.put_if_absent(key, data)
-        else:
-            info = store.put_if_unchanged(key, data, previous.etag)
+        put = store.put_if_absent if previous is None else partial(store.put_if_unchanged, etag=previous.etag)
+        info = put(key, data)
         published = dataclasses.replace(marker, etag=info.etag)
     except PreconditionError as error:
-        # The write may have landed although its answer was lost, and the client's own retry found it there: then we won.
+        # The write may have landed although its answer was lost, and the client's own retry found it: then we won.
         standing = read_marker(store, marker.stage, period)
         if standing is None or standing.run_id != marker.run_id:
             winner = f"run {standing.run_id}, generation {standing.generation}" if standing else "another run"
-            message = f"{marker.stage} {period}: {winner} was published while run {marker.run_id} was at work; its result stands"
+            message = f"{marker.stage} {period}: {winner} was published during run {marker.run_id}; its result stands"
             raise LostRaceError(message) from error
         published = standing
     store.delete(lake.failed_key(marker.stage, period))
@@ -239,7 +240,7 @@ def read_marker(store: Store, stage: str, period: Period) -> Marker | None:
     """Return a period's marker, None if it has none."""
     key = lake.success_key(stage, period)
     info = store.head(key)
-    # The etag is taken before the body: were the marker replaced in between, a conditional write fails, never the other way.
+    # The etag is taken before the body: were the marker replaced in between, a conditional write only fails.
     return Marker.from_json(store.get(key), key, info.etag) if info else None
 
 
@@ -258,7 +259,7 @@ def _digest(value: object) -> str:
 
 
 class Markers:
-    """The markers of a lake as one process sees them: read once a stage, in parallel, and kept up with its own publishing."""
+    """The markers of a lake as one process sees them: read once a stage, and kept up with its own publishing."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -334,5 +335,7 @@ def failure_of(error: Exception, stage: str, period: Period, run_id: str, genera
     known = isinstance(error, MarqueeError)
     kind = error.kind if isinstance(error, MarqueeError) else MarqueeError.kind
     code = error.exit_code if isinstance(error, MarqueeError) else MarqueeError.exit_code
-    reason = str(error) if known else f"{type(error).__module__}.{type(error).__qualname__}: see the log of run {run_id}"
+    reason = (
+        str(error) if known else f"{type(error).__module__}.{type(error).__qualname__}: see the log of run {run_id}"
+    )
     return Failure(stage, str(period), run_id, generation, kind, code, reason, now_text(now))

@@ -32,7 +32,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Dataset:
-    """One dataset: which stage makes it, one row of it for each what, and its columns; the first ``key`` columns sort it."""
+    """One dataset: the stage that makes it, what a row is of, and its columns, of which the first ``key`` sort it."""
 
     name: str
     stage: str
@@ -224,7 +224,7 @@ _SITTING = (
 SITTING_DAY = Dataset(
     "sitting_day",
     lake.PROFILE,
-    "day × viewer × sitting × episode, of the sittings that matter: with enough episodes for a binge, or touching midnight",
+    "day × viewer × sitting × episode, of sittings that matter: enough episodes for a binge, or touching midnight",
     3,
     _SITTING,
     by_bucket=True,
@@ -289,15 +289,27 @@ AUDIENCE = Dataset(
         _null("average_seconds", pa.float64(), "watched_seconds / reach"),
         _null("loyalty", pa.float64(), "average_seconds / runtime_seconds, at most 1"),
         _null("return_days", pa.float64(), "days on which a viewer counted in reach watched the show, on average"),
-        _null("loyal_viewers", WHOLE, "of reach: watched it in at least loyal_share of the period's weeks (days, of a week)"),
-        _null("binge_viewers", WHOLE, "of reach: had a sitting with at least 3 episodes of the show, each to binge_completion"),
+        _null(
+            "loyal_viewers",
+            WHOLE,
+            "of reach: watched it in at least loyal_share of the period's weeks (days, of a week)",
+        ),
+        _null(
+            "binge_viewers",
+            WHOLE,
+            "of reach: had a sitting with at least 3 episodes of the show, each to binge_completion",
+        ),
         _null("binge5_viewers", WHOLE, "the same with at least 5 episodes"),
         _null("sole_viewers", WHOLE, "of reach: watched nothing but this show in the period, anywhere"),
         _null("near_sole_viewers", WHOLE, "of reach: near_sole_share of their seconds, or more, were this show's"),
         _null("new_viewers", WHOLE, "of reach: first seen in the period"),
         _null("new_sole_viewers", WHOLE, "of new_viewers: watched nothing but this show"),
         _null("multilingual_viewers", WHOLE, "of reach: multilingual in the period (see audience_base)"),
-        _null("valued_seconds", pa.float64(), "sum over the viewers of seconds here × seconds of the show / seconds in all"),
+        _null(
+            "valued_seconds",
+            pa.float64(),
+            "sum over the viewers of seconds here × seconds of the show / seconds in all",
+        ),
     ),
 )
 
@@ -310,7 +322,11 @@ AUDIENCE_BASE = Dataset(
         Column("country", TEXT, "where they watched, or '**' for everywhere"),
         _null("active_viewers", WHOLE, "viewers with at least reach_seconds of anything here; null below min_cell"),
         SECONDS,
-        _null("multilingual_viewers", WHOLE, "of active: multilingual_share and multilingual_seconds in each of two languages"),
+        _null(
+            "multilingual_viewers",
+            WHOLE,
+            "of active: multilingual_share and multilingual_seconds in each of two languages",
+        ),
         _null("new_viewers", WHOLE, "of active: first seen in the period"),
     ),
 )

@@ -1,12 +1,14 @@
 """Two engines with the same two verbs, ``map`` and ``map_reduce``: this machine's cores, or Spark's.
 
-A kernel is named by its import path (``jobs.rollup.kernel:parse``) and gets a plain unit of work, never code. Between mapper and
-reducer go Arrow tables; Spark carries them as buffers through its own shuffle, so retries, spilling and executors are Spark's.
+A kernel is named by its import path (``jobs.rollup.kernel:parse``) and gets a plain unit of work, never code. Between
+mapper and reducer go Arrow tables; Spark carries them as buffers through its own shuffle, so retries, spilling and
+executors are Spark's.
 
     map:         kernel(unit, task) -> value
     map_reduce:  mapper(unit, task) -> (key, table) pairs;  reducer(key, tables, parameters, task) -> value
 
-Values come back in the order of units, or of keys. The order of a reducer's tables is not defined: reducers must not depend on it.
+Values come back in the order of units, or of keys. The order of a reducer's tables is not defined: reducers must not
+depend on it.
 """
 
 import importlib
@@ -118,8 +120,7 @@ class LocalEngine:
         self._pool = ThreadPoolExecutor(options.workers, "marquee-worker")
 
     def map(self, kernel: str, units: Sequence[Unit]) -> list[Any]:
-        function = load(kernel)
-        return self._run(lambda unit, task: function(unit, task), units)
+        return self._run(load(kernel), units)
 
     def map_reduce(self, mapper: str, reducer: str, units: Sequence[Unit], parameters: Unit) -> list[Any]:
         map_function, reduce_function = load(mapper), load(reducer)
@@ -240,7 +241,7 @@ class _spark_task:  # noqa: N801 - a context manager that Spark can send along
 
 
 def load(path: str) -> Callable[..., Any]:
-    """Return the kernel of an import path such as ``jobs.rollup.kernel:parse``; only Marquee's own code can be named."""
+    """Return the kernel of an import path such as ``jobs.rollup.kernel:parse_objects``; only our own can be named."""
     if not path.startswith(KERNELS):
         message = f"{path!r} is no kernel: expected {KERNELS}<module>:<function>"
         raise ValueError(message)

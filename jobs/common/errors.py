@@ -1,6 +1,7 @@
 """The errors a stage may end with, each with the exit code a scheduler acts on.
 
-Codes follow sysexits.h where it has a fitting one: 65 EX_DATAERR, 70 EX_SOFTWARE, 75 EX_TEMPFAIL, 78 EX_CONFIG; 76 is ours.
+Codes follow sysexits.h where it has a fitting one: 65 EX_DATAERR, 70 EX_SOFTWARE, 75 EX_TEMPFAIL, 78 EX_CONFIG; 76 is
+ours.
 """
 
 from typing import ClassVar, Literal

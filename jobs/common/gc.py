@@ -4,8 +4,8 @@
 * Failure markers that a success has settled, where its run was killed before it cleared them.
 * Hidden files of killed writes to a local folder.
 
-All of it only once it is older than the grace: a run may still be at work, and a reader may still be at the objects of a
-run that has been superseded since. What a success marker lists is never garbage, in whichever run's prefix it lies.
+All of it only once it is older than the grace: a run may still be at work, and a reader may still be at the objects of
+a run that has been superseded since. What a success marker lists is never garbage, in whichever run's prefix it lies.
 """
 
 import hashlib

@@ -37,7 +37,7 @@ def new_run_id(now: datetime) -> str:
 
 def run_started(run_id: str) -> datetime:
     """Return when a run of this id began."""
-    return datetime.strptime(run_id.split("-")[0], _RUN_TIME).replace(tzinfo=UTC)
+    return datetime.strptime(run_id.split("-", maxsplit=1)[0], _RUN_TIME).replace(tzinfo=UTC)
 
 
 def success_key(stage: str, period: Period) -> str:

@@ -33,7 +33,9 @@ class TextFormatter(logging.Formatter):
         """Return the line of a record."""
         hidden = {"stage", "period", "run_id"}
         extras = " ".join(f"{name}={value}" for name, value in _extras(record).items() if name not in hidden)
-        line = f"{_instant(record):%H:%M:%S} {record.levelname:<7} {record.getMessage()}" + (f"  {extras}" if extras else "")
+        line = f"{_instant(record):%H:%M:%S} {record.levelname:<7} {record.getMessage()}" + (
+            f"  {extras}" if extras else ""
+        )
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
@@ -51,7 +53,7 @@ class _ToStandardError(logging.StreamHandler[TextIO]):
     """Writes to what is standard error when a line comes, which a progress bar takes over to stay below the log."""
 
     @property
-    def stream(self) -> TextIO:  # type: ignore[override]
+    def stream(self) -> TextIO:
         return sys.stderr
 
     @stream.setter

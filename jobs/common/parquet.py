@@ -1,7 +1,7 @@
 """Tables to Parquet and back, byte for byte the same for the same rows.
 
-Rows come sorted by the dataset's key from the query that makes them; here only the schema is laid on and the writer's settings
-are fixed. Compression is zstd.
+Rows come sorted by the dataset's key from the query that makes them; here only the schema is laid on and the writer's
+settings are fixed. Compression is zstd.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,7 +18,7 @@ Rows: TypeAlias = pa.Table | pa.RecordBatchReader
 
 
 def to_parquet(rows: Rows, dataset: Dataset) -> bytes:
-    """Return the bytes of a file with the dataset's schema; columns are picked by name, a reader is never held whole."""
+    """Return the bytes of a file with the dataset's schema; columns go by name, a reader is never held whole."""
     schema = dataset.schema
     batches = rows.to_batches() if isinstance(rows, pa.Table) else rows
     sink = pa.BufferOutputStream()

@@ -1,6 +1,7 @@
 """Settings: one class a stage, read from the environment (``MARQUEE_…``, ``__`` between levels) and a TOML file.
 
-The file is named by ``MARQUEE_CONFIG``; the environment wins over it. Wrong values and misspelt names fail at start, before any work.
+The file is named by ``MARQUEE_CONFIG``; the environment wins over it. Wrong values and misspelt names fail at start,
+before any work.
 """
 
 import difflib
@@ -41,7 +42,7 @@ class S3Settings(Section):
 
     endpoint_url: str | None = Field(None, description="URL of an S3-compatible server; AWS when unset")
     region: str | None = Field(None, description="region, where boto3 does not know it")
-    path_style: bool = Field(False, description="address buckets by path, as most other servers need")
+    path_style: bool = Field(default=False, description="address buckets by path, as most other servers need")
     connect_timeout_s: float = Field(5.0, gt=0, description="seconds to wait for a connection")
     read_timeout_s: float = Field(60.0, gt=0, description="seconds to wait for an answer")
     attempts: int = Field(5, ge=1, description="how often a call is tried in all")
@@ -58,7 +59,9 @@ class EngineSettings(Section):
     """What computes, and how much of the machine it may use."""
 
     kind: Literal["local", "spark"] = Field("local", description="this machine's cores, or Spark")
-    workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="tasks at a time on this machine")
+    workers: int = Field(
+        default_factory=lambda: os.cpu_count() or 1, ge=1, description="tasks at a time on this machine"
+    )
     memory_mb: int = Field(800, ge=128, description="MiB for all tasks of this machine together; beyond it they spill")
     task_memory_mb: int = Field(400, ge=128, description="MiB for one task on Spark")
     scratch: Path | None = Field(None, description="folder for temporary files; the system's when unset")
@@ -69,7 +72,11 @@ class StageSettings(BaseSettings):
     """What every stage is told."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", extra="ignore", frozen=True, nested_model_default_partial_update=True
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        extra="ignore",
+        frozen=True,
+        nested_model_default_partial_update=True,
     )
 
     lake: str = Field(description="URL of the lake: file:///folder or s3://bucket/prefix")
@@ -94,7 +101,9 @@ class StageSettings(BaseSettings):
     @classmethod
     def _open_sections(cls, values: dict[str, Any]) -> dict[str, Any]:
         # A section of which nothing is set counts as empty, so that the error names the setting missing in it.
-        sections = {name: {} for name, field in cls.model_fields.items() if _is_section(field.annotation)}
+        sections: dict[str, Any] = {
+            name: {} for name, field in cls.model_fields.items() if _is_section(field.annotation)
+        }
         return sections | values
 
     @field_validator("lake", "raw", check_fields=False)
@@ -208,8 +217,6 @@ def source_of(path: tuple[str, ...], file: Mapping[str, Any]) -> str:
     return os.environ[CONFIG]
 
 
-
-
 def _is_section(annotation: object) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, Section)
 
@@ -226,7 +233,7 @@ def _explain(kind: type[BaseSettings], error: ValidationError) -> str:
 
 
 def _is_public(kind: type[BaseModel], path: tuple[str, ...], value: object) -> bool:
-    """Tell whether a wrong value may be shown: not a secret's, of a misspelt name (it may be a secret's), of a section."""
+    """Tell whether a wrong value may be shown: not a secret's, a misspelt name's (perhaps a secret), a section's."""
     annotation: Any = kind
     for name in path:
         sections = [one for one in (annotation, *get_args(annotation)) if hasattr(one, "model_fields")]

@@ -13,10 +13,10 @@ def start_spark(conf: Mapping[str, str], task_memory_mb: int) -> SparkEngine:
     try:
         from pyspark import SparkConf, SparkContext  # noqa: PLC0415 - an extra
     except ImportError as error:
-        message = "MARQUEE_ENGINE__KIND='spark' needs pyspark, which is not installed: install marquee[spark], or set it to 'local'"
+        message = "MARQUEE_ENGINE__KIND='spark' needs pyspark: install marquee[spark], or set it to 'local'"
         raise ConfigError(message) from error
-    # Tasks must run on the interpreter that has Marquee. PySpark would take whatever `python3` is first in the path, and
-    # knows no other way to be told: spark.pyspark.python counts for spark-submit alone, which sets this variable from it.
+    # Tasks must run on the interpreter that has Marquee. PySpark would take whatever `python3` is first in the path,
+    # and is told in no other way: spark.pyspark.python counts for spark-submit alone, which sets this variable.
     os.environ.setdefault("PYSPARK_PYTHON", conf.get("spark.pyspark.python", sys.executable))
     configured = SparkConf().setAppName("marquee").setAll(list(conf.items()))
     context = SparkContext.getOrCreate(configured)

@@ -1,8 +1,8 @@
 """The life of a run, the same for every stage: plan, make, publish, or say why not.
 
-A stage names the periods it could make and, for each, what it would be made of now. A period is *pending* without a marker,
-*stale* when its inputs are no longer the marker's, else *done*; *failed* when its last run failed. So late files, restated hours and
-re-fetched schedules flow downstream by themselves, and a run without a change does nothing.
+A stage names the periods it could make and, for each, what it would be made of now. A period is *pending* without a
+marker, *stale* when its inputs are no longer the marker's, else *done*; *failed* when its last run failed. So late
+files, restated hours and re-fetched schedules flow downstream by themselves, and a run without a change does nothing.
 """
 
 import logging
@@ -119,7 +119,7 @@ def run_stage(
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     advance: Advance = lambda _done, _all, _period: None,
 ) -> Report:
-    """Make every period of the span that is not done (with ``force``: all of them). One that fails does not stop the others."""
+    """Make every period of the span that is not done (with ``force``: all). One that fails does not stop the others."""
     made: list[Marker] = []
     failed: list[tuple[Period, int]] = []
     unchanged = 0
@@ -166,9 +166,10 @@ def _run_one(stage: Stage, target: Target, markers: Markers, clock: Callable[[],
         log.warning("%s", error, extra=context)
         markers.forget(stage.name)
         return error.exit_code
-    except Exception as error:  # noqa: BLE001 - the edge of a run: whatever failed, the period gets its failure marker
+    except Exception as error:
         failure = failure_of(error, stage.name, period, run_id, generation, clock())
-        log.error("%s %s failed: %s", stage.name, period, failure.reason, extra=context)
+        # At this level without the traceback: the texts of errors that are not ours may hold data.
+        log.error("%s %s failed: %s", stage.name, period, failure.reason, extra=context)  # noqa: TRY400
         log.debug("traceback", exc_info=error, extra=context)
         markers.store.put(lake.failed_key(stage.name, period), failure.to_json())
         markers.note_failure(failure)

@@ -1,7 +1,7 @@
 """One small interface over two stores: a local folder and S3.
 
-Both list in the order of keys, both write whole objects atomically, and both have conditional writes; the same tests run on
-each. A local object's etag is its time of change and size; on S3 it is the server's.
+Both list in the order of keys, both write whole objects atomically, and both have conditional writes; the same tests
+run on each. A local object's etag is its time of change and size; on S3 it is the server's.
 """
 
 import fcntl
@@ -87,7 +87,7 @@ class Store(Protocol):
         """Delete an object; none there is fine."""
 
     def fetch(self, key: str, scratch: Path) -> Path:
-        """Return a readable local file of the object: the object itself where it is local, else a copy in ``scratch``."""
+        """Return a local file to read the object from: itself where it is local, else a copy in ``scratch``."""
 
 
 @lru_cache(maxsize=16)
@@ -169,7 +169,9 @@ class LocalStore:
         with self._locked():
             now = self.head(key)
             if now is None or now.etag != etag:
-                message = f"{self.url}/{key} has changed: expected etag {etag}, found {now.etag if now else 'no object'}"
+                message = (
+                    f"{self.url}/{key} has changed: expected etag {etag}, found {now.etag if now else 'no object'}"
+                )
                 raise PreconditionError(message)
             return self.put(key, data)
 

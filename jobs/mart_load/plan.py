@@ -105,7 +105,9 @@ def standing_of(marker: Marker, ledger: Ledger) -> Standing:
     known = [one for one in found if one is not None]
     same_run = all(one.run_id == marker.run_id for one in known)
     # The same bytes are the same content, whatever the run; but of captures the time of fetching counts too.
-    if [one.digest for one in known] == [one.digest for one in wanted] and (same_run or marker.stage != lake.SCHEDULE_FETCH):
+    if [one.digest for one in known] == [one.digest for one in wanted] and (
+        same_run or marker.stage != lake.SCHEDULE_FETCH
+    ):
         return Standing.LOADED
     # Run ids sort by time: they decide when a marker was deleted and its generations counted anew.
     if any((one.generation, one.run_id) > (marker.generation, marker.run_id) for one in known):

@@ -172,6 +172,6 @@ def _answer(
             message = f"{name!r} is no column of {question.name}: expected one of {', '.join(columns)}"
             raise ConfigError(message)
     where = "".join(f" and {name} = ?" for name in only)
-    most = f" limit {limit}" if limit else ""
+    most = f" limit {limit}" if limit > 0 else ""
     sql = f"select * from {question.view} where 1 = 1{where} order by {question.order}{most}"  # noqa: S608 - our own names
     return columns, kiosk.execute(sql, list(only.values())).fetchall()

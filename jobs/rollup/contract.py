@@ -1,13 +1,14 @@
 """The event contract: which lines are play events, and why another line is not one.
 
-This is the referee. ``parse.sql`` reads nearly all lines much faster, but takes only what it can be sure of; every other line comes here,
-and here alone it is decided what is rejected and by which reason. A line is one JSON object:
+This is the referee. ``parse.sql`` reads nearly all lines much faster, but takes only what it can be sure of; every
+other line comes here, and here alone it is decided what is rejected and by which reason. A line is one JSON object:
 
     {"event_id": "5224603a-…", "received_at": "2026-01-05T13:02:11.123Z",
      "event": {"user_id": "u2218169", "episode_id": 2509799, "country": "KR", "utc_offset_minutes": 540,
                "language": "ko", "device": "tv", "watched_seconds": 60}}
 
-Fields may stand elsewhere and be named otherwise (``Fields``); further fields are ignored; of a repeated name the first counts.
+Fields may stand elsewhere and be named otherwise (``Fields``); further fields are ignored; of a repeated name the first
+counts.
 """
 
 import json
@@ -83,7 +84,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Window:
-    """The instants an hour's events may have been received at: the hour, and some slack on both sides (UTC without a zone)."""
+    """When an hour's events may have been received: the hour, and some slack on both sides (UTC without a zone)."""
 
     start: datetime
     end: datetime

@@ -11,18 +11,19 @@ from jobs.common.store import ObjectInfo, Store
 
 PARTS = ("year", "month", "day", "hour")
 EXTENSIONS = (".json", ".json.gz", ".avro", ".parquet")
+HINT = "{year}, {month}, {day} and {hour} once each, and a slash at the end"
 SIDECARS = (".keys.", ".headers.")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Folders by hour: a template with ``{year}``, ``{month}``, ``{day}`` and ``{hour}`` (UTC), each once, ending in a slash."""
+    """Folders by hour: a template with ``{year}``, ``{month}``, ``{day}``, ``{hour}`` (UTC) once each."""
 
     template: str
 
     def __post_init__(self) -> None:
         if any(self.template.count(f"{{{part}}}") != 1 for part in PARTS) or not self.template.endswith("/"):
-            message = f"{self.template!r} is no layout: expected {{year}}, {{month}}, {{day}} and {{hour}} once each and a slash at the end"
+            message = f"{self.template!r} is no layout: expected {HINT}"
             raise ValueError(message)
 
     def folder(self, hour: Period) -> str:
@@ -30,7 +31,7 @@ class Layout:
         return self._fill(hour.start, self.template)
 
     def prefixes(self, span: Span) -> Iterator[str]:
-        """Yield prefixes that together cover a span: a day each, or all there is where the span is open or the layout has no days."""
+        """Yield prefixes that cover a span: a day each, or all there is where that cannot be."""
         head, _, rest = self.template.partition("{hour}")
         if span.start is None or span.end is None or any(f"{{{part}}}" in rest for part in PARTS):
             yield self.template.partition("{")[0]
@@ -64,7 +65,7 @@ class Layout:
 
 
 def list_hours(store: Store, layout: Layout, span: Span) -> dict[Period, list[ObjectInfo]]:
-    """Return the raw objects by hour, in the order of keys; sidecars, empty folder keys and unknown formats are passed over."""
+    """Return the raw objects by hour, in the order of keys; sidecars and unknown formats are passed over."""
     hours: dict[Period, list[ObjectInfo]] = defaultdict(list)
     for info in _events_only(info for prefix in layout.prefixes(span) for info in store.list(prefix)):
         hour = layout.hour_of(info.key)

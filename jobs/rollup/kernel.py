@@ -1,8 +1,8 @@
 """The rollup's kernels: raw objects to events by viewer bucket, and a bucket's events to viewership and viewer hours.
 
-    parse_objects     unit {objects, hour window, key, …}  ->  (bucket, events), and (REJECTS, rejected lines)
-    reduce_bucket     (bucket, its events)                 ->  Reduced: viewer_hour of the bucket, written; viewership partial
-    reduce_rejects    (REJECTS, rejected lines)            ->  Reduced: rejects, written; counts by reason
+parse_objects     unit {objects, hour window, key, …}  ->  (bucket, events), and (REJECTS, rejected lines) reduce_bucket
+(bucket, its events)                 ->  Reduced: viewer_hour of the bucket, written; viewership partial reduce_rejects
+(REJECTS, rejected lines)            ->  Reduced: rejects, written; counts by reason
 """
 
 import json
@@ -147,7 +147,7 @@ def _lines_at(batch: Batch, rows: np.ndarray[Any, Any]) -> Iterator[tuple[str, i
 
 
 def _known_texts(db: duckdb.DuckDBPyConnection, parsed: pa.Table) -> pa.ChunkedArray | pa.Scalar:
-    """Tell which rows' country, language and device are of the contract's form: judged once for each combination there is."""
+    """Tell which rows' country, language and device are of the contract's form, judged once for each combination."""
     db.register("parsed", parsed)
     combinations = db.sql("select distinct country, language, device from parsed where sure").fetchall()
     wrong = [one for one in combinations if not all(map(_fits, one, (COUNTRY, LANGUAGE, DEVICE)))]
@@ -165,11 +165,16 @@ def _fits(text: str, pattern: Any) -> bool:  # noqa: ANN401 - a compiled pattern
 def _as_parsed(db: duckdb.DuckDBPyConnection, events: list[Event]) -> pa.Table:
     """Return events that the referee accepted in the form of those that parse.sql was sure of."""
     rows = [
-        {**vars(event), **{name: _quoted(getattr(event, name)) for name in ("event_id", "user_id", *QUOTED)}} for event in events
+        {**vars(event), **{name: _quoted(getattr(event, name)) for name in ("event_id", "user_id", *QUOTED)}}
+        for event in events
     ]
-    schema = pa.schema([("event_id", pa.string()), *(EVENTS.field(name) for name in EVENTS.names if name != "event_key")])
+    schema = pa.schema(
+        [("event_id", pa.string()), *(EVENTS.field(name) for name in EVENTS.names if name != "event_key")]
+    )
     db.register("accepted", pa.Table.from_pylist(rows, schema))
-    return db.sql("select *, hash(event_id) as event_key from accepted").to_arrow_table().select(EVENTS.names).cast(EVENTS)
+    return (
+        db.sql("select *, hash(event_id) as event_key from accepted").to_arrow_table().select(EVENTS.names).cast(EVENTS)
+    )
 
 
 def _quoted(text: str) -> str:

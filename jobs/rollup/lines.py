@@ -1,8 +1,8 @@
 """Raw objects to blocks of lines: gzip or plain JSON lines, Avro, Parquet.
 
-A block is an Arrow table of whole lines (``n``: number of the line in the object, from 1; ``text``), at most some 16 MiB, and the lines that
-no text can hold: not UTF-8, or endless. Lines lie in the block where the file was unpacked to, without a copy. Avro and Parquet records
-become a line of JSON each, so that one contract judges all formats.
+A block is an Arrow table of whole lines (``n``: number of the line in the object, from 1; ``text``), at most some 16
+MiB, and the lines that no text can hold: not UTF-8, or endless. Lines lie in the block where the file was unpacked to,
+without a copy. Avro and Parquet records become a line of JSON each, so that one contract judges all formats.
 """
 
 import gzip
@@ -30,7 +30,15 @@ NEWLINE = ord("\n")
 ASCII_END = 128
 BOM = b"\xef\xbb\xbf"
 
-DAMAGE = (EOFError, gzip.BadGzipFile, isal_zlib.error, pa.ArrowInvalid, fastavro.read.SchemaResolutionError, ValueError, IndexError)
+DAMAGE: tuple[type[Exception], ...] = (
+    EOFError,
+    gzip.BadGzipFile,
+    isal_zlib.error,
+    pa.ArrowInvalid,
+    fastavro.read.SchemaResolutionError,
+    ValueError,
+    IndexError,
+)
 """What the readers raise at a file that is cut short or is no such file."""
 
 
@@ -45,7 +53,7 @@ class Unreadable:
 
 @dataclass(frozen=True)
 class Block:
-    """Some whole lines of an object, and those among them that no text can hold; ``last`` when no other block follows."""
+    """Some whole lines of an object, and those that no text can hold; ``last`` when no other block follows."""
 
     lines: pa.Table
     unreadable: tuple[Unreadable, ...] = ()
@@ -65,10 +73,13 @@ def read_blocks(path: Path, key: str) -> Iterator[Block]:
         elif key.endswith(".parquet"):
             yield from _number(_parquet_records(path))
         else:
-            with igzip.open(path, "rb") if key.endswith(".gz") else path.open("rb") as file:
+            # isal's stubs leave open() untyped.
+            with igzip.open(path, "rb") if key.endswith(".gz") else path.open("rb") as file:  # type: ignore[no-untyped-call]
                 yield from _split(file)
     except DAMAGE as error:
-        message = f"{key} cannot be read to its end: {error}: replace or remove the file; no part of its hour was counted"
+        message = (
+            f"{key} cannot be read to its end: {error}: replace or remove the file; no part of its hour was counted"
+        )
         raise BadInputError(message) from error
 
 
@@ -76,7 +87,7 @@ def _split(file: BinaryIO) -> Iterator[Block]:
     buffer, newlines = np.empty(BLOCK_BYTES, np.uint8), np.empty(BLOCK_BYTES, bool)
     filled, first_line = 0, 1
     while True:
-        got = _fill(file, memoryview(buffer)[filled:])
+        got = _fill(file, buffer.data[filled:])
         filled += got
         if filled == 0:
             return
@@ -106,7 +117,7 @@ def _fill(file: BinaryIO, view: memoryview) -> int:
 
 def _skip_line(file: BinaryIO, buffer: np.ndarray[Any, np.dtype[np.uint8]]) -> int:
     """Read on to the end of an endless line; return how many bytes of what follows stand at the buffer's start."""
-    while got := _fill(file, memoryview(buffer)):
+    while got := _fill(file, buffer.data):
         ends = np.flatnonzero(buffer[:got] == NEWLINE)
         if len(ends):
             rest = buffer[ends[0] + 1 : got].copy()
@@ -120,7 +131,7 @@ def _block(buffer: np.ndarray[Any, Any], ends: np.ndarray[Any, Any], first_line:
     offsets[1:] = ends
     if first_line == 1 and buffer[:3].tobytes() == BOM:
         offsets[0] = len(BOM)
-    data = memoryview(buffer)[: ends[-1]]
+    data = buffer.data[: ends[-1]]
     text = pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(data))
     unreadable = _find_unreadable(data, buffer[: ends[-1]], offsets)
     table = _table(np.arange(first_line, first_line + len(ends)), text)
@@ -129,7 +140,9 @@ def _block(buffer: np.ndarray[Any, Any], ends: np.ndarray[Any, Any], first_line:
     readable = np.ones(len(ends), bool)
     readable[list(unreadable)] = False
     rejected = tuple(
-        Unreadable(first_line + index, reason, bytes(data[offsets[index] : offsets[index + 1]][:KEPT_BYTES]).rstrip(b"\n"))
+        Unreadable(
+            first_line + index, reason, bytes(data[offsets[index] : offsets[index + 1]][:KEPT_BYTES]).rstrip(b"\n")
+        )
         for index, reason in sorted(unreadable.items())
     )
     return Block(table.filter(pa.array(readable)), rejected, last)

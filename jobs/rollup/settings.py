@@ -14,12 +14,16 @@ _DEFAULT = Fields()
 class FieldNames(Section):
     """Where the producer's events have each field: names, dotted where one lies in another."""
 
-    event_id: str = Field(_DEFAULT.event_id, pattern=NAME, description="the event's own id, by which duplicates are known")
+    event_id: str = Field(
+        _DEFAULT.event_id, pattern=NAME, description="the event's own id, by which duplicates are known"
+    )
     received_at: str = Field(_DEFAULT.received_at, pattern=NAME, description="when it was received, RFC 3339")
     user_id: str = Field(_DEFAULT.user_id, pattern=NAME, description="who watched; never leaves the raw events")
     episode_id: str = Field(_DEFAULT.episode_id, pattern=NAME, description="the schedule service's id of the episode")
     country: str = Field(_DEFAULT.country, pattern=NAME, description="ISO 3166-1 alpha-2 code")
-    utc_offset_minutes: str = Field(_DEFAULT.utc_offset_minutes, pattern=NAME, description="the viewer's offset from UTC")
+    utc_offset_minutes: str = Field(
+        _DEFAULT.utc_offset_minutes, pattern=NAME, description="the viewer's offset from UTC"
+    )
     language: str = Field(_DEFAULT.language, pattern=NAME, description="audio language, a BCP 47 tag")
     device: str = Field(_DEFAULT.device, pattern=NAME, description="kind of device")
     watched_seconds: str = Field(_DEFAULT.watched_seconds, pattern=NAME, description="seconds of play, 0 to 3600")
@@ -28,17 +32,22 @@ class FieldNames(Section):
 class RollupOptions(Section):
     """How raw events are found, read and counted."""
 
-    viewer_key: SecretStr = Field(description="secret key of the viewers' pseudonyms, at least 16 characters; keep it for good")
+    viewer_key: SecretStr = Field(
+        description="secret key of the viewers' pseudonyms, at least 16 characters; keep it for good"
+    )
     topic: str = Field("plays", pattern=r"^[A-Za-z0-9._-]+$", description="Kafka topic of the play events")
     path: str = Field(
-        "topics/{topic}/year={year}/month={month}/day={day}/hour={hour}/", description="folder of an hour, as the sink lays it out"
+        "topics/{topic}/year={year}/month={month}/day={day}/hour={hour}/",
+        description="folder of an hour, as the sink lays it out",
     )
     fields: FieldNames = FieldNames()
     grace_minutes: int = Field(10, ge=0, description="minutes after its end at which an hour is first rolled up")
     slack_minutes: int = Field(15, ge=0, description="minutes by which received_at may miss the hour of its folder")
     buckets: int = Field(16, ge=1, le=4096, description="viewer buckets; for good, or everything is made again")
     reject_lines: int = Field(100, ge=0, description="rejected lines an hour may have in any case")
-    reject_share: float = Field(0.01, ge=0, le=1, description="share of an hour's lines that may be rejected, if that is more")
+    reject_share: float = Field(
+        0.01, ge=0, le=1, description="share of an hour's lines that may be rejected, if that is more"
+    )
     unit_mb: int = Field(24, ge=1, description="MiB of raw objects read by one task")
 
     @field_validator("viewer_key")
@@ -66,5 +75,3 @@ class RollupSettings(ComputeSettings):
 
     raw: str = Field(description="URL of the raw events: file:///folder or s3://bucket/prefix")
     rollup: RollupOptions
-
-

@@ -1,7 +1,7 @@
 """The rollup of an hour: from its raw objects to viewership, viewer hours by bucket, and rejects.
 
-An hour is made when it is over and a grace has passed, from the objects listed then; another object, or a changed one, makes it stale.
-An hour without objects between others is made too, empty: no traffic is a result.
+An hour is made when it is over and a grace has passed, from the objects listed then; another object, or a changed one,
+makes it stale. An hour without objects between others is made too, empty: no traffic is a result.
 """
 
 from collections.abc import Callable, Sequence
@@ -144,5 +144,3 @@ def _count(reduced: list[Reduced]) -> dict[str, Any]:
         "duplicates": duplicates,
         "rejects": reasons,
     }
-
-

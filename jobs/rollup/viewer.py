@@ -1,8 +1,8 @@
 """Viewers: pseudonyms of users, the same in every hour under one key, and their buckets.
 
-A viewer is the first 64 bits of HMAC-SHA256(key, user id) as an unsigned whole number: without the key nobody finds the user, or tells
-which user ids exist. Among 100 million viewers two share a number with a probability of 0.03 %. The bucket is the number modulo the
-count of buckets.
+A viewer is the first 64 bits of HMAC-SHA256(key, user id) as an unsigned whole number: without the key nobody finds the
+user, or tells which user ids exist. Among 100 million viewers two share a number with a probability of 0.03 %. The
+bucket is the number modulo the count of buckets.
 """
 
 import hashlib

@@ -2,10 +2,10 @@
 
 import re
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from jobs.common.settings import Section, StageSettings
 
@@ -49,14 +49,22 @@ class ScheduleFetchOptions(Section):
     @field_validator("url")
     @classmethod
     def _plain_url(cls, url: str) -> str:
+        if "@" in url:
+            return url  # refused below
         parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
+        _ = parts.port  # a wrong one raises
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
             message = "expected http://host or https://host, with a port and a path if need be"
             raise ValueError(message)
-        if parts.username is not None or parts.query or parts.fragment:
-            message = "expected a URL without user name, password, query and fragment: it stands in markers and logs"
-            raise ValueError(message)
         return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _no_password(self) -> Self:
+        # Not left to the field's own validator, whose error shows the value.
+        if "@" in self.url:
+            message = "url: expected one without user name and password: it stands in markers and logs"
+            raise ValueError(message)
+        return self
 
     @field_validator("countries")
     @classmethod

@@ -50,17 +50,9 @@ RHYTHMS: dict[Rhythm, int] = {"weekly": 60, "twice a week": 15, "at once": 25}
 AIRTIMES = {"20:00": 6, "21:00": 6, "22:00": 4, "19:30": 2, "18:00": 2, "00:25": 2, "04:00": 1}
 T = TypeVar("T")
 
-NO_AIRTIME, NO_LANGUAGE, NO_RUNTIMES, YEAR_AS_SEASON, UNDECIDED, RATED, SUMMARISED = (
-    0.85,
-    0.02,
-    0.04,
-    0.05,
-    0.08,
-    0.4,
-    0.8,
-)
-
-
+NO_AIRTIME, NO_LANGUAGE, NO_RUNTIMES = 0.85, 0.02, 0.04
+YEAR_AS_SEASON, UNDECIDED, RATED, SUMMARISED = 0.05, 0.08, 0.4, 0.8
+"""Shares of the drawn shows."""
 WEB_SHARE, BOTH_SHARE, ODDLY_ON_WEB = 0.40, 0.10, 0.06
 """Of shows from a country with networks: on the web alone, on both; of networks' shows: on the web schedule as well."""
 LOCAL_SHARE = 0.3
@@ -73,13 +65,14 @@ class Blueprint:
 
     id: int
     named: Named
+    language: str | None
+    """What the schedule says of it."""
     network: Channel | None
     web_channel: Channel | None
     on_web: bool
     plan: Plan
     statuses: tuple[Status, ...]
     popularity: float
-    planted: PlantedShow | None = None
 
 
 def _channels() -> tuple[dict[str, list[Channel]], dict[str, list[Channel]], list[Channel]]:
@@ -114,6 +107,7 @@ def _planted(show: PlantedShow, settings: SimulateSettings) -> Blueprint:
     return Blueprint(
         id=show.show_id,
         named=Named(show.name, show.slug, show.language, show.country, "Scripted", show.genres),
+        language=show.language,
         network=network,
         web_channel=None if network else rng.choice(GLOBAL),
         on_web=network is None,
@@ -128,7 +122,6 @@ def _planted(show: PlantedShow, settings: SimulateSettings) -> Blueprint:
         statuses=tuple(statuses),
         # One with an audience in some countries is sampled elsewhere, less than any of the drawn shows.
         popularity=_popularity(DRAWN_SHOWS) / 4 if show.audience.countries else 0.0,
-        planted=show,
     )
 
 
@@ -150,6 +143,7 @@ def _drawn(rank: int, named: Named, settings: SimulateSettings) -> Blueprint:
     return Blueprint(
         id=FIRST_SHOW_ID + 7 * rank,
         named=named,
+        language=None if rng.random() < NO_LANGUAGE else named.language,
         network=network,
         web_channel=web_channel,
         on_web=on_web,
@@ -195,7 +189,7 @@ def _show(blueprint: Blueprint, settings: SimulateSettings, ids: Iterator[int]) 
         name=named.name,
         slug=named.slug,
         type=named.type,
-        language=None if blueprint.planted is None and rng.random() < NO_LANGUAGE else named.language,
+        language=blueprint.language,
         genres=named.genres,
         country=named.country,
         network=blueprint.network,
@@ -213,7 +207,6 @@ def _show(blueprint: Blueprint, settings: SimulateSettings, ids: Iterator[int]) 
         summary=_summary(named, rng) if rng.random() < SUMMARISED else None,
         popularity=blueprint.popularity,
         episodes=episodes,
-        planted=blueprint.planted,
     )
 
 

@@ -126,7 +126,7 @@ def _chance_plays(
 ) -> Plays:
     """Draw what people watch by chance: ``count`` plays, and the further ones that some go on to."""
     catalogue = service.catalogue
-    viewers = np.searchsorted(service.viewers.activity, rng.random(count), side="right")
+    viewers = np.searchsorted(service.viewers.activity[:-1], rng.random(count), side="right")
     shows = _shows(service, viewers, rng)
     start = start_of(viewers, shows)
     aired = catalogue.aired[shows, service.hour_number(start)]
@@ -162,7 +162,7 @@ def _shows(service: Service, viewers: Ints, rng: np.random.Generator) -> Ints:
     country, chance = service.viewers.country[viewers], rng.random(len(viewers))
     for number, taste in enumerate(service.catalogue.taste):
         here = country == number
-        shows[here] = np.searchsorted(taste, chance[here], side="right")
+        shows[here] = np.searchsorted(taste[:-1], chance[here], side="right")
     return shows
 
 

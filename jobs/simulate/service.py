@@ -36,7 +36,7 @@ class Catalogue:
     """Shape (shows, hours): episodes that have aired at the start of an hour of ``Service``."""
     crime: Bools
     taste: Floats
-    """Shape (countries, shows): cumulative weights of what a viewer of a country watches; the last are 1."""
+    """Shape (countries, shows): cumulative weights of what viewers of a country watch by chance."""
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ class Viewers:
     """Shape (viewers, 2): first and second language; the same twice for those who watch in one."""
     device: Ints
     activity: Floats
-    """Cumulative weights of how much each watches at random; the last is 1."""
+    """Cumulative weights of how much each watches by chance."""
     audiences: dict[int, Ints]
     """The viewers of each planted show, by show id."""
 

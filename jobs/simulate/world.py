@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from jobs.simulate.planted import PlantedShow
-
 
 @dataclass(frozen=True)
 class Channel:
@@ -74,7 +72,6 @@ class Show:
     popularity: float
     """Weight of the show in what viewers choose at random; 0: it has only its planted audience."""
     episodes: tuple[Episode, ...]
-    planted: PlantedShow | None = None
 
     def status_on(self, day: date) -> Status:
         """Return the status that the schedule gives on a day."""

@@ -24,14 +24,13 @@ from jobs.simulate.settings import SimulateSettings
 
 MARKER = "_SIMULATED.json"
 TOPICS = "topics/"
-HOURS_A_DAY = 24
 QUIET_DAY, QUIET_HOUR = 2, 3
 """No events on this day, counted from 0, in this hour."""
 LATE_HOUR, LATE_EVERY = 14, 2
 """In this hour of every second day the fullest file of the second half comes late."""
 
 Parameters = dict[str, Any]
-Advance = Callable[[int], object]
+Progress = Callable[[int], object]
 """Told, as files are done, of how many more events there are."""
 
 
@@ -51,7 +50,7 @@ class Summary:
     """Files that this call wrote; the others were there."""
 
 
-def simulate(settings: SimulateSettings, store: Store, advance: Advance | None = None) -> Summary:
+def simulate(settings: SimulateSettings, store: Store, progress: Progress | None = None) -> Summary:
     """Write the play events of the settings' days, all but the late files.
 
     Where they are complete already, nothing is written. ConfigError if the store holds anything else.
@@ -59,10 +58,10 @@ def simulate(settings: SimulateSettings, store: Store, advance: Advance | None =
     parameters = settings.model_dump(mode="json")
     if done := _claim(store, parameters):
         return done
-    return _write(store, parameters, _files(make_service(settings)), advance or _unheard)
+    return _write(store, parameters, _files(make_service(settings)), progress or _unheard)
 
 
-def add_late_files(settings: SimulateSettings, store: Store, advance: Advance | None = None) -> Summary:
+def add_late_files(settings: SimulateSettings, store: Store, progress: Progress | None = None) -> Summary:
     """Write the files that come late; ConfigError unless ``simulate`` has written the others with the same settings."""
     done = _read_marker(store, settings.model_dump(mode="json"))
     if done is None:
@@ -72,12 +71,12 @@ def add_late_files(settings: SimulateSettings, store: Store, advance: Advance | 
     for hour, files in _files(make_service(settings)):
         for file in files:
             written += file.late and _put_new(store, file.key, hour.file(file.part))
-        (advance or _unheard)(hour.events)
+        (progress or _unheard)(hour.events)
     return replace(done, written=written)
 
 
 def simulate_hour(
-    settings: SimulateSettings, hour: Period, events: int, store: Store, advance: Advance | None = None
+    settings: SimulateSettings, store: Store, hour: Period, events: int, progress: Progress | None = None
 ) -> Summary:
     """Write one busy hour, for measuring: so many events, nothing planted, no late files, two files a partition."""
     settings = settings.model_copy(update={"start": hour.date, "days": 1, "events_per_day": 2 * events})
@@ -88,7 +87,7 @@ def simulate_hour(
     plays = plays_in(hour_plays(service, start, events), start)
     one = HourOfEvents(service, plays, make_rows(plays, start)[:events], start, daily_lines=False)
     files = _number(one, hour, settings, [0] * settings.partitions)
-    return _write(store, parameters, iter([(one, [replace(file, late=False) for file in files])]), advance or _unheard)
+    return _write(store, parameters, iter([(one, [replace(file, late=False) for file in files])]), progress or _unheard)
 
 
 @dataclass(frozen=True)
@@ -132,7 +131,7 @@ def _number(hour: HourOfEvents, period: Period, settings: SimulateSettings, offs
 
 
 def _write(
-    store: Store, parameters: Parameters, hours: Iterator[tuple[HourOfEvents, list[_File]]], advance: Advance
+    store: Store, parameters: Parameters, hours: Iterator[tuple[HourOfEvents, list[_File]]], progress: Progress
 ) -> Summary:
     total = Summary()
     for hour, files in hours:
@@ -147,7 +146,7 @@ def _write(
             late_files=total.late_files + len(files) - len(present),
             written=total.written + written,
         )
-        advance(hour.events)
+        progress(hour.events)
     counts = {name: count for name, count in asdict(total).items() if name != "written"}
     store.put(MARKER, _marker(parameters, counts))
     return total

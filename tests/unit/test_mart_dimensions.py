@@ -38,8 +38,12 @@ def test_an_empty_lake_has_the_two_fixed_rows(lake: LocalStore) -> None:
 def test_the_show_updated_last_counts(lake: LocalStore) -> None:
     """Not the day captured last: the service may have served an older answer then."""
     small = SmallLake(lake)
-    small.capture("2026-01-05", shows=[{"show_id": 1, "name": "New", "updated": FEB}], genres=[{"show_id": 1, "genre": "War"}])
-    small.capture("2026-01-06", shows=[{"show_id": 1, "name": "Old", "updated": JAN}], genres=[{"show_id": 1, "genre": "DIY"}])
+    small.capture(
+        "2026-01-05", shows=[{"show_id": 1, "name": "New", "updated": FEB}], genres=[{"show_id": 1, "genre": "War"}]
+    )
+    small.capture(
+        "2026-01-06", shows=[{"show_id": 1, "name": "Old", "updated": JAN}], genres=[{"show_id": 1, "genre": "DIY"}]
+    )
     assert dimension(lake, "dim_show", "show_id", "name")[1:] == [(1, "New")]
     assert dimension(lake, "dim_show_genre", "show_id", "genre") == [(1, "War")]
     assert dimension(lake, "dim_genre", "genre") == [("DIY",), ("War",)]
@@ -48,7 +52,9 @@ def test_the_show_updated_last_counts(lake: LocalStore) -> None:
 def test_of_equal_shows_the_one_fetched_last_counts(lake: LocalStore) -> None:
     """A genre that such a capture no longer has is gone with it."""
     small = SmallLake(lake)
-    small.capture("2026-01-06", shows=[{"show_id": 1, "name": "Old", "updated": JAN}], genres=[{"show_id": 1, "genre": "DIY"}])
+    small.capture(
+        "2026-01-06", shows=[{"show_id": 1, "name": "Old", "updated": JAN}], genres=[{"show_id": 1, "genre": "DIY"}]
+    )
     small.capture("2026-01-05", shows=[{"show_id": 1, "name": "New", "updated": JAN}])
     assert dimension(lake, "dim_show", "show_id", "name")[1:] == [(1, "New")]
     assert dimension(lake, "dim_show_genre", "show_id", "genre") == []

@@ -74,7 +74,15 @@ def test_dimensions_are_tables() -> None:
 @pytest.mark.parametrize(
     "construct",
     [r"::", r"\|\|", r"\bqualify\b", r"\bfilter *\(", r"\bis (not )?distinct from\b", r"\bilike\b", r"\bexclude\b"]
-    + [r"\bby name\b", r"\bgroup by all\b", r"\bdate_diff\b", r"\bdatediff\b", r"\bto_days\b", r"\bquantile", r"\bmedian *\("]
+    + [
+        r"\bby name\b",
+        r"\bgroup by all\b",
+        r"\bdate_diff\b",
+        r"\bdatediff\b",
+        r"\bto_days\b",
+        r"\bquantile",
+        r"\bmedian *\(",
+    ]
     + [r"\bfull (outer )?join\b", r"\busing\b", r"\bnulls (first|last)\b", r"`", r'"', r"\bunnest\b", r"\blateral\b"]
     + [r"\bas (rank|rows|show|index|system|groups|window|before|condition|keys|lead|lag)\b"],
 )
@@ -88,7 +96,9 @@ def test_the_parts_of_the_day_cover_it(db: duckdb.DuckDBPyConnection) -> None:
     """Morning is 6 to 12, daytime to 18, evening to 23, night to 6."""
     parts = db.execute("select daypart, count(*) from dim_daypart group by daypart order by min(local_hour)").fetchall()
     assert parts == [("night", 7), ("morning", 6), ("daytime", 6), ("evening", 5)]
-    assert db.execute("select daypart from dim_daypart where local_hour in (5, 6, 18, 23) order by local_hour").fetchall() == [
+    assert db.execute(
+        "select daypart from dim_daypart where local_hour in (5, 6, 18, 23) order by local_hour"
+    ).fetchall() == [
         ("night",),
         ("morning",),
         ("evening",),

@@ -103,8 +103,12 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shows[3] |= {"status": "Running", "ended": None}
     shows[5] |= {"ended": date(2026, 3, 10)}
     shows[6] |= {"ended": date(2025, 6, 1)}
-    small.capture("2026-01-05", shows=list(shows.values()), episodes=[{"episode_id": one, "show_id": one} for one in shows])
-    small.capture("2026-01-06", shows=[shows[2] | {"status": "Running", "ended": None, "updated": datetime(2026, 2, 1)}])  # noqa: DTZ001
+    small.capture(
+        "2026-01-05", shows=list(shows.values()), episodes=[{"episode_id": one, "show_id": one} for one in shows]
+    )
+    small.capture(
+        "2026-01-06", shows=[shows[2] | {"status": "Running", "ended": None, "updated": datetime(2026, 2, 1)}]
+    )  # noqa: DTZ001
     days = {
         "2026-01-04": {1: 4, 2: 3, 3: 6},  # before: Lost 6, Kept 6, all 24 hours in 2 days
         "2026-01-05": {1: 2, 2: 3, 3: 6},
@@ -149,17 +153,51 @@ def audience(show: int, country: str, reach: int | None, hours: int, **others: f
 
 
 WORLD = [
-    audience(1, "**", 1000, 1000, loyalty=0.2, multilingual_viewers=100, binge_viewers=100, binge5_viewers=10, views=400.04)
-    | {"sole_viewers": 50, "near_sole_viewers": 60, "valued_seconds": 36000.0, "new_viewers": 200, "new_sole_viewers": 40}
+    audience(
+        1, "**", 1000, 1000, loyalty=0.2, multilingual_viewers=100, binge_viewers=100, binge5_viewers=10, views=400.04
+    )
+    | {
+        "sole_viewers": 50,
+        "near_sole_viewers": 60,
+        "valued_seconds": 36000.0,
+        "new_viewers": 200,
+        "new_sole_viewers": 40,
+    }
     | {"average_seconds": 3600.0},
-    audience(2, "**", 60, 300, loyalty=0.8, multilingual_viewers=30, binge_viewers=0, binge5_viewers=0, average_seconds=18000.0)
+    audience(
+        2,
+        "**",
+        60,
+        300,
+        loyalty=0.8,
+        multilingual_viewers=30,
+        binge_viewers=0,
+        binge5_viewers=0,
+        average_seconds=18000.0,
+    )
     | {"sole_viewers": 3, "loyal_viewers": 45, "return_days": 4.25},
     audience(3, "**", 200, 400, loyalty=0.5, binge_viewers=120, binge5_viewers=50, average_seconds=7200.0),
     audience(4, "**", 55, 200, loyalty=0.1, multilingual_viewers=0, average_seconds=13090.9)
-    | {"sole_viewers": 33, "near_sole_viewers": 44, "valued_seconds": 360000.0, "new_viewers": 11, "new_sole_viewers": 11},
+    | {
+        "sole_viewers": 33,
+        "near_sole_viewers": 44,
+        "valued_seconds": 360000.0,
+        "new_viewers": 11,
+        "new_sole_viewers": 11,
+    },
     audience(5, "**", 20, 50, loyalty=0.9, multilingual_viewers=20, binge_viewers=20, sole_viewers=20),
     audience(6, "**", None, 10),
-    audience(7, "**", 400, 600, loyalty=0.3, multilingual_viewers=20, binge_viewers=40, binge5_viewers=0, average_seconds=5400.0),
+    audience(
+        7,
+        "**",
+        400,
+        600,
+        loyalty=0.3,
+        multilingual_viewers=20,
+        binge_viewers=40,
+        binge5_viewers=0,
+        average_seconds=5400.0,
+    ),
     audience(0, "**", 90, 40, multilingual_viewers=90, binge_viewers=90, sole_viewers=90),
     audience(1, "JP", 30, 30),
     audience(2, "JP", 54, 270),
@@ -168,7 +206,13 @@ WORLD = [
 ]
 BASE = [
     {"country": "**", "active_viewers": 2000, "watched_seconds": 2600 * HOUR, "multilingual_viewers": 200},
-    {"country": "JP", "active_viewers": 300, "watched_seconds": 600 * HOUR, "multilingual_viewers": 30, "new_viewers": 15},
+    {
+        "country": "JP",
+        "active_viewers": 300,
+        "watched_seconds": 600 * HOUR,
+        "multilingual_viewers": 30,
+        "new_viewers": 15,
+    },
     {"country": "KR", "active_viewers": 500, "watched_seconds": 500 * HOUR},
     {"country": "US", "active_viewers": None, "watched_seconds": HOUR},
 ]
@@ -221,7 +265,9 @@ def test_small_but_loyal(counted: Path) -> None:
         ("Hit", "no", 1000, 130.0, 20.0, 80.0),
         ("Low", "no", 55, 130.0, 10.0, 80.0),
     ]
-    assert answer(counted, "small-but-loyal", "return_days", "loyal_viewers_percent", only={"title": "Gem"}) == [(4.3, 75.0)]
+    assert answer(counted, "small-but-loyal", "return_days", "loyal_viewers_percent", only={"title": "Gem"}) == [
+        (4.3, 75.0)
+    ]
 
 
 def test_binge(counted: Path) -> None:
@@ -246,7 +292,15 @@ def test_must_not_cancel(counted: Path) -> None:
 
 def test_big_in_one_country(counted: Path) -> None:
     """Gem reaches 54 of Japan's 300 viewers (18 %) and 60 of the world's 2000 (3 %): first there, fourth worldwide."""
-    columns = ("country_place", "world_place", "places_lost", "reach", "country_percent", "world_percent", "reach_index")
+    columns = (
+        "country_place",
+        "world_place",
+        "places_lost",
+        "reach",
+        "country_percent",
+        "world_percent",
+        "reach_index",
+    )
     assert answer(counted, "big-in-one-country", "country_name", "title", *columns) == [
         ("Japan", "Gem", 1, 4, 3, 54, 18.0, 3.0, 600.0),
         (None, "Hit", 1, 1, 0, 400, 80.0, 50.0, 160.0),
@@ -292,7 +346,11 @@ def test_engagement_by_genre(counted: Path) -> None:
 def test_engagement_by_network(counted: Path) -> None:
     """Mid is on a network and on a channel: it counts for the network. An id counts apart in each kind."""
     rows = answer(counted, "engagement-by-network", "network", "kind", "place", "shows", "hours", "hours_a_viewer")
-    assert rows == [("NBC", "network", 1, 2, 1400.0, 0.7), ("Unknown", "", 2, 4, 900.0, 0.45), ("Netflix", "web", 3, 1, 300.0, 0.15)]
+    assert rows == [
+        ("NBC", "network", 1, 2, 1400.0, 0.7),
+        ("Unknown", "", 2, 4, 900.0, 0.45),
+        ("Netflix", "web", 3, 1, 300.0, 0.15),
+    ]
 
 
 def test_engagement_by_country(counted: Path) -> None:
@@ -327,7 +385,9 @@ def test_engagement_by_country(counted: Path) -> None:
         "a span has no audience of its own",
     ],
 )
-def test_the_reported_period(lake: LocalStore, tmp_path: Path, kiosk_period: str, hours: list[str], expected: str) -> None:
+def test_the_reported_period(
+    lake: LocalStore, tmp_path: Path, kiosk_period: str, hours: list[str], expected: str
+) -> None:
     """One period's audience is shown: the kiosk's own, else the one that covers most of the hours; of equals the shortest."""
     small = SmallLake(lake)
     for hour in hours:

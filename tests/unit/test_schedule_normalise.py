@@ -531,6 +531,16 @@ def test_last_updated_show_counts(swapped: bool) -> None:
     )
 
 
+def test_first_of_equals_counts() -> None:
+    """Rows that differ though their show was updated at one time: the first counts, by source and then by place."""
+    answers = {
+        "web": [episode(1, show(name="web"), name="web")],
+        "country=KR": [episode(1, show(name="KR"), name="KR"), episode(1, show(name="again"), name="again")],
+    }
+    got = normalise(answers)
+    assert (only(got, SHOWS)["name"], only(got, EPISODES)["name"]) == ("KR", "KR")
+
+
 def test_show_without_update_counts_least() -> None:
     """A show that does not say when it was updated gives way to one that does."""
     got = normalise({"country=KR": [episode(1, {"id": 7, "name": "?"})], "web": [episode(2, show(name="Known"))]})

@@ -129,12 +129,12 @@ def test_late_files_need_the_others(lake: LocalStore) -> None:
 def test_the_busy_hour_has_as_many_events_as_asked_for(lake: LocalStore) -> None:
     """5,000 events in two files for each of three partitions, all in their hour; made again it is left alone."""
     settings = SimulateSettings(partitions=3)
-    summary = simulate_hour(settings, hour("2026-01-05T13"), 5_000, lake)
+    summary = simulate_hour(settings, lake, hour("2026-01-05T13"), 5_000)
     files = {info.key: gzip.decompress(lake.get(info.key)) for info in lake.list("topics/")}
     assert (summary.events, summary.files, len(files)) == (5_000, 6, 6)
     assert sum(data.count(b"\n") for data in files.values()) == 5_000 + summary.duplicates + summary.malformed
     assert {key.split("/plays+")[0] for key in files} == {"topics/plays/year=2026/month=01/day=05/hour=13"}
-    assert simulate_hour(settings, hour("2026-01-05T13"), 5_000, lake).written == 0
+    assert simulate_hour(settings, lake, hour("2026-01-05T13"), 5_000).written == 0
 
 
 @pytest.mark.parametrize(

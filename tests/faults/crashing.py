@@ -1,0 +1,162 @@
+"""Crash points: die before or after each call in turn, run again, and end up as if nothing had happened.
+
+``crash_everywhere`` takes three functions, which know nothing of crashes:
+
+    make_world()     a new world each time: folders, inputs, and the history that there is to be
+    run(world)       what is to be killed, and then to be run again; it must reach the same end from wherever it starts
+    observe(world)   what must be the same in the end; for a lake, ``observe_lake``
+
+Calls are counted in this process alone, in all its threads: on every store that anybody opens, or (``FILE_CALLS``) inside of
+a local one.
+"""
+
+import contextlib
+import functools
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+from unittest import mock
+
+from jobs.common.commit import Markers
+from jobs.common.gc import collect, plan_garbage
+from jobs.common.lake import run_of
+from jobs.common.store import LocalStore, S3Store
+
+W = TypeVar("W")
+Side = Literal["before", "after"]
+Calls = Sequence[tuple[Any, str]]
+
+_STORE = ("get", "head", "list", "put", "put_if_absent", "put_if_unchanged", "delete", "fetch", "leftovers")
+STORE_CALLS: Calls = [(kind, name) for kind in (LocalStore, S3Store) for name in _STORE]
+"""Every call to a store."""
+
+FILE_CALLS: Calls = [
+    *((Path, name) for name in ("mkdir", "write_bytes", "replace", "hardlink_to", "unlink", "rmdir")),
+    (os, "utime"),
+]
+"""What a local store does to its folder; a killed process leaves behind what it had done until then."""
+
+FAR_FUTURE = datetime(2100, 1, 1, tzinfo=UTC)
+_OF_THIS_RUN = {"run_id", "started_at", "finished_at", "failed_at", "etag", "inputs_digest"}
+
+
+class Killed(BaseException):
+    """The process is gone: like a signal, it is nothing that code may catch."""
+
+
+class CrashPoint:
+    """Counts calls; at the given one, before it is made or after, the process dies, and makes no call any more."""
+
+    def __init__(self, calls: Calls, at: int | None = None, side: Side = "before") -> None:
+        self.calls, self.at, self.side = calls, at, side
+        self.count = 0
+        self.died_at: str | None = None
+        self._lock = threading.Lock()
+        self._within = threading.local()
+
+    @contextlib.contextmanager
+    def in_force(self) -> Iterator[None]:
+        """Count, and die, until the end of the block."""
+        with contextlib.ExitStack() as stack:
+            for owner, name in self.calls:
+                original = getattr(owner, name)
+                stack.enter_context(mock.patch.object(owner, name, self._counted(original, name)))
+            yield
+
+    def _counted(self, original: Callable[..., Any], name: str) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def call(*arguments: Any, **named: Any) -> Any:
+            if getattr(self._within, "call", False):  # part of a call that is counted already
+                return original(*arguments, **named)
+            ours = self._is_ours(f"{name}{arguments[1:2]}")
+            if ours and self.side == "before":
+                raise Killed
+            self._within.call = True
+            try:
+                result = original(*arguments, **named)
+                # A listing is made as it is read: read it, to be able to die after it.
+                result = iter(list(result)) if isinstance(result, Iterator) else result
+            finally:
+                self._within.call = False
+            if ours:
+                raise Killed
+            return result
+
+        return call
+
+    def _is_ours(self, name: str) -> bool:
+        with self._lock:
+            if self.died_at:
+                raise Killed
+            self.count += 1
+            if self.count == self.at:
+                self.died_at = name
+            return self.count == self.at
+
+
+def crash_everywhere(
+    make_world: Callable[[], W],
+    run: Callable[[W], object],
+    observe: Callable[[W], object],
+    *,
+    calls: Calls = STORE_CALLS,
+    every: int = 1,
+) -> int:
+    """Kill the run at every call (or every n-th), on both sides, and check the end; return how many calls a run makes."""
+    clean = CrashPoint(calls)
+    world = make_world()
+    with clean.in_force():
+        run(world)
+    assert clean.count, "the run makes none of these calls"
+    expected = observe(world)
+    for at in range(1, clean.count + 1, every):
+        for side in ("before", "after"):
+            _crash_once(make_world(), run, observe, CrashPoint(calls, at, side), expected)
+    return clean.count
+
+
+def _crash_once(
+    world: W, run: Callable[[W], object], observe: Callable[[W], object], point: CrashPoint, expected: object
+) -> None:
+    with point.in_force(), contextlib.suppress(Killed):
+        run(world)
+    assert point.died_at, f"the run made {point.count} calls and never came to call {point.at}"
+    run(world)
+    found = observe(world)
+    assert found == expected, f"killed {point.side} call {point.at}, {point.died_at}: {found!r} instead of {expected!r}"
+
+
+def observe_lake(lake: LocalStore) -> dict[str, object]:
+    """Collect all garbage, and return what is left by key: markers as fields, other objects as their SHA-256.
+
+    Left out is what differs from run to run: its id, its times, the etags that a store makes up.
+    """
+    collect(lake, plan_garbage(lake, Markers(lake), FAR_FUTURE, timedelta(0)))
+    seen = {}
+    for path in sorted(lake.root.rglob("*")):
+        if path.is_file() and path != lake.root / ".lock":
+            key = path.relative_to(lake.root).as_posix()
+            marker = key.startswith("markers/")
+            run = run_of(key)
+            name = key.replace(run[2], "RUN") if run else key
+            seen[name] = _fields(path.read_text()) if marker else hashlib.sha256(path.read_bytes()).hexdigest()
+    return seen
+
+
+def _fields(marker: str) -> object:
+    fields = json.loads(marker)
+    text = json.loads(marker.replace(fields["run_id"], "RUN"))
+    return _without_run(text)
+
+
+def _without_run(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _without_run(entry) for name, entry in value.items() if name not in _OF_THIS_RUN}
+    if isinstance(value, list):
+        return [_without_run(entry) for entry in value]
+    return value

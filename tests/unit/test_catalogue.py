@@ -1,0 +1,139 @@
+"""The schedule as captured: of several versions of a show or an episode, the latest counts."""
+
+from datetime import date, datetime
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from jobs.common.calendar import day
+from jobs.common.catalogue import latest_episodes, read_captures
+from jobs.common.commit import Marker, Markers, publish, write_output
+from jobs.common.datasets import EPISODES, SHOWS
+from jobs.common.lake import SCHEDULE_FETCH, run_prefix
+from jobs.common.store import LocalStore
+
+Row = dict[str, Any]
+
+
+def capture(lake: LocalStore, requested: str, fetched: str, shows: list[Row], episodes: list[Row]) -> None:
+    """Publish a captured day: these shows and episodes, fetched at that time of 10 January 2026."""
+    prefix = run_prefix(SCHEDULE_FETCH, day(requested), "r1")
+    outputs = tuple(
+        write_output(lake, prefix, dataset, pa.Table.from_pylist(rows, schema=dataset.schema))
+        for dataset, rows in ((SHOWS, shows), (EPISODES, episodes))
+    )
+    marker = Marker(
+        stage=SCHEDULE_FETCH,
+        period=requested,
+        generation=1,
+        run_id="r1",
+        code_version="1",
+        definition_version="1",
+        parameters={},
+        inputs=(),
+        inputs_digest="d",
+        outputs=outputs,
+        counts={},
+        started_at=f"2026-01-10T{fetched}:00.000+00:00",
+        finished_at=f"2026-01-10T{fetched}:00.500+00:00",
+    )
+    publish(lake, marker, None)
+
+
+def show(plan: int | None, updated: int | None, average: int | None = None) -> Row:
+    """Return show 1 with a planned and an average runtime, last changed at the service on that day of January."""
+    changed = None if updated is None else datetime(2026, 1, updated)  # noqa: DTZ001 - columns are in UTC without saying so
+    return {"show_id": 1, "runtime_minutes": plan, "average_runtime_minutes": average, "updated": changed}
+
+
+def episode(runtime: int | None = None, show_id: int = 1) -> Row:
+    """Return episode 10 with a runtime of its own."""
+    return {"episode_id": 10, "show_id": show_id, "runtime_minutes": runtime}
+
+
+def runtime(lake: LocalStore) -> int | None:
+    """Return the runtime of episode 10 in minutes."""
+    (row,) = latest_episodes(Markers(lake)).to_pylist()
+    assert row["episode_id"] == 10
+    seconds: int | None = row["runtime_seconds"]
+    return None if seconds is None else seconds // 60
+
+
+def test_captured_rows_tell_where_they_are_from(lake: LocalStore) -> None:
+    """Each row of each captured day, with the day that was asked for and when."""
+    capture(lake, "2026-01-05", "08:00", [show(30, 1)], [episode()])
+    capture(lake, "2026-01-04", "09:00", [show(40, 1)], [])
+    captured = read_captures(Markers(lake), SHOWS).select(["runtime_minutes", "requested_day", "fetched_at"])
+    assert captured.to_pylist() == [
+        {
+            "runtime_minutes": 40,
+            "requested_day": date(2026, 1, 4),
+            "fetched_at": datetime(2026, 1, 10, 9, 0, 0, 500_000),  # noqa: DTZ001 - columns are in UTC without saying so
+        },
+        {
+            "runtime_minutes": 30,
+            "requested_day": date(2026, 1, 5),
+            "fetched_at": datetime(2026, 1, 10, 8, 0, 0, 500_000),  # noqa: DTZ001 - as above
+        },
+    ]
+
+
+def test_nothing_captured_is_an_empty_catalogue(lake: LocalStore) -> None:
+    """Without a captured day there are no rows, and no error."""
+    assert read_captures(Markers(lake), EPISODES).num_rows == 0
+    assert latest_episodes(Markers(lake)).num_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        # (time of the fetch, planned runtime, day of the last change)
+        pytest.param(("08:00", 30, 2), ("09:00", 40, 3), 40, id="changed later, fetched later"),
+        pytest.param(("08:00", 30, 3), ("09:00", 40, 2), 30, id="changed later, fetched earlier"),
+        pytest.param(("08:00", 30, 2), ("09:00", 40, 2), 40, id="unchanged: fetched later"),
+        pytest.param(("09:00", 30, 2), ("08:00", 40, 2), 30, id="unchanged: the later day fetched earlier"),
+        pytest.param(("08:00", 30, 2), ("09:00", 40, None), 30, id="change unknown"),
+        pytest.param(("08:00", 30, 2), ("08:00", 40, 2), 40, id="all the same: the later day"),
+    ],
+)
+@pytest.mark.parametrize("turned", [False, True], ids=["in order", "other order"])
+def test_latest_version_of_a_show_counts(
+    lake: LocalStore, first: tuple[str, int, int], second: tuple[str, int, int], expected: int, turned: bool
+) -> None:
+    """Last changed at the service, then last fetched, then of the later day; the order of capturing does not count."""
+    days = [("2026-01-04", first), ("2026-01-05", second)]
+    for requested, (fetched, plan, updated) in days[::-1] if turned else days:
+        capture(lake, requested, fetched, [show(plan, updated)], [episode()])
+    assert runtime(lake) == expected
+
+
+def test_latest_version_of_an_episode_is_that_of_its_show(lake: LocalStore) -> None:
+    """The episode captured with the later change counts, though the other was fetched last."""
+    capture(lake, "2026-01-04", "08:00", [show(30, 3)], [episode(21)])
+    capture(lake, "2026-01-05", "09:00", [show(30, 2)], [episode(22)])
+    assert runtime(lake) == 21
+
+
+@pytest.mark.parametrize(
+    ("own", "average", "plan", "expected"),
+    [
+        pytest.param(20, 30, 40, 20, id="its own"),
+        pytest.param(None, 30, 40, 30, id="the show's average"),
+        pytest.param(None, None, 40, 40, id="the show's plan"),
+        pytest.param(0, 0, 40, 40, id="zero is none"),
+        pytest.param(None, None, None, None, id="unknown"),
+    ],
+)
+def test_runtime_falls_back(
+    lake: LocalStore, own: int | None, average: int | None, plan: int | None, expected: int | None
+) -> None:
+    """The first that is known of: the episode's runtime, the show's average, the show's plan."""
+    capture(lake, "2026-01-05", "08:00", [show(plan, 1, average)], [episode(own)])
+    assert runtime(lake) == expected
+
+
+def test_episode_of_a_show_that_was_not_captured(lake: LocalStore) -> None:
+    """It keeps its show, and its runtime is its own or none."""
+    capture(lake, "2026-01-05", "08:00", [show(30, 1)], [episode(None, show_id=2)])
+    assert latest_episodes(Markers(lake)).to_pylist() == [{"episode_id": 10, "show_id": 2, "runtime_seconds": None}]
