@@ -31,7 +31,7 @@ from jobs.common.stage import State
 from jobs.common.store import open_store
 from jobs.mart_load.questions import CREDIT, ask, find_question
 from jobs.mart_load.settings import MartLoadSettings
-from jobs.report import FORMATS, console, show
+from jobs.report import FORMATS, console, show, show_answer
 from jobs.settings import SETTINGS
 from jobs.simulate.serve import serve
 from jobs.simulate.settings import SimulateSettings
@@ -168,10 +168,12 @@ def _add_ask(commands: Any) -> None:  # noqa: ANN401
         settings = load_settings(MartLoadSettings)
         only = dict(one.split("=", 1) for one in given.only)
         columns, rows = ask(settings.mart.url, given.question, given.limit, only)
-        title = find_question(given.question).words if given.question else "Questions: marquee ask NAME"
-        show(columns, rows, given.format, title)
-        if given.question and given.format == "table":
-            console().print(find_question(given.question).reckoning, CREDIT, sep="\n", style="dim")
+        if given.question is None or given.format != "table":
+            show(columns, rows, given.format, "Questions: marquee ask NAME")
+            return 0
+        question = find_question(given.question)
+        show_answer(question.words, columns, rows)
+        console().print(question.reckoning, CREDIT, sep="\n", style="dim")
         return 0
 
     parser = _add(commands, "ask", "list the questions, or answer one from the kiosk", do)

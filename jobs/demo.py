@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from jobs.common.calendar import Period, Span
+from jobs.common.calendar import EVER
 from jobs.common.command import progress_bar
 from jobs.common.errors import ConfigError, worst
 from jobs.common.settings import CONFIG, PREFIX, load_settings
@@ -27,7 +27,7 @@ from jobs.common.store import open_store
 from jobs.mart_load.questions import CREDIT, QUESTIONS, Question, ask
 from jobs.mart_load.settings import MartLoadSettings
 from jobs.pipeline import STEPS, run_pipeline
-from jobs.report import console, to_table
+from jobs.report import console, show_answer
 from jobs.schedule_fetch.settings import ScheduleFetchSettings
 from jobs.simulate.planted import ANSWERS
 from jobs.simulate.serve import serve
@@ -49,6 +49,7 @@ level = "warning"
 url = "http://127.0.0.1:{port}"
 countries = [{countries}]
 first_day = {first_day}
+last_day = {last_day}
 calls_per_window = 100000  # the service is our own, on this machine
 
 [rollup]
@@ -97,14 +98,13 @@ def _run_all(settings: SimulateSettings, folder: Path, out: Console) -> tuple[in
 
         summary = simulate(settings, raw, count)
     out.print(f"[bold]1.[/] {summary.events:,} play events in {summary.files:,} files below {escape(str(folder))}/raw")
-    span = Span.of(Period.parse(str(settings.schedule_from)), Period.parse(str(settings.last_day)))
-    first = run_pipeline(span, progress_bar)
+    first = run_pipeline(EVER, progress_bar)
     out.print("[bold]2.[/] " + ", ".join(f"{step.command}: {first[step.command].changed} made" for step in STEPS))
     changed = any(outcome.changed for outcome in first.values())
     codes = [outcome.exit_code for outcome in first.values()]
     written = add_late_files(settings, raw).written
     if written:
-        second = run_pipeline(span, progress_bar)
+        second = run_pipeline(EVER, progress_bar)
         out.print(
             f"[bold]3.[/] {written} files came late; made again: "
             + ", ".join(f"{step.command}: {second[step.command].changed}" for step in STEPS)
@@ -126,6 +126,7 @@ def _use_settings_of(folder: Path, settings: SimulateSettings) -> None:
             port=_free_port(),
             countries=", ".join(f'"{code}"' for code in settings.countries),
             first_day=settings.schedule_from,
+            last_day=settings.last_day,
             key=secrets.token_hex(32),
             mart=(folder / "kiosk.duckdb").as_uri().replace("file://", "duckdb://"),
         )
@@ -161,7 +162,7 @@ def _print_answers(out: Console) -> None:
     for question in QUESTIONS:
         columns, rows = ask(mart, question.name, ROWS_SHOWN, question.example)
         out.print()
-        out.print(to_table(columns, rows, question.words))
+        show_answer(question.words, columns, rows)
         claims = [answer.claim for answer in planted.values() if _is_of(question, answer.question)]
         for claim in claims:
             out.print(f"planted: {escape(claim)}", style="green")

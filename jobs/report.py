@@ -9,11 +9,15 @@ from datetime import date, datetime
 from typing import Any, Literal
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 Format = Literal["table", "json", "csv"]
 FORMATS: tuple[Format, ...] = ("table", "json", "csv")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+ONCE = frozenset({"period", "country", "country_name", "genre"})
+"""Columns that are told once, above a table, when all its rows agree on them."""
 
 Rows = Sequence[Sequence[Any]]
 
@@ -35,6 +39,24 @@ def show(columns: Sequence[str], rows: Rows, form: Format, title: str | None = N
         sys.stdout.write(to_csv(columns, rows))
     else:
         console().print(to_table(columns, rows, title))
+
+
+def show_answer(title: str, columns: Sequence[str], rows: Rows) -> None:
+    """Print rows as a table whose columns of one value only, such as the period, stand in the title."""
+    same = [
+        name
+        for number, name in enumerate(columns)
+        if name in ONCE and rows and all(row[number] == rows[0][number] for row in rows)
+    ]
+    once = [str(rows[0][columns.index(name)]) for name in same]
+    kept = [number for number, name in enumerate(columns) if name not in same]
+    console().print(
+        to_table(
+            [columns[number] for number in kept],
+            [[row[number] for number in kept] for row in rows],
+            f"{title}  [dim]{escape(' · '.join(once))}[/]" if once else title,
+        )
+    )
 
 
 def to_csv(columns: Sequence[str], rows: Rows) -> str:
@@ -67,4 +89,4 @@ def _cell(value: object) -> str:
         return f"{value:,}"
     if isinstance(value, datetime | date):
         return value.isoformat()
-    return str(value).replace("[", "\\[")
+    return escape(str(value))

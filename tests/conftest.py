@@ -35,7 +35,7 @@ def lake(tmp_path: Path) -> LocalStore:
 
 @pytest.fixture(scope="session")
 def tvmaze() -> Path:
-    """The folder of recorded answers of TVmaze (CC BY-SA 4.0, https://www.tvmaze.com/api), kept beside the repository."""
+    """The folder of recorded answers of TVmaze (CC BY-SA 4.0, https://www.tvmaze.com/api), beside the repository."""
     return Path(__file__).parents[2] / "shared" / "tvmaze"
 
 

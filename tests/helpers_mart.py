@@ -22,7 +22,7 @@ from jobs.common.datasets import (
     VIEWERSHIP,
     Dataset,
 )
-from jobs.common.store import Store
+from jobs.common.store import LocalStore, Store
 from jobs.mart_load.load import MartReport, load_mart
 from jobs.mart_load.settings import MartLoadSettings, MartSettings
 
@@ -36,7 +36,7 @@ MADE = datetime(2026, 2, 1, tzinfo=UTC)
 class SmallLake:
     """A lake that is written by hand, one marker after another; each is made a minute after the one before."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: LocalStore) -> None:
         self.store = store
         self.now = MADE
 
@@ -67,7 +67,7 @@ class SmallLake:
         return publish(self.store, marker_of(stage, period, generation, run_id, outputs, self.now), previous)
 
 
-def marker_of(  # noqa: PLR0917 - what a marker is made of
+def marker_of(
     stage: str, period: str, generation: int, run_id: str, outputs: Sequence[Output] = (), finished: datetime = MADE
 ) -> Marker:
     """Make a marker; what does not matter to a mart is empty."""
@@ -105,11 +105,11 @@ def rows_of(kiosk: Path, sql: str) -> list[tuple[Any, ...]]:
 
 
 def content(kiosk: Path) -> dict[str, list[tuple[Any, ...]]]:
-    """Return every row of every table of a kiosk, in an order; without the times of loading, which differ from load to load."""
+    """Return every row of every table of a kiosk, in an order; the times of loading are left out."""
     with duckdb.connect(kiosk, read_only=True) as db:
         names = [name for (name,) in db.execute("select table_name from duckdb_tables() order by 1").fetchall()]
         columns = {name: "* exclude (loaded_at)" if name == "load_ledger" else "*" for name in names}
-        return {name: db.execute(f"select {columns[name]} from {name} order by all").fetchall() for name in names}
+        return {name: db.sql(f"from {name} select {columns[name]} order by all").fetchall() for name in names}
 
 
 def _table(dataset: Dataset, rows: Sequence[Row] | pa.Table) -> pa.Table:

@@ -1,7 +1,7 @@
 """Two small stages over real markers: ``words`` counts the words of an hour's files, ``totals`` adds up a day of them.
 
-A file is text, one word a line. The word ``bad!`` is bad input; the word ``boom!`` brings down the stage with an error whose
-text holds a secret.
+A file is words between spaces. ``bad!`` is bad input; ``boom!`` brings down the stage with an error whose text holds a
+secret.
 """
 
 from collections import Counter

@@ -6,6 +6,7 @@ new, and the ledger true. DuckDB lets one process write, or several read: the fi
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ class Kiosk:
     def ledger(self) -> Ledger:
         """Return what is loaded."""
         rows = self.execute(_LEDGER).fetchall()
-        entries = [Entry(*row[:-1], loaded_at=row[-1].replace(tzinfo=UTC)) for row in rows]
+        entries = [replace(Entry(*row), loaded_at=row[-1].replace(tzinfo=UTC)) for row in rows]
         return {(entry.dataset, entry.period): entry for entry in entries}
 
     def load_dimensions(self, tables: Mapping[str, pa.Table], entries: Sequence[Entry]) -> None:

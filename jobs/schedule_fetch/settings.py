@@ -27,7 +27,8 @@ class ScheduleFetchOptions(Section):
 
     first_day: date | None = Field(None, description="first day to capture; days_back before today when unset")
     days_back: int = Field(28, ge=0, description="days before today (UTC) from which to capture, without a first_day")
-    days_ahead: int = Field(0, ge=0, description="days after today (UTC) up to which to capture")
+    last_day: date | None = Field(None, description="last day to capture; days_ahead after today when unset")
+    days_ahead: int = Field(0, ge=0, description="days after today (UTC) up to which to capture, without a last_day")
     refetch_days: int = Field(0, ge=0, description="latest days, today being one, that are fetched again; 0: none")
     refetch_after_h: float = Field(24.0, gt=0, description="hours after which the capture of such a day is old")
 

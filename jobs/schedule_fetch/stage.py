@@ -9,7 +9,7 @@ and its capture is older than ``refetch_after_h``.
 
 import logging
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from jobs.common import lake
 from jobs.common.calendar import DAY, Grain, Period, Span
@@ -52,16 +52,9 @@ class ScheduleFetchStage:
     def periods(self, span: Span) -> Sequence[Period]:
         """Return the days of the span; where it is open, from the settings' first day and up to their last."""
         options, today = self._options, Period.containing(self._clock(), Grain.DAY)
-        first = today.start - options.days_back * DAY
-        if options.first_day:
-            first = datetime.combine(options.first_day, datetime.min.time(), UTC)
-        day = Period.containing(span.start or first, Grain.DAY)
-        end = span.end or today.end + options.days_ahead * DAY
-        days = []
-        while day.start < end:
-            days.append(day)
-            day = day.next()
-        return days
+        first = _start_of(options.first_day) or today.start - options.days_back * DAY
+        last = _start_of(options.last_day) or today.start + options.days_ahead * DAY
+        return list(Period.containing(span.start or first, Grain.DAY).until(span.end or last + DAY))
 
     def target(self, period: Period) -> Target:
         """Return the day. The service tells nothing of its state, so a day is stale only when it is due again."""
@@ -113,3 +106,7 @@ class ScheduleFetchStage:
         drift = {name: schedule.counts[name] for name in ("rejects", "odd_values", "unknown_fields")}
         if any(drift.values()):
             log.warning("%s %s: the service's answers are not as known", self.name, period, extra=drift)
+
+
+def _start_of(day: date | None) -> datetime | None:
+    return datetime.combine(day, datetime.min.time(), UTC) if day else None

@@ -63,7 +63,6 @@ class Answer:
     genre: str | None = None
 
 
-# Viewers and hours of the last two are alike: what tells them apart is how many episodes are watched in a sitting.
 LOST = PlantedShow(
     70011, "The Last Tramline", "the-last-tramline", "English", ("Drama",), "US", "daily", 40,
     Audience(0.03, days_a_week=4, after_end=0.12), airtime="21:00", ends=True,
@@ -84,13 +83,14 @@ ONLY = PlantedShow(
     70055, "Дом у реки", "dom-u-reki", "Russian", ("Drama",), "RU", "at once", 42,  # noqa: RUF001 - Cyrillic
     Audience(0.025, days_a_week=5, nothing_else=True),
 )  # fmt: skip
+# These two have as many viewers and hours: how many episodes are watched in a sitting tells them apart.
 BINGED = PlantedShow(
     70066, "Glass Meridian", "glass-meridian", "English", ("Science-Fiction", "Thriller"), "US", "at once", 45,
-    Audience(0.03, days_a_week=1, sitting=4),
+    Audience(0.03, days_a_week=1, sitting=5),
 )  # fmt: skip
 PACED = PlantedShow(
     70077, "Seven Cups of Tea", "seven-cups-of-tea", "English", ("Drama", "Food"), "GB", "daily", 45,
-    Audience(0.03, days_a_week=4, newest=True), airtime="20:00",
+    Audience(0.03, days_a_week=5, newest=True), airtime="20:00",
 )  # fmt: skip
 MULTILINGUAL = PlantedShow(
     70088, "Passport Kitchen", "passport-kitchen", "French", ("Food", "Travel"), "FR", "weekdays", 40,
@@ -121,7 +121,7 @@ ANSWERS = (
     Answer("multilingual", "Nearly all its viewers watch in two languages, few others do.", _shows(MULTILINGUAL)),
     Answer("small-but-loyal", "Few watch it, and they watch nearly all of it.", _shows(LOYAL)),
     Answer(
-        "binge", "The first is watched four episodes at a time, the second as much, one a day.", _shows(BINGED, PACED)
+        "binge", "The first is watched five episodes at a time, the second as much, one a day.", _shows(BINGED, PACED)
     ),
     Answer("must-not-cancel", "Its viewers watch nothing else.", _shows(ONLY)),
     Answer("big-in-one-country", "First in Japan, in the middle of the list worldwide.", _shows(JAPAN), country="JP"),

@@ -6,8 +6,8 @@
     run(world)       what is to be killed, and then to be run again; it must reach the same end from wherever it starts
     observe(world)   what must be the same in the end; for a lake, ``observe_lake``
 
-Calls are counted in this process alone, in all its threads: on every store that anybody opens, or (``FILE_CALLS``) inside of
-a local one.
+Calls are counted in this process alone, in all its threads: on every store that anybody opens, or inside of a local one
+(``FILE_CALLS``).
 """
 
 import contextlib
@@ -107,7 +107,7 @@ def crash_everywhere(
     calls: Calls = STORE_CALLS,
     every: int = 1,
 ) -> int:
-    """Kill the run at every call (or every n-th), on both sides, and check the end; return how many calls a run makes."""
+    """Kill the run at every call (or every n-th), on both sides, and check the end; return how many calls there are."""
     clean = CrashPoint(calls)
     world = make_world()
     with clean.in_force():

@@ -15,8 +15,17 @@ from jobs.common.gc import collect, plan_garbage
 from jobs.common.lake import success_key
 from jobs.common.stage import run_stage
 from jobs.common.store import LocalStore
-from tests.faults.crashing import FAR_FUTURE, FILE_CALLS, STORE_CALLS, Calls, CrashPoint, Killed, crash_everywhere, observe_lake
-from tests.sample_stages import START, Ticking, TotalsStage, WordsStage
+from tests.faults.crashing import (
+    FAR_FUTURE,
+    FILE_CALLS,
+    STORE_CALLS,
+    Calls,
+    CrashPoint,
+    Killed,
+    crash_everywhere,
+    observe_lake,
+)
+from tests.sample_stages import Ticking, TotalsStage, WordsStage
 
 ONE, TWO, THREE = (hour(f"2026-01-05T{number}") for number in (13, 14, 15))
 
@@ -108,7 +117,8 @@ def test_garbage_collection_may_be_killed(make_worlds: MakeWorlds) -> None:
     """Whatever it had deleted, what the markers list is there, and the next collection deletes the rest."""
     make = make_worlds(nothing_changed)
     lake = make().lake
-    assert [one.objects for one in plan_garbage(lake, Markers(lake), FAR_FUTURE, timedelta(0))] == [1, 2]  # totals, words
+    plan = plan_garbage(lake, Markers(lake), FAR_FUTURE, timedelta(0))
+    assert [one.objects for one in plan] == [1, 2]  # of the first totals, and of the first words of hour ONE
     crash_everywhere(make, collect_all, lambda world: observe_lake(world.lake))
 
 

@@ -1,4 +1,4 @@
-"""A write that landed and whose answer got lost: S3's own client tries again, is refused, and the run has won all the same."""
+"""A write lands and its answer is lost: S3's own client tries again, is refused, and the run has won all the same."""
 
 import http.client
 import threading
@@ -16,7 +16,7 @@ HOUR = hour("2026-01-05T13")
 
 
 class LosingProxy(ThreadingHTTPServer):
-    """Passes requests on to a server; while ``to_lose`` is above 0, closes the connection instead of answering a PUT."""
+    """Passes requests on; while ``to_lose`` is above 0, closes the connection instead of answering a PUT."""
 
     def __init__(self, url: str) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -53,7 +53,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    do_GET = do_PUT = do_HEAD = do_DELETE = _pass_on
+    do_GET = do_PUT = do_HEAD = do_DELETE = _pass_on  # noqa: N815 - names that the base class looks for
 
     def log_message(self, *_: object) -> None:
         pass

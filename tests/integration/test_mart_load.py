@@ -10,17 +10,19 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import duckdb
 import pytest
 
 from jobs.common.calendar import Period, Span
-from jobs.common.commit import Markers
+from jobs.common.commit import Markers, failure_of
 from jobs.common.datasets import SHOWS, VIEWERSHIP
 from jobs.common.errors import ConfigError, TryAgainError
+from jobs.common.lake import failed_key
 from jobs.common.stage import State
 from jobs.common.store import LocalStore
+from jobs.mart_load.dimensions import make_dimensions
 from jobs.mart_load.load import MartReport, load_mart
 from jobs.mart_load.questions import ask
 from jobs.mart_load.states import ledger_states
@@ -106,14 +108,11 @@ def test_every_reference_is_met(small: SmallLake, kiosk: Path) -> None:
         select table_name, column_name, regexp_extract(comment, '-> (\\w+)', 1) as target
         from duckdb_columns() where comment like '-> dim%' and target <> 'dim_network'
     """
+    keys = {"dim_daypart": "local_hour", "dim_show": "show_id", "dim_episode": "episode_id"}
     checked = []
     for table, column, target in rows_of(kiosk, referring):
-        key = {"dim_daypart": "local_hour", "dim_language": "language", "dim_genre": "genre"}.get(
-            target, f"{target.removeprefix('dim_')}{'' if target == 'dim_country' else '_id'}"
-        )
-        missing = (
-            f"select {column} from {table} where {column} is not null and {column} not in (select {key} from {target})"
-        )
+        key = keys.get(target, target.removeprefix("dim_"))
+        missing = f"from {table} anti join {target} on {column} = {target}.{key} where {column} is not null"
         assert rows_of(kiosk, missing) == [], (table, column)
         checked.append(target)
     assert len(checked) == 13
@@ -141,7 +140,7 @@ def test_loading_again_changes_nothing(small: SmallLake, kiosk: Path) -> None:
     """The second load finds the ledger as the markers are; it reads no data, so the data may even be gone."""
     load(small.store, kiosk)
     before, bytes_before = content(kiosk), kiosk.read_bytes()
-    shutil.rmtree(Path(small.store.url.removeprefix("file://")) / "data")
+    shutil.rmtree(small.store.root / "data")
     assert load(small.store, kiosk) == MartReport(unchanged=7)
     assert (content(kiosk), kiosk.read_bytes()) == (before, bytes_before)
 
@@ -205,7 +204,10 @@ def test_a_late_schedule_resolves_what_was_unknown(small: SmallLake, kiosk: Path
         "2026-01-07", shows=[{"show_id": 2, "name": "Late"}], episodes=[{"episode_id": 99, "show_id": 2}]
     )
     assert load(small.store, kiosk).loaded == 1
-    resolved = "select label from fact_viewership join dim_episode using (episode_id) join dim_show using (show_id) where country = 'US'"
+    resolved = """
+        select label from fact_viewership join dim_episode using (episode_id) join dim_show using (show_id)
+        where country = 'US'
+    """
     assert rows_of(kiosk, resolved) == [("Late",)]
     small.capture(late.period)
     assert load(small.store, kiosk).replaced == 1
@@ -226,7 +228,7 @@ def test_the_order_of_loading_is_no_matter(small: SmallLake, tmp_path: Path) -> 
     markers = [info.key for info in small.store.list("markers/")]
     for number, order in enumerate([markers[::-1], markers[1::2] + markers[::2]]):
         store = LocalStore(tmp_path / f"lake{number}")
-        shutil.copytree(Path(small.store.url.removeprefix("file://")) / "data", store.root / "data")
+        shutil.copytree(small.store.root / "data", store.root / "data")
         for key in order:
             store.put(key, small.store.get(key))
             assert load(store, tmp_path / f"{number}.duckdb").loaded == 1
@@ -312,7 +314,7 @@ def test_a_damaged_capture_stops_the_load(lake: LocalStore, kiosk: Path) -> None
     ids=["rows", "size"],
 )
 def test_an_object_must_be_as_its_manifest_says(
-    small: SmallLake, kiosk: Path, change: dict[str, int], message: str, monkeypatch: pytest.MonkeyPatch
+    small: SmallLake, kiosk: Path, change: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Counts and sizes are checked as well as checksums."""
     markers = Markers(small.store)
@@ -344,7 +346,7 @@ def test_rows_of_another_hour_are_refused(small: SmallLake, kiosk: Path) -> None
 
 
 def test_an_older_generation_is_refused(small: SmallLake, kiosk: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A loader that read its markers before another loaded newer ones leaves the kiosk as it is; with force it does not."""
+    """A loader that slept while another loaded newer markers leaves the kiosk as it is; with force it does not."""
     slept = Markers(small.store)
     for stage in ("rollup", "audience", "schedule_fetch"):
         slept.of(stage)
@@ -376,7 +378,7 @@ def test_states_for_status(small: SmallLake, kiosk: Path) -> None:
     assert started <= hour.loaded_at <= datetime.now(UTC)
     small.hour("2026-01-05T00")
     marker = small.hour("2026-01-06T00", (11, "KR", 9, "tv", 60))
-    damage(LocalStore(Path(small.store.url.removeprefix("file://"))), marker.outputs[0].key)
+    damage(small.store, marker.outputs[0].key)
     states = ledger_states(settings, Markers(small.store))
     assert [str(one.period) for one in states if one.state is State.STALE] == ["2026-01-05T00", "2026-01-06T00"]
     load(small.store, kiosk)
@@ -407,7 +409,7 @@ class Mortal:
 
         return call
 
-    def __enter__(self) -> "Mortal":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -415,7 +417,7 @@ class Mortal:
 
 
 def load_until(monkeypatch: pytest.MonkeyPatch, store: LocalStore, kiosk: Path, fatal: int) -> int:
-    """Load a kiosk and die before the Nth call that may change the store or the database; return how many there were."""
+    """Load a kiosk and die before the Nth call that may change store or database; return how many there were."""
     calls = 0
 
     def before() -> None:
@@ -424,15 +426,14 @@ def load_until(monkeypatch: pytest.MonkeyPatch, store: LocalStore, kiosk: Path, 
         if calls == fatal:
             raise KilledError
 
+    def connect(*path: Path, **named: Any) -> Any:
+        # A database in memory, without a path, is gone with the process, whatever is done to it.
+        return Mortal(real(*path, **named), before) if path else real(**named)
+
+    real = duckdb.connect
     mortal: Any = Mortal(store, before)
-    connect = duckdb.connect
     with monkeypatch.context() as patch, suppress(KilledError):
-        # Not for the databases in memory, of which nothing outlives the process: they are opened without a path.
-        patch.setattr(
-            duckdb,
-            "connect",
-            lambda *path, **named: Mortal(connect(*path, **named), before) if path else connect(**named),
-        )
+        patch.setattr(duckdb, "connect", connect)
         load_mart(mart_settings(store, kiosk), Markers(mortal))
     return calls
 
@@ -440,25 +441,32 @@ def load_until(monkeypatch: pytest.MonkeyPatch, store: LocalStore, kiosk: Path, 
 def test_killed_anywhere_the_rerun_ends_right(
     lake: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever call is the last, it leaves the kiosk as it was after one of the transactions; from each the rerun ends the same."""
+    """Whatever call is the last, the kiosk is as after one of the transactions; from each the rerun ends the same."""
     small = fill(lake)
     old, new, kiosk = (tmp_path / f"{name}.duckdb" for name in ("old", "new", "kiosk"))
     load(lake, old)
     small.capture("2026-01-06", shows=[{"show_id": 1, "name": "Cases, again"}])
     small.hour("2026-01-05T00", (11, "KR", 9, "tv", 660), (98, "JP", 8, "tv", 60))
     small.audience("2026-W02", [], [{"country": "**", "watched_seconds": 1080}])
+    dimensions = make_dimensions(Markers(lake))  # they are the same every time
+    monkeypatch.setattr("jobs.mart_load.load.make_dimensions", lambda _: dimensions)
     shutil.copy(old, new)
-    calls = load_until(monkeypatch, lake, new, 0)
-    expected = content(new)
-    states = [content(old)]
-    for fatal in range(1, calls + 1):
+    load(lake, new)
+    states, expected = [content(old)], content(new)
+    failure = failed_key("mart_load", Period.parse("2026-01-05"))
+    reason = failure_of(TryAgainError("disk full"), "mart_load", Period.parse("2026-01-05"), "0", 1, datetime.now(UTC))
+    for fatal in range(1, 1000):
         shutil.copy(old, kiosk)
-        load_until(monkeypatch, lake, kiosk, fatal)
+        lake.put(failure, reason.to_json())
+        calls = load_until(monkeypatch, lake, kiosk, fatal)
         left = content(kiosk)
         if left != states[-1]:
             states.append(left)
             assert load(lake, kiosk).exit_code == 0
             assert content(kiosk) == expected, f"killed before call {fatal}"
+            assert lake.head(failure) is None
+        if calls < fatal:
+            break
     assert len(states) == 4  # before, and after each of the three transactions
     assert states[-1] == expected
 
@@ -499,7 +507,7 @@ load(LocalStore(Path(sys.argv[1])), Path(sys.argv[2]))
 
 @pytest.mark.parametrize(("moment", "hours"), [("before", 0), ("after", 2)])
 def test_killed_for_real(lake: LocalStore, kiosk: Path, moment: str, hours: int) -> None:
-    """A process that is gone without a word, before or after a commit, leaves the old or the new, and a file that opens."""
+    """A process gone without a word, before or after a commit, leaves the old or the new, in a file that opens."""
     fill(lake)
     killed = subprocess.run([sys.executable, "-c", DYING, str(lake.root), str(kiosk), moment], check=False)
     assert killed.returncode == 9

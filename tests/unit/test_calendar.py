@@ -1,5 +1,6 @@
 """Periods: their names, their edges, and the laws that hold between them."""
 
+import itertools
 import re
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -89,7 +90,7 @@ def test_containing_reckons_in_utc() -> None:
         pytest.param("2024-02", Grain.DAY, 29, "2024-02-01", "2024-02-29", id="days of a leap february"),
         pytest.param("2020-W53", Grain.DAY, 7, "2020-12-28", "2021-01-03", id="days of a week across years"),
         pytest.param("2026-Q1", Grain.MONTH, 3, "2026-01", "2026-03", id="months of a quarter"),
-        # January 2026 begins on a Thursday: the first week that starts in it is that of the 5th, the last that of the 26th.
+        # January 2026 begins on a Thursday: the first week that starts in it is that of the 5th, the last of the 26th.
         pytest.param("2026-01", Grain.WEEK, 4, "2026-W02", "2026-W05", id="weeks that start in a month"),
     ],
 )
@@ -131,14 +132,15 @@ def test_hours_and_days_tile_longer_periods(period: Period, grain: Grain) -> Non
     parts = list(period.parts(grain))
     assert parts[0].start == period.start
     assert parts[-1].end == period.end
-    assert all(one.end == following.start for one, following in zip(parts, parts[1:], strict=False))
+    assert all(one.end == following.start for one, following in itertools.pairwise(parts))
     assert all(part in period for part in parts)
 
 
 @given(periods)
 def test_month_and_quarter_hold_their_days_and_no_more(period: Period) -> None:
     """The days of a period are exactly those whose own period of that grain it is."""
-    first, last = Period.containing(period.start, Grain.DAY), Period.containing(period.end - timedelta(hours=1), Grain.DAY)
+    first = Period.containing(period.start, Grain.DAY)
+    last = Period.containing(period.end - timedelta(hours=1), Grain.DAY)
     if period.grain in {Grain.WEEK, Grain.MONTH, Grain.QUARTER}:
         assert Period.containing(first.start, period.grain) == period
         assert Period.containing(last.start, period.grain) == period
@@ -149,7 +151,8 @@ def test_month_and_quarter_hold_their_days_and_no_more(period: Period) -> None:
 def test_span_touches_what_overlaps_it() -> None:
     """A span of days takes in the month around it, and neither the day before nor the day after."""
     span = Span.of(day("2026-01-05"), day("2026-01-06"))
-    touched = [name for name in ("2026-01-04", "2026-01-05", "2026-01-06T23", "2026-01-07", "2026-01") if span.touches(Period.parse(name))]
+    names = ("2026-01-04", "2026-01-05", "2026-01-06T23", "2026-01-07", "2026-01")
+    touched = [name for name in names if span.touches(Period.parse(name))]
     assert touched == ["2026-01-05", "2026-01-06T23", "2026-01"]
 
 

@@ -147,7 +147,8 @@ def test_digest_tells_inputs_apart(one: list[Input], other: list[Input]) -> None
 )
 def test_digest_changes_with(name: str, etag: str, size: int, parameters: dict[str, object], version: str) -> None:
     """Each thing that decides the result decides the digest."""
-    assert digest_inputs([Input(name, etag, size)], parameters, version) != digest_inputs([Input("a", "e", 1)], {"p": 1}, "1")
+    before = digest_inputs([Input("a", "e", 1)], {"p": 1}, "1")
+    assert digest_inputs([Input(name, etag, size)], parameters, version) != before
 
 
 # How a marker comes to stand.
@@ -166,7 +167,7 @@ def test_run_that_comes_second_has_lost(store: Store, generation: int) -> None:
     """The winner's marker stands; the error names it and the loser."""
     previous = publish(store, marker("r0"), None) if generation == 2 else None
     publish(store, marker("r1", generation), previous)
-    with pytest.raises(LostRaceError, match=f"words 2026-01-05T13: run r1, generation {generation} was published while run r2"):
+    with pytest.raises(LostRaceError, match=f"T13: run r1, generation {generation} was published while run r2 was at"):
         publish(store, marker("r2", generation), previous)
     standing = read_marker(store, "words", HOUR)
     assert standing is not None
@@ -287,7 +288,7 @@ def output(lake: LocalStore) -> Output:
 Reader = Callable[[LocalStore, Output, Path], object]
 READERS = [
     pytest.param(lambda store, output, _: read_bytes(store, output), id="read"),
-    pytest.param(lambda store, output, scratch: fetch_output(store, output, scratch), id="fetch"),
+    pytest.param(fetch_output, id="fetch"),
 ]
 
 
@@ -339,7 +340,8 @@ def test_known_error_tells_its_reason() -> None:
 def test_unknown_error_tells_its_class_alone() -> None:
     """Its text may hold data."""
     failed = failure_of(KeyError(SECRET), "words", HOUR, "r1", 1, START)
-    assert (failed.kind, failed.exit_code, failed.reason) == ("internal", 70, "builtins.KeyError: see the log of run r1")
+    assert (failed.kind, failed.exit_code) == ("internal", 70)
+    assert failed.reason == "builtins.KeyError: see the log of run r1"
 
 
 @pytest.mark.parametrize(

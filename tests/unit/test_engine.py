@@ -1,4 +1,4 @@
-"""Engines: the same kernels give the same values, in the same order, with the same errors, on this machine and on Spark."""
+"""Engines: the same kernels give the same values, in the same order, with the same errors, here and on Spark."""
 
 from pathlib import Path
 
@@ -61,20 +61,20 @@ def test_no_tables_give_no_values(engine: Engine) -> None:
 
 def test_error_of_ours_comes_out_of_a_kernel(engine: Engine) -> None:
     """With its class, which decides the exit code, and its text; of several, that of the first unit."""
-    with pytest.raises(BadInputError, match="^3 is odd$"):
+    with pytest.raises(BadInputError, match=r"^3 is odd$"):
         engine.map(f"{KERNELS}:fail", units(2, 3, 4, 5))
 
 
 def test_error_of_ours_comes_out_of_a_mapper(engine: Engine) -> None:
     """Nothing is reduced then, whatever it had sent before."""
     failing = [{"number": 3}, {"number": 4, "fails": True}]
-    with pytest.raises(TryAgainError, match="^mapper 4 failed$"):
+    with pytest.raises(TryAgainError, match=r"^mapper 4 failed$"):
         engine.map_reduce(f"{KERNELS}:split", f"{KERNELS}:add", failing, {"factor": 1})
 
 
 def test_error_of_ours_comes_out_of_a_reducer(engine: Engine) -> None:
     """The same for a reducer."""
-    with pytest.raises(BadInputError, match="^reducer 1 failed$"):
+    with pytest.raises(BadInputError, match=r"^reducer 1 failed$"):
         engine.map_reduce(f"{KERNELS}:split", f"{KERNELS}:add", units(4), {"factor": 1, "fails": 1})
 
 
@@ -101,7 +101,7 @@ def test_task_has_a_scratch_folder_and_a_share(engine: Engine) -> None:
 def test_kernel_of_somebody_else_is_refused(engine: Engine, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     """Only Marquee's own modules can be named, and the name is checked before any work."""
     monkeypatch.undo()
-    with pytest.raises(ValueError, match="is no kernel: expected jobs.<module>:<function>"):
+    with pytest.raises(ValueError, match=r"is no kernel: expected jobs.<module>:<function>"):
         engine.map(path, units(1))
     with pytest.raises(ValueError, match="is no kernel"):
         engine.map_reduce(path, path, units(1), {})
@@ -119,7 +119,7 @@ def test_kernel_is_found_by_its_path(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("memory_mb", "files"),
     [
-        # A quarter of 1 MiB holds no table of 400,000 bytes; a quarter of 6 MiB holds three of the eight; of 64 MiB, all.
+        # A quarter of 1 MiB holds no table of 400,000 bytes, of 6 MiB three of the eight, of 64 MiB all.
         pytest.param(1, 8, id="nothing fits"),
         pytest.param(6, 5, id="some fit"),
         pytest.param(64, 0, id="all fit"),
@@ -137,6 +137,6 @@ def test_error_stops_what_has_not_begun(tmp_path: Path) -> None:
     """Units still waiting are not begun: 200 of 50 ms each would take 10 s on one worker."""
     engine = LocalEngine(EngineOptions(workers=1, memory_mb=64, scratch=tmp_path))
     later = [{"number": 2, "seconds": 0.05}] * 200
-    with pytest.raises(BadInputError, match="^1 is odd$"):
+    with pytest.raises(BadInputError, match=r"^1 is odd$"):
         engine.map(f"{KERNELS}:fail", [{"number": 1}, *later])
     assert list(tmp_path.iterdir()) == []

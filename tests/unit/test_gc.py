@@ -190,7 +190,7 @@ def test_leftover_of_a_killed_write_goes(lake: LocalStore, monkeypatch: pytest.M
 
 
 def test_plan_has_a_digest_of_its_keys() -> None:
-    """SHA-256 of the sorted keys, a line each: 'a\\nb\\nc' by sha256sum; another key is another plan."""
+    """SHA-256 of the sorted keys, a line each, by sha256sum of a, b and c; another key is another plan."""
     plan = [Garbage("b", ("c", "b"), 2), Garbage("a", ("a",), 1)]
     assert plan_digest(plan) == "ea7fb08b7a2dc4619ffb7c7bb38d95a2047935fa165d71b12efd3852a2e6d0cc"
     assert plan_digest(plan[::-1]) == plan_digest(plan)

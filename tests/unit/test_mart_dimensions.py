@@ -125,8 +125,10 @@ RUNNING = {"status": "Running", "ended": None}
             [(JAN, FEB, "Running"), (FEB, MAR, "Ended"), (MAR, None, "Running")],
         ),
         (
-            [{**RUNNING, "updated": JAN, "weight": 1, "rating": 5.0, "average_runtime_minutes": 40, "image": "a"}]
-            + [{**RUNNING, "updated": FEB, "weight": 2, "rating": 6.0, "average_runtime_minutes": 41, "image": "b"}],
+            [
+                {**RUNNING, "updated": JAN, "weight": 1, "rating": 5.0, "average_runtime_minutes": 40, "image": "a"},
+                {**RUNNING, "updated": FEB, "weight": 2, "rating": 6.0, "average_runtime_minutes": 41, "image": "b"},
+            ],
             [(JAN, None, "Running")],
         ),
         ([{**RUNNING, "updated": MAR}, {**ENDED, "updated": JAN}], [(JAN, MAR, "Ended"), (MAR, None, "Running")]),
@@ -194,8 +196,8 @@ def test_genres_are_followed(lake: LocalStore) -> None:
 
 
 RECORDED = {
-    # requested day: recording. The same days of December 2020 were recorded twice; one lake holds one capture of a day, so the
-    # second recording stands for the days after.
+    # Requested day: recording. The same days of December 2020 were recorded twice; as a lake holds one capture of a day,
+    # the second recording stands for the days after.
     "2020-12-10": "web-2020-12-recorded-2022-07/2020-12-10.json",
     "2020-12-21": "web-2020-12-recorded-2022-07/2020-12-21.json",
     "2020-12-11": "web-2020-12-recorded-2022-09/request_2020-12-10.json",
@@ -227,7 +229,7 @@ def test_recorded_shows_that_ran_again(lake: LocalStore, tvmaze: Path) -> None:
     ]
 
 
-def test_the_order_of_capturing_and_publishing_is_no_matter(lake: LocalStore, tvmaze: Path, tmp_path: Path) -> None:
+def test_the_order_of_publishing_is_no_matter(lake: LocalStore, tvmaze: Path, tmp_path: Path) -> None:
     """Markers that arrive in any order give the same dimensions (data: TVmaze)."""
     recorded_lake(lake, tvmaze, list(RECORDED))
     expected = make_dimensions(Markers(lake))

@@ -20,7 +20,7 @@ ROWS = {"note": ["né", None], "id": [1, 2], "at": [datetime(2026, 1, 5, 13, 2, 
 
 
 def test_rows_come_back_with_the_schema() -> None:
-    """Columns are picked by name into the dataset's order and types; text keeps its accents, times their microseconds."""
+    """Columns are picked by name into the dataset's order and types; accents and microseconds are kept."""
     narrow = pa.table({**ROWS, "more": [0, 0]}).set_column(1, "id", pa.array([1, 2], pa.int16()))
     table = from_parquet(to_parquet(narrow, PLAYS))
     assert table.schema == PLAYS.schema

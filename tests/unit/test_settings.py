@@ -65,10 +65,11 @@ def file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def explain(**variables: str) -> str:
     """Load with these variables, which are wrong; return the message."""
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(ConfigError) as caught:
+    with pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():
             patch.setenv(name, value)
-        load_settings(SampleSettings)
+        with pytest.raises(ConfigError) as caught:
+            load_settings(SampleSettings)
     return str(caught.value)
 
 
@@ -192,8 +193,15 @@ def test_rule_over_several_settings_is_told() -> None:
 def test_secret_is_masked_in_errors(variable: str, value: str) -> None:
     """The setting is named, its value is not shown."""
     message = explain(**{variable: value})
-    assert variable.split("__")[0].removeprefix("MARQUEE_") in message.upper()
+    assert variable.removeprefix("MARQUEE_").partition("__")[0] in message.upper()
     assert SECRET not in message
+
+
+def test_error_does_not_carry_the_secret_along() -> None:
+    """Nor is the wrong value in an error behind the error, which a debugger or a collector of errors might show."""
+    with pytest.raises(ConfigError) as caught:
+        load_settings(SampleSettings, key=SECRET)
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
 
 
 def test_secret_is_masked_in_settings() -> None:

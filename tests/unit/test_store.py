@@ -223,7 +223,7 @@ def test_etag_is_that_of_the_own_write(lake: LocalStore, monkeypatch: pytest.Mon
 
 
 def test_killed_write_is_hidden_until_it_is_swept(lake: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file of a write that never came to its end is in no listing, but among the leftovers once it is old enough."""
+    """The file of a write that never came to its end is not listed, but among the leftovers once it is old."""
 
     def die(*_: object) -> None:
         raise KeyboardInterrupt
@@ -297,7 +297,7 @@ def test_folder_made_by_a_console_is_no_object(s3_lake: S3Store) -> None:
     assert keys(s3_lake) == ["markers/a"]
 
 
-def test_unreachable_server_is_worth_another_try(s3_options: S3Options) -> None:
+def test_unreachable_server_is_worth_another_try() -> None:
     """Nobody listens: the message has the object and says to try again."""
     with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
         port = server.server_port
