@@ -104,10 +104,10 @@ def rows_of(kiosk: Path, sql: str) -> list[tuple[Any, ...]]:
         return db.execute(sql).fetchall()
 
 
-def content(kiosk: Path) -> dict[str, list[tuple[Any, ...]]]:
-    """Return every row of every table of a kiosk, in an order; the times of loading are left out."""
+def content(kiosk: Path, tables: Sequence[str] = ()) -> dict[str, list[tuple[Any, ...]]]:
+    """Return every row of a kiosk's tables (of all), in an order; the times of loading are left out."""
     with duckdb.connect(kiosk, read_only=True) as db:
-        names = [name for (name,) in db.execute("select table_name from duckdb_tables() order by 1").fetchall()]
+        names = tables or [name for (name,) in db.sql("from duckdb_tables() select table_name order by 1").fetchall()]
         columns = {name: "* exclude (loaded_at)" if name == "load_ledger" else "*" for name in names}
         return {name: db.sql(f"from {name} select {columns[name]} order by all").fetchall() for name in names}
 

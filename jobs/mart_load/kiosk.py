@@ -227,7 +227,7 @@ def _check_period(db: duckdb.DuckDBPyConnection, path: Path, period: str) -> Non
 
 
 def _tables(db: duckdb.DuckDBPyConnection) -> list[str]:
-    return [name for (name,) in db.execute("select table_name from information_schema.tables").fetchall()]
+    return [name for (name,) in db.execute("select table_name from duckdb_tables()").fetchall()]
 
 
 def _ledger_rows(entries: Sequence[Entry]) -> pa.Table:

@@ -11,8 +11,9 @@ import pytest
 from jobs.common.calendar import Grain, Period
 from jobs.common.errors import ConfigError
 from jobs.common.store import LocalStore
+from jobs.mart_load import schema
 from jobs.mart_load.questions import CREDIT, QUESTIONS, ask
-from tests.helpers_mart import SmallLake, load, rows_of
+from tests.helpers_mart import SmallLake, load
 
 HOUR = 3600
 JAN, FEB = datetime(2026, 1, 1), datetime(2026, 2, 1)  # noqa: DTZ001 - as the lake has them
@@ -383,17 +384,22 @@ def test_engagement_by_country(counted: Path) -> None:
         "a span has no audience of its own",
     ],
 )
-def test_the_reported_period(
-    lake: LocalStore, tmp_path: Path, kiosk_period: str, hours: list[str], expected: str
-) -> None:
+def test_the_reported_period(kiosk_period: str, hours: list[str], expected: str) -> None:
     """One period is shown: the kiosk's own, else the one that covers most of the hours; of equals the shortest."""
-    small = SmallLake(lake)
-    for hour in hours:
-        small.hour(hour)
-    for period in ("2026-01-06", "2026-W02", "2026-01", "2026-Q1"):
-        small.audience(period, [], [])
-    load(lake, tmp_path / "kiosk.duckdb", kiosk_period)
-    assert rows_of(tmp_path / "kiosk.duckdb", "select period from reported_period") == [(expected,)]
+    periods = ("2026-01-06", "2026-W02", "2026-01", "2026-Q1")
+    with duckdb.connect() as db:
+        db.execute(schema.tables_sql())
+        db.execute(schema.views_sql())
+        db.execute("insert into kiosk values (?)", [kiosk_period])
+        for name in (*hours, *periods):
+            period = Period.parse(name)
+            dataset = "audience_base" if name in periods else "viewership"
+            times = [one.replace(tzinfo=None) for one in (period.start, period.end)]
+            db.execute(
+                "insert into load_ledger values (?, ?, ?, ?, ?, 1, '', '', 0, ?)",
+                [dataset, name, str(period.grain), *times, JAN],
+            )
+        assert db.sql("from reported_period").fetchall() == [(expected,)]
 
 
 def test_questions_are_listed_without_a_kiosk() -> None:
