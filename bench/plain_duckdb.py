@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 
 LINES = """
-select filename, line from read_csv(
+select filename, coalesce(line, '') as line from read_csv(
     $folder || '/*.json.gz', columns = {'line': 'VARCHAR'}, header = false, auto_detect = false, filename = true,
     delim = chr(1), quote = '', escape = '', max_line_size = 4194304
 )
@@ -26,10 +26,17 @@ STRUCTURE = """{
     }
 }"""
 
-# A number and a text stay apart: 60 is one, "60" is the other.
+# A number and a text stay apart: 60 is one, "60" is the other. A text is what stands in its quotes, unless something is escaped.
 MACROS = """
-create macro text(value) as case when json_type(value) = 'VARCHAR' then value ->> '$' end;
-create macro whole(value) as case when json_type(value) in ('UBIGINT', 'BIGINT') then value::bigint end;
+create macro text(value) as case
+    when contains(value, '\\') then case when json_type(value) = 'VARCHAR' then value ->> '$' end
+    when value between '"' and '#' then substr(value, 2, length(value) - 2)
+end;
+create macro whole(value) as case when try_cast(value as bigint)::varchar = value then value::bigint end;
+create macro instant(value) as case
+    when value like '____-__-__T%Z' then try_cast(value as timestamp)
+    when regexp_matches(value, '^\\d{4}-\\d\\d-\\d\\dT.*[+-]\\d\\d:\\d\\d$') then try_cast(value as timestamptz) at time zone 'UTC'
+end;
 """
 
 PARSED = f"""
@@ -42,26 +49,25 @@ fields as (
     select
         filename,
         line,
-        text(record.event_id) as event_id,
-        text(record.received_at) as received_text,
-        try_cast(received_text as timestamptz) at time zone 'UTC' as received_at,
-        text(record.event.user_id) as user_id,
-        whole(record.event.episode_id) as episode_id,
-        text(record.event.country) as country,
-        whole(record.event.utc_offset_minutes) as utc_offset_minutes,
-        text(record.event.language) as language,
-        text(record.event.device) as device,
-        whole(record.event.watched_seconds) as watched_seconds
+        text(record.event_id::varchar) as event_id,
+        instant(text(record.received_at::varchar)) as received_at,
+        text(record.event.user_id::varchar) as user_id,
+        whole(record.event.episode_id::varchar) as episode_id,
+        text(record.event.country::varchar) as country,
+        whole(record.event.utc_offset_minutes::varchar) as utc_offset_minutes,
+        text(record.event.language::varchar) as language,
+        text(record.event.device::varchar) as device,
+        whole(record.event.watched_seconds::varchar) as watched_seconds
     from records
 )
 select
-    * exclude (filename, line, received_text),
+    * exclude (filename, line),
     case
         when event_id is null and trim(line) = '' then 'blank'
         when event_id is null and not json_valid(line) then 'not_json'
         when event_id is null and json_type(line) <> 'OBJECT' then 'not_an_object'
         when event_id is null or length(event_id) not between 1 and 64 then 'event_id'
-        when received_at is null or not regexp_matches(received_text, 'T.*(Z|[+-]\\d\\d:\\d\\d)$') then 'received_at'
+        when received_at is null then 'received_at'
         when received_at < $hour::timestamp - interval 15 minutes then 'outside_hour'
         when received_at >= $hour::timestamp + interval 75 minutes then 'outside_hour'
         when user_id is null or length(user_id) not between 1 and 128 then 'user_id'
@@ -86,8 +92,8 @@ with repeated as materialized (
 events as (
     select * from parsed anti join repeated using (event_id) where reason is null
     union all
-    select distinct on (event_id) parsed.* from parsed semi join repeated using (event_id) where reason is null
-    order by event_id, received_at
+    select parsed.* from parsed semi join repeated using (event_id) where reason is null
+    qualify row_number() over (partition by event_id order by received_at) = 1
 )
 select
     user_id, episode_id, country, language, hour(received_at + to_minutes(utc_offset_minutes)) as local_hour, device,

@@ -11,30 +11,32 @@ Killed anywhere and run again it goes on; run again when done it finds nothing t
 import contextlib
 import os
 import secrets
+import shlex
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-
-from rich.console import Console
-from rich.markup import escape
+from urllib.parse import urlsplit
 
 from jobs.common.calendar import EVER
-from jobs.common.command import progress_bar
+from jobs.common.command import Outcome, progress_bar
 from jobs.common.errors import ConfigError, worst
+from jobs.common.logs import set_up_logs
 from jobs.common.settings import CONFIG, PREFIX, load_settings
 from jobs.common.store import open_store
-from jobs.mart_load.questions import CREDIT, QUESTIONS, Question, ask
+from jobs.mart_load.questions import CREDIT, QUESTIONS, ask
 from jobs.mart_load.settings import MartLoadSettings
-from jobs.pipeline import STEPS, run_pipeline
-from jobs.report import console, show_answer
+from jobs.pipeline import run_pipeline
+from jobs.report import say, say_command, show_answer
 from jobs.schedule_fetch.settings import ScheduleFetchSettings
+from jobs.simulate.command import counter
 from jobs.simulate.planted import ANSWERS
 from jobs.simulate.serve import serve
 from jobs.simulate.settings import SimulateSettings
 from jobs.simulate.write import add_late_files, simulate
 
 EVENTS_PER_DAY = 160_000
+FILE = "marquee.toml"
 ROWS_SHOWN = 6
 
 SETTINGS = """\
@@ -61,63 +63,59 @@ url = "{mart}"
 """
 
 
-def run(folder: Path, events_per_day: int) -> int:
+def run(folder: Path, settings: SimulateSettings) -> int:
     """Run the demo in a folder; return the exit code."""
     started = time.monotonic()
-    out = console()
-    settings = SimulateSettings.model_validate({"events_per_day": events_per_day})
     _use_settings_of(folder, settings)
+    set_up_logs("warning", "auto")
     with _served(settings, folder):
-        events, late, changed, code = _run_all(settings, folder, out)
+        changed, code = _run_all(settings, folder)
     if code:
         return code
-    _print_answers(out)
-    seconds = time.monotonic() - started
-    out.print(
-        f"{events:,} play events, {seconds:.0f} s. "
-        + ("" if changed else "Nothing had changed: everything was there already, and nothing was made again. ")
-        + f"{late} files came late; the hours, days and periods they touch were made again, no others."
-    )
-    out.print(
-        f"Look around: export MARQUEE_CONFIG={escape(str(folder))}/marquee.toml; marquee status; marquee ask",
-        style="bold",
-    )
-    out.print(CREDIT + " (this demo's are made up)", style="dim")
+    _print_answers()
+    seconds = f"{time.monotonic() - started:.0f} s"
+    if changed:
+        say(f"Done in {seconds}. Run it again: it finds nothing to do.")
+    else:
+        say(f"Nothing had changed: everything was there already, and nothing was made again ({seconds}).")
+    say("Look around:")
+    say_command(f"  export MARQUEE_CONFIG={shlex.quote(str(folder / FILE))}")
+    say_command("  marquee status; marquee ask; marquee ask binge --limit 3 --format json")
+    say(f"{CREDIT} (this demo's are made up)", "dim")
     return 0
 
 
-def _run_all(settings: SimulateSettings, folder: Path, out: Console) -> tuple[int, int, bool, int]:
+def _run_all(settings: SimulateSettings, folder: Path) -> tuple[bool, int]:
+    """Simulate, run all stages, and again once the late files are there; tell if anything was made, and the code."""
     raw = open_store((folder / "raw").as_uri())
+    expected = settings.days * settings.events_per_day
     with progress_bar("simulate") as advance:
-        so_far = 0
-
-        def count(events: int) -> None:
-            nonlocal so_far
-            so_far += events
-            advance(so_far, max(so_far, settings.days * settings.events_per_day), "events")
-
-        summary = simulate(settings, raw, count)
-    out.print(f"[bold]1.[/] {summary.events:,} play events in {summary.files:,} files below {escape(str(folder))}/raw")
+        summary = simulate(settings, raw, counter(advance, expected))
+    there = "" if summary.written else ", there already"
+    say(f"1. {summary.events:,} play events in {summary.files - summary.late_files:,} files below {raw.url}{there}")
     first = run_pipeline(EVER, progress_bar)
-    out.print("[bold]2.[/] " + ", ".join(f"{step.command}: {first[step.command].changed} made" for step in STEPS))
-    changed = any(outcome.changed for outcome in first.values())
-    codes = [outcome.exit_code for outcome in first.values()]
-    written = add_late_files(settings, raw).written
-    if written:
-        second = run_pipeline(EVER, progress_bar)
-        out.print(
-            f"[bold]3.[/] {written} files came late; made again: "
-            + ", ".join(f"{step.command}: {second[step.command].changed}" for step in STEPS)
-        )
-        codes += [outcome.exit_code for outcome in second.values()]
-    return summary.events, summary.late_files, changed or written > 0, worst(codes)
+    say(f"2. {_made(first)}")
+    with progress_bar("late files") as advance:
+        late = add_late_files(settings, raw, counter(advance, expected)).written
+    say(f"3. {late} files come late" if late else f"3. the {summary.late_files} late files are there already")
+    second = run_pipeline(EVER, progress_bar) if late else {}
+    if late:
+        say(f"4. {_made(second)}: what the late files touch, and nothing else")
+    outcomes = [*first.values(), *second.values()]
+    return any(one.changed for one in outcomes), worst([one.exit_code for one in outcomes])
+
+
+def _made(done: Mapping[str, Outcome]) -> str:
+    """Return what the stages made, such as ``made: rollup 4, profile 17``."""
+    made = [f"{name} {outcome.changed}" for name, outcome in done.items() if outcome.changed]
+    return f"made: {', '.join(made)}" if made else "nothing was pending"
 
 
 def _use_settings_of(folder: Path, settings: SimulateSettings) -> None:
     """Write the demo's settings unless they are there, and make them the only ones in force."""
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         del os.environ[name]
-    file = folder / "marquee.toml"
+    file = folder / FILE
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
         text = SETTINGS.format(
@@ -140,13 +138,14 @@ def _use_settings_of(folder: Path, settings: SimulateSettings) -> None:
 @contextlib.contextmanager
 def _served(settings: SimulateSettings, folder: Path) -> Iterator[None]:
     """Serve the schedule at the address in the demo's settings: another would be another service, to fetch anew."""
-    url = load_settings(ScheduleFetchSettings).schedule_fetch.url
-    try:
-        with serve(settings, int(url.rsplit(":", 1)[1])):
-            yield
-    except OSError as error:
-        message = f"{url} cannot be served: {error}: end what uses the port, or delete {folder} to start afresh"
-        raise ConfigError(message) from error
+    port = urlsplit(load_settings(ScheduleFetchSettings).schedule_fetch.url).port or 0
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(serve(settings, port))
+        except ConfigError as error:
+            message = f"{error}: delete {folder} to start afresh on another"
+            raise ConfigError(message) from error
+        yield
 
 
 def _free_port() -> int:
@@ -156,18 +155,13 @@ def _free_port() -> int:
         return port
 
 
-def _print_answers(out: Console) -> None:
+def _print_answers() -> None:
     mart = load_settings(MartLoadSettings).mart.url
-    planted = {answer.question: answer for answer in ANSWERS}
+    claims = {answer.question: answer.claim for answer in ANSWERS}
     for question in QUESTIONS:
         columns, rows = ask(mart, question.name, ROWS_SHOWN, question.example)
-        out.print()
+        say("")
         show_answer(question.words, columns, rows)
-        claims = [answer.claim for answer in planted.values() if _is_of(question, answer.question)]
-        for claim in claims:
-            out.print(f"planted: {escape(claim)}", style="green")
-    out.print()
-
-
-def _is_of(question: Question, name: str) -> bool:
-    return name == question.name
+        if question.name in claims:
+            say(f"planted: {claims[question.name]}", "green")
+    say("")

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from jobs.common import lake
@@ -13,8 +13,7 @@ from jobs.common.command import Outcome, Run
 from jobs.common.commit import Marker, Markers
 from jobs.common.datasets import AUDIENCE, EPISODES, VIEWER_DAY, VIEWERSHIP, Dataset
 from jobs.common.engine import EngineOptions, LocalEngine
-from jobs.common.errors import ConfigError, worst
-from jobs.common.logs import set_up_logs
+from jobs.common.errors import ConfigError, MarqueeError, TryAgainError, worst
 from jobs.common.settings import StageSettings, load_settings
 from jobs.common.stage import Advance, Stage, State, state_of
 from jobs.mart_load.load import load_mart
@@ -60,8 +59,6 @@ Bar = Callable[[str], AbstractContextManager[Advance]]
 def run_pipeline(span: Span, bar: Bar) -> dict[str, Outcome]:
     """Run all stages until nothing is pending; return what each did. A failure in one does not stop the others."""
     settings = {step.command: load_settings(step.kind) for step in STEPS}
-    log_settings = settings[STEPS[0].command].log
-    set_up_logs(log_settings.level, log_settings.format)
     done: dict[str, list[Outcome]] = {step.command: [] for step in STEPS}
     while True:
         for step in STEPS:
@@ -89,7 +86,7 @@ class _Total:
 
 @dataclass(frozen=True)
 class PeriodStatus:
-    """Where one period of a stage stands. ``rows`` are of the stage's main dataset, ``age`` since it was made."""
+    """Where one period of a stage stands. ``rows`` are of the stage's main dataset."""
 
     stage: str
     period: str
@@ -109,26 +106,25 @@ MAIN: dict[str, Dataset] = {
 }
 
 
-def read_status(span: Span) -> Iterator[PeriodStatus]:
-    """Yield where each period of each configured stage stands; stages whose settings are missing are passed over."""
-    for load in (_schedule_stage, _rollup_stage, _profile_stages):
+def read_status(span: Span) -> list[PeriodStatus]:
+    """Return where each period of each stage stands.
+
+    A stage that cannot tell now, because its settings are missing or its store does not answer, is passed over with a
+    warning; when none can, the first one's ConfigError or TryAgainError is raised.
+    """
+    found: list[PeriodStatus] = []
+    errors: list[MarqueeError] = []
+    parts = (_schedule_status, _rollup_status, _profile_status, _mart_status)
+    for part in parts:
         try:
-            stages, markers = load()
-        except ConfigError as error:
-            log.warning("%s", error)
-            continue
-        for stage in stages:
-            yield from _status_of(stage, markers, span)
-    try:
-        mart = load_settings(MartLoadSettings)
-    except ConfigError as error:
-        log.warning("%s", error)
-        return
-    for one in ledger_states(mart, Markers(mart.store)):
-        if span.touches(one.period):
-            yield PeriodStatus(
-                f"{lake.MART_LOAD} {one.stage}", str(one.period), one.state, 0, one.rows, 0, _utc(one.loaded_at)
-            )
+            found += list(part(span))
+        except (ConfigError, TryAgainError) as error:
+            errors.append(error)
+    if len(errors) == len(parts):
+        raise errors[0]
+    for one in errors:
+        log.warning("%s", one)
+    return found
 
 
 def _status_of(stage: Stage, markers: Markers, span: Span) -> Iterator[PeriodStatus]:
@@ -152,27 +148,39 @@ def _describe(stage: str, period: str, state: State, marker: Marker | None, reas
     return PeriodStatus(stage, period, state, marker.generation, rows, sum(rejects.values()), made_at, reason)
 
 
-def _schedule_stage() -> tuple[list[Stage], Markers]:
+def _schedule_status(span: Span) -> Iterator[PeriodStatus]:
     settings = load_settings(ScheduleFetchSettings)
     markers = Markers(settings.store)
-    return [ScheduleFetchStage(markers, settings.schedule_fetch, ScheduleClient(settings.schedule_fetch))], markers
+    with ScheduleClient(settings.schedule_fetch) as client:  # which is asked for nothing
+        yield from _status_of(ScheduleFetchStage(markers, settings.schedule_fetch, client), markers, span)
 
 
-def _rollup_stage() -> tuple[list[Stage], Markers]:
+def _rollup_status(span: Span) -> Iterator[PeriodStatus]:
     settings = load_settings(RollupSettings)
     markers = Markers(settings.store)
-    return [RollupStage(settings, markers, _IDLE)], markers
+    yield from _status_of(RollupStage(settings, markers, _IDLE), markers, span)
 
 
-def _profile_stages() -> tuple[list[Stage], Markers]:
+def _profile_status(span: Span) -> Iterator[PeriodStatus]:
     settings = load_settings(ProfileSettings)
     markers = Markers(settings.store)
-    return [ProfileStage(settings, markers, _IDLE), AudienceStage(settings, markers, _IDLE)], markers
+    for stage in (ProfileStage(settings, markers, _IDLE), AudienceStage(settings, markers, _IDLE)):
+        yield from _status_of(stage, markers, span)
+
+
+def _mart_status(span: Span) -> Iterator[PeriodStatus]:
+    settings = load_settings(MartLoadSettings)
+    for one in ledger_states(settings, Markers(settings.store)):
+        if span.touches(one.period):
+            yield PeriodStatus(
+                stage=f"{lake.MART_LOAD} {one.stage}",
+                period=str(one.period),
+                state=one.state,
+                rows=one.rows,
+                made_at=one.loaded_at,
+                reason=one.reason,
+            )
 
 
 _IDLE = LocalEngine(EngineOptions(workers=1, memory_mb=128))
 """Planning asks no engine for anything."""
-
-
-def _utc(instant: datetime | None) -> datetime | None:
-    return instant.replace(tzinfo=UTC) if instant else None

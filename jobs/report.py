@@ -3,60 +3,88 @@
 import csv
 import io
 import json
+import os
+import re
 import sys
+import textwrap
 from collections.abc import Sequence
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import date
 from typing import Any, Literal
 
+from rich import box
+from rich.cells import cell_len
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 Format = Literal["table", "json", "csv"]
 FORMATS: tuple[Format, ...] = ("table", "json", "csv")
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 ONCE = frozenset({"period", "country", "country_name", "genre"})
 """Columns that are told once, above a table, when all its rows agree on them."""
+
+UNBOUNDED = 10_000
+"""Width, in characters, where output is no terminal: lines are as long as they need be."""
+GAP = 2
+"""Spaces between columns."""
+FOLDED = 12
+"""Characters to which a column of words may be narrowed, its cells folded over several lines."""
+DECIMALS = 3
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters, of the direction of writing too: a name that comes from elsewhere must not steer a terminal."""
 
 Rows = Sequence[Sequence[Any]]
 
 
 def console() -> Console:
-    """Return standard output as a console; where it is no terminal, lines are as long as they need be."""
-    return Console() if sys.stdout.isatty() else Console(width=160, highlight=False)
+    """Return standard output as a console, as wide as the terminal, or as COLUMNS says."""
+    bounded = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(width=None if bounded else UNBOUNDED, highlight=False)
 
 
-def show(columns: Sequence[str], rows: Rows, form: Format, title: str | None = None) -> None:
+def say(text: str, style: str = "") -> None:
+    """Print text as it is, folded between words."""
+    console().print(Text(text, style))
+
+
+def say_command(text: str) -> None:
+    """Print a command in one line, however long: folded by the terminal alone, it can be copied."""
+    console().print(Text(text, "bold"), soft_wrap=True)
+
+
+def show(columns: Sequence[str], rows: Rows, form: Format, title: str = "") -> None:
     """Print rows in a format."""
     if form == "json":
-        sys.stdout.write(
-            json.dumps(
-                [dict(zip(columns, row, strict=True)) for row in rows], default=str, ensure_ascii=False, indent=1
-            )
-        )
+        sys.stdout.write(to_json(columns, rows))
     elif form == "csv":
         sys.stdout.write(to_csv(columns, rows))
     else:
-        console().print(to_table(columns, rows, title))
+        _show_table(columns, rows, title)
 
 
 def show_answer(title: str, columns: Sequence[str], rows: Rows) -> None:
-    """Print rows as a table whose columns of one value only, such as the period, stand in the title."""
-    same = [
-        name
+    """Print rows as a table; columns of one value only, such as the period, stand beside the title instead."""
+    once = {
+        number: str(rows[0][number])
         for number, name in enumerate(columns)
         if name in ONCE and rows and all(row[number] == rows[0][number] for row in rows)
-    ]
-    once = [str(rows[0][columns.index(name)]) for name in same]
-    kept = [number for number, name in enumerate(columns) if name not in same]
-    console().print(
-        to_table(
-            [columns[number] for number in kept],
-            [[row[number] for number in kept] for row in rows],
-            f"{title}  [dim]{escape(' · '.join(once))}[/]" if once else title,
-        )
+    }
+    kept = [number for number in range(len(columns)) if number not in once]
+    _show_table(
+        [columns[number] for number in kept],
+        [[row[number] for number in kept] for row in rows],
+        title,
+        " · ".join(once.values()),
     )
+
+
+def to_json(columns: Sequence[str], rows: Rows) -> str:
+    """Return rows as a JSON list of objects."""
+    listed = [dict(zip(columns, row, strict=True)) for row in rows]
+    return json.dumps(listed, default=_plain, ensure_ascii=False, indent=1) + "\n"
 
 
 def to_csv(columns: Sequence[str], rows: Rows) -> str:
@@ -65,28 +93,87 @@ def to_csv(columns: Sequence[str], rows: Rows) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
-        writer.writerow([f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell for cell in row])
+        plain = [_plain(cell) if isinstance(cell, date) else cell for cell in row]
+        writer.writerow([f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell for cell in plain])
     return text.getvalue()
 
 
-def to_table(columns: Sequence[str], rows: Rows, title: str | None = None) -> Table:
-    """Return rows as a table: numbers to the right, thousands apart."""
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
-    for number, name in enumerate(columns):
-        numeric = any(isinstance(row[number], int | float) and not isinstance(row[number], bool) for row in rows)
-        table.add_column(name.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row))
-    return table
+def to_table(columns: Sequence[str], rows: Rows, width: int) -> tuple[Table, int]:
+    """Return rows as a table no wider than ``width`` characters, and how many columns on its right that leaves out."""
+    shaped = [_shape(name, [row[number] for row in rows]) for number, name in enumerate(columns)]
+    while len(shaped) > 1 and sum(one.least + GAP for one in shaped) - GAP > width:
+        shaped.pop()
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True, header_style="bold")
+    table.padding = (0, GAP // 2)
+    for one, fitted in zip(shaped, _fit(shaped, width), strict=True):
+        table.add_column(one.head, justify="right" if one.numeric else "left", width=fitted, overflow="fold")
+    for cells in zip(*(one.cells for one in shaped), strict=True):
+        table.add_row(*map(Text, cells))
+    return table, len(columns) - len(shaped)
 
 
-def _cell(value: object) -> str:
+@dataclass(frozen=True)
+class _Column:
+    """A column as text: its head, folded to the width of its cells, and the least width it can do with."""
+
+    head: Text
+    cells: list[str]
+    numeric: bool
+    width: int
+    least: int
+
+
+def _fit(columns: Sequence[_Column], width: int) -> list[int]:
+    """Return the columns' widths, together within ``width``: words are folded first, then names, from the right."""
+    widths = [one.width for one in columns]
+    has_words = [any(" " in cell for cell in one.cells) for one in columns]
+    for number in sorted(range(len(columns)), key=lambda number: (not has_words[number], -number)):
+        excess = sum(widths) + GAP * (len(widths) - 1) - width
+        widths[number] = max(columns[number].least, widths[number] - max(excess, 0))
+    return widths
+
+
+def _show_table(columns: Sequence[str], rows: Rows, title: str, beside: str = "") -> None:
+    out = console()
+    if title:
+        out.print(Text(title, "bold").append(f"  {beside}" if beside else "", "not bold dim"))
+    if not rows:
+        out.print("(no rows)", style="dim")
+        return
+    table, left_out = to_table(columns, rows, out.width)
+    out.print(table)
+    if left_out:
+        what = "column is" if left_out == 1 else "columns are"
+        out.print(f"({left_out} more {what} left out: widen the terminal, or use --format json)", style="dim")
+
+
+def _shape(name: str, values: Sequence[Any]) -> _Column:
+    numeric = all(value is None or (isinstance(value, int | float) and not isinstance(value, bool)) for value in values)
+    decimals = max((_decimals(value) for value in values if isinstance(value, float)), default=0)
+    cells = [_cell(value, decimals) for value in values]
+    longest = max(map(cell_len, cells), default=0)
+    words = name.replace("_percent", "_%").replace("_", " ").split(" ")
+    narrow = max(longest, *map(len, words))
+    head = Text(textwrap.fill(" ".join(words), narrow, break_on_hyphens=False))
+    return _Column(head, cells, numeric, narrow, narrow if numeric else min(narrow, FOLDED))
+
+
+def _decimals(value: float) -> int:
+    """Return how many decimals a number has, up to a few."""
+    return len(f"{value:.{DECIMALS}f}".rstrip("0").partition(".")[2])
+
+
+def _cell(value: object, decimals: int) -> str:
     if value is None:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int | float):
+    if isinstance(value, int):
         return f"{value:,}"
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    return escape(str(value))
+    if isinstance(value, float):
+        return f"{value:,.{decimals}f}"
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _plain(value))
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, date) else str(value)

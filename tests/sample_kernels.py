@@ -21,8 +21,10 @@ def double(unit: Unit, _: Task) -> int:
 
 
 def fail(unit: Unit, _: Task) -> int:
-    """Return the number; an odd one is an error of ours, zero is none of ours."""
+    """Return the number, noted in a folder; an odd one is an error of ours, zero is none of ours."""
     time.sleep(unit.get("seconds", 0))
+    if "folder" in unit:
+        Path(unit["folder"], f"{unit['number']}").touch()
     if unit["number"] % 2:
         message = f"{unit['number']} is odd"
         raise BadInputError(message)

@@ -1,8 +1,9 @@
-"""The settings classes as rows of a page: one for each setting, by section, with type and default in words."""
+"""docs/settings.md: every setting of the classes that jobs/settings.py lists, by section."""
 
-import datetime
+import datetime as dt
+import json
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -11,8 +12,23 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from jobs.common.settings import Section, StageSettings, env_name
+from jobs.common.settings import Section, env_name
+from jobs.settings import SETTINGS
+from tools.markdown import marked_up, table
 
+HEAD = """\
+# Settings
+
+A setting is an environment variable, or an entry of the TOML file that `MARQUEE_CONFIG` names; the variable wins. In a
+variable two underscores lead into a section; lists and tables are JSON there: `'["GB", "KR"]'`. A misspelt name is an
+error that names the nearest right one. `marquee config` lists the settings in force and where each came from, secrets
+masked.
+
+Credentials of S3 are no settings of Marquee: boto3 finds them in its own variables, profiles and roles. A setting that
+decides results stands in the [markers](architecture.md#markers) of what it decides: change it, and those periods are
+stale.
+"""
+COLUMNS = ("variable", "in TOML", "type", "default", "what it says")
 WORDS: dict[object, str] = {
     str: "text",
     int: "whole number",
@@ -21,57 +37,56 @@ WORDS: dict[object, str] = {
     bool: "true or false",
     Path: "path",
     SecretStr: "text",
-    datetime.date: "date",
+    dt.date: "date",
 }
-FACTORIES = {"MARQUEE_ENGINE__WORKERS": "the number of cores"}
+FACTORIES = {"MARQUEE_ENGINE__WORKERS": "number of cores"}
 """Defaults that are found at start, in words."""
 BOUNDS = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
 
 
-@dataclass(frozen=True)
-class Row:
-    """One setting, as the page shows it."""
-
-    variable: str
-    place: str
-    kind: str
-    default: str
-    description: str
-    secret: bool
-
-
 @dataclass
-class Group:
-    """The settings of one section, or those above all sections, and which stages read them."""
+class _Group:
+    """The settings of one section (or one that is in none): which stages read it, and the rows of its table."""
 
     title: str
     about: str
-    rows: list[Row] = field(default_factory=list)
     stages: list[str] = field(default_factory=list)
+    rows: list[tuple[str, ...]] = field(default_factory=list)
 
 
-def list_sections(kinds: Sequence[type[StageSettings]]) -> list[Group]:
-    """Return the settings of all classes, each once: those above the sections first, then by section."""
-    groups: dict[tuple[str, ...], Group] = {}
-    for kind in kinds:
+def settings() -> Iterator[str]:
+    """Yield the lines of the page."""
+    yield from HEAD.splitlines()
+    yield ""
+    for group in sorted(_groups(), key=lambda one: one.title.startswith("`[")):
+        yield f"## {group.title}"
+        yield ""
+        yield f"{group.about}Read by {', '.join(f'`{stage}`' for stage in group.stages)}."
+        yield ""
+        yield from table(COLUMNS, group.rows)
+
+
+def _groups() -> list[_Group]:
+    groups: dict[tuple[str, ...], _Group] = {}
+    for kind in SETTINGS:
         stage = kind.__module__.split(".")[1]
-        for path, above, one in _leaves(kind):
-            key = path[:-1] if above is not None else path
-            about = (above.__doc__ if above is not None else None) or ""
-            title = f"[{'.'.join(key)}]" if above is not None else path[-1]
-            group = groups.setdefault(key, Group(title, about))
+        for path, section, one in _leaves(kind):
+            key = path if section is None else path[:-1]
+            title = f"`{path[0]}`" if section is None else f"`[{'.'.join(key)}]`"
+            about = "" if section is None else f"{marked_up(section.__doc__ or '')} "
+            group = groups.setdefault(key, _Group(title, about))
             row = _row(path, one)
             if row not in group.rows:
                 group.rows.append(row)
             if stage not in group.stages:
                 group.stages.append(stage)
-    return sorted(groups.values(), key=lambda group: group.title.startswith("["))
+    return list(groups.values())
 
 
 def _leaves(
     kind: type[BaseModel], path: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], type[BaseModel] | None, FieldInfo]]:
-    """Yield (path, the section it lies in or None, field) for each setting."""
+    """Yield (path, the section it lies in or None, field) of each setting."""
     for name, one in kind.model_fields.items():
         section = next((part for part in _parts(one.annotation) if _is_section(part)), None)
         if section is not None:
@@ -80,19 +95,18 @@ def _leaves(
             yield (*path, name), kind if path else None, one
 
 
-def _row(path: tuple[str, ...], one: FieldInfo) -> Row:
-    kinds = _parts(one.annotation)
+def _row(path: tuple[str, ...], one: FieldInfo) -> tuple[str, ...]:
     variable = env_name(path)
-    return Row(variable, ".".join(path), _kind(one), _default(variable, one), one.description or "", SecretStr in kinds)
+    said = marked_up(one.description or "") + ("; **secret**" if SecretStr in _parts(one.annotation) else "")
+    return f"`{variable}`", f"`{'.'.join(path)}`", _kind(one), _default(variable, one), said
 
 
 def _kind(one: FieldInfo) -> str:
-    parts = [part for part in _parts(one.annotation) if part is not type(None)]
-    words = " or ".join(_word(part) for part in parts)
+    words = [_word(part) for part in _parts(one.annotation) if part is not type(None)]
     bounds = [
         f"{sign} {getattr(limit, name)}" for name, sign in BOUNDS for limit in one.metadata if hasattr(limit, name)
     ]
-    return ", ".join([words, *bounds])
+    return ", ".join([" or ".join(words), *bounds])
 
 
 def _word(kind: Any) -> str:  # noqa: ANN401 - an annotation
@@ -114,9 +128,7 @@ def _default(variable: str, one: FieldInfo) -> str:
     value = one.get_default(call_default_factory=True, validated_data={})
     if value is None or value in ("", {}):
         return "unset"
-    if isinstance(value, bool):
-        return f"`{str(value).lower()}`"
-    return f"`{list(value) if isinstance(value, tuple) else value}`"
+    return f"`{json.dumps(value)}`" if isinstance(value, bool | tuple) else f"`{value}`"
 
 
 def _parts(annotation: Any) -> tuple[Any, ...]:  # noqa: ANN401 - an annotation

@@ -5,21 +5,37 @@ At a terminal a progress bar shows how far the periods are; elsewhere the log al
 
 import argparse
 import logging
+import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 from jobs.common.calendar import FORMS_HINT, Period, Span
 from jobs.common.commit import Markers
-from jobs.common.errors import INTERRUPTED, TERMINATED, MarqueeError
+from jobs.common.errors import INTERNAL, INTERRUPTED, PIPE_CLOSED, TERMINATED, ConfigError, MarqueeError
 from jobs.common.logs import set_up_logs
-from jobs.common.settings import StageSettings, check_names, load_settings
+from jobs.common.settings import LogSettings, StageSettings, check_names, load_settings
 from jobs.common.stage import Advance
 from jobs.settings import SETTINGS
 
 log = logging.getLogger(__name__)
+
+EXIT_CODES = """\
+exit codes: 0 done, or nothing to do; 2 usage; 65 bad input over the threshold;
+            70 internal; 75 try again; 76 lost to another run; 78 configuration;
+            130 Ctrl-C; 143 terminated
+"""
+
+
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Leaves paragraphs as they are, and has room for the names of commands beside their texts."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=24)
+        self._action_max_length = 18  # argparse forgets that commands are indented twice
 
 
 class Outcome(Protocol):
@@ -50,41 +66,103 @@ def stage_command(
     name: str, description: str, kind: type[S], run: Run[S], arguments: Sequence[str] | None = None
 ) -> int:
     """Do what the command line says; return the exit code."""
-    parser = argparse.ArgumentParser(f"python -m jobs.{name}", description=description)
+    parser = argparse.ArgumentParser(
+        f"python -m jobs.{name}",
+        description=description,
+        epilog=EXIT_CODES,
+        formatter_class=HelpFormatter,
+    )
     add_period_arguments(parser)
     given = parser.parse_args(arguments)
     span = read_span(parser, given)
-    return guarded(lambda: run_over(kind, run, name, span, force=given.force).exit_code)
+
+    def command() -> int:
+        outcome = run_over(kind, run, name, span, force=given.force)
+        log.info("%s", summary_of(name, outcome))
+        return outcome.exit_code
+
+    return guarded(command)
 
 
 def run_over(kind: type[S], run: Run[S], name: str, span: Span, *, force: bool) -> Outcome:
     """Load a stage's settings and run it, with a progress bar at a terminal."""
     check_names(SETTINGS)
     settings = load_settings(kind)
-    set_up_logs(settings.log.level, settings.log.format)
     with progress_bar(name) as advance:
         return run(settings, Markers(settings.store), span, force=force, advance=advance)
 
 
+def summary_of(name: str, outcome: Outcome) -> str:
+    """Return one line on what a run did."""
+    if outcome.changed or outcome.exit_code:
+        failed = "; some failed, as the log tells" if outcome.exit_code else ""
+        return f"{name}: {outcome.changed} made{failed}"
+    return f"{name}: nothing was pending"
+
+
 def guarded(command: Callable[[], int]) -> int:
     """Run a command; an error made for a person is logged as one line, and its exit code returned."""
-    set_up_logs("info", "auto")  # for an error in the settings, which are read later
-    signal.signal(
-        signal.SIGTERM, lambda *_: sys.exit(TERMINATED)
-    )  # so that scratch folders go, and no marker is written
+    _set_up_logs()
+    with _ended_by_signal():
+        try:
+            code = command()
+            sys.stdout.flush()  # here, where a closed pipe can be told
+        except KeyboardInterrupt:
+            log.warning("interrupted: what was published stands; run it again to go on")
+            return INTERRUPTED
+        except BrokenPipeError:  # `marquee status | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that Python can flush at its end
+            return PIPE_CLOSED
+        except MarqueeError as error:
+            log.error("%s", error)  # noqa: TRY400 - the message says all; a traceback would hide it
+            return error.exit_code
+        except Exception as error:  # the edge of the program: whatever it is, a scheduler gets a code that it knows
+            log.error("%s", _describe(error))  # noqa: TRY400 - the traceback is for debugging
+            log.debug("traceback", exc_info=error)
+            return INTERNAL
+        else:
+            return code
+
+
+class _Common(StageSettings):
+    """What every command is told, whether it needs a lake or not."""
+
+    lake: str = ""
+
+
+def _set_up_logs() -> None:
     try:
-        return command()
-    except KeyboardInterrupt:
-        log.warning("interrupted: what was published stands; run it again to go on")
-        return INTERRUPTED
-    except MarqueeError as error:
-        log.error("%s", error)  # noqa: TRY400 - the message says all; a traceback would hide it
-        return error.exit_code
+        settings = load_settings(_Common).log
+    except ConfigError:  # the command reads its settings too, and says what is wrong
+        settings = LogSettings()
+    set_up_logs(settings.level, settings.format)
+
+
+@contextmanager
+def _ended_by_signal() -> Iterator[None]:
+    """End the program by an exception on SIGTERM, so that scratch folders go and no marker is written."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _describe(error: Exception) -> str:
+    """Tell what an error that is not ours was, and where. Its text may hold data, but for one of the system's."""
+    kind = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
+    text = f": {error}" if isinstance(error, OSError) else ""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"internal error: {kind}{text}, in {frame.filename} line {frame.lineno}: "
+        "MARQUEE_LOG__LEVEL=debug shows the traceback"
+    )
 
 
 def add_period_arguments(parser: argparse.ArgumentParser, *, force: bool = True) -> None:
     """Add PERIOD, --from, --to and --force to a command."""
-    parser.add_argument("period", nargs="?", type=_period, help=f"{FORMS_HINT}; without one: all that is pending")
+    forms = f"{FORMS_HINT}; without one: all that is pending"
+    parser.add_argument("period", nargs="?", type=_period, metavar="PERIOD", help=forms)
     parser.add_argument("--from", dest="first", type=_period, metavar="PERIOD", help="from this period on")
     parser.add_argument("--to", dest="last", type=_period, metavar="PERIOD", help="up to and with this period")
     if force:
@@ -116,7 +194,7 @@ def progress_bar(label: str) -> Iterator[Advance]:
         MofNCompleteColumn(),
         TextColumn("{task.fields[last]}"),
     )
-    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(label, total=None, last="")
         yield lambda done, every, last: progress.update(task, completed=done, total=every, last=last)
 

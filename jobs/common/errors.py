@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 DONE = 0
 INTERNAL = 70
+PIPE_CLOSED = 141  # 128 + SIGPIPE, what a shell reports of a process that wrote to nobody
 INTERRUPTED = 130  # 128 + SIGINT, what a shell reports of a process that ended on Ctrl-C
 TERMINATED = 143  # 128 + SIGTERM, what a shell reports of a process that ended on that signal
 

@@ -5,6 +5,7 @@ before any work.
 """
 
 import difflib
+import json
 import os
 import re
 import tomllib
@@ -206,15 +207,31 @@ def walk(values: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tup
 
 
 def source_of(path: tuple[str, ...], file: Mapping[str, Any]) -> str:
-    """Tell where a setting came from: its variable, the file, or the default."""
-    if env_name(path) in os.environ:
-        return env_name(path)
-    entries: Any = file
+    """Tell where a setting came from: its variable, one of its section or of a part of it, the file, or the default."""
+    given = {name.upper(): name for name in os.environ}
+    for depth in range(len(path), 0, -1):
+        name = given.get(env_name(path[:depth]))
+        if name and _has(_json(os.environ[name]), path[depth:]):
+            return name
+    parts = [name for upper, name in given.items() if upper.startswith(f"{env_name(path)}__")]
+    if parts:
+        return ", ".join(sorted(parts))
+    return os.environ[CONFIG] if _has(file, path) else "default"
+
+
+def _has(entries: object, path: tuple[str, ...]) -> bool:
     for name in path:
         if not isinstance(entries, Mapping) or name not in entries:
-            return "default"
+            return False
         entries = entries[name]
-    return os.environ[CONFIG]
+    return True
+
+
+def _json(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _is_section(annotation: object) -> bool:

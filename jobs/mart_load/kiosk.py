@@ -122,8 +122,8 @@ class Kiosk:
         self._db.unregister("incoming")
 
     def _delete(self, table: str, condition: str) -> int:
-        row = self.execute(f"delete from {table} where {condition}").fetchone()  # noqa: S608 - our own names
-        return row[0] if row else 0
+        ((deleted,),) = self.execute(f"delete from {table} where {condition}").fetchall()  # noqa: S608 - our own names
+        return int(deleted)
 
     def _add_what_was_watched(self, first: datetime, last: datetime) -> None:
         self.execute(_ADD_EPISODES, (first, last))
@@ -209,7 +209,7 @@ def _check(db: duckdb.DuckDBPyConnection, path: Path) -> None:
     if "schema_version" not in _tables(db):
         message = f"{path} is a database, but no kiosk: expected a kiosk, or no file; name another in MARQUEE_MART__URL"
         raise ConfigError(message)
-    (version,) = db.execute("select max(version) from schema_version").fetchone() or (None,)
+    ((version,),) = db.execute("select max(version) from schema_version").fetchall()
     if version != schema.VERSION:
         todo = "upgrade Marquee" if version and version > schema.VERSION else "delete it to have it loaded anew"
         message = f"{path} has schema version {version}, this Marquee expects {schema.VERSION}: {todo}"
@@ -217,7 +217,7 @@ def _check(db: duckdb.DuckDBPyConnection, path: Path) -> None:
 
 
 def _check_period(db: duckdb.DuckDBPyConnection, path: Path, period: str) -> None:
-    (standing,) = db.execute("select max(period) from kiosk").fetchone() or ("",)
+    ((standing,),) = db.execute("select period from kiosk").fetchall()
     if standing != period:
         message = (
             f"{path} is a kiosk for {standing or 'everything there is'}, and MARQUEE_MART__PERIOD={period!r} asks for "

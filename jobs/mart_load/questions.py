@@ -166,12 +166,13 @@ def ask(
 def _answer(
     kiosk: Kiosk, question: Question, limit: int, only: Mapping[str, str]
 ) -> tuple[list[str], list[tuple[Any, ...]]]:
-    columns = [name for name, *_ in kiosk.execute(f"select * from {question.view} limit 0").description or ()]  # noqa: S608
+    told = "select column_name from duckdb_columns() where table_name = ? order by column_index"
+    columns = [name for (name,) in kiosk.execute(told, [question.view]).fetchall()]
     for name in only:
         if name not in columns:
             message = f"{name!r} is no column of {question.name}: expected one of {', '.join(columns)}"
             raise ConfigError(message)
-    where = "".join(f" and {name} = ?" for name in only)
+    where = "".join(f" and cast({name} as varchar) = ?" for name in only)
     most = f" limit {limit}" if limit > 0 else ""
     sql = f"select * from {question.view} where 1 = 1{where} order by {question.order}{most}"  # noqa: S608 - our own names
     return columns, kiosk.execute(sql, list(only.values())).fetchall()

@@ -1,5 +1,6 @@
 """Where a kiosk stands against the lake, for `marquee status`: read from the ledger, without loading anything."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,7 +17,8 @@ from jobs.mart_load.settings import MartLoadSettings, kiosk_path
 class LedgerState:
     """Where one period of a stage stands in the kiosk.
 
-    ``rows`` are those of the lake's marker; ``loaded_at`` is None when nothing of the period is loaded.
+    ``rows`` are those of the lake's marker; ``loaded_at`` is None when nothing of the period is loaded; ``reason`` is
+    why the last load failed.
     """
 
     stage: str
@@ -24,6 +26,7 @@ class LedgerState:
     state: State
     rows: int
     loaded_at: datetime | None
+    reason: str
 
 
 def ledger_states(settings: MartLoadSettings, markers: Markers) -> list[LedgerState]:
@@ -32,19 +35,20 @@ def ledger_states(settings: MartLoadSettings, markers: Markers) -> list[LedgerSt
     if kiosk_path(settings.mart.url).exists():
         with read_kiosk(settings.mart.url) as kiosk:
             ledger = kiosk.ledger()
-    failed = set(markers.failures(lake.MART_LOAD))
-    return [_state_of(item, ledger, failed) for item in compare(markers, ledger, settings.mart.span)]
+    reasons = {period: failure.reason for period, failure in markers.failures(lake.MART_LOAD).items()}
+    return [_state_of(item, ledger, reasons) for item in compare(markers, ledger, settings.mart.span)]
 
 
-def _state_of(item: Item, ledger: Ledger, failed: set[Period]) -> LedgerState:
+def _state_of(item: Item, ledger: Ledger, reasons: Mapping[Period, str]) -> LedgerState:
     wanted = entries_of(item.marker)
     found = [ledger[one.dataset, one.period] for one in wanted if (one.dataset, one.period) in ledger]
     reported = Period.containing(item.period.start, Grain.DAY) if item.stage == lake.ROLLUP else item.period
     if item.standing is Standing.LOADED:
         state = State.DONE
-    elif reported in failed:
+    elif reported in reasons:
         state = State.FAILED
     else:
         state = State.PENDING if item.standing is Standing.PENDING else State.STALE
     loaded_at = found[0].loaded_at if found else None
-    return LedgerState(item.stage, item.period, state, sum(one.rows for one in wanted), loaded_at)
+    reason = reasons[reported] if state is State.FAILED else ""
+    return LedgerState(item.stage, item.period, state, sum(one.rows for one in wanted), loaded_at, reason)

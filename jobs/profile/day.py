@@ -50,10 +50,10 @@ def profile_bucket(unit: Unit, task: Task) -> DayPart:
 def make_day(db: duckdb.DuckDBPyConnection, values: sql.Values) -> None:
     """Make the tables viewer_day, sitting_day, viewer_seen and the view episode_plays from viewer_hour and registry."""
     sql.make(db, "viewer_day", "viewer_day", values)
-    db.execute("create temp view stretch as from viewer_hour")
+    db.execute("create or replace temp view stretch as from viewer_hour")
     sql.make(db, "sitting_day", "sittings", values)
     sql.make(db, "viewer_seen", "viewer_seen", values)
-    db.execute("create temp view episode_plays as from viewer_day")
+    db.execute("create or replace temp view episode_plays as from viewer_day")
 
 
 def _count_viewers(db: duckdb.DuckDBPyConnection, day: date) -> tuple[int, int]:

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from jobs.common.commit import READERS, Output, fetch_output, write_output
 from jobs.common.datasets import Dataset
@@ -28,10 +30,8 @@ def fetch(store: Store, outputs: Sequence[Output], scratch: Path) -> list[Path]:
 
 def show(db: duckdb.DuckDBPyConnection, view: str, dataset: Dataset, queries: Sequence[str]) -> None:
     """Show the rows of all queries as one view; without a query, an empty one with the dataset's columns."""
-    if queries:
-        db.execute(f"create or replace temp view {view} as {' union all '.join(queries)}")
-    else:
-        db.register(view, dataset.schema.empty_table())
+    db.register(f"no_{view}", dataset.schema.empty_table())
+    db.execute(f"create or replace temp view {view} as {' union all '.join(queries or [f'from no_{view}'])}")
 
 
 def scan(files: Sequence[Path], added: str = "") -> list[str]:
@@ -48,10 +48,12 @@ def scan(files: Sequence[Path], added: str = "") -> list[str]:
 
 def write(
     db: duckdb.DuckDBPyConnection, store: Store, prefix: str, dataset: Dataset, bucket: int | None = None
-) -> tuple[Output, ...]:
-    """Write the connection's table of the dataset's name, sorted by its key; an empty bucket has no file."""
-    table = db.table(dataset.name)
-    if bucket is not None and len(table) == 0:
-        return ()
-    rows = table.order(", ".join(dataset.sort)).to_arrow_reader(ROWS_A_GROUP)
-    return (write_output(store, prefix, dataset, rows, bucket),)
+) -> list[Output]:
+    """Write the relation of the dataset's name, sorted by its key and never held whole; an empty bucket has no file."""
+    rows = db.sql(f"from {dataset.name} order by {', '.join(dataset.sort)}").to_arrow_reader(ROWS_A_GROUP)
+    if bucket is not None:
+        first = next(rows, None)
+        if first is None:
+            return []
+        rows = pa.RecordBatchReader.from_batches(rows.schema, chain([first], rows))
+    return [write_output(store, prefix, dataset, rows, bucket)]

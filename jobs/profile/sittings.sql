@@ -11,7 +11,11 @@
 -- Joining sittings again gives what joining all their rows would: a row within a sitting is near a row of that sitting.
 with marked as (
     select
-        *,
+        viewer,
+        episode_id,
+        watched_seconds,
+        first_at,
+        last_at,
         first_at < max(last_at) over earlier + to_seconds($sitting_gap_seconds) as goes_on
     from stretch
     window earlier as (partition by viewer order by first_at rows between unbounded preceding and 1 preceding)

@@ -31,6 +31,11 @@ def make(db: duckdb.DuckDBPyConnection, table: str, name: str, values: Values) -
     db.execute(f"create or replace temp table {table} as {_text(name)}", _named(name, values))
 
 
+def define(db: duckdb.DuckDBPyConnection, view: str, name: str) -> None:
+    """Show a query without parameters as a view of the connection: its rows are made when they are read."""
+    db.execute(f"create or replace temp view {view} as {_text(name)}")
+
+
 @cache
 def _text(name: str) -> str:
     return _COMMENT.sub("", files("jobs.profile").joinpath(f"{name}.sql").read_text(encoding="utf-8"))

@@ -12,6 +12,7 @@ counts.
 """
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -29,7 +30,12 @@ UTC_OFFSET_MINUTES = (-720, 840)
 COUNTRY = re.compile(r"[A-Z]{2}")
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 DEVICE = re.compile(r"[a-z0-9_-]{1,32}")
-INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+_CLOCK = r"([01]\d|2[0-3]):[0-5]\d"
+INSTANT = re.compile(rf"\d{{4}}-\d\d-\d\dT{_CLOCK}:[0-5]\d(\.\d{{1,9}})?(Z|[+-]{_CLOCK})", re.ASCII)
+SURROGATE = re.compile("[\ud800-\udfff]")
+"""Half a character: an escape may name it, but no text can hold it."""
+LONGEST_WHOLE = 20
+"""Digits and sign of a whole number that may count; Python refuses to read very long ones."""
 
 
 class Reason(StrEnum):
@@ -101,7 +107,7 @@ def judge(line: bytes, fields: Fields, window: Window) -> Event | Reason:
     if not text.strip(" \t\r\n"):
         return Reason.BLANK
     try:
-        value = json.loads(text, object_pairs_hook=_first_of_each, parse_constant=_refuse)
+        value = json.loads(text, object_pairs_hook=_first_of_each, parse_int=_number, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return Reason.NOT_JSON
     if not isinstance(value, dict):
@@ -123,7 +129,9 @@ def _judge_fields(found: Mapping[str, Any], window: Window) -> Event | Reason:
 
 
 def _text(longest: int) -> Callable[[object], bool]:
-    return lambda value: isinstance(value, str) and 1 <= len(value) <= longest and min(value) >= " "
+    return lambda value: (
+        isinstance(value, str) and 1 <= len(value) <= longest and min(value) >= " " and not SURROGATE.search(value)
+    )
 
 
 def _form(pattern: re.Pattern[str]) -> Callable[[object], bool]:
@@ -168,6 +176,10 @@ def _at(value: dict[str, Any], path: str) -> object:
 
 def _first_of_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(reversed(pairs))
+
+
+def _number(digits: str) -> float:
+    return int(digits) if len(digits) <= LONGEST_WHOLE else math.inf
 
 
 def _refuse(constant: str) -> object:

@@ -7,6 +7,7 @@ without a copy. Avro and Parquet records become a line of JSON each, so that one
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,11 +35,14 @@ DAMAGE: tuple[type[Exception], ...] = (
     EOFError,
     gzip.BadGzipFile,
     isal_zlib.error,  # type: ignore[assignment] # the stubs take it for an instance
-    pa.ArrowInvalid,
+    zlib.error,
+    pa.ArrowException,
+    fastavro.schema.SchemaParseException,
     ValueError,
-    IndexError,
+    LookupError,
+    OverflowError,
 )
-"""What the readers raise at a file that is cut short or is no such file."""
+"""What the readers raise at a file that is cut short, damaged, or no such file."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,8 @@ def _block(buffer: np.ndarray[Any, Any], ends: np.ndarray[Any, Any], first_line:
 
 
 def _find_unreadable(data: memoryview, codes: np.ndarray[Any, Any], offsets: np.ndarray[Any, Any]) -> dict[int, Reason]:
-    found = {int(index): Reason.LINE_TOO_LONG for index in np.flatnonzero(np.diff(offsets) > MAX_LINE_BYTES + 1)}
+    lengths = np.diff(offsets) - (codes[offsets[1:] - 1] == NEWLINE)
+    found = {int(index): Reason.LINE_TOO_LONG for index in np.flatnonzero(lengths > MAX_LINE_BYTES)}
     if codes.max() >= ASCII_END and not _is_utf8(data):
         for index in range(len(offsets) - 1):
             if index not in found and not _is_utf8(data[offsets[index] : offsets[index + 1]]):
@@ -167,7 +172,7 @@ def _is_utf8(data: memoryview) -> bool:
 def _number(records: Iterator[dict[str, Any]]) -> Iterator[Block]:
     numbers = count(1)
     while batch := list(islice(records, RECORDS_A_BLOCK)):
-        texts = [json.dumps(record, default=_plain, ensure_ascii=False) for record in batch]
+        texts = [_to_line(record) for record in batch]
         yield Block(_table([next(numbers) for _ in texts], pa.array(texts, pa.string())))
 
 
@@ -177,16 +182,31 @@ def _avro_records(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _parquet_records(path: Path) -> Iterator[dict[str, Any]]:
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(RECORDS_A_BLOCK):
-            yield from batch.to_pylist()
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(RECORDS_A_BLOCK):
+                yield from batch.to_pylist()
+    except OSError as error:
+        if error.errno is not None:  # the disk's, not the file's
+            raise
+        raise pa.ArrowInvalid(str(error)) from error
+
+
+def _to_line(record: dict[str, Any]) -> str:
+    text = json.dumps(record, default=_plain, ensure_ascii=False)
+    if "NaN" in text or "Infinity" in text:  # what they are written as is no JSON
+        text = json.dumps(json.loads(text, parse_constant=lambda _: None), ensure_ascii=False)
+    return text
 
 
 def _plain(value: object) -> str:
     """Write what JSON has no form for as the contract expects it: instants in UTC, other things as their text."""
     if isinstance(value, datetime):
         instant = value if value.tzinfo else value.replace(tzinfo=UTC)
-        return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        finest = "microseconds" if value.microsecond % 1000 else "milliseconds"
+        return instant.astimezone(UTC).isoformat(timespec=finest).replace("+00:00", "Z")
+    if isinstance(value, bytes):
+        return value.decode(errors="backslashreplace")
     return str(value)
 
 

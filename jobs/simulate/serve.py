@@ -16,6 +16,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
+from jobs.common.errors import ConfigError
 from jobs.simulate.catalogue import build_world
 from jobs.simulate.schedule import Json, Schedule
 from jobs.simulate.settings import SimulateSettings
@@ -48,8 +49,16 @@ def answer(schedule: Schedule, path: str, query: dict[str, str], today: date) ->
 
 @contextmanager
 def serve(settings: SimulateSettings, port: int = 0) -> Iterator[str]:
-    """Serve the schedule of a world while the block runs; yields the URL. Port 0 takes a free one."""
-    server = make_server(settings, port)
+    """Serve the schedule of a world while the block runs; yields the URL. Port 0 takes a free one.
+
+    Raises:
+        ConfigError: the port cannot be served.
+    """
+    try:
+        server = make_server(settings, port)
+    except (OSError, OverflowError) as error:
+        message = f"port {port} of this machine cannot be served: {error}: end what uses it, or take another"
+        raise ConfigError(message) from error
     thread = threading.Thread(target=server.serve_forever, args=(POLL_S,), name="schedule", daemon=True)
     thread.start()
     try:

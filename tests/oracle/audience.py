@@ -1,6 +1,6 @@
 """The audience definitions once more, in dictionaries and loops: what the queries of profile are compared with.
 
-Nothing is taken from the project: neither its code nor its way of going about it (no state, no buckets, no sums of sums).
+Nothing is taken from the project: neither its code nor its way of going about it (no state, no buckets, no sums).
 """
 
 from collections import defaultdict
@@ -15,7 +15,7 @@ UNKNOWN = 0
 
 
 class Play(TypedDict):
-    """One play event, counted once; ``received_at`` is UTC without a zone, ``hour`` where it was filed if that differs."""
+    """One play event, counted once, in UTC without a zone; ``hour`` is where it was filed, if elsewhere."""
 
     viewer: int
     episode: int
@@ -212,7 +212,7 @@ class Oracle:
 
 
 def find_sittings(plays: Sequence[Play], gap_seconds: int) -> list[Sitting]:
-    """Return the sittings of one viewer. In an hour, the plays of an episode (country, language) count as one stretch."""
+    """Return the sittings of one viewer; an hour's plays of one episode, country and language are one stretch."""
     stretches: dict[tuple[datetime, int, str, str], list[Play]] = defaultdict(list)
     for play in plays:
         stretches[filed(play), play["episode"], play["country"], play["language"]].append(play)

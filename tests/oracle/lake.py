@@ -18,7 +18,7 @@ Rows = list[dict[str, Any]]
 
 
 def roll_up(store: Store, plays: Iterable[Play], first: str, last: str, buckets: int = 2) -> None:
-    """Publish every hour from the first to the last, made of the plays that were filed in it; an hour that has not changed stays."""
+    """Publish every hour from the first to the last, made of the plays that were filed in it."""
     by_hour: dict[datetime, list[Play]] = defaultdict(list)
     for play in plays:
         by_hour[filed(play)].append(play)

@@ -167,7 +167,7 @@ def test_run_that_comes_second_has_lost(store: Store, generation: int) -> None:
     """The winner's marker stands; the error names it and the loser."""
     previous = publish(store, marker("r0"), None) if generation == 2 else None
     publish(store, marker("r1", generation), previous)
-    with pytest.raises(LostRaceError, match=f"T13: run r1, generation {generation} was published while run r2 was at"):
+    with pytest.raises(LostRaceError, match=f"T13: run r1, generation {generation} was published during run r2; its result"):
         publish(store, marker("r2", generation), previous)
     standing = read_marker(store, "words", HOUR)
     assert standing is not None
@@ -198,7 +198,7 @@ def test_run_whose_predecessor_was_deleted_has_lost(store: Store) -> None:
     """Somebody deleted the marker meanwhile: the run does not stand, and the period is pending."""
     first = publish(store, marker(), None)
     store.delete(KEY)
-    with pytest.raises(LostRaceError, match="another run was published while run r2"):
+    with pytest.raises(LostRaceError, match="another run was published during run r2"):
         publish(store, marker("r2", 2), first)
     assert read_marker(store, "words", HOUR) is None
 

@@ -134,9 +134,9 @@ def test_shuffle_spills_what_does_not_fit(tmp_path: Path, memory_mb: int, files:
 
 
 def test_error_stops_what_has_not_begun(tmp_path: Path) -> None:
-    """Units still waiting are not begun: 200 of 50 ms each would take 10 s on one worker."""
-    engine = LocalEngine(EngineOptions(workers=1, memory_mb=64, scratch=tmp_path))
-    later = [{"number": 2, "seconds": 0.05}] * 200
+    """Units still waiting are not begun: of 100 that take 20 ms each, one or two have, on one worker."""
+    engine = LocalEngine(EngineOptions(workers=1, memory_mb=64))
+    later = [{"number": 2 * number, "seconds": 0.02, "folder": str(tmp_path)} for number in range(1, 101)]
     with pytest.raises(BadInputError, match=r"^1 is odd$"):
         engine.map(f"{KERNELS}:fail", [{"number": 1}, *later])
-    assert list(tmp_path.iterdir()) == []
+    assert len(list(tmp_path.iterdir())) < 50

@@ -196,7 +196,7 @@ def test_genres_are_followed(lake: LocalStore) -> None:
 
 
 RECORDED = {
-    # Requested day: recording. The same days of December 2020 were recorded twice; as a lake holds one capture of a day,
+    # Requested day: recording. The same days of December 2020 were recorded twice; a lake has one capture of a day, so
     # the second recording stands for the days after.
     "2020-12-10": "web-2020-12-recorded-2022-07/2020-12-10.json",
     "2020-12-21": "web-2020-12-recorded-2022-07/2020-12-21.json",
@@ -214,7 +214,7 @@ def recorded_lake(store: LocalStore, tvmaze: Path, days: Sequence[str]) -> None:
 
 
 def test_recorded_shows_that_ran_again(lake: LocalStore, tvmaze: Path) -> None:
-    """Between the recordings 44654 went from Ended to Running, and 9815 from Ended to To Be Determined (data: TVmaze)."""
+    """Between the recordings 44654 went from Ended to Running, 9815 from Ended to To Be Determined (data: TVmaze)."""
     recorded_lake(lake, tvmaze, list(RECORDED))
     history = dimension(lake, "show_history", "show_id", "valid_from", "valid_to", "status", "ended")
     instants = [datetime.fromtimestamp(one, UTC).replace(tzinfo=None) for one in (1607641557, 1662317888)]

@@ -107,6 +107,8 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     small.capture(
         "2026-01-05", shows=list(shows.values()), episodes=[{"episode_id": one, "show_id": one} for one in shows]
     )
+    once = {"ended": date(2020, 1, 1), "updated": datetime(2020, 1, 1)}  # noqa: DTZ001 - as the lake has it
+    small.capture("2026-01-04", shows=[shows[1] | once])  # it ended before, and the later end counts
     small.capture("2026-01-06", shows=[shows[2] | {"status": "Running", "ended": None, "updated": FEB}])
     days = {
         "2026-01-04": {1: 4, 2: 3, 3: 6},  # before: Lost 6, Kept 6, all 24 hours in 2 days
@@ -184,7 +186,7 @@ WORLD: list[dict[str, Any]] = [
         "new_viewers": 11,
         "new_sole_viewers": 11,
     },
-    audience(5, "**", 20, 50, loyalty=0.9, multilingual_viewers=20, binge_viewers=20, sole_viewers=20),
+    audience(5, "**", 20, 50, multilingual_viewers=20, binge_viewers=20, sole_viewers=20),
     audience(6, "**", None, 10),
     audience(
         7,
@@ -198,6 +200,7 @@ WORLD: list[dict[str, Any]] = [
         average_seconds=5400.0,
     ),
     audience(0, "**", 90, 40, multilingual_viewers=90, binge_viewers=90, sole_viewers=90),
+    audience(0, "JP", 90, 40),
     audience(1, "JP", 30, 30),
     audience(2, "JP", 54, 270),
     audience(1, "KR", 400, 400),
@@ -255,14 +258,14 @@ def test_multilingual(counted: Path) -> None:
 
 
 def test_small_but_loyal(counted: Path) -> None:
-    """Reaches 20, 55, 60, 200, 400, 1000: median 130. Loyalties .1 .2 .3 .5 .8 .9: the upper quarter begins at .8."""
+    """Reaches 20, 55, 60, 200, 400, 1000: median 130. Loyalties .1 .2 .3 .5 .8: the upper quarter begins at .5."""
     columns = ("title", "small_but_loyal", "reach", "median_reach", "loyalty_percent", "upper_quarter_percent")
     assert answer(counted, "small-but-loyal", *columns) == [
-        ("Gem", "yes", 60, 130.0, 80.0, 80.0),
-        ("Mid", "no", 200, 130.0, 50.0, 80.0),
-        ("Big", "no", 400, 130.0, 30.0, 80.0),
-        ("Hit", "no", 1000, 130.0, 20.0, 80.0),
-        ("Low", "no", 55, 130.0, 10.0, 80.0),
+        ("Gem", "yes", 60, 130.0, 80.0, 50.0),
+        ("Mid", "no", 200, 130.0, 50.0, 50.0),
+        ("Big", "no", 400, 130.0, 30.0, 50.0),
+        ("Hit", "no", 1000, 130.0, 20.0, 50.0),
+        ("Low", "no", 55, 130.0, 10.0, 50.0),
     ]
     assert answer(counted, "small-but-loyal", "return_days", "loyal_viewers_percent", only={"title": "Gem"}) == [
         (4.3, 75.0)
@@ -305,6 +308,18 @@ def test_big_in_one_country(counted: Path) -> None:
         (None, "Hit", 1, 1, 0, 400, 80.0, 50.0, 160.0),
         ("Japan", "Hit", 2, 1, -1, 30, 10.0, 50.0, 20.0),
     ]
+
+
+def test_big_in_one_country_tells_the_first_ten(lake: LocalStore, tmp_path: Path) -> None:
+    """The eleventh show of a country is not big there."""
+    small = SmallLake(lake)
+    small.capture("2026-01-05", shows=[{"show_id": one, "name": f"Show {one}"} for one in range(1, 12)])
+    reached = [audience(show, country, 100 - show, 1) for country in ("**", "JP") for show in range(1, 12)]
+    base = [{"country": country, "active_viewers": 100, "watched_seconds": HOUR} for country in ("**", "JP")]
+    small.audience("2026-01-05", reached, base)
+    load(lake, tmp_path / "kiosk.duckdb")
+    places = answer(tmp_path / "kiosk.duckdb", "big-in-one-country", "title", "country_place")
+    assert places == [(f"Show {one}", one) for one in range(1, 11)]
 
 
 def test_top_shows(counted: Path) -> None:

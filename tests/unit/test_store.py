@@ -56,6 +56,11 @@ def test_put_replaces_and_the_etag_tells(store: Store) -> None:
     assert first.etag != second.etag
 
 
+def test_etags_of_quick_writes_differ(lake: LocalStore) -> None:
+    """Hundred writes of one size within a few milliseconds, in which a file system's clock may stand still."""
+    assert len({lake.put("a", b"same").etag for _ in range(100)}) == 100
+
+
 def test_empty_object_is_an_object(store: Store) -> None:
     """Zero bytes are listed and read."""
     store.put("empty", b"")

@@ -1,0 +1,145 @@
+"""``marquee simulate``: play events to a folder or bucket, or the schedule service on this machine."""
+
+import argparse
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from jobs.common.calendar import Period, hour
+from jobs.common.command import progress_bar
+from jobs.common.errors import ConfigError
+from jobs.common.settings import StageSettings, load_settings
+from jobs.common.stage import Advance
+from jobs.common.store import Store
+from jobs.report import say
+from jobs.simulate.serve import serve
+from jobs.simulate.settings import SimulateSettings
+from jobs.simulate.write import Summary, add_late_files, simulate, simulate_hour
+
+OPTIONS = ("start", "days", "events_per_day", "partitions", "seed")
+"""Settings that are options of the command."""
+
+
+class RawSettings(StageSettings):
+    """What simulate is told of where to write."""
+
+    lake: str = ""
+    raw: str = Field("", description="URL of the raw events")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument(
+        "what",
+        nargs="?",
+        choices=["serve"],
+        metavar="serve",
+        help="the schedule service, on this machine, until Ctrl-C",
+    )
+    parser.add_argument(
+        "--folder", type=Path, metavar="FOLDER", help="where the raw events go; MARQUEE_RAW when left out"
+    )
+    for name in OPTIONS:
+        field = SimulateSettings.model_fields[name]
+        parser.add_argument(
+            _option(name),
+            type=str if name == "start" else int,
+            default=field.default,
+            metavar="DATE" if name == "start" else "N",
+            help=f"{field.description} (default %(default)s)",
+        )
+    several = parser.add_mutually_exclusive_group()
+    several.add_argument(
+        "--late", action="store_true", help="bring the files that come late, once the others are there"
+    )
+    several.add_argument(
+        "--hour",
+        type=_hour,
+        metavar="HOUR",
+        help="one busy hour instead, of --events-per-day events, for measuring: 2026-01-05T13",
+    )
+    parser.add_argument("--port", type=int, default=8080, metavar="N", help="of serve (default %(default)s)")
+
+
+def run(given: argparse.Namespace) -> int:
+    """Do what the command line says; return the exit code."""
+    settings = settings_of(given, OPTIONS)
+    if given.what == "serve":
+        return _serve(settings, given.port)
+    store = _raw_store(given.folder)
+    started = time.monotonic()
+    with progress_bar("simulate") as advance:
+        count = counter(advance, given.events_per_day if given.hour else settings.days * settings.events_per_day)
+        if given.hour:
+            summary = simulate_hour(settings, store, given.hour, given.events_per_day, count)
+        else:
+            summary = (add_late_files if given.late else simulate)(settings, store, count)
+    say(_describe(store.url, summary, time.monotonic() - started, late=given.late))
+    return 0
+
+
+def settings_of(given: argparse.Namespace, names: Iterable[str]) -> SimulateSettings:
+    """Return the settings that a command line gives. ConfigError lists every wrong option."""
+    try:
+        return SimulateSettings.model_validate({name: getattr(given, name) for name in names})
+    except ValidationError as error:
+        wrong = "; ".join(f"{_option(str(one['loc'][0]))} {one['input']!r}: {one['msg']}" for one in error.errors())
+        raise ConfigError(wrong) from None
+
+
+def counter(advance: Advance, expected: int) -> Callable[[int], None]:
+    """Return what takes numbers of events, one after another, and moves a progress bar."""
+    so_far = 0
+
+    def count(events: int) -> None:
+        nonlocal so_far
+        so_far += events
+        advance(so_far, max(so_far, expected), "events")
+
+    return count
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _hour(text: str) -> Period:
+    try:
+        return hour(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _raw_store(folder: Path | None) -> Store:
+    settings = load_settings(RawSettings)
+    url = folder.resolve().as_uri() if folder else settings.raw
+    if not url:
+        message = "where should the events go? Give --folder, or set MARQUEE_RAW"
+        raise ConfigError(message)
+    return settings.open(url)
+
+
+def _describe(url: str, summary: Summary, seconds: float, *, late: bool) -> str:
+    if not summary.written:
+        return f"{url} is complete already: nothing was written."
+    if late:
+        return f"{url}: {summary.written:,} late files, {seconds:.1f} s."
+    rest = f" {summary.late_files:,} of the files come late: --late brings them." if summary.late_files else ""
+    return (
+        f"{url}: {summary.events:,} events, {summary.duplicates:,} duplicates, {summary.malformed:,} malformed lines "
+        f"in {summary.files:,} files, {seconds:.1f} s.{rest}"
+    )
+
+
+def _serve(settings: SimulateSettings, port: int) -> int:
+    with serve(settings, port) as url:
+        say(f"{url}/schedule?country=KR&date={settings.start}")
+        say(f"{url}/schedule/web?date={settings.start}")
+        say("Ctrl-C ends it.")
+        with contextlib.suppress(KeyboardInterrupt):
+            threading.Event().wait()
+    return 0

@@ -1,0 +1,305 @@
+"""The documentation against the code: generated pages are up to date, and what pages name exists."""
+
+import json
+import re
+import textwrap
+import tomllib
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from jobs import __version__, cli
+from jobs.common import errors, lake
+from jobs.common.calendar import Period
+from jobs.common.commit import Marker
+from jobs.common.datasets import DATASETS
+from jobs.common.settings import CONFIG, check_names, load_settings, setting_names
+from jobs.mart_load.questions import QUESTIONS
+from jobs.profile.settings import ProfileOptions
+from jobs.rollup import contract
+from jobs.settings import SETTINGS
+from jobs.simulate.planted import ANSWERS
+from tools import docs
+from tools.docs_commands import subcommands
+from tools.docs_dictionary import SEE
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+README = (ROOT / "README.md").read_text()
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
+CONTRACT = (ROOT / "docs" / "event-contract.md").read_text()
+DEFINITIONS = (ROOT / "docs" / "definitions.md").read_text()
+DICTIONARY = (ROOT / "docs" / "data-dictionary.md").read_text()
+COMMANDS = subcommands(cli.make_parser())
+SETTING_NAMES = {name for kind in SETTINGS for name in setting_names(kind)}
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+def part_of(text: str, heading: str) -> str:
+    """Return what stands below a heading, up to the next one of any level."""
+    below = re.split(rf"^#+ {re.escape(heading)}\n", text, flags=re.MULTILINE)[1]
+    return re.split(r"^#", below, flags=re.MULTILINE)[0]
+
+
+def first_cells(text: str) -> list[str]:
+    """Return the first cell of each row of the tables in a text, without code marks."""
+    cells = re.findall(r"^\| ([^|]+?) +\|", text, re.MULTILINE)
+    return [
+        cell.strip("`")
+        for number, cell in enumerate(cells)
+        if cell != "---" and "---" not in cells[number + 1 : number + 2]
+    ]
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """Return the code blocks of a language."""
+    found = re.findall(rf"^ *```{language}\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
+    return [textwrap.dedent(block) for block in found]
+
+
+def code_in(text: str) -> list[str]:
+    """Return each line of code: in blocks, and between backticks."""
+    fenced = re.findall(r"^ *```\w*\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
+    rest = re.sub(r"^ *```.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    return [line.strip() for block in fenced for line in block.splitlines()] + re.findall(r"`([^`\n]+)`", rest)
+
+
+def first_word(text: str) -> str:
+    """Return what a text begins with."""
+    return text.split(maxsplit=1)[0]
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that a forge gives the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+# Generated pages.
+
+
+@pytest.mark.parametrize("name", sorted(docs.PAGES))
+def test_generated_page_is_up_to_date(name: str) -> None:
+    """The page is what `make docs` would write; if not, that was forgotten."""
+    assert (ROOT / "docs" / name).read_text() == docs.make_page(name)
+
+
+def test_check_finds_what_is_out_of_date_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a page that is missing and one that was changed by hand; `make docs` then mends both."""
+    monkeypatch.setattr(docs, "DOCS", tmp_path)
+    assert docs.main([]) == 0
+    (tmp_path / "commands.md").unlink()
+    (tmp_path / "settings.md").write_text("by hand")
+    capsys.readouterr()
+    assert docs.main(["--check"]) == 1
+    assert capsys.readouterr().out == (
+        "docs/commands.md: out of date: run `make docs`\ndocs/settings.md: out of date: run `make docs`\n"
+    )
+    assert (tmp_path / "settings.md").read_text() == "by hand"
+    assert docs.main([]) == 0
+    assert docs.main(["--check"]) == 0
+
+
+@pytest.mark.parametrize(
+    "section", re.findall(r"### (\w+\n\nView\..*?)\n(?=#|\Z)", DICTIONARY, re.DOTALL), ids=first_word
+)
+def test_every_column_of_a_view_is_explained(section: str) -> None:
+    """A column without words of its own is named by the comment of the view, be it as `*_percent`."""
+    comment, _, columns = section.partition("| column")
+    names = [name.replace("*", r"\w*") for name in re.findall(r"\w[\w*]*|\*_\w+", comment)]
+    unexplained = re.findall(rf"^\| `(\w+)` .*\| {SEE} \|$", columns, re.MULTILINE)
+    assert [column for column in unexplained if not any(re.fullmatch(name, column) for name in names)] == []
+
+
+# What pages name exists, and what exists is named.
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_command_and_its_options_are_documented(name: str) -> None:
+    """The README names the command; the page of commands each of its options."""
+    assert any(re.search(rf"(^|marquee ){name}\b", code) for code in code_in(README))
+    options = set(re.findall(r"--[a-z][a-z-]*", COMMANDS[name].format_help())) - {"--help"}
+    page = part_of((ROOT / "docs" / "commands.md").read_text(), f"marquee {name}")
+    assert {option for option in options if f"`{option}" not in page} == set()
+
+
+@every_page
+def test_commands_that_a_page_shows_exist(page: Path) -> None:
+    """`marquee …` and its options, and the targets of make."""
+    lines = [line.partition("#")[0] for line in code_in(page.read_text())]
+    for name, rest in (match.groups() for line in lines for match in re.finditer(r"\bmarquee ([a-z-]+)([^&]*)", line)):
+        assert name in COMMANDS, name
+        options = re.findall(r"--[a-z-]+", rest)
+        assert [option for option in options if option not in COMMANDS[name].format_help()] == [], rest
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {match[1] for line in lines if (match := re.match(r"make ([a-z]+)", line))} <= targets
+
+
+def test_the_two_commands_of_the_readme_are_targets_with_help() -> None:
+    """`make demo` and `make test` are what the README and the Makefile begin with."""
+    assert re.findall(r"^make (\w+)", blocks(part_of(README, "Two commands"), "sh")[0], re.MULTILINE) == [
+        "demo",
+        "test",
+    ]
+    makefile = (ROOT / "Makefile").read_text()
+    assert [target for target in ("demo", "test") if not re.search(rf"^{target}:.*  ## ", makefile, re.MULTILINE)] == []
+
+
+@every_page
+def test_settings_that_a_page_names_exist(page: Path) -> None:
+    """By variable, and by their place in the file where that is set as code."""
+    text = page.read_text()
+    variables = set(re.findall(r"MARQUEE_[A-Z][A-Z0-9_]*", text))
+    sections = "|".join({name.removeprefix("MARQUEE_").split("__")[0].lower() for name in SETTING_NAMES})
+    places = set(re.findall(rf"`((?:{sections})\.(?!py`|sql`)[a-z0-9_.]+)`", text))
+    variables |= {"MARQUEE_" + place.upper().replace(".", "__") for place in places}
+    assert variables - SETTING_NAMES - {CONFIG} == set()
+
+
+def test_every_setting_is_documented() -> None:
+    """Each variable has its row, sections apart."""
+    sections = {name for name in SETTING_NAMES if any(other.startswith(f"{name}__") for other in SETTING_NAMES)}
+    rows = first_cells((ROOT / "docs" / "settings.md").read_text())
+    assert sorted(rows) == sorted(SETTING_NAMES - sections)
+
+
+def test_exit_codes_are_those_of_the_code() -> None:
+    """Each code has its row in the architecture, and no page speaks of another."""
+    kinds = errors.MarqueeError.__subclasses__()
+    codes = {errors.DONE, errors.INTERNAL, errors.INTERRUPTED, errors.TERMINATED, *(kind.exit_code for kind in kinds)}
+    assert [int(cell) for cell in first_cells(part_of(ARCHITECTURE, "Exit codes"))] == sorted(codes)
+    named = {code for page in PAGES for code in re.findall(r"(?:exit |with )code (\d+)", page.read_text())}
+    assert {int(code) for code in named} <= codes
+
+
+def test_questions_are_those_of_the_code() -> None:
+    """The definitions have a row for each, in order; what the README asks can be asked; it counts them."""
+    assert first_cells(part_of(DEFINITIONS, "Questions")) == [question.name for question in QUESTIONS]
+    asked = {match[1] for page in PAGES for match in re.finditer(r"marquee ask ([a-z-]+)", page.read_text())}
+    assert {"must-not-cancel"} <= asked <= {question.name for question in QUESTIONS}
+    assert f"each of {len(QUESTIONS)} questions" in " ".join(README.split())
+
+
+@every_page
+def test_links_of_a_page_resolve(page: Path) -> None:
+    """Relative links lead to a file, and to a heading of it where they name one."""
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)", page.read_text()):
+        path = page.parent / target if target else page
+        assert path.exists(), target
+        assert not anchor or anchor in anchors(path), f"{target}#{anchor}"
+
+
+@every_page
+def test_files_that_a_page_names_exist(page: Path) -> None:
+    """Paths of the project that are set as code."""
+    named = [
+        code
+        for code in code_in(page.read_text())
+        if re.fullmatch(r"(jobs|tests|tools|docs|requirements)/[\w/.-]+", code)
+    ]
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@every_page
+@pytest.mark.parametrize(
+    "banned",
+    [
+        # Spelt so that this file does not find itself.
+        pytest.param(r"(?<![\w.}~-])/(?:work|root|home/\w+|Users/\w+|tmp)/", id="path of one machine"),
+        pytest.param(r"py[p]i\.org|python[h]osted|npm[j]s\.org", id="package registry"),
+        pytest.param(r"(?i)\b(?:blazing|seamless|cutting-edge|world-class|game-chang|effortless)", id="marketing"),
+        pytest.param("[\U0001f300-\U0001faff]", id="emoji"),
+    ],
+)
+def test_page_is_free_of(page: Path, banned: str) -> None:
+    """Pages hold for any machine, and inform."""
+    assert re.findall(banned, page.read_text()) == []
+
+
+# What pages say of the code.
+
+
+def test_contract_names_every_reason_in_order() -> None:
+    """The reasons for rejection, in the order in which one is chosen."""
+    assert first_cells(part_of(CONTRACT, "Rejected lines")) == [reason.value for reason in contract.Reason]
+
+
+def test_contract_names_every_field_and_its_place() -> None:
+    """The fields of an event, where they are by default, and their bounds."""
+    rows = re.findall(r"^\| `(\w+)` \| `([\w.]+)` \| (.+) \|$", part_of(CONTRACT, "An event"), re.MULTILINE)
+    assert {name: place for name, place, _ in rows} == vars(contract.Fields())
+    forms = {name: form for name, _, form in rows}
+    assert f"1 to {contract.MAX_EVENT_ID_LENGTH} characters" in forms["event_id"]
+    assert f"1 to {contract.MAX_USER_ID_LENGTH} characters" in forms["user_id"]
+    assert f"0 to {contract.MAX_WATCHED_SECONDS}:" in forms["watched_seconds"]
+    assert "{} to {}:".format(*contract.UTC_OFFSET_MINUTES) in forms["utc_offset_minutes"]
+    assert (contract.MAX_EPISODE_ID, contract.MAX_LINE_BYTES) == (2**53, 2**20)
+    assert "1 to 2^53" in forms["episode_id"]
+
+
+def test_example_of_the_contract_is_an_event() -> None:
+    """The event that the contract shows is one, in its hour."""
+    example = json.dumps(json.loads(blocks(CONTRACT, "json")[0])).encode()
+    hour = Period.parse("2026-01-05T13")
+    window = contract.Window(hour.start.replace(tzinfo=None), hour.end.replace(tzinfo=None))
+    event = contract.judge(example, contract.Fields(), window)
+    assert isinstance(event, contract.Event)
+    assert (event.user_id, event.watched_seconds) == ("u2218169", 60)
+
+
+def test_architecture_shows_a_marker_and_the_keys() -> None:
+    """The example is a marker of this version with all its fields; the layout is that of lake.py."""
+    marker = Marker.from_json(blocks(ARCHITECTURE, "json")[0].encode(), "example", "etag")
+    assert marker.counts["rows_in"] == marker.counts["rows_out"] + marker.counts["duplicates"] + sum(
+        marker.counts["rejects"].values()
+    )
+    assert re.findall(r"^    \w+/.+$", lake.__doc__ or "", re.MULTILINE) == re.findall(
+        r"^    \w+/.+$", part_of(ARCHITECTURE, "The lake"), re.MULTILINE
+    )
+
+
+def test_architecture_has_every_stage_in_order() -> None:
+    """A row for each stage."""
+    assert first_cells(part_of(ARCHITECTURE, "Stages")) == list(lake.STAGES)
+
+
+def test_picture_shows_every_stage_and_dataset() -> None:
+    """The SVG can be read, and names them all."""
+    texts = " ".join(ET.parse(ROOT / "docs" / "data-flow.svg").getroot().itertext())  # noqa: S314 - our own file
+    names = {*lake.STAGES, *(dataset.name for dataset in DATASETS)}
+    assert names - set(re.findall(r"\w+", texts)) == set()
+
+
+def test_definitions_tell_every_threshold_with_its_default() -> None:
+    """Each setting of profile stands there as `name` (default)."""
+    told = dict(re.findall(r"`(\w+)` \(([\d.]+)\)", DEFINITIONS))
+    assert told == {name: str(field.default) for name, field in ProfileOptions.model_fields.items()}
+
+
+def test_settings_in_the_readme_are_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file that the README shows suffices for every stage, with the viewer key in its variable."""
+    (text,) = blocks(README, "toml")
+    file = tmp_path / "marquee.toml"
+    file.write_text(text)
+    monkeypatch.setenv(CONFIG, str(file))
+    monkeypatch.setenv("MARQUEE_ROLLUP__VIEWER_KEY", "0123456789abcdef")
+    check_names(SETTINGS)
+    assert {load_settings(kind).lake for kind in SETTINGS} == {tomllib.loads(text)["lake"]}
+
+
+def test_readme_shows_what_the_demo_prints() -> None:
+    """The question and the planted answer of the excerpt are those of the code."""
+    excerpt = part_of(README, "What you see")
+    (words,) = re.findall(r"^(\S.*\?)  \S+$", excerpt, re.MULTILINE)
+    (claim,) = re.findall(r"^planted: (.+)$", excerpt, re.MULTILINE)
+    (question,) = (question.name for question in QUESTIONS if question.words == words)
+    assert [answer.claim for answer in ANSWERS if answer.question == question] == [claim]
+
+
+def test_changelog_has_this_version() -> None:
+    """What is shipped is listed."""
+    assert f"## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text()

@@ -1,0 +1,481 @@
+"""The rollup's kernels: they make of any lines what the referee and the oracle make of them, however the lines come."""
+
+import gzip
+import json
+import tempfile
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jobs.common.engine import open_database
+from jobs.rollup import kernel, lines, stage
+from jobs.rollup.contract import Event, Fields, Window, judge
+from jobs.rollup.kernel import parse_sql, sift
+from tests.helpers_rollup import GOOD, HOUR, World, line, lines_of, many, new_world, play, spoilt, to_line
+from tests.oracle.rollup import viewer_number
+
+WINDOW = Window(datetime(2026, 1, 5, 12, 45), datetime(2026, 1, 5, 14, 15))  # noqa: DTZ001 - UTC without a zone
+U1, U2 = (viewer_number(b"a key that only tests have", user) for user in ("u1", "u2"))
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """An empty world in which any share of lines may be rejected."""
+    return new_world(tmp_path, reject_share=1)
+
+
+def sifted(folder: Path, *raws: bytes) -> tuple[list[tuple[Any, ...]], list[tuple[int, str, bytes]]]:
+    """Sift lines; return the events without their event ids, and the rejects, both in order."""
+    path = folder / "lines.json"
+    path.write_bytes(lines_of(*raws))
+    with open_database() as db:
+        batch = [("lines.json", block) for block in lines.read_blocks(path, "lines.json")]
+        events, rejects = sift(db, batch, parse_sql(Fields(), WINDOW), Fields(), WINDOW)
+    names = ("received_at", "user_id", "episode_id", "country", "language", "device", "utc_offset_minutes")
+    rows = [(*(row[name] for name in names), row["watched_seconds"]) for row in events.to_pylist()]
+    bare = [tuple(one[1:-1] if isinstance(one, str) else one for one in row) for row in rows]
+    return sorted(bare), sorted((row["line"], row["reason"], row["raw"]) for row in rejects.to_pylist())
+
+
+def judged(*raws: bytes) -> tuple[list[tuple[Any, ...]], list[tuple[int, str, bytes]]]:
+    """Return what the referee makes of the same lines."""
+    verdicts = [judge(raw, Fields(), WINDOW) for raw in raws]
+    events = [
+        (
+            e.received_at,
+            e.user_id,
+            e.episode_id,
+            e.country,
+            e.language,
+            e.device,
+            e.utc_offset_minutes,
+            e.watched_seconds,
+        )
+        for e in verdicts
+        if isinstance(e, Event)
+    ]
+    rejects = [(n, str(one), raw) for n, (one, raw) in enumerate(zip(verdicts, raws, strict=True), 1)]
+    return sorted(events), [
+        one for one, verdict in zip(rejects, verdicts, strict=True) if not isinstance(verdict, Event)
+    ]
+
+
+NOT_QUITE: dict[str, bytes] = {
+    "a comma too many": GOOD[:-1] + b",}",
+    "a comma too many, inside": spoilt(b"60}", b"60 , }"),
+    "a comma too many, in a further list": spoilt(b"540", b'540,"x":[1,]'),
+    "NaN in a further field": spoilt(b"540", b'540,"x":NaN'),
+    "nan in a further field": spoilt(b"540", b'540,"x": nan'),
+    "infinity in a further field": spoilt(b"540", b'540,"x":-Infinity'),
+    "inf in a further list": spoilt(b"540", b'540,"x":[1,INF]'),
+    "NaN as a value": spoilt(b":60", b":NaN"),
+    "a comment": GOOD[:-1] + b"/* play */}",
+    "two objects": GOOD + GOOD,
+    "a nest of 100,000 lists": spoilt(b"540", b'540,"x":' + b"[" * 100_000 + b"]" * 100_000),
+    "a nest of 2,000 objects": spoilt(b"540", b'540,"x":' + b'{"a":' * 2000 + b"1" + b"}" * 2000),
+    "5,000 digits in a further field": spoilt(b"540", b'540,"x":' + b"9" * 5000),
+    "5,000 digits as a value": spoilt(b":60", b":" + b"6" * 5000),
+    "1e999 in a further field": spoilt(b"540", b'540,"x":1e999'),
+    "half a character in a further field": spoilt(b"540", b'540,"x":"\\ud83d"'),
+    "half a character in the user": spoilt(b"u1", rb"\ud83d"),
+    "half a character in the id": spoilt(b"e1", rb"e\udc00"),
+    "a whole one in the user": spoilt(b"u1", rb"\ud83d\ude00"),
+    "escapes in the user": spoilt(b"u1", rb"\"\\\/\u0075"),
+    "a zero in the user": spoilt(b"u1", rb"u\u0000"),
+    "an escape in the country": spoilt(b"KR", rb"\u004bR"),
+    "an escape in the time": spoilt(b"T13", rb"\u005413"),
+    "a tab in the time": spoilt(b"T13", rb"T\t3"),
+    "a space in the time": spoilt(b"T13", b"T 3"),
+    "a space in the fraction": spoilt(b".123", b".12 "),
+    "a space before the fraction's end": spoilt(b".123", b".1 3"),
+    "24:00": spoilt(b"05T13:02:11.123", b"04T24:00:00.000"),
+    "second 60": spoilt(b"13:02:11.123", b"13:02:60.000"),
+    "small t": spoilt(b"T13", b"t13"),
+    "small z": spoilt(b"123Z", b"123z"),
+    "other digits": spoilt(b"T13:02", "T13:0\u0662".encode()),
+    "microseconds": spoilt(b".123", b".123456"),
+    "an offset": spoilt(b"13:02:11.123Z", b"22:02:11.123+09:00"),
+    "text for a number": spoilt(b":60", b':"60"'),
+    "60.0": spoilt(b":60", b":60.0"),
+    "6e1": spoilt(b":60", b":6e1"),
+    "-0": spoilt(b"540", b"-0"),
+    "true": spoilt(b":60", b":true"),
+    "a list for a text": spoilt(b'"u1"', b'["u1"]'),
+    "an object for a text": spoilt(b'"KR"', b'{"KR":1}'),
+    "combining characters around the user": spoilt(b"u1", "\u0301u1\u0301".encode()),
+    "a zero-width joiner in the user": spoilt(b"u1", "\u200du1\u200d".encode()),
+    "a name again": spoilt(b'"e1"', b'"e1","event_id":null'),
+    "the wrong name first": spoilt(b'"event_id"', b'"event_id":null,"event_id"'),
+    "the event again": GOOD[:-1] + b',"event":{}}',
+    "capitals in a name": spoilt(b"user_id", b"User_id"),
+    "a Kelvin sign in the country": spoilt(b"KR", "\u212aR".encode()),
+    "a newline in the device": spoilt(b'"tv"', rb'"tv\n"'),
+}
+
+
+@pytest.mark.parametrize("raw", [pytest.param(raw, id=name) for name, raw in NOT_QUITE.items()])
+def test_query_and_referee_agree(tmp_path: Path, raw: bytes) -> None:
+    """What the query takes by itself the referee would have taken, with the same values; what it leaves, the referee decides."""
+    assert sifted(tmp_path, raw) == judged(raw)
+
+
+def test_good_lines_need_no_referee(tmp_path: Path) -> None:
+    """Ordinary lines are read by the query alone: it is what makes the rollup fast."""
+    ordinary = [
+        GOOD,
+        GOOD + b"\r",
+        json.dumps(play(), indent=1).replace("\n", "").encode(),
+        line(user_id="Zoë", title="Übung"),
+        line(utc_offset_minutes=-300, language="pt-BR", device="smart_tv-2", watched_seconds=0),
+        to_line(play() | {"tags": [], "more": {}}),
+    ]
+    with mock.patch.object(kernel, "judge", side_effect=AssertionError("the referee was asked")):
+        events, rejects = sifted(tmp_path, *ordinary)
+    assert (len(events), rejects) == (6, [])
+
+
+# Any lines.
+
+plays = st.builds(
+    play,
+    event_id=st.sampled_from(["e1", "e2", "e3", "é", "e\u0301", 'e"']),
+    user_id=st.sampled_from(["u1", "u2", "ü", "\U0001f600", "\u0301u", "u\\"]),
+    received_at=st.sampled_from(
+        [
+            "2026-01-05T13:02:11.123Z",
+            "2026-01-05T13:02:11.122Z",
+            "2026-01-05T13:02:11.1229Z",
+            "2026-01-05T22:02:11.123+09:00",
+            "2026-01-05T12:45:00.000Z",
+            "2026-01-05T14:14:59.999Z",
+            "2026-01-05T14:15:00.000Z",
+        ]
+    ),
+    episode_id=st.sampled_from([1, 2, 2**53]),
+    country=st.sampled_from(["KR", "US"]),
+    utc_offset_minutes=st.sampled_from([540, -300, 330, -720, 840]),
+    language=st.sampled_from(["ko", "pt-BR"]),
+    device=st.sampled_from(["tv", "phone"]),
+    watched_seconds=st.sampled_from([0, 60, 3600]),
+)
+ODD = [
+    b"null", b"true", b'"60"', b"60.0", b"6e1", b"-0", b"01", b"+1", b".5", b"1e400", b"9" * 30, b"9" * 5000, b"[]",
+    b"{}", b"NaN", b"-Infinity", b"inf", b'""', rb'"\u0041"', rb'"\ud800"', rb'"\u0000"', rb'"a\"b"', rb'"\x"', b'"\t"',
+    b'"\xff"', b'"' + b"x" * 129 + b'"', b'{"user_id":"u9"}', b'"2026-01-05T 3:02:11.123Z"',
+]  # fmt: skip
+"""Texts in the place of a value."""
+BITS = [
+    b",", b" ", b"\t", b"\r", b"\n", b"\x00", b"\x1f", b"\x7f", b"\xff", b"\xed\xa0\x80", b"\\", b'"', b"{", b"}", b"[",
+    b"]", b":", b"0", b"-", b"e", b"\xef\xbb\xbf", b"\xc2\xa0", b"\xe2\x80\xa8", b"NaN", b"/**/", b"null", b"\xcc\x81",
+]  # fmt: skip
+"""Texts to put in anywhere."""
+NAMES = [b'"event_id":', b'"received_at":', b'"event":', *(f'"{name}":'.encode() for name in play()["event"])]
+
+
+@st.composite
+def any_lines(draw: st.DrawFn) -> bytes:
+    """Make a line: mostly of a play event, in various spellings, none to three times spoilt; or anything at all."""
+    if draw(st.integers(0, 9)) == 0:
+        return draw(st.one_of(st.binary(max_size=9), st.sampled_from([b"", b" ", b"null", b"[]", b"{}", b"1", b'"a"'])))
+    spelling = draw(st.sampled_from([(",", ":"), (" , ", "\t: ")]))
+    raw = json.dumps(draw(plays), ensure_ascii=draw(st.booleans()), separators=spelling).encode()
+    for _ in range(draw(st.sampled_from([0, 0, 0, 1, 1, 2, 3]))):
+        raw = _spoil(draw, raw)
+    return raw
+
+
+def _spoil(draw: st.DrawFn, raw: bytes) -> bytes:
+    at, odd, name = draw(st.integers(0, len(raw))), draw(st.sampled_from(ODD)), draw(st.sampled_from(NAMES))
+    before, found, after = raw.partition(name)
+    value = after.partition(b",")[0].partition(b"}")[0]
+    spoilt_ones = {
+        "cut": raw[:at],
+        "without": raw[:at] + raw[at + draw(st.integers(1, 3)) :],
+        "with": raw[:at] + draw(st.sampled_from(BITS)) + raw[at:],
+        "another value": before + found + (odd + after.removeprefix(value) if found else b""),
+        "a value before": before + found + (odd + b"," + found + after if found else b""),
+        "a further value": raw[:-1] + b',"further":' + odd + b"}",
+    }
+    return spoilt_ones[draw(st.sampled_from(sorted(spoilt_ones)))]
+
+
+@st.composite
+def any_objects(draw: st.DrawFn) -> dict[str, bytes]:
+    """Make one to three raw objects of any lines: plain or in one to three gzip members, with all that may stand around."""
+    objects = {}
+    for number in range(draw(st.integers(1, 3))):
+        data = b"\n".join(draw(st.lists(any_lines(), max_size=8)))
+        if data:
+            data = (
+                draw(st.sampled_from([b"", b"\xef\xbb\xbf"]))
+                + data
+                + draw(st.sampled_from([b"", b"\n", b"\r\n", b"\n\n"]))
+            )
+        name = draw(st.sampled_from([f"plays+{number}.json", f"plays+{number}.json.gz"]))
+        if name.endswith(".gz"):
+            cuts = sorted(draw(st.lists(st.integers(0, len(data)), max_size=2)))
+            members = [data[first:end] for first, end in zip([0, *cuts], [*cuts, len(data)], strict=True)]
+            data = b"".join(gzip.compress(member, 1) for member in members)
+        objects[name] = data
+    return objects
+
+
+@settings(max_examples=5)
+@given(any_objects(), st.sampled_from([0, 1, 7, 1 << 24]), st.booleans(), st.booleans())
+def test_any_objects_give_what_the_oracle_gives(
+    objects: dict[str, bytes], slack: int, units_of_one: bool, batches_of_one: bool
+) -> None:
+    """Wherever the borders of blocks, batches and tasks are: the same rows, rejects and counts as by loops and dictionaries."""
+    longest = max(len(one) for data in objects.values() for one in _unpacked(data).split(b"\n"))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch.object(lines, "BLOCK_BYTES", longest + 4 + slack),
+        mock.patch.object(stage, "MIB", 0 if units_of_one else 1 << 20),
+        mock.patch.object(kernel, "BATCH_BYTES", 0 if batches_of_one else 1 << 20),
+    ):
+        world = new_world(Path(folder), reject_share=1)
+        for name, data in objects.items():
+            world.put_bytes(name, data)
+        assert world.run().failed == ()
+        assert world.rolled() == world.expected()
+
+
+def _unpacked(data: bytes) -> bytes:
+    return gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
+
+
+@given(st.lists(any_lines(), min_size=1, max_size=20))
+def test_query_and_referee_agree_on_any_line(raws: list[bytes]) -> None:
+    """The same, without all that comes after."""
+    raws = [raw.replace(b"\n", b"") for raw in raws]
+    raws[0] = raws[0].removeprefix(b"\xef\xbb\xbf")
+    with tempfile.TemporaryDirectory() as folder:
+        assert sifted(Path(folder), *raws) == judged(*raws)
+
+
+# Duplicates.
+
+
+def test_event_counts_once(world: World) -> None:
+    """Sent three times, in two files and another unit: one play, two duplicates."""
+    world.put("plays+0+0.json", GOOD, line(event_id="e2"), GOOD)
+    world.put("plays+1+0.json.gz", GOOD)
+    with mock.patch.object(stage, "MIB", 0):
+        world.run()
+    rolled = world.rolled()
+    assert rolled.viewership == [(2509799, "KR", 22, "tv", 2, 120)]
+    assert rolled.counts == {"rows_in": 4, "rows_out": 2, "duplicates": 2, "rejects": {}}
+
+
+def test_earliest_received_counts(world: World) -> None:
+    """Wherever it stands: its device, its seconds, its local hour; the others leave no trace."""
+    world.put("plays+0+0.json", line(received_at="2026-01-05T13:59:59.999Z", device="phone", watched_seconds=9))
+    world.put("plays+1+0.json", line(received_at="2026-01-05T13:00:00.001Z", device="tablet", watched_seconds=7))
+    world.put("plays+2+0.json", line(received_at="2026-01-05T14:01:00.000Z", device="tv", watched_seconds=8))
+    world.run()
+    at = datetime(2026, 1, 5, 13, 0, 0, 1000)  # noqa: DTZ001 - UTC without a zone
+    assert world.rolled().viewership == [(2509799, "KR", 22, "tablet", 1, 7)]
+    assert sum(world.rolled().viewer_hour.values(), []) == [(U1, 2509799, "KR", "ko", 1, 7, at, at)]
+
+
+def test_earliest_counts_though_written_in_another_zone(world: World) -> None:
+    """Instants are compared, not texts."""
+    world.put("a.json", line(device="phone"), line(received_at="2026-01-05T22:02:11.122999+09:00", device="tv"))
+    world.run()
+    assert world.rolled().viewership == [(2509799, "KR", 22, "tv", 1, 60)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        pytest.param({"episode_id": 2}, {"episode_id": 10}, id="lesser episode"),
+        pytest.param({"country": "KR"}, {"country": "US"}, id="first country"),
+        pytest.param({"language": "pt"}, {"language": "pt-BR"}, id="first language"),
+        pytest.param({"device": "phone"}, {"device": "tv"}, id="first device"),
+        pytest.param({"utc_offset_minutes": -300}, {"utc_offset_minutes": 540}, id="westernmost"),
+        pytest.param({"watched_seconds": 9}, {"watched_seconds": 60}, id="fewer seconds"),
+        pytest.param(
+            {"country": "KR", "watched_seconds": 60}, {"country": "US", "watched_seconds": 9}, id="in this order"
+        ),
+    ],
+)
+@pytest.mark.parametrize("swapped", [False, True], ids=["in order", "the other way round"])
+def test_tie_is_decided_by_content(world: World, one: dict[str, Any], other: dict[str, Any], swapped: bool) -> None:
+    """Of two received at one instant the first by content counts, whatever the order of arrival."""
+    pair = (line(**other), line(**one)) if swapped else (line(**one), line(**other))
+    world.put("a.json", *pair)
+    world.run()
+    record = play(**one)["event"]
+    local = {-300: 8, 540: 22}[record["utc_offset_minutes"]]
+    row = (record["episode_id"], record["country"], local, record["device"], 1, record["watched_seconds"])
+    assert world.rolled().viewership == [row]
+
+
+def test_two_viewers_may_share_an_event_id(world: World) -> None:
+    """An id is the viewer's own: it counts for each."""
+    world.put("a.json", GOOD, line(user_id="u2"), line(user_id="u2"))
+    world.run()
+    assert world.rolled().counts == {"rows_in": 3, "rows_out": 2, "duplicates": 1, "rejects": {}}
+    assert sorted(row[0] for rows in world.rolled().viewer_hour.values() for row in rows) == sorted([U1, U2])
+
+
+def test_rejected_line_is_no_duplicate(world: World) -> None:
+    """An id that came in a rejected line first is still new."""
+    world.put("a.json", line(device="TV", received_at="2026-01-05T13:00:00.000Z"), GOOD)
+    world.run()
+    assert world.rolled().counts == {"rows_in": 2, "rows_out": 1, "duplicates": 0, "rejects": {"device": 1}}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(spoilt(b'"e1"', rb'"\u00651"'), id="an escape"),
+        pytest.param(spoilt(b"11.123Z", b"11.123000Z"), id="read by the referee"),
+        pytest.param(json.dumps(play()).encode(), id="more space"),
+    ],
+)
+def test_duplicate_is_known_however_it_is_written(world: World, other: bytes) -> None:
+    """The query and the referee give one event the same key."""
+    world.put("a.json", GOOD, other)
+    world.run()
+    assert world.rolled().counts["duplicates"] == 1
+
+
+def test_like_ids_are_not_the_same(world: World) -> None:
+    """Case, accents, spaces and how a letter is put together tell ids apart, of events and of users."""
+    alike = ["é", "e\u0301", "E\u0301", "e", " e", "e ", "e\u200b", "ｅ"]  # noqa: RUF001 - meant to be
+    world.put("a.json", *(line(event_id=event, user_id=user) for event in alike for user in alike))
+    world.run()
+    assert world.rolled().counts["rows_out"] == 64
+    assert len(sum(world.rolled().viewer_hour.values(), [])) == 8
+
+
+@settings(max_examples=25)
+@given(st.lists(plays, min_size=1, max_size=12), st.randoms(use_true_random=False), st.booleans())
+def test_order_and_files_make_no_difference(records: list[dict[str, Any]], random: Any, compressed: bool) -> None:
+    """The same lines in another order, in other files: the same bytes of viewership and viewer hours, the same counts."""
+    raws = [to_line(record) for record in records]
+    shuffled = random.sample(raws, len(raws))
+    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
+        worlds = [new_world(Path(folder), reject_share=1) for folder in (one, other)]
+        worlds[0].put("plays.json", *raws)
+        for number in range(3):
+            worlds[1].put(f"plays+{number}.json" + ".gz" * compressed, *shuffled[number::3])
+        with mock.patch.object(stage, "MIB", 0):
+            digests = [_run(world) for world in worlds]
+    assert digests[0] == digests[1]
+
+
+def _run(world: World) -> tuple[dict[str, str], Any]:
+    world.run()
+    kept = {name: digest for name, digest in world.digests().items() if name != "rejects.parquet"}
+    return kept, world.markers()[str(HOUR)].counts
+
+
+def test_delivered_twice_changes_only_the_duplicates(world: World) -> None:
+    """A file that is there again under another name: the same bytes, and as many duplicates as it has events."""
+    world.put("plays+0+0.json", *many(50))
+    world.run()
+    before = world.digests()
+    world.put("plays+0+7.json.gz", *many(50))
+    world.run()
+    assert world.digests() == before
+    assert world.rolled().counts == {"rows_in": 100, "rows_out": 50, "duplicates": 50, "rejects": {}}
+
+
+# What is counted.
+
+
+def test_rows_worked_out_by_hand(world: World) -> None:
+    """Grains, sums, local hours over midnight both ways, first and last times."""
+    world.put(
+        "a.json",
+        line(event_id="1"),
+        line(event_id="2", received_at="2026-01-05T13:03:11.500Z", device="phone", watched_seconds=30),
+        line(event_id="3", received_at="2026-01-05T13:01:11.000Z", language="en", watched_seconds=1),
+        line(event_id="4", user_id="u2", utc_offset_minutes=660),  # 00:02 of the next day
+        line(event_id="5", user_id="u2", utc_offset_minutes=-720, country="US"),  # 01:02
+        line(event_id="6", user_id="u2", utc_offset_minutes=57, country="US"),  # 13:59
+        line(event_id="7", user_id="u2", utc_offset_minutes=58, country="US"),  # 14:00
+        line(
+            event_id="8", user_id="u2", received_at="2026-01-05T12:59:59.999Z", utc_offset_minutes=0, watched_seconds=0
+        ),
+    )
+    world.run()
+    rolled = world.rolled()
+    assert rolled.viewership == [
+        (2509799, "KR", 0, "tv", 1, 60),
+        (2509799, "KR", 12, "tv", 1, 0),
+        (2509799, "KR", 22, "phone", 1, 30),
+        (2509799, "KR", 22, "tv", 2, 61),
+        (2509799, "US", 1, "tv", 1, 60),
+        (2509799, "US", 13, "tv", 1, 60),
+        (2509799, "US", 14, "tv", 1, 60),
+    ]
+
+    def at(hour: int, minute: int, second: int, milli: int) -> datetime:
+        return datetime(2026, 1, 5, hour, minute, second, milli * 1000)  # noqa: DTZ001 - UTC without a zone
+
+    assert rolled.viewer_hour == {
+        U1 % 3: [
+            (U1, 2509799, "KR", "en", 1, 1, at(13, 1, 11, 0), at(13, 1, 11, 0)),
+            (U1, 2509799, "KR", "ko", 2, 90, at(13, 2, 11, 123), at(13, 3, 11, 500)),
+        ],
+        U2 % 3: [
+            (U2, 2509799, "KR", "ko", 2, 60, at(12, 59, 59, 999), at(13, 2, 11, 123)),
+            (U2, 2509799, "US", "ko", 3, 180, at(13, 2, 11, 123), at(13, 2, 11, 123)),
+        ],
+    }
+
+
+def test_fields_of_another_producer(tmp_path: Path) -> None:
+    """The same rows from lines that have the fields elsewhere, read by the query."""
+    fields = {
+        "event_id": "id", "received_at": "envelope.at.utc", "user_id": "who", "episode_id": "what.episode", "device": "how",
+        "country": "where.country", "utc_offset_minutes": "where.offset", "language": "what.audio", "watched_seconds": "s",
+    }  # fmt: skip
+    theirs = {
+        "id": "e1", "envelope": {"at": {"utc": "2026-01-05T13:02:11.123Z"}}, "who": "u1", "how": "tv", "s": 60,
+        "what": {"episode": 2509799, "audio": "ko"}, "where": {"country": "KR", "offset": 540}, "event": "play",
+    }  # fmt: skip
+    ours, other = new_world(tmp_path / "ours"), new_world(tmp_path / "theirs", fields=fields)
+    ours.put("a.json", GOOD)
+    other.put("a.json", to_line(theirs))
+    ours.run()
+    with mock.patch.object(kernel, "judge", side_effect=AssertionError("the referee was asked")):
+        assert other.run().failed == ()
+    assert other.digests() == ours.digests()
+
+
+def test_rejects_tell_where_and_what(world: World) -> None:
+    """Key, number of the line in its file, reason, and the line itself without its end, sorted by place."""
+    second = world.put("plays+1+0.json.gz", GOOD, b"{", GOOD, spoilt(b"u1", b"\xff") + b"\r")
+    first = world.put("plays+0+0.json", b"", line(country="kr"))
+    world.run()
+    assert world.rolled().rejects == [
+        (first, 1, "blank", b""),
+        (first, 2, "country", line(country="kr")),
+        (second, 2, "not_json", b"{"),
+        (second, 4, "not_utf8", spoilt(b"u1", b"\xff") + b"\r"),
+    ]
+    assert world.rolled().counts == {
+        "rows_in": 6,
+        "rows_out": 1,
+        "duplicates": 1,
+        "rejects": {"blank": 1, "country": 1, "not_json": 1, "not_utf8": 1},
+    }
+
+
+@pytest.mark.parametrize("spoil", [b"", b"\xff"], ids=["text", "not UTF-8"])
+def test_only_the_beginning_of_a_long_rejected_line_is_kept(world: World, spoil: bytes) -> None:
+    """64 KiB of it."""
+    raw = spoil + b"x" * 100_000
+    world.put("a.json", raw)
+    world.run()
+    assert [row[3] for row in world.rolled().rejects] == [raw[: 64 << 10]]

@@ -1,0 +1,48 @@
+"""docs/commands.md: every command and option, from the parser of the command line."""
+
+import argparse
+from collections.abc import Iterator
+
+from jobs import cli
+from tools.markdown import marked_up, table
+
+HEAD = """\
+# Commands
+
+The command line of Marquee; `marquee COMMAND --help` says the same. Periods are in UTC. Exit codes are those of the
+[failure model](architecture.md#exit-codes). A stage also starts as a module, with the same period arguments:
+`python -m jobs.rollup 2026-01-05`.
+"""
+
+
+def commands() -> Iterator[str]:
+    """Yield the lines of the page."""
+    yield from HEAD.splitlines()
+    yield ""
+    for name, command in subcommands(cli.make_parser()).items():
+        yield f"## marquee {name}"
+        yield ""
+        yield marked_up(command.description or "")
+        yield ""
+        rows = [_row(action) for action in _actions(command) if "--help" not in action.option_strings]
+        if rows:
+            yield from table(["argument", "what it does"], rows)
+
+
+def subcommands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """Return the parser of each command by its name."""
+    (action,) = (action for action in _actions(parser) if isinstance(action.choices, dict))
+    return dict(action.choices or {})
+
+
+def _actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    return parser._actions  # noqa: SLF001 - argparse tells of them in no other way but help texts, which differ by Python
+
+
+def _row(action: argparse.Action) -> tuple[str, str]:
+    value = str(action.metavar or "|".join(map(str, action.choices or [])) or action.dest.upper())
+    if not action.option_strings:
+        shown = f"[{value}]"
+    else:
+        shown = ", ".join(action.option_strings) + (f" {value}" if action.nargs != 0 else "")
+    return f"`{shown}`", marked_up((action.help or "") % vars(action))
