@@ -91,9 +91,9 @@ class PeriodStatus:
     stage: str
     period: str
     state: State
-    generation: int = 0
     rows: int = 0
     rejects: int = 0
+    generation: int | None = None
     made_at: datetime | None = None
     reason: str = ""
 
@@ -142,10 +142,16 @@ def _status_of(stage: Stage, markers: Markers, span: Span) -> Iterator[PeriodSta
 def _describe(stage: str, period: str, state: State, marker: Marker | None, reason: str) -> PeriodStatus:
     if marker is None:
         return PeriodStatus(stage, period, state, reason=reason)
-    rejects = marker.counts.get("rejects", {})
-    made_at = datetime.fromisoformat(marker.finished_at)
-    rows = marker.rows(MAIN[stage])
-    return PeriodStatus(stage, period, state, marker.generation, rows, sum(rejects.values()), made_at, reason)
+    return PeriodStatus(
+        stage,
+        period,
+        state,
+        rows=marker.rows(MAIN[stage]),
+        rejects=sum(marker.counts.get("rejects", {}).values()),
+        generation=marker.generation,
+        made_at=datetime.fromisoformat(marker.finished_at),
+        reason=reason,
+    )
 
 
 def _schedule_status(span: Span) -> Iterator[PeriodStatus]:

@@ -9,7 +9,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any, Literal
 
 from rich import box
@@ -32,6 +32,7 @@ GAP = 2
 FOLDED = 12
 """Characters to which a column of words may be narrowed, its cells folded over several lines."""
 DECIMALS = 3
+NONE = "–"
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """Control characters, of the direction of writing too: a name that comes from elsewhere must not steer a terminal."""
@@ -68,7 +69,7 @@ def show(columns: Sequence[str], rows: Rows, form: Format, title: str = "") -> N
 def show_answer(title: str, columns: Sequence[str], rows: Rows) -> None:
     """Print rows as a table; columns of one value only, such as the period, stand beside the title instead."""
     once = {
-        number: str(rows[0][number])
+        number: _cell(rows[0][number], DECIMALS)
         for number, name in enumerate(columns)
         if name in ONCE and rows and all(row[number] == rows[0][number] for row in rows)
     }
@@ -77,7 +78,7 @@ def show_answer(title: str, columns: Sequence[str], rows: Rows) -> None:
         [columns[number] for number in kept],
         [[row[number] for number in kept] for row in rows],
         title,
-        " · ".join(once.values()),
+        " · ".join(value for value in once.values() if value != NONE),
     )
 
 
@@ -165,13 +166,15 @@ def _decimals(value: float) -> int:
 
 def _cell(value: object, decimals: int) -> str:
     if value is None:
-        return "–"
+        return NONE
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:,.{decimals}f}"
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _plain(value))
 
 

@@ -8,6 +8,7 @@ marker; readers open exactly what the marker lists. A period is stale when its i
 import dataclasses
 import hashlib
 import json
+import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -331,11 +332,19 @@ class Markers:
 
 
 def failure_of(error: Exception, stage: str, period: Period, run_id: str, generation: int, now: datetime) -> Failure:
-    """Describe a failed run. The text of an error that is not ours is left out: it may hold data."""
-    known = isinstance(error, MarqueeError)
-    kind = error.kind if isinstance(error, MarqueeError) else MarqueeError.kind
-    code = error.exit_code if isinstance(error, MarqueeError) else MarqueeError.exit_code
-    reason = (
-        str(error) if known else f"{type(error).__module__}.{type(error).__qualname__}: see the log of run {run_id}"
-    )
+    """Describe a failed run. Of an error that is not ours only the class and the place: its text may hold data."""
+    if isinstance(error, MarqueeError):
+        kind, code, reason = error.kind, error.exit_code, str(error)
+    else:
+        kind, code = MarqueeError.kind, MarqueeError.exit_code
+        name = f"{type(error).__module__}.{type(error).__qualname__}"
+        reason = f"{name} at {_place(error)}: MARQUEE_LOG__LEVEL=debug tells all"
     return Failure(stage, str(period), run_id, generation, kind, code, reason, now_text(now))
+
+
+def _place(error: Exception) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "jobs" in Path(frame.filename).parts]
+    for at in reversed(ours or frames):
+        return f"{Path(at.filename).name}:{at.lineno} in {at.name}"
+    return "an unknown place"

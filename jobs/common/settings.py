@@ -243,13 +243,13 @@ def _explain(kind: type[BaseSettings], error: ValidationError) -> str:
     for one in error.errors():
         path = tuple(str(part) for part in one["loc"])
         missing = one["type"] == "missing"
-        value = "" if missing or not _is_public(kind, path, one["input"]) else f"={one['input']!r}"
+        value = "" if missing or not _is_public(kind, path) else f"={one['input']!r}"
         where = f"{env_name(path)}{value}: " if path else ""
         lines.append(f"{where}{'is not set' if missing else one['msg']}")
     return "wrong settings:\n  " + "\n  ".join(lines)
 
 
-def _is_public(kind: type[BaseModel], path: tuple[str, ...], value: object) -> bool:
+def _is_public(kind: type[BaseModel], path: tuple[str, ...]) -> bool:
     """Tell whether a wrong value may be shown: not a secret's, a misspelt name's (perhaps a secret), a section's."""
     annotation: Any = kind
     for name in path:
@@ -260,5 +260,4 @@ def _is_public(kind: type[BaseModel], path: tuple[str, ...], value: object) -> b
             return False
         annotation = sections[0].model_fields[name].annotation
     types = (annotation, *get_args(annotation))
-    secret = any(isinstance(one, type) and issubclass(one, SecretStr) for one in types)
-    return not secret and not isinstance(value, Mapping) and not any(hasattr(one, "model_fields") for one in types)
+    return not any(isinstance(one, type) and issubclass(one, (SecretStr, BaseModel)) for one in types)

@@ -12,6 +12,7 @@ import pytest
 from jobs import __version__, cli
 from jobs.common import errors, lake
 from jobs.common.calendar import Period
+from jobs.common.command import EXIT_CODES
 from jobs.common.commit import Marker
 from jobs.common.datasets import DATASETS
 from jobs.common.settings import CONFIG, check_names, load_settings, setting_names
@@ -32,6 +33,7 @@ CONTRACT = (ROOT / "docs" / "event-contract.md").read_text()
 DEFINITIONS = (ROOT / "docs" / "definitions.md").read_text()
 DICTIONARY = (ROOT / "docs" / "data-dictionary.md").read_text()
 COMMANDS = subcommands(cli.make_parser())
+ARGPARSE_USAGE = 2
 SETTING_NAMES = {name for kind in SETTINGS for name in setting_names(kind)}
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -168,10 +170,12 @@ def test_every_setting_is_documented() -> None:
 
 
 def test_exit_codes_are_those_of_the_code() -> None:
-    """Each code has its row in the architecture, and no page speaks of another."""
-    kinds = errors.MarqueeError.__subclasses__()
-    codes = {errors.DONE, errors.INTERNAL, errors.INTERRUPTED, errors.TERMINATED, *(kind.exit_code for kind in kinds)}
-    assert [int(cell) for cell in first_cells(part_of(ARCHITECTURE, "Exit codes"))] == sorted(codes)
+    """Each code has its row in the architecture, among them those of the help texts; no page speaks of another."""
+    codes = {value for name, value in vars(errors).items() if name.isupper() and isinstance(value, int)}
+    codes |= {kind.exit_code for kind in errors.MarqueeError.__subclasses__()}
+    rows = [int(cell) for cell in first_cells(part_of(ARCHITECTURE, "Exit codes"))]
+    assert rows == sorted({ARGPARSE_USAGE, *codes})
+    assert {int(code) for code in re.findall(r"\b(\d+) ", EXIT_CODES)} <= set(rows)
     named = {code for page in PAGES for code in re.findall(r"(?:exit |with )code (\d+)", page.read_text())}
     assert {int(code) for code in named} <= codes
 
@@ -292,12 +296,12 @@ def test_settings_in_the_readme_are_good(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_readme_shows_what_the_demo_prints() -> None:
-    """The question and the planted answer of the excerpt are those of the code."""
+    """The questions of the excerpt and what was planted for them are those of the code."""
     excerpt = part_of(README, "What you see")
-    (words,) = re.findall(r"^(\S.*\?)  \S+$", excerpt, re.MULTILINE)
-    (claim,) = re.findall(r"^planted: (.+)$", excerpt, re.MULTILINE)
-    (question,) = (question.name for question in QUESTIONS if question.words == words)
-    assert [answer.claim for answer in ANSWERS if answer.question == question] == [claim]
+    shown = re.findall(r"^(\S[^\n]*\?)  \S.*?^planted: ([^\n]+)$", excerpt, re.MULTILINE | re.DOTALL)
+    words = {question.name: question.words for question in QUESTIONS}
+    assert len(shown) == 2
+    assert set(shown) <= {(words[answer.question], answer.claim) for answer in ANSWERS}
 
 
 def test_changelog_has_this_version() -> None:

@@ -180,14 +180,14 @@ def test_dataset_that_stays_the_same_stops_the_flow(words: WordsStage, raw: Loca
 def test_text_of_an_unknown_error_stays_out_of_marker_and_log(
     words: WordsStage, raw: LocalStore, lake: LocalStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Marker and log name the error's class alone; at debug level there is the traceback."""
+    """Marker and log name the error's class and the place it came from; at debug level there is the traceback."""
     caplog.set_level(logging.DEBUG)
     raw.put(f"{ONE}/file", b"boom!\n")
     assert run(words, lake).exit_code == 70
     marker = lake.get(failed_key("words", ONE)).decode()
     shown = "\n".join(str(vars(record)) for record in caplog.records if record.levelno >= logging.INFO)
-    assert "builtins.RuntimeError: see the log of run " in marker
-    assert "builtins.RuntimeError: see the log of run " in shown
+    assert "builtins.RuntimeError at stage.py:" in marker
+    assert "builtins.RuntimeError at stage.py:" in shown
     assert SECRET not in marker + shown
     assert any(record.exc_info for record in caplog.records if record.levelno == logging.DEBUG)
 

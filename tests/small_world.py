@@ -1,0 +1,148 @@
+"""A service small enough to be written by hand: a few plays, a day of schedule, and the settings that go with them."""
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from jobs.common import lake
+from jobs.common.calendar import EVER, Period
+from jobs.common.commit import Marker, Markers
+from jobs.common.errors import worst
+from jobs.common.settings import load_settings
+from jobs.common.store import LocalStore
+from jobs.pipeline import STEPS
+from tests.schedule_service import ScheduleService, answer
+
+Play = tuple[str, int, int]
+"""(user, minute of the hour, episode): a minute of play in Korea, in Korean, at nine hours from UTC, on a tv."""
+
+DAY = "2026-01-05"
+WINTER, CASE = 101, 201
+"""Episodes: of the romance =Winter, show 1, and of the crime show Case, show 2."""
+KEY = "key-of-small-world"
+
+
+def listed(episode: int, show: int, name: str, genre: str, **more: Any) -> dict[str, Any]:
+    """Return an episode of half an hour as the service lists it."""
+    of = {"id": show, "name": name, "genres": [genre], "language": "Korean", "updated": 1_767_000_000}
+    return {"id": episode, "name": f"Episode {episode}", "runtime": 30, "airdate": DAY, "show": of | more}
+
+
+SCHEDULE = [listed(WINTER, 1, "=Winter", "Romance"), listed(CASE, 2, "Case", "Crime")]
+
+
+@dataclass(frozen=True)
+class SmallWorld:
+    """Raw events, a lake, a kiosk, and the file with the settings, in one folder."""
+
+    folder: Path
+
+    @property
+    def raw(self) -> LocalStore:
+        """The raw events."""
+        return LocalStore(self.folder / "raw")
+
+    @property
+    def lake(self) -> LocalStore:
+        """What the stages make of them."""
+        return LocalStore(self.folder / "lake")
+
+    @property
+    def kiosk(self) -> Path:
+        """The kiosk's file."""
+        return self.folder / "kiosk.duckdb"
+
+    @property
+    def config(self) -> Path:
+        """The settings, for MARQUEE_CONFIG."""
+        return self.folder / "marquee.toml"
+
+    def configure(self, schedule_url: str, days: tuple[str, str] = (DAY, DAY)) -> None:
+        """Write the settings: one bucket, one worker, and a schedule of these days, first and last."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.config.write_text(
+            f"""
+            lake = "{self.lake.url}"
+            raw = "{self.raw.url}"
+            engine = {{ workers = 1, memory_mb = 256 }}
+            rollup = {{ viewer_key = "{KEY}", buckets = 1, reject_lines = 2 }}
+            mart = {{ url = "duckdb://{self.kiosk}" }}
+
+            [schedule_fetch]
+            url = "{schedule_url}"
+            countries = ["KR"]
+            first_day = {days[0]}
+            last_day = {days[1]}
+            calls_per_window = 1000
+            attempts = 1
+            """
+        )
+
+    def copy(self, folder: Path) -> "SmallWorld":
+        """Return the same world in another folder, which is made; files keep their times, by which they are known."""
+        shutil.copytree(self.folder, folder)
+        other = SmallWorld(folder)
+        other.config.write_text(self.config.read_text().replace(str(self.folder), str(folder)))
+        return other
+
+    def run(self, *commands: str) -> int:
+        """Run the stages of these commands (of none: all), each once and with markers read anew; return the code."""
+        codes = []
+        with mock.patch.dict(os.environ, MARQUEE_CONFIG=str(self.config)):
+            for step in STEPS:
+                if step.command in commands or not commands:
+                    settings = load_settings(step.kind)
+                    outcome = step.run(settings, Markers(settings.store), EVER, force=False, advance=lambda *_: None)
+                    codes.append(outcome.exit_code)
+        return worst(codes)
+
+    def events(self, hour: str, plays: Sequence[Play], file: int = 0, bad_lines: int = 0) -> None:
+        """Write a raw file of an hour, as Kafka Connect does: one line a play, and lines that are none."""
+        lines = [json.dumps(_event(hour, *play)) for play in plays] + ["{"] * bad_lines
+        name = f"{Period.parse(hour).start:year=%Y/month=%m/day=%d/hour=%H}/plays+{file}+0000000000.json"
+        self.raw.put(f"topics/plays/{name}", "".join(f"{line}\n" for line in lines).encode())
+
+    def markers(self) -> dict[str, Marker]:
+        """Return the success markers by stage and period: ``rollup/2026-01-05T10``."""
+        markers = Markers(self.lake)
+        return {f"{stage}/{period}": one for stage in lake.STAGES for period, one in sorted(markers.of(stage).items())}
+
+    def generations(self) -> dict[str, int]:
+        """Return which generation stands for each stage and period."""
+        return {name: marker.generation for name, marker in self.markers().items()}
+
+
+def digests(markers: dict[str, Marker]) -> dict[str, dict[str, str]]:
+    """Return the SHA-256 of every object that the markers list, by stage and period and by name below the run."""
+    return {
+        name: {one.key.partition("/run=")[2].partition("/")[2]: one.sha256 for one in marker.outputs}
+        for name, marker in markers.items()
+    }
+
+
+def tell_schedule(service: ScheduleService, day: str = DAY, items: Sequence[dict[str, Any]] = SCHEDULE) -> None:
+    """Have the service list these episodes on a day in Korea."""
+    service.tell(f"/schedule?country=KR&date={day}", answer(list(items)))
+
+
+def _event(hour: str, user: str, minute: int, episode: int) -> dict[str, Any]:
+    received_at = f"{hour}:{minute:02}:30.000Z"
+    return {
+        "event_id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"{user} {received_at}")),
+        "received_at": received_at,
+        "event": {
+            "user_id": user,
+            "episode_id": episode,
+            "country": "KR",
+            "utc_offset_minutes": 540,
+            "language": "ko",
+            "device": "tv",
+            "watched_seconds": 60,
+        },
+    }

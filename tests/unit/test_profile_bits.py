@@ -1,0 +1,64 @@
+"""Days of a period as bits, and the spans of days by which loyalty is told."""
+
+import pytest
+
+from jobs.common.calendar import Grain, Period, day
+from jobs.profile.bits import day_number, find_spans, split_bits
+
+
+@pytest.mark.parametrize(
+    ("days", "low", "high"),
+    [
+        pytest.param(1, 1, 0, id="the first day"),
+        pytest.param(1 << 63, 1 << 63, 0, id="the last of the low word"),
+        pytest.param(1 << 64, 0, 1, id="the first of the high word"),
+        pytest.param(1 | 1 << 91, 1, 1 << 27, id="the first and the last of a long quarter"),
+    ],
+)
+def test_days_are_split_into_two_words(days: int, low: int, high: int) -> None:
+    """Days 0 to 63 are in the low word, those that follow in the high one."""
+    assert split_bits(days) == (low, high)
+
+
+@pytest.mark.parametrize(
+    ("period", "last", "number"),
+    [
+        pytest.param("2026-01-05", "2026-01-05", 0, id="day"),
+        pytest.param("2026-W01", "2026-01-04", 6, id="week"),
+        pytest.param("2024-02", "2024-02-29", 28, id="leap month"),
+        pytest.param("2026-Q3", "2026-09-30", 91, id="longest quarter"),
+    ],
+)
+def test_days_are_numbered_from_the_start(period: str, last: str, number: int) -> None:
+    """The number of a day is how many days the period had before it."""
+    assert day_number(Period.parse(period), day(last)) == number
+
+
+def spans(period: str, *days: str) -> list[dict[str, int]]:
+    """Return the spans of a period with these profiled days."""
+    return find_spans(Period.parse(period), [day(one) for one in days])
+
+
+def test_spans_of_a_day_and_a_week_are_days() -> None:
+    """A week to date has a span for each day so far."""
+    assert spans("2026-01-05", "2026-01-05") == [{"low": 1, "high": 0}]
+    assert spans("2026-W02", "2026-01-05", "2026-01-06") == [{"low": 1, "high": 0}, {"low": 2, "high": 0}]
+
+
+def test_spans_of_a_month_are_weeks_that_it_touches() -> None:
+    """January 2026 begins on a Thursday: its first span has four days. Weeks without a profiled day do not count."""
+    assert spans("2026-01", *(f"2026-01-{number:02}" for number in range(1, 7))) == [
+        {"low": 0b1111, "high": 0},
+        {"low": 0b110000, "high": 0},
+    ]
+    assert spans("2026-01", "2026-01-31") == [{"low": 1 << 30, "high": 0}]
+
+
+def test_spans_of_a_quarter_cover_each_day_once() -> None:
+    """The 92 days of a quarter are in 14 weeks, one of which has days in both words, and none is in two."""
+    quarter = Period.parse("2026-Q3")
+    found = find_spans(quarter, list(quarter.parts(Grain.DAY)))
+    days = [span["low"] | span["high"] << 64 for span in found]
+    assert len(days) == 14
+    assert sum(days) == (1 << 92) - 1
+    assert [(span["low"] > 0, span["high"] > 0) for span in found].count((True, True)) == 1

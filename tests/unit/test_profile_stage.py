@@ -1,0 +1,183 @@
+"""When a day and a period can be profiled, of what, and by which settings. Hours are marked, but have no plays."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from jobs.common import lake as keys
+from jobs.common.calendar import EVER, Period, Span, day
+from jobs.common.commit import Markers
+from jobs.common.engine import EngineOptions, LocalEngine
+from jobs.common.errors import BadInputError, ConfigError
+from jobs.common.settings import load_settings
+from jobs.common.stage import Report, run_stage
+from jobs.common.store import LocalStore
+from jobs.profile.audience_stage import AudienceStage
+from jobs.profile.settings import ProfileSettings
+from jobs.profile.stage import ProfileStage
+from tests.oracle.lake import roll_up
+
+ENGINE = LocalEngine(EngineOptions(workers=1, memory_mb=200))
+
+
+def days_of(lake: LocalStore) -> ProfileStage:
+    """Return the stage of days, with markers read now."""
+    return ProfileStage(ProfileSettings(lake=lake.url), Markers(lake), ENGINE)
+
+
+def run_days(lake: LocalStore, span: Span = EVER) -> Report:
+    """Run the stage of days."""
+    markers = Markers(lake)
+    return run_stage(ProfileStage(ProfileSettings(lake=lake.url), markers, ENGINE), markers, span)
+
+
+def names(periods: Sequence[Period]) -> list[str]:
+    """Return the names of periods."""
+    return [str(period) for period in periods]
+
+
+def input_names(lake: LocalStore, period: str) -> list[str] | None:
+    """Return what a day would be made of, None if it has to wait."""
+    target = days_of(lake).target(day(period))
+    return None if target is None else [one.name for one in target.inputs]
+
+
+def test_no_hour_no_day(lake: LocalStore) -> None:
+    """Before the first rollup there is nothing to profile."""
+    assert days_of(lake).periods(EVER) == []
+
+
+def test_days_with_hours_are_due(lake: LocalStore) -> None:
+    """Days are those of the hours that are rolled up, also a first and a last one of a single hour."""
+    roll_up(lake, [], "2026-01-05T23", "2026-01-07T00")
+    stage = days_of(lake)
+    assert names(stage.periods(EVER)) == ["2026-01-05", "2026-01-06", "2026-01-07"]
+    assert names(stage.periods(Span.of(day("2026-01-06"), day("2026-01-06")))) == ["2026-01-06"]
+
+
+def test_first_day_is_made_of_what_is_there(lake: LocalStore) -> None:
+    """The lake's first day has the hours from the first on, and no registry of a day before."""
+    roll_up(lake, [], "2026-01-05T22", "2026-01-06T01")
+    assert input_names(lake, "2026-01-05") == ["rollup/2026-01-05T22/viewer_hour", "rollup/2026-01-05T23/viewer_hour"]
+
+
+def test_day_waits_for_the_day_before(lake: LocalStore) -> None:
+    """A later day needs the registry of the day before; the last day is made to date."""
+    roll_up(lake, [], "2026-01-05T23", "2026-01-06T01")
+    assert input_names(lake, "2026-01-06") is None
+    run_days(lake, Span.of(day("2026-01-05"), day("2026-01-05")))
+    assert input_names(lake, "2026-01-06") == [
+        "rollup/2026-01-06T00/viewer_hour",
+        "rollup/2026-01-06T01/viewer_hour",
+        "profile/2026-01-05/viewer_seen",
+    ]
+
+
+def test_day_with_a_missing_hour_waits_and_so_do_those_after_it(lake: LocalStore) -> None:
+    """An hour that failed holds up its day and all later ones, but not the days before."""
+    roll_up(lake, [], "2026-01-05T00", "2026-01-06T10")
+    roll_up(lake, [], "2026-01-06T12", "2026-01-07T03")
+    report = run_days(lake)
+    assert [marker.period for marker in report.made] == ["2026-01-05"]
+    assert report.exit_code == 0
+    roll_up(lake, [], "2026-01-06T11", "2026-01-06T11")
+    assert [marker.period for marker in run_days(lake).made] == ["2026-01-06", "2026-01-07"]
+
+
+def test_last_day_grows(lake: LocalStore) -> None:
+    """Another hour makes the lake's last day stale, and only that."""
+    roll_up(lake, [], "2026-01-05T00", "2026-01-06T01")
+    assert len(run_days(lake).made) == 2
+    roll_up(lake, [], "2026-01-06T02", "2026-01-06T02")
+    report = run_days(lake)
+    assert [(marker.period, marker.generation) for marker in report.made] == [("2026-01-06", 2)]
+    assert report.unchanged == 1
+
+
+def test_hours_in_different_buckets_are_refused(lake: LocalStore) -> None:
+    """Viewers cannot be matched across numbers of buckets: the day fails, and says what to do."""
+    roll_up(lake, [], "2026-01-05T00", "2026-01-05T11", buckets=2)
+    roll_up(lake, [], "2026-01-05T12", "2026-01-05T23", buckets=3)
+    report = run_days(lake)
+    assert report.failed == ((day("2026-01-05"), BadInputError.exit_code),)
+    failure = Markers(lake).failures(keys.PROFILE)[day("2026-01-05")]
+    assert failure.reason == (
+        "rollup 2026-01-05T00 is in 2 viewer buckets, rollup 2026-01-05T12 in 3: expected one number for the whole lake: "
+        "set MARQUEE_ROLLUP__BUCKETS for good, and run rollup, then profile, over the periods that have another"
+    )
+
+
+def test_registry_in_other_buckets_is_refused(lake: LocalStore) -> None:
+    """A day does not take up the registry of a day in another number of buckets."""
+    roll_up(lake, [], "2026-01-05T00", "2026-01-05T23", buckets=2)
+    run_days(lake)
+    roll_up(lake, [], "2026-01-06T00", "2026-01-06T23", buckets=3)
+    assert run_days(lake).failed == ((day("2026-01-06"), BadInputError.exit_code),)
+
+
+def test_periods_are_those_of_profiled_days_by_their_ends(lake: LocalStore) -> None:
+    """A profiled day is in a day, a week, a month and a quarter; they come in the order in which they end."""
+    roll_up(lake, [], "2026-01-31T23", "2026-02-01T00")
+    run_days(lake)
+    stage = AudienceStage(ProfileSettings(lake=lake.url), Markers(lake), ENGINE)
+    expected = ["2026-01-31", "2026-01", "2026-02-01", "2026-W05", "2026-02", "2026-Q1"]
+    assert names(stage.periods(EVER)) == expected
+    february = Span.of(Period.parse("2026-02"), Period.parse("2026-02"))
+    assert names(stage.periods(february)) == ["2026-02-01", "2026-W05", "2026-02", "2026-Q1"]
+
+
+def test_period_is_made_of_its_profiled_days(lake: LocalStore) -> None:
+    """The inputs are two datasets of each day so far, the last day's registry, and the schedule of what was played."""
+    roll_up(lake, [], "2026-01-31T23", "2026-02-02T00")
+    run_days(lake)
+    stage = AudienceStage(ProfileSettings(lake=lake.url), Markers(lake), ENGINE)
+    target = stage.target(Period.parse("2026-02"))
+    assert target is not None
+    assert [one.name for one in target.inputs] == [
+        "profile/2026-02-01/viewer_day",
+        "profile/2026-02-01/sitting_day",
+        "profile/2026-02-02/viewer_day",
+        "profile/2026-02-02/sitting_day",
+        "profile/2026-02-02/viewer_seen",
+        "catalogue",
+    ]
+
+
+def test_every_threshold_stands_in_the_marker_of_what_it_decides(lake: LocalStore) -> None:
+    """Days depend on what a sitting is, audiences on all thresholds; both as plain JSON values."""
+    settings = ProfileSettings(lake=lake.url)
+    days, audience = (stage(settings, Markers(lake), ENGINE).parameters for stage in (ProfileStage, AudienceStage))
+    assert days == {"binge_episodes": 3, "sitting_gap_seconds": 1800}
+    assert json.loads(json.dumps(audience)) == {
+        "reach_seconds": 120,
+        "near_sole_share": 0.9,
+        "multilingual_share": 0.1,
+        "multilingual_seconds": 1800,
+        "loyal_share": 0.5,
+        "sitting_gap_seconds": 1800,
+        "binge_episodes": 3,
+        "binge_completion": 0.7,
+        "min_cell": 10,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        pytest.param("NEAR_SOLE_SHARE", "1.1", id="a share above 1"),
+        pytest.param("LOYAL_SHARE", "0", id="a share of nothing"),
+        pytest.param("BINGE_COMPLETION", "0.1234", id="a share too exact"),
+        pytest.param("BINGE_EPISODES", "6", id="a binge longer than a long one"),
+        pytest.param("MIN_CELL", "0", id="a cell of nobody"),
+    ],
+)
+def test_senseless_thresholds_are_refused(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A wrong threshold is found before any work, and named."""
+    monkeypatch.setenv("MARQUEE_LAKE", tmp_path.as_uri())
+    monkeypatch.setenv(f"MARQUEE_PROFILE__{name}", value)
+    with pytest.raises(ConfigError, match=f"MARQUEE_PROFILE__{name}"):
+        load_settings(ProfileSettings)
