@@ -127,7 +127,7 @@ def _add_status(commands: Any) -> None:  # noqa: ANN401
         return 0
 
     parser = _add(commands, "status", "tell where every period of every stage stands", do)
-    add_period_arguments(parser, force=False)
+    add_period_arguments(parser, force=False, otherwise="all there are")
     parser.add_argument("--all", action="store_true", help="list every period, not only those that are not done")
     _add_format(parser, ", which list every period")
 

@@ -159,9 +159,11 @@ def _describe(error: Exception) -> str:
     )
 
 
-def add_period_arguments(parser: argparse.ArgumentParser, *, force: bool = True) -> None:
+def add_period_arguments(
+    parser: argparse.ArgumentParser, *, force: bool = True, otherwise: str = "all that is pending"
+) -> None:
     """Add PERIOD, --from, --to and --force to a command."""
-    forms = f"{FORMS_HINT}; without one: all that is pending"
+    forms = f"{FORMS_HINT}; without one: {otherwise}"
     parser.add_argument("period", nargs="?", type=_period, metavar="PERIOD", help=forms)
     parser.add_argument("--from", dest="first", type=_period, metavar="PERIOD", help="from this period on")
     parser.add_argument("--to", dest="last", type=_period, metavar="PERIOD", help="up to and with this period")

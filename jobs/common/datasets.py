@@ -297,7 +297,7 @@ AUDIENCE = Dataset(
         _null(
             "binge_viewers",
             WHOLE,
-            "of reach: had a sitting with at least 3 episodes of the show, each to binge_completion",
+            "of reach: had a sitting with binge_episodes (3) of the show or more, each to binge_completion",
         ),
         _null("binge5_viewers", WHOLE, "the same with at least 5 episodes"),
         _null("sole_viewers", WHOLE, "of reach: watched nothing but this show in the period, anywhere"),

@@ -74,8 +74,8 @@ QUESTIONS = (
     Question(
         "binge",
         "Do people binge-watch this show?",
-        "Share of the viewers reached who watched at least 3 (5) of its episodes in one sitting. Shows that reached "
-        "at least 50 viewers.",
+        "Share of the viewers reached who watched binge_episodes (3) or more, or 5 or more, of its episodes in one "
+        "sitting. Shows that reached at least 50 viewers.",
         "place, title",
     ),
     Question(

@@ -22,7 +22,7 @@ from jobs.common.datasets import (
     VIEWER_SEEN,
     WORLDWIDE,
 )
-from jobs.common.engine import Engine, Unit
+from jobs.common.engine import Engine, Unit, open_database
 from jobs.common.stage import RunContext, Target
 from jobs.profile import sql
 from jobs.profile.audience import COUNTED, STATE, DayFiles, PeriodPart
@@ -94,7 +94,7 @@ class AudienceStage:
         units = [{**common, **_bucket_unit(target.period, days, state, bucket)} for bucket in range(buckets)]
         parts: list[PeriodPart] = self._engine.map("jobs.profile.audience:count_bucket", units)
         outputs = [output for part in parts for output in part.outputs]
-        with duckdb.connect(config={"threads": 1}) as db:
+        with open_database() as db:
             make_audience(db, parts, catalogue, values)
             for dataset in (AUDIENCE, AUDIENCE_BASE):
                 outputs += write(db, self._markers.store, run.prefix, dataset)

@@ -8,14 +8,13 @@ registry of the one before.
 from collections.abc import Sequence
 from operator import attrgetter
 
-import duckdb
 import pyarrow as pa
 
 from jobs.common import lake
 from jobs.common.calendar import Grain, Period, Span
 from jobs.common.commit import Marker, Markers, Parameters, Result
 from jobs.common.datasets import EPISODE_DAY, VIEWER_DAY, VIEWER_HOUR, VIEWER_SEEN
-from jobs.common.engine import Engine, Unit
+from jobs.common.engine import Engine, Unit, open_database
 from jobs.common.stage import RunContext, Target
 from jobs.profile import sql
 from jobs.profile.buckets import common_count, in_bucket
@@ -84,7 +83,7 @@ class ProfileStage:
         ]
         parts: list[DayPart] = self._engine.map("jobs.profile.day:profile_bucket", units)
         outputs = [output for part in parts for output in part.outputs]
-        with duckdb.connect(config={"threads": 1}) as db:
+        with open_database() as db:
             db.register("episode_plays", pa.concat_tables(part.episode_plays for part in parts))
             sql.make(db, EPISODE_DAY.name, "episode_day", {})
             outputs += write(db, self._markers.store, run.prefix, EPISODE_DAY)

@@ -22,7 +22,7 @@ class Layout:
     template: str
 
     def __post_init__(self) -> None:
-        if any(self.template.count(f"{{{part}}}") != 1 for part in PARTS) or not self.template.endswith("/"):
+        if sorted(re.findall(r"\{(.*?)\}", self.template)) != sorted(PARTS) or not self.template.endswith("/"):
             message = f"{self.template!r} is no layout: expected {HINT}"
             raise ValueError(message)
 
@@ -52,9 +52,9 @@ class Layout:
     def _pattern(self) -> re.Pattern[str]:
         pattern = re.escape(self.template)
         for part in PARTS:
-            digits = 4 if part == "year" else 2
-            pattern = pattern.replace(re.escape(f"{{{part}}}"), rf"(?P<{part}>\d{{{digits}}})")
-        return re.compile(pattern + r"[^/]+$")
+            digits = r"[1-9]\d{3}" if part == "year" else r"\d\d"
+            pattern = pattern.replace(re.escape(f"{{{part}}}"), rf"(?P<{part}>{digits})")
+        return re.compile(pattern + r"[^/]+$", re.ASCII)
 
     @staticmethod
     def _fill(instant: datetime, template: str) -> str:

@@ -31,6 +31,9 @@ from jobs.rollup.viewer import viewers_of
 REJECTED = -1
 """The key under which the mapper gives rejected lines; buckets count from 0."""
 
+READ = -2
+"""The key under which the mapper gives how many lines it read, before it judged any."""
+
 EVENTS = pa.schema(
     [
         ("user_id", pa.string()),
@@ -44,6 +47,9 @@ EVENTS = pa.schema(
         ("watched_seconds", pa.int16()),
     ]
 )
+MOST_NESTED = 200
+"""Brackets a line may open before the referee is asked; Python gives up near 1,000 within each other."""
+
 BATCH_BYTES = 8 << 20
 
 Batch = list[tuple[str, Block]]
@@ -56,11 +62,12 @@ QUOTED = ("country", "language", "device")
 class Reduced:
     """What became of a key: the object written, and what the driver merges and counts."""
 
-    output: Output
+    output: Output | None = None
     viewership: pa.Table | None = None
     plays: int = 0
     duplicates: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
+    lines: int = 0
 
 
 def parse_objects(unit: Unit, task: Task) -> Iterator[tuple[int, pa.Table]]:
@@ -73,6 +80,7 @@ def parse_objects(unit: Unit, task: Task) -> Iterator[tuple[int, pa.Table]]:
             yield from by_bucket(db, events, unit["viewer_key"].encode(), unit["buckets"])
             if rejects.num_rows:
                 yield REJECTED, rejects
+            yield READ, pa.table({"lines": [sum(block.lines.num_rows + len(block.unreadable) for _, block in batch)]})
 
 
 def _batches(store: Store, objects: list[dict[str, Any]], task: Task) -> Iterator[Batch]:
@@ -105,9 +113,19 @@ def parse_sql(fields: Fields, window: Window) -> str:
             inner = inner.setdefault(step, {})
         # Kept as JSON, a number and a text stay apart; an instant that is no text fails its form anyway.
         inner[last] = "VARCHAR" if name == "received_at" else "JSON"
+    skeleton = json.dumps(structure, separators=(",", ":"))
+    for kind, empty in (('"VARCHAR"', '""'), ('"JSON"', "")):
+        skeleton = skeleton.replace(f":{kind}", f":{empty}")
     accessors = {name: ".".join(f'"{step}"' for step in path.split(".")) for name, path in vars(fields).items()}
     template = Template(resources.files("jobs.rollup").joinpath("parse.sql").read_text())
-    return template.substitute(accessors, structure=json.dumps(structure), start=window.start, end=window.end)
+    return template.substitute(
+        accessors,
+        structure=json.dumps(structure),
+        skeleton_bytes=len(skeleton),
+        most_nested=MOST_NESTED,
+        start=window.start,
+        end=window.end,
+    )
 
 
 def sift(
@@ -198,9 +216,11 @@ def by_bucket(
 
 
 def reduce_key(key: int, tables: Iterator[pa.Table], parameters: Unit, task: Task) -> Reduced:
-    """Reduce what the mappers gave for a bucket, or for REJECTED."""
+    """Reduce what the mappers gave for a bucket, for REJECTED, or for READ."""
     store = _open(parameters["lake"])
     table = pa.concat_tables(tables)
+    if key == READ:
+        return Reduced(lines=pc.sum(table["lines"]).as_py())
     if key == REJECTED:
         return reduce_rejects(table, store, parameters["prefix"])
     with task.database() as db:

@@ -7,11 +7,12 @@
 --
 -- A number is a whole number of the contract when writing it out again gives the same text: "60", 60.0 and 6e1 do not.
 with parsed as (
-    select row, try(from_json(text, '$structure')) as line from lines
+    select row, text, try(from_json(text, '$structure')) as line from lines
 ),
 field as (
     select
         row,
+        text,
         line.$event_id::varchar as event_id,
         line.$received_at as received_at,
         line.$user_id::varchar as user_id,
@@ -28,7 +29,11 @@ typed as (
         row,
         user_id,
         hash(event_id) as event_key,
-        case when received_at like '____-__-__T__:__:__.___Z' then try_cast(received_at as timestamp) end as received_at,
+        -- The cast would take blanks for digits left out.
+        case
+            when received_at like '____-__-__T__:__:__.___Z' and not contains(received_at, ' ')
+            then try_cast(received_at as timestamp)
+        end as received_at,
         try_cast(episode_id as bigint) as episode_id,
         country,
         language,
@@ -41,7 +46,17 @@ typed as (
         and try_cast(episode_id as bigint)::varchar = episode_id
         and try_cast(utc_offset_minutes as smallint)::varchar = utc_offset_minutes
         and try_cast(watched_seconds as smallint)::varchar = watched_seconds
-        and country is not null and language is not null and device is not null as well_formed
+        and country is not null and language is not null and device is not null
+        -- The parser lets pass what is no JSON: a comma too many, NaN, Infinity, bottomless nests. A line as long as its
+        -- fields and their names take has room for nothing of it; any other line is searched.
+        and case
+            when strlen(text) = $skeleton_bytes + cast(suffix(text, chr(10)) as integer)
+                + strlen(event_id) + strlen(field.received_at) + strlen(user_id) + strlen(episode_id) + strlen(country)
+                + strlen(utc_offset_minutes) + strlen(language) + strlen(device) + strlen(watched_seconds)
+            then true
+            else not regexp_matches(text, '(?i)nan|inf|,\s*[}\]]')
+                and strlen(text) - strlen(translate(text, '[{', '')) <= $most_nested
+        end as well_formed
     from field
 )
 select

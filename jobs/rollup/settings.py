@@ -1,6 +1,9 @@
 """What the rollup is told."""
 
-from pydantic import Field, SecretStr, field_validator
+from itertools import combinations
+from typing import Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from jobs.common.settings import ComputeSettings, Section
 from jobs.rollup.contract import Fields
@@ -28,6 +31,24 @@ class FieldNames(Section):
     device: str = Field(_DEFAULT.device, pattern=NAME, description="kind of device")
     watched_seconds: str = Field(_DEFAULT.watched_seconds, pattern=NAME, description="seconds of play, 0 to 3600")
 
+    @model_validator(mode="after")
+    def _fit_into_one_line(self) -> Self:
+        for one, other in combinations(self.model_dump().values(), 2):
+            if _clash(one, other):
+                message = f"{one!r} and {other!r} cannot both stand in a line"
+                raise ValueError(message)
+        return self
+
+
+def _clash(one: str, other: str) -> bool:
+    """Tell whether one of two places lies in the other, or they differ only in case, which the query does not see."""
+    for name, opposite in zip(one.split("."), other.split("."), strict=False):
+        if name.lower() != opposite.lower():
+            return False
+        if name != opposite:
+            return True
+    return one != other
+
 
 class RollupOptions(Section):
     """How raw events are found, read and counted."""
@@ -42,7 +63,9 @@ class RollupOptions(Section):
     )
     fields: FieldNames = FieldNames()
     grace_minutes: int = Field(10, ge=0, description="minutes after its end at which an hour is first rolled up")
-    slack_minutes: int = Field(15, ge=0, description="minutes by which received_at may miss the hour of its folder")
+    slack_minutes: int = Field(
+        15, ge=0, le=60, description="minutes by which received_at may miss the hour of its folder"
+    )
     buckets: int = Field(16, ge=1, le=4096, description="viewer buckets; for good, or everything is made again")
     reject_lines: int = Field(100, ge=0, description="rejected lines an hour may have in any case")
     reject_share: float = Field(

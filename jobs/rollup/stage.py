@@ -10,11 +10,11 @@ from functools import cached_property
 from typing import Any
 
 from jobs.common import lake
-from jobs.common.calendar import Period, Span
+from jobs.common.calendar import HOUR, Period, Span
 from jobs.common.commit import Input, Markers, Parameters, Result, write_output
-from jobs.common.datasets import REJECTS, VIEWERSHIP
+from jobs.common.datasets import VIEWERSHIP
 from jobs.common.engine import MIB, Engine, Unit
-from jobs.common.errors import BadInputError
+from jobs.common.errors import BadInputError, MarqueeError
 from jobs.common.parquet import empty
 from jobs.common.stage import RunContext, Target
 from jobs.common.store import ObjectInfo
@@ -60,6 +60,7 @@ class RollupStage:
 
     def periods(self, span: Span) -> Sequence[Period]:
         """Return the hours from the first with objects to the last, without holes, and the marked ones."""
+        span = Span(span.start, span.end or self._clock() + HOUR)  # an end saves listing everything there ever was
         self._hours = list_hours(self._settings.open(self._settings.raw), self._options.layout, span)
         known = [*self._hours, *(hour for hour in self._markers.of(self.name) if span.touches(hour))]
         if not known:
@@ -87,12 +88,15 @@ class RollupStage:
             self._units(target),
             {"lake": self._where(store.url), "prefix": run.prefix},
         )
-        counts = _count(reduced)
+        counts = _count(target.period, reduced)
         self._check_rejects(target.period, counts)
         partials = [one.viewership for one in reduced if one.viewership is not None]
         hour = target.period.start.replace(tzinfo=None)
         viewership = merge_viewership(partials, hour) if partials else empty(VIEWERSHIP)
-        outputs = [*(one.output for one in reduced), write_output(store, run.prefix, VIEWERSHIP, viewership)]
+        outputs = [
+            *(one.output for one in reduced if one.output),
+            write_output(store, run.prefix, VIEWERSHIP, viewership),
+        ]
         return Result(tuple(sorted(outputs, key=lambda one: one.key)), counts)
 
     def _units(self, target: Target) -> list[Unit]:
@@ -134,13 +138,15 @@ def _group(inputs: Sequence[Input], unit_bytes: int) -> list[list[dict[str, Any]
     return groups
 
 
-def _count(reduced: list[Reduced]) -> dict[str, Any]:
+def _count(hour: Period, reduced: list[Reduced]) -> dict[str, Any]:
+    """Add up the counts; MarqueeError if a line that was read is neither a play, a duplicate nor rejected."""
+    lines = sum(one.lines for one in reduced)
     plays = sum(one.plays for one in reduced)
     duplicates = sum(one.duplicates for one in reduced)
-    reasons = next((one.reasons for one in reduced if one.output.dataset == REJECTS.name), {})
-    return {
-        "rows_in": plays + duplicates + sum(reasons.values()),
-        "rows_out": plays,
-        "duplicates": duplicates,
-        "rejects": reasons,
-    }
+    reasons = next((one.reasons for one in reduced if one.reasons), {})
+    if lines != plays + duplicates + sum(reasons.values()):
+        message = (
+            f"{hour}: {lines} lines were read, but {plays} plays, {duplicates} duplicates and {reasons} came of them"
+        )
+        raise MarqueeError(message)
+    return {"rows_in": lines, "rows_out": plays, "duplicates": duplicates, "rejects": reasons}

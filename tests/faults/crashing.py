@@ -106,8 +106,12 @@ def crash_everywhere(
     *,
     calls: Calls = STORE_CALLS,
     every: int = 1,
+    sides: Sequence[Side] = ("before", "after"),
 ) -> int:
-    """Kill the run at every call (or every n-th), on both sides, and check the end; return how many calls there are."""
+    """Kill the run at every call (or every n-th), on both sides, and check the end; return how many calls there are.
+
+    Where one thread makes the calls, after one and before the next are the same but for what is lost in memory.
+    """
     clean = CrashPoint(calls)
     world = make_world()
     with clean.in_force():
@@ -115,7 +119,7 @@ def crash_everywhere(
     assert clean.count, "the run makes none of these calls"
     expected = observe(world)
     for at in range(1, clean.count + 1, every):
-        for side in ("before", "after"):
+        for side in sides:
             _crash_once(make_world(), run, observe, CrashPoint(calls, at, side), expected)
     return clean.count
 

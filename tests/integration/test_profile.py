@@ -1,7 +1,8 @@
-"""profile from rolled-up hours to audiences, on a lake in a folder: right, restated, resumed, and the same however it is run."""
+"""profile from rolled-up hours to audiences, on a lake in a folder: right, restated, resumed, however it is run."""
 
 import logging
 import random
+import shutil
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,11 +11,18 @@ from typing import Any
 import pytest
 
 from jobs.common import lake as keys
-from jobs.common.calendar import EVER, Grain, Period, day
-from jobs.common.commit import Markers
-from jobs.common.datasets import AUDIENCE, AUDIENCE_BASE, EPISODE_DAY, SITTING_PERIOD, VIEWER_PERIOD
-from jobs.common.engine import EngineOptions, LocalEngine, SparkEngine, Unit
-from jobs.common.stage import Report, run_stage
+from jobs.common.calendar import EVER, Grain, Period, Span, day
+from jobs.common.commit import Marker, Markers
+from jobs.common.datasets import (
+    AUDIENCE,
+    AUDIENCE_BASE,
+    EPISODE_DAY,
+    SITTING_PERIOD,
+    VIEWER_PERIOD,
+    Dataset,
+)
+from jobs.common.engine import Engine, EngineOptions, LocalEngine, SparkEngine, Unit
+from jobs.common.stage import run_stage
 from jobs.common.store import LocalStore
 from jobs.profile.__main__ import run
 from jobs.profile.audience_stage import AudienceStage
@@ -27,43 +35,63 @@ FIRST, LAST = "2026-01-30T00", "2026-02-02T23"  # Friday to Monday: two weeks, t
 DAYS = [day(f"2026-{name}") for name in ("01-30", "01-31", "02-01", "02-02")]
 PERIODS = [*map(str, DAYS), "2026-W05", "2026-W06", "2026-01", "2026-02", "2026-Q1"]
 MIN_CELL = 3
-COUNTRIES, LANGUAGES = ("KR", "KR", "JP", "US"), ("ko", "ko", "en", "en-GB")
+COUNTRIES, LANGUAGES = ("KR",) * 5 + ("JP", "JP", "US"), ("ko", "ko", "en", "en-GB")
+NEWCOMER = 77  # a viewer of one play, on the third day
+SPECIAL = 500  # an episode that is played on the last day only
+LAST_DAY = Span.of(DAYS[-1], DAYS[-1])
 
 
-def make_catalogue(seed: int) -> Catalogue:
+def make_catalogue() -> Catalogue:
     """Return five shows with episodes of all sorts of runtimes, some unknown."""
-    rng = random.Random(seed)
-    return {episode: (rng.randrange(1, 6), rng.choice([None, 60, 60, 600, 2400])) for episode in range(100, 130)}
+    rng = random.Random(1)  # noqa: S311 - nothing to hide
+    episodes = [*range(100, 130), SPECIAL]
+    return {episode: (rng.randrange(1, 6), rng.choice([None, 60, 60, 600, 2400])) for episode in episodes}
 
 
-def make_plays(seed: int, viewers: int = 40) -> list[Play]:
-    """Return the plays of four days: bursts of events at any time, changing episode, country and language now and then."""
-    rng = random.Random(seed)
-    start = DAYS[0].start.replace(tzinfo=None)
-    end = DAYS[-1].end.replace(tzinfo=None)
-    plays: list[Play] = []
+def make_plays(seed: int, viewers: int) -> list[Play]:
+    """Return the plays of four days: bursts at any time, which change episode, country and language now and then."""
+    rng = random.Random(seed)  # noqa: S311 - nothing to hide
+    start, end = DAYS[0].start.replace(tzinfo=None), DAYS[-1].end.replace(tzinfo=None)
+    plays = [play(0, "2026-01-30T08:00"), play(NEWCOMER, "2026-02-01T10:00"), play(1, "2026-02-02T20:00", SPECIAL)]
     for viewer in range(viewers):
         for _ in range(rng.randrange(1, 6)):
             moment = start + timedelta(minutes=rng.randrange(4 * 1440))
-            place = {
-                "country": rng.choice(COUNTRIES),
-                "language": rng.choice(LANGUAGES),
-                "episode": rng.randrange(98, 131),
-            }
+            episode, country, language = rng.randrange(98, 131), rng.choice(COUNTRIES), rng.choice(LANGUAGES)
             for _ in range(rng.randrange(1, 50)):
-                seconds = rng.choice([60, 60, 60, 0, 600])
-                plays.append(Play(viewer=viewer, received_at=moment, watched_seconds=seconds, **place))  # type: ignore[typeddict-item]
-                moment += timedelta(seconds=rng.choice([60, 60, 60, 300, 1799, 1800]))
                 if moment >= end:
                     break
+                plays.append(
+                    Play(
+                        viewer=viewer,
+                        episode=episode,
+                        country=country,
+                        language=language,
+                        received_at=moment,
+                        watched_seconds=rng.choice([60, 60, 60, 0, 600]),
+                    )
+                )
+                moment += timedelta(seconds=rng.choice([60, 60, 60, 300, 1799, 1800]))
                 if rng.random() < 0.25:
-                    place["episode"] = rng.randrange(98, 131)
+                    episode = rng.randrange(98, 131)
                 if rng.random() < 0.05:
-                    place |= {"country": rng.choice(COUNTRIES), "language": rng.choice(LANGUAGES)}
+                    country, language = rng.choice(COUNTRIES), rng.choice(LANGUAGES)
     return plays
 
 
-PLAYS, CATALOGUE = make_plays(1), make_catalogue(1)
+def play(viewer: int, received_at: str, episode: int = 100, seconds: int = 600) -> Play:
+    """Return one play, in Korea and in Korean."""
+    return Play(
+        viewer=viewer,
+        episode=episode,
+        country="KR",
+        language="ko",
+        received_at=datetime.fromisoformat(received_at),
+        watched_seconds=seconds,
+    )
+
+
+PLAYS, CATALOGUE = make_plays(1, viewers=30), make_catalogue()
+FEW = make_plays(2, viewers=10)
 
 
 class Watching(LocalEngine):
@@ -83,27 +111,50 @@ class Watching(LocalEngine):
         return {unit["merged"] for unit in self.units if len(unit.get("days", [])) == days}
 
 
-def profile(lake: LocalStore, engine: LocalEngine | SparkEngine | None = None, *, force: bool = False) -> Report:
-    """Run both stages over a lake; nothing may fail."""
-    settings = ProfileSettings(lake=lake.url, profile=ProfileOptions(min_cell=MIN_CELL))
+def profile(
+    lake: LocalStore, engine: Engine | None = None, span: Span = EVER, *, force: bool = False, **options: Any
+) -> list[Marker]:
+    """Run both stages over a lake, and return what they made; nothing may fail."""
+    settings = ProfileSettings(lake=lake.url, profile=ProfileOptions(**{"min_cell": MIN_CELL} | options))
     markers, engine = Markers(lake), engine or Watching()
-    made, unchanged = [], 0
+    made: list[Marker] = []
     for stage in (ProfileStage(settings, markers, engine), AudienceStage(settings, markers, engine)):
-        report = run_stage(stage, markers, force=force)
+        report = run_stage(stage, markers, span, force=force)
         assert report.failed == ()
         made += report.made
-        unchanged += report.unchanged
-    return Report(tuple(made), (), unchanged)
+    return made
+
+
+def fill(store: LocalStore, plays: Sequence[Play], last: str = LAST, buckets: int = 2) -> LocalStore:
+    """Roll up plays up to an hour, capture the schedule, and profile."""
+    roll_up(store, plays, FIRST, last, buckets)
+    capture(store, "2026-02-01", CATALOGUE)
+    profile(store)
+    return store
 
 
 @pytest.fixture(scope="module")
 def profiled(tmp_path_factory: pytest.TempPathFactory) -> LocalStore:
     """Return a lake of four days, profiled in one go; not to be changed."""
-    store = LocalStore(tmp_path_factory.mktemp("profiled"))
-    roll_up(store, PLAYS, FIRST, LAST)
-    capture(store, "2026-02-01", CATALOGUE)
-    profile(store)
-    return store
+    return fill(LocalStore(tmp_path_factory.mktemp("profiled")), PLAYS)
+
+
+@pytest.fixture(scope="module")
+def three_days(tmp_path_factory: pytest.TempPathFactory) -> LocalStore:
+    """Return a lake that lacks the last of the four days; not to be changed."""
+    return fill(LocalStore(tmp_path_factory.mktemp("three_days")), PLAYS, last="2026-02-01T23")
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> LocalStore:
+    """Return a lake of few viewers in one bucket; not to be changed."""
+    return fill(LocalStore(tmp_path_factory.mktemp("few")), FEW, buckets=1)
+
+
+def copied(store: LocalStore, lake: LocalStore) -> LocalStore:
+    """Return the lake, as a copy of another one."""
+    shutil.copytree(store.root, lake.root)
+    return lake
 
 
 def ask_oracle(plays: Sequence[Play], catalogue: Catalogue, name: str) -> Oracle:
@@ -136,7 +187,7 @@ def test_audiences_are_those_of_the_oracle(profiled: LocalStore) -> None:
     assert any(row["binge_viewers"] for row in rows)
     assert any(row["loyal_viewers"] != row["reach"] for row in rows)
     assert any(row["multilingual_viewers"] for row in rows)
-    assert any(row["reach"] is None for row in rows)
+    assert any(row["reach"] is None for row in read_rows(Markers(profiled), keys.AUDIENCE, "2026-01-30", AUDIENCE))
 
 
 def test_counts_stand_in_the_markers(profiled: LocalStore) -> None:
@@ -173,27 +224,26 @@ def test_running_again_does_nothing(profiled: LocalStore) -> None:
     assert (report.made, report.failed, report.unchanged) == ((), (), len(DAYS) + len(PERIODS))
 
 
-def test_day_by_day_gives_what_one_go_gives(lake: LocalStore, profiled: LocalStore) -> None:
-    """Merging each new day into the state, the last one hour by hour, ends in the same bytes."""
-    capture(lake, "2026-02-01", CATALOGUE)
+def test_day_by_day_gives_what_one_go_gives(lake: LocalStore, three_days: LocalStore, profiled: LocalStore) -> None:
+    """Merging each new day into the state, the last one in parts, ends in the same bytes."""
+    copied(three_days, lake)
     engine = Watching()
-    for upto in ("2026-01-30T23", "2026-01-31T12", "2026-01-31T23", "2026-02-01T23", LAST):
-        seen = [play for play in PLAYS if play["received_at"] < datetime.fromisoformat(upto) + timedelta(hours=1)]
-        roll_up(lake, seen, FIRST, upto)
+    for first, last in (("2026-02-02T00", "2026-02-02T12"), ("2026-02-02T13", LAST)):
+        roll_up(lake, PLAYS, first, last)
         profile(lake, engine)
     for stage in (keys.PROFILE, keys.AUDIENCE):
         assert digests(lake, stage) == digests(profiled, stage)
-    # A period of three days was made from a state of one day, of four days from one of two: the last is never in it.
-    assert (engine.merged(3), engine.merged(4)) == ({1}, {2})
+    # Of four days, the quarter was made from a state of two, and then of three: the last day is never in it.
+    assert engine.merged(4) == {2, 3}
 
 
-def test_any_number_of_buckets_and_workers_gives_the_same(lake: LocalStore, profiled: LocalStore) -> None:
+def test_number_of_buckets_and_workers_does_not_show(lake: LocalStore, profiled: LocalStore) -> None:
     """How viewers are spread over files, and these over workers, shows in no result."""
-    roll_up(lake, PLAYS, FIRST, LAST, buckets=5)
+    roll_up(lake, PLAYS, FIRST, LAST, buckets=1)
     capture(lake, "2026-02-01", CATALOGUE)
-    profile(lake, Watching(workers=3))
-    assert without_buckets(digests(lake, keys.AUDIENCE)) == without_buckets(digests(profiled, keys.AUDIENCE))
-    assert without_buckets(digests(lake, keys.PROFILE)) == without_buckets(digests(profiled, keys.PROFILE))
+    profile(lake, Watching(workers=1))
+    for stage in (keys.PROFILE, keys.AUDIENCE):
+        assert without_buckets(digests(lake, stage)) == without_buckets(digests(profiled, stage))
 
 
 def without_buckets(files: dict[str, str]) -> dict[str, str]:
@@ -211,119 +261,108 @@ def test_spark_gives_the_same_bytes(lake: LocalStore, profiled: LocalStore, spar
         assert digests(lake, stage) == digests(profiled, stage)
 
 
-@pytest.fixture
-def small(lake: LocalStore) -> list[Play]:
-    """Fill a lake with few plays over all days, and profile it; return the plays."""
-    plays = make_plays(2, viewers=12)
-    roll_up(lake, plays, FIRST, LAST)
-    capture(lake, "2026-02-01", CATALOGUE)
-    profile(lake)
-    return plays
-
-
 def generations(store: LocalStore, stage: str) -> dict[str, int]:
     """Return how often each period was made."""
     return {str(period): marker.generation for period, marker in Markers(store).of(stage).items()}
 
 
-def test_restated_hour_is_followed_where_it_counts(lake: LocalStore, small: list[Play]) -> None:
-    """A late play remakes its day and the periods with it; of known viewers, nothing else."""
-    late = Play(small[0] | {"received_at": datetime(2026, 2, 1, 12, 30), "watched_seconds": 3600})  # noqa: DTZ001
-    known = min(play["received_at"] for play in small if play["viewer"] == late["viewer"])
-    assert known < late["received_at"]
-    roll_up(lake, [*small, late], FIRST, LAST)
+def test_restated_hour_is_followed_where_it_counts(lake: LocalStore, few: LocalStore) -> None:
+    """A late play of a viewer seen before remakes its day and the periods with it, and nothing else."""
+    copied(few, lake)
+    plays = [*FEW, play(0, "2026-02-01T12:30", seconds=3600)]
+    roll_up(lake, plays, "2026-02-01T12", "2026-02-01T12", buckets=1)
     profile(lake)
-    assert_right(lake, [*small, late], CATALOGUE)
+    assert_right(lake, plays, CATALOGUE)
     assert generations(lake, keys.PROFILE) == {"2026-01-30": 1, "2026-01-31": 1, "2026-02-01": 2, "2026-02-02": 1}
     again = {"2026-02-01", "2026-W05", "2026-02", "2026-Q1"}
     assert generations(lake, keys.AUDIENCE) == {name: 2 if name in again else 1 for name in PERIODS}
 
 
-def test_late_newcomer_changes_who_is_new_later(lake: LocalStore, small: list[Play]) -> None:
-    """A viewer who turns out to have been seen before is new no more, on any later day."""
-    late = [
-        Play(play | {"viewer": 7_000, "received_at": datetime(2026, 1, number, 9), "watched_seconds": 900})  # noqa: DTZ001
-        for number, play in ((31, small[0]), (30, small[1]))
-    ]
-    for plays in ([*small, late[0]], [*small, *late]):
-        roll_up(lake, plays, FIRST, LAST)
-        profile(lake)
-        assert_right(lake, plays, CATALOGUE, ["2026-01-31", "2026-W05", "2026-02"])
+def test_viewer_who_was_seen_before_is_new_no_more(lake: LocalStore, few: LocalStore) -> None:
+    """A late play on the first day changes who is new on the days after it."""
+    copied(few, lake)
+    plays = [*FEW, play(NEWCOMER, "2026-01-30T09:00")]
+    roll_up(lake, plays, "2026-01-30T09", "2026-01-30T09", buckets=1)
+    profile(lake)
+    assert_right(lake, plays, CATALOGUE)
+    before, after = (Markers(store).of(keys.PROFILE)[DAYS[2]].counts["new_viewers"] for store in (few, lake))
+    assert after == before - 1
 
 
-def test_another_capture_remakes_the_periods_it_touches(lake: LocalStore, small: list[Play]) -> None:
-    """A corrected runtime counts where the episode was played, new episodes nobody played nowhere."""
-    only_last = {play["episode"] for play in small if play["received_at"].date() == DAYS[-1].date} - {
-        play["episode"] for play in small if play["received_at"].date() < DAYS[-1].date
-    }
-    (changed, *_) = sorted(only_last & CATALOGUE.keys())
-    catalogue: Catalogue = {**CATALOGUE, changed: (CATALOGUE[changed][0], 7_200), 9_999: (77, 60)}
+def test_another_capture_remakes_the_periods_it_touches(lake: LocalStore, few: LocalStore) -> None:
+    """A corrected runtime counts where the episode was played; a new episode that nobody played, nowhere."""
+    copied(few, lake)
+    catalogue = {**CATALOGUE, SPECIAL: (CATALOGUE[SPECIAL][0], 7200), 9999: (77, 60)}
     capture(lake, "2026-02-01", catalogue)
     profile(lake)
-    assert_right(lake, small, catalogue)
+    assert_right(lake, FEW, catalogue)
     assert set(generations(lake, keys.PROFILE).values()) == {1}
     again = {"2026-02-02", "2026-W06", "2026-02", "2026-Q1"}
     assert generations(lake, keys.AUDIENCE) == {name: 2 if name in again else 1 for name in PERIODS}
 
 
-def test_orphans_are_resolved_when_the_schedule_knows_them(lake: LocalStore, small: list[Play]) -> None:
+def test_orphans_are_resolved_when_the_schedule_knows_them(lake: LocalStore, few: LocalStore) -> None:
     """Plays of episodes that turn up in a later capture move to their show."""
+    copied(few, lake)
+    before = Markers(lake).of(keys.AUDIENCE)[Period.parse("2026-Q1")]
+    assert before.counts["orphan_episodes"] > 0
     catalogue = {**CATALOGUE, 98: (1, 600), 99: (8, None), 130: (8, 60)}
-    assert {98, 99, 130} & {play["episode"] for play in small}
     capture(lake, "2026-02-02", catalogue)
-    profile(lake)
-    assert_right(lake, small, catalogue)
-    quarter = Markers(lake).of(keys.AUDIENCE)[Period.parse("2026-Q1")]
-    assert (quarter.counts["orphan_episodes"], quarter.counts["orphan_seconds"]) == (0, 0)
+    profile(lake, span=LAST_DAY)
+    assert_right(lake, FEW, catalogue, ["2026-W06", "2026-Q1"])
+    after = Markers(lake).of(keys.AUDIENCE)[Period.parse("2026-Q1")]
+    assert (after.counts["orphan_episodes"], after.counts["orphan_seconds"]) == (0, 0)
 
 
-@pytest.mark.parametrize("dataset", [VIEWER_PERIOD, SITTING_PERIOD], ids=lambda dataset: dataset.name)
-@pytest.mark.parametrize("harm", ["damaged", "gone"])
+@pytest.mark.parametrize(
+    ("dataset", "damage"),
+    [
+        pytest.param(VIEWER_PERIOD, b"not what it was", id="damaged viewer_period"),
+        pytest.param(SITTING_PERIOD, None, id="sitting_period is gone"),
+    ],
+)
 def test_state_that_cannot_be_read_is_made_anew(
-    dataset: Any, harm: str, lake: LocalStore, profiled: LocalStore, caplog: pytest.LogCaptureFixture
+    dataset: Dataset,
+    damage: bytes | None,
+    lake: LocalStore,
+    three_days: LocalStore,
+    profiled: LocalStore,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Where the state is lost, all days of the period are read again: the same bytes, and a warning."""
-    before = [play for play in PLAYS if play["received_at"] < DAYS[-1].start.replace(tzinfo=None)]
-    roll_up(lake, before, FIRST, "2026-02-01T23")
-    capture(lake, "2026-02-01", CATALOGUE)
-    profile(lake)
-    quarter = Markers(lake).of(keys.AUDIENCE)[Period.parse("2026-Q1")]
-    for output in quarter.of(dataset):
+    copied(three_days, lake)
+    for output in Markers(lake).of(keys.AUDIENCE)[Period.parse("2026-Q1")].of(dataset):
         lake.delete(output.key)
-        if harm == "damaged":
-            lake.put(output.key, b"not what it was")
-    roll_up(lake, PLAYS, FIRST, LAST)
+        if damage:
+            lake.put(output.key, damage)
+    roll_up(lake, PLAYS, "2026-02-02T00", LAST)
     with caplog.at_level(logging.WARNING):
         profile(lake)
     assert digests(lake, keys.AUDIENCE) == digests(profiled, keys.AUDIENCE)
     assert "is made from all days of the period" in caplog.text
 
 
-def test_forced_run_starts_from_the_days(lake: LocalStore, small: list[Play]) -> None:
+def test_forced_run_starts_from_the_days(lake: LocalStore, few: LocalStore) -> None:
     """With --force nothing of an earlier run is taken up, and the same bytes come out."""
-    assert small
-    before = digests(lake, keys.AUDIENCE)
+    copied(few, lake)
     engine = Watching()
-    profile(lake, engine, force=True)
-    assert digests(lake, keys.AUDIENCE) == before
+    made = [marker.period for marker in profile(lake, engine, LAST_DAY, force=True)]
+    assert made == ["2026-02-02", "2026-02-02", "2026-W06", "2026-02", "2026-Q1"]
+    assert digests(lake, keys.AUDIENCE) == digests(few, keys.AUDIENCE)
     assert engine.merged(4) == {0}
 
 
-def test_other_thresholds_are_another_state(lake: LocalStore, small: list[Play]) -> None:
-    """A changed gap makes days and audiences stale, and no state by the old rule is merged with days by the new."""
-    assert small
-    settings = ProfileSettings(lake=lake.url, profile=ProfileOptions(min_cell=MIN_CELL, sitting_gap_seconds=600))
-    markers, engine = Markers(lake), Watching()
-    stages = (ProfileStage(settings, markers, engine), AudienceStage(settings, markers, engine))
-    made = [len(run_stage(stage, markers).made) for stage in stages]
-    assert made == [len(DAYS), len(PERIODS)]
+def test_other_thresholds_are_another_state(lake: LocalStore, few: LocalStore) -> None:
+    """A changed threshold makes days and periods stale, and no state by the old one is taken up."""
+    copied(few, lake)
+    engine = Watching()
+    assert len(profile(lake, engine, LAST_DAY, sitting_gap_seconds=600)) == 5
     assert engine.merged(4) == {0}
 
 
 def test_lake_in_a_folder_with_an_odd_name(tmp_path: Path) -> None:
     """Blanks, quotes, brackets and stars in a path are part of a name, not patterns."""
     store = LocalStore(tmp_path / "it's [a] lake*")
-    plays = make_plays(3, viewers=3)
-    roll_up(store, plays, FIRST, LAST)
+    roll_up(store, [play(1, "2026-02-01T10:00")], "2026-02-01T10", "2026-02-01T10")
     profile(store)
-    assert_right(store, plays, {}, ["2026-Q1"])
+    assert read_rows(Markers(store), keys.AUDIENCE, "2026-W05", AUDIENCE)[0]["watched_seconds"] == 600

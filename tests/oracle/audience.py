@@ -79,6 +79,9 @@ class Oracle:
         self.spans = {self._span(day, by_week=by_week) for day in days}
         self.by_week = by_week
         self.first_seen = _first_seen([play for play in plays if filed(play).date() <= max(days)])
+        self.own: dict[int, list[Play]] = defaultdict(list)
+        for play in self.plays:
+            self.own[play["viewer"]].append(play)
         self.total: dict[int, int] = defaultdict(int)
         self.of_show: dict[tuple[int, int], int] = defaultdict(int)
         for play in self.plays:
@@ -166,7 +169,7 @@ class Oracle:
 
     def days_of(self, viewer: int, show: int) -> set[date]:
         """Return the days on which a viewer played a show."""
-        return {filed(play).date() for play in self.plays if play["viewer"] == viewer and self.show(play) == show}
+        return {filed(play).date() for play in self.own[viewer] if self.show(play) == show}
 
     def is_loyal(self, viewer: int, show: int) -> bool:
         """Tell whether a viewer played a show in enough of the spans."""
@@ -180,9 +183,8 @@ class Oracle:
     def is_multilingual(self, viewer: int) -> bool:
         """Tell whether a viewer watched enough in each of two languages."""
         spoken: dict[str, int] = defaultdict(int)
-        for play in self.plays:
-            if play["viewer"] == viewer:
-                spoken[play["language"].partition("-")[0]] += play["watched_seconds"]
+        for play in self.own[viewer]:
+            spoken[play["language"].partition("-")[0]] += play["watched_seconds"]
         enough = [
             seconds
             for seconds in spoken.values()
@@ -194,8 +196,7 @@ class Oracle:
     def _find_binges(self) -> dict[tuple[int, int], int]:
         """Return, by viewer and show, the most episodes that were seen far enough in one sitting."""
         most: dict[tuple[int, int], int] = defaultdict(int)
-        for viewer in self.total:
-            own = [play for play in self.plays if play["viewer"] == viewer]
+        for viewer, own in self.own.items():
             for sitting in find_sittings(own, self.limits.sitting_gap_seconds):
                 far: dict[int, int] = defaultdict(int)
                 for episode, seconds in sitting.seconds.items():

@@ -104,8 +104,8 @@ def test_hours_in_different_buckets_are_refused(lake: LocalStore) -> None:
     assert report.failed == ((day("2026-01-05"), BadInputError.exit_code),)
     failure = Markers(lake).failures(keys.PROFILE)[day("2026-01-05")]
     assert failure.reason == (
-        "rollup 2026-01-05T00 is in 2 viewer buckets, rollup 2026-01-05T12 in 3: expected one number for the whole lake: "
-        "set MARQUEE_ROLLUP__BUCKETS for good, and run rollup, then profile, over the periods that have another"
+        "rollup 2026-01-05T00 is in 2 viewer buckets, rollup 2026-01-05T12 in 3: expected one number for the whole "
+        "lake: set MARQUEE_ROLLUP__BUCKETS for good, and run rollup, then profile, over the periods that have another"
     )
 
 

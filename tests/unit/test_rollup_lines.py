@@ -76,7 +76,7 @@ def parquet(table: pa.Table, **options: Any) -> bytes:
         ),
         pytest.param(b"\xef\xbb\xbfa\n\xef\xbb\xbfb\n", ["a", "\ufeffb"], id="byte order mark"),
         pytest.param(b"a\0b\n", ["a\0b"], id="zero byte"),
-        pytest.param("é\n\U0001f600".encode(), ["é", "\U0001f600"], id="characters of several bytes"),
+        pytest.param("é\n\U0001f600".encode(), ["é", "\U0001f600"], id="long characters"),
     ],
 )
 @pytest.mark.parametrize("name", ["plays+0+0.json", "plays+0+0.json.gz"])
@@ -102,18 +102,14 @@ def test_blocks_may_end_anywhere(raws: list[bytes], ended: bool, block: int, cut
     for number, raw in enumerate(oracle.split(data), start=1):
         if len(raw) > 30:
             expected.append((number, ("line_too_long", raw[:16])))
-        elif _is_utf8(raw):
+        elif _decodes(raw):
             expected.append((number, raw.decode()))
         else:
             expected.append((number, ("not_utf8", raw[:16])))
-    small = {"BLOCK_BYTES": block, "MAX_LINE_BYTES": 30, "KEPT_BYTES": 16}
+    small: Any = {"BLOCK_BYTES": block, "MAX_LINE_BYTES": 30, "KEPT_BYTES": 16}
     with tempfile.TemporaryDirectory() as folder, mock.patch.multiple(lines, **small):
         assert read(Path(folder), "a.json", data) == expected
         assert read(Path(folder), "a.json.gz", b"".join(map(gzip.compress, members))) == expected
-
-
-def _is_utf8(raw: bytes) -> bool:
-    return raw.decode(errors="replace").encode() == raw or (b"\xef\xbf\xbd" in raw and _decodes(raw))
 
 
 def _decodes(raw: bytes) -> bool:
@@ -135,13 +131,15 @@ def test_line_of_a_mebibyte_is_the_longest(tmp_path: Path, end: bytes) -> None:
     ]
 
 
-@pytest.mark.parametrize("size", [17 << 20, 33 << 20], ids=["more than a block", "more than two"])
-def test_endless_line_is_passed_over(tmp_path: Path, size: int) -> None:
+@pytest.mark.parametrize("mebibytes", [2, 3, 5], ids=["as a block", "more than a block", "more than two"])
+def test_endless_line_is_passed_over(tmp_path: Path, mebibytes: int) -> None:
     """A line longer than the memory set aside for lines costs itself alone, also in the first place or the last."""
-    endless = b"y" * size
+    endless = b"y" * (mebibytes << 20)
     data = gzip.compress(endless + b"\nb\n" + endless + b"\nc\n" + endless, 1)
     too_long = ("line_too_long", b"y" * (64 << 10))
-    assert read(tmp_path, "a.json.gz", data) == [(1, too_long), (2, "b"), (3, too_long), (4, "c"), (5, too_long)]
+    with mock.patch.object(lines, "BLOCK_BYTES", 2 << 20):
+        found = read(tmp_path, "a.json.gz", data)
+    assert found == [(1, too_long), (2, "b"), (3, too_long), (4, "c"), (5, too_long)]
 
 
 # Damage.
@@ -160,12 +158,12 @@ def test_file_cut_short_is_bad_input(tmp_path: Path, name: str) -> None:
     """Wherever it is cut; the error names it and says what to do."""
     data = FILES[name]
     assert len(read(tmp_path, name, data)) == 100
-    head = data.index(b"\x00" * 0 + data[-16:]) if name.endswith(".avro") else 0
-    for size in range(max(head, 1), len(data) - 1, 7):
-        with pytest.raises(
-            BadInputError, match=rf"^{name} cannot be read to its end: .+: replace or remove the file; no "
-        ):
-            read(tmp_path, name, data[:size])
+    # Avro says nowhere how many blocks there are: cut between two, here after the head, it looks whole.
+    whole = data.index(data[-16:]) + 16 if name.endswith(".avro") else None
+    for size in range(1, len(data), 7):
+        if size != whole:
+            with pytest.raises(BadInputError, match=rf"^{name} cannot be read to its end: .+: replace or remove"):
+                read(tmp_path, name, data[:size])
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -186,7 +184,7 @@ def test_damaged_file_is_read_or_bad_input(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_file_of_another_kind_is_bad_input(tmp_path: Path, name: str) -> None:
     """Plain lines are no gzip, no Avro and no Parquet, whatever the name says."""
-    with pytest.raises(BadInputError, match=f"^{name} cannot be read"):
+    with pytest.raises(BadInputError, match=rf"^{name} cannot be read to its end: "):
         read(tmp_path, name, DATA)
 
 
@@ -194,7 +192,7 @@ def test_gzip_with_something_after_it(tmp_path: Path) -> None:
     """Zeros fill up a block of a tape and are nothing; anything else is damage."""
     data = gzip.compress(b"a\n")
     assert read(tmp_path, "a.json.gz", data + bytes(100)) == [(1, "a")]
-    with pytest.raises(BadInputError, match="^a.json.gz cannot be read"):
+    with pytest.raises(BadInputError, match="^a[.]json[.]gz cannot be read"):
         read(tmp_path, "a.json.gz", data + b"garbage")
 
 
@@ -250,9 +248,7 @@ SEOUL = timedelta(hours=9)
         pytest.param(AT, pa.timestamp("ms", "Asia/Seoul"), "2026-01-05T13:02:11.123Z", id="a zone"),
         pytest.param(AT.replace(tzinfo=None), pa.timestamp("us"), "2026-01-05T13:02:11.123Z", id="no zone: UTC"),
         pytest.param(AT.replace(microsecond=0), pa.timestamp("s", "UTC"), "2026-01-05T13:02:11.000Z", id="seconds"),
-        pytest.param(
-            AT.replace(microsecond=123456), pa.timestamp("us", "UTC"), "2026-01-05T13:02:11.123456Z", id="all six digits"
-        ),
+        pytest.param(AT.replace(microsecond=123456), pa.timestamp("us"), "2026-01-05T13:02:11.123456Z", id="micros"),
         pytest.param(date(2026, 1, 5), pa.date32(), "2026-01-05", id="day"),
         pytest.param(Decimal("60.0"), pa.decimal128(5, 1), "60.0", id="decimal: a text"),
         pytest.param(60, pa.int16(), 60, id="small whole number"),
@@ -301,14 +297,14 @@ def test_values_of_avro(tmp_path: Path, value: object, kind: Any, expected: obje
 
 
 def test_formats_give_the_same_bytes(tmp_path: Path) -> None:
-    """The same events as lines, gzip, Avro and Parquet, with instants as texts or of their own type: the same rollup."""
+    """The same events as lines, Avro and Parquet, with instants as texts or of their own type: the same rollup."""
     records = [play(event_id=f"e{n}", user_id=f"ü{n % 5}", watched_seconds=n) for n in range(40)]
     typed = [{**record, "received_at": AT} for record in records]
     event = [
         {"name": name, "type": "string" if isinstance(value, str) else "long"}
         for name, value in play()["event"].items()
     ]
-    fields = [
+    fields: list[dict[str, Any]] = [
         {"name": "event_id", "type": "string"},
         {"name": "received_at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
         {"name": "event", "type": {"type": "record", "name": "event", "fields": event}},

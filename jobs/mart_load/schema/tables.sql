@@ -171,7 +171,7 @@ create table fact_audience (
     loyalty double, -- average_seconds / runtime_seconds, at most 1
     return_days double, -- days on which a viewer counted in reach watched the show, on average
     loyal_viewers bigint, -- of reach: watched it in at least loyal_share of the period's weeks (days, of a week)
-    binge_viewers bigint, -- of reach: had a sitting with at least 3 episodes of the show, each to binge_completion
+    binge_viewers bigint, -- of reach: had a sitting with binge_episodes (3) of the show or more, each to binge_completion
     binge5_viewers bigint, -- the same with at least 5 episodes
     sole_viewers bigint, -- of reach: watched nothing but this show in the period, anywhere
     near_sole_viewers bigint, -- of reach: near_sole_share of their seconds, or more, were this show's

@@ -256,8 +256,8 @@ from sizeable_show s
 cross join bound b;
 
 -- Shows by how much they are binged, of those with a reach of at least 50. Grain: show, worldwide, in the reported
--- period. Units: binge_percent of reach had a sitting with at least 3 episodes of the show, binge5_percent with at
--- least 5.
+-- period. Units: binge_percent of reach had a sitting with binge_episodes (3) of the show or more, binge5_percent with
+-- 5 or more.
 create view q_binge as
 select
     period,
@@ -402,7 +402,7 @@ watched as (
         a.period,
         c.kind,
         c.network_id,
-        sum(case when a.show_id = 0 then 0 else 1 end) as shows,
+        count(case when a.show_id <> 0 then 1 end) as shows,
         sum(a.watched_seconds) / 3600e0 as hours
     from reported_period p
     join fact_audience a on a.period = p.period and a.country = '**'

@@ -1,0 +1,101 @@
+"""The rollup's settings: what is wrong is said before any work, and the key is never shown."""
+
+import pytest
+
+from jobs.common.calendar import hour
+from jobs.common.errors import ConfigError
+from jobs.common.settings import check_names, load_settings
+from jobs.rollup.settings import RollupSettings
+
+KEY = "canary-0123456789"
+
+
+@pytest.fixture(autouse=True)
+def needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set what has no default."""
+    monkeypatch.setenv("MARQUEE_LAKE", "file:///lake")
+    monkeypatch.setenv("MARQUEE_RAW", "s3://raw")
+    monkeypatch.setenv("MARQUEE_ROLLUP__VIEWER_KEY", KEY)
+
+
+def test_defaults() -> None:
+    """What the documentation promises."""
+    options = load_settings(RollupSettings).rollup
+    assert options.layout.folder(hour("2026-01-05T13")) == "topics/plays/year=2026/month=01/day=05/hour=13/"
+    assert (options.grace_minutes, options.slack_minutes, options.buckets) == (10, 15, 16)
+    assert (options.reject_lines, options.reject_share) == (100, 0.01)
+    assert options.viewer_key.get_secret_value() == KEY
+
+
+def test_key_is_never_shown() -> None:
+    """Not by printing the settings either."""
+    assert KEY not in repr(load_settings(RollupSettings))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        pytest.param("RAW", "raw", "MARQUEE_RAW='raw'", id="raw that is no URL"),
+        pytest.param("ROLLUP__BUCKETS", "0", "MARQUEE_ROLLUP__BUCKETS='0'", id="no bucket"),
+        pytest.param("ROLLUP__BUCKETS", "4097", "MARQUEE_ROLLUP__BUCKETS='4097'", id="too many buckets"),
+        pytest.param("ROLLUP__REJECT_SHARE", "1.1", "MARQUEE_ROLLUP__REJECT_SHARE='1.1'", id="more than all"),
+        pytest.param("ROLLUP__REJECT_LINES", "-1", "MARQUEE_ROLLUP__REJECT_LINES='-1'", id="less than none"),
+        pytest.param("ROLLUP__GRACE_MINUTES", "-1", "MARQUEE_ROLLUP__GRACE_MINUTES='-1'", id="before the end"),
+        pytest.param("ROLLUP__TOPIC", "a/b", "MARQUEE_ROLLUP__TOPIC='a/b'", id="a topic that is a path"),
+        pytest.param(
+            "ROLLUP__PATH", "{topic}/dt={date}/", "expected {year}, {month}, {day} and {hour} once", id="a date"
+        ),
+        pytest.param("ROLLUP__PATH", "{year}{month}{day}{hour}/{minute}/", "is no layout", id="finer than hours"),
+        pytest.param("ROLLUP__FIELDS__USER_ID", "user-id", "ROLLUP__FIELDS__USER_ID='user-id'", id="a dash"),
+        pytest.param("ROLLUP__FIELDS__USER_ID", "a..b", "ROLLUP__FIELDS__USER_ID='a..b'", id="a name of nothing"),
+        pytest.param("ROLLUP__FIELDS__USER_ID", 'a"b', "ROLLUP__FIELDS__USER_ID=", id="a quote"),
+        pytest.param("ROLLUP__FIELDS__USER_ID", "event", "'event' and 'event.episode_id' cannot", id="above others"),
+        pytest.param("ROLLUP__FIELDS__USER_ID", "Event.id", "'Event.id' and 'event.episode_id' cannot", id="a capital"),
+    ],
+)
+def test_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str) -> None:
+    """With its value and what is wrong with it."""
+    monkeypatch.setenv(f"MARQUEE_{name}", value)
+    with pytest.raises(ConfigError) as error:
+        load_settings(RollupSettings)
+    assert told in str(error.value)
+    assert KEY not in str(error.value)
+
+
+@pytest.mark.parametrize("key", ["", "canary-of-15-by"], ids=["none", "15 bytes"])
+def test_short_key_is_refused_unseen(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    """The error says how long it must be and does not show it."""
+    monkeypatch.setenv("MARQUEE_ROLLUP__VIEWER_KEY", key)
+    with pytest.raises(ConfigError, match=r"MARQUEE_ROLLUP__VIEWER_KEY: .*expected at least 16 bytes") as error:
+        load_settings(RollupSettings)
+    assert not key or key not in str(error.value)
+
+
+def test_missing_key_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no default: the same key must be used for good."""
+    monkeypatch.delenv("MARQUEE_ROLLUP__VIEWER_KEY")
+    with pytest.raises(ConfigError, match="MARQUEE_ROLLUP__VIEWER_KEY: is not set"):
+        load_settings(RollupSettings)
+
+
+def test_misspelt_setting_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the nearest right one."""
+    monkeypatch.setenv("MARQUEE_ROLLUP__BUCKET", "4")
+    with pytest.raises(ConfigError, match="MARQUEE_ROLLUP__BUCKET is no setting: did you mean MARQUEE_ROLLUP__BUCKETS"):
+        check_names([RollupSettings])
+
+
+def test_topic_fills_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A layout of one's own may name the topic or not."""
+    monkeypatch.setenv("MARQUEE_ROLLUP__TOPIC", "views")
+    assert load_settings(RollupSettings).rollup.layout.template.startswith("topics/views/year=")
+    monkeypatch.setenv("MARQUEE_ROLLUP__PATH", "{year}/{month}/{day}/{hour}/")
+    assert load_settings(RollupSettings).rollup.layout.template == "{year}/{month}/{day}/{hour}/"
+
+
+def test_fields_may_be_named_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One by one; the others keep their names. A field may stand in the same place as another."""
+    monkeypatch.setenv("MARQUEE_ROLLUP__FIELDS__USER_ID", "event.account.id")
+    monkeypatch.setenv("MARQUEE_ROLLUP__FIELDS__EVENT_ID", "_offset")
+    fields = load_settings(RollupSettings).rollup.fields
+    assert (fields.user_id, fields.event_id, fields.country) == ("event.account.id", "_offset", "event.country")

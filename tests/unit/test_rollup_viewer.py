@@ -1,0 +1,74 @@
+"""Viewers: HMAC-SHA256 as others compute it, whichever way it is computed here."""
+
+import hashlib
+import hmac
+import re
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobs.common.engine import open_database
+from jobs.rollup.viewer import fingerprint, viewer_of, viewers_of
+
+# RFC 4231, test cases 1, 2 and 6; the first 8 of the 32 bytes.
+PUBLISHED = [
+    pytest.param(b"\x0b" * 20, "Hi There", 0xB0344C61D8DB3853, id="a short key"),
+    pytest.param(b"Jefe", "what do ya want for nothing?", 0x5BDCC146BF60754E, id="a very short key"),
+    pytest.param(
+        b"\xaa" * 131, "Test Using Larger Than Block-Size Key - Hash Key First", 0x60E431591EE0B67F, id="a long key"
+    ),
+]
+USERS = st.text(st.characters(codec="utf-8", min_codepoint=32), min_size=1, max_size=128)
+
+
+def query(key: bytes, *users: str) -> list[int]:
+    """Return viewers as the rollup computes them: many at a time, from JSON texts in their quotes."""
+    with open_database() as db:
+        return [int(viewer) for viewer in viewers_of(db, key, pa.array([f'"{user}"' for user in users], pa.string()))]
+
+
+@pytest.mark.parametrize(("key", "user", "viewer"), PUBLISHED)
+def test_published_values(key: bytes, user: str, viewer: int) -> None:
+    """The first 64 bits of the RFC's results, the first byte weighing most."""
+    assert viewer_of(key, user) == viewer
+    assert query(key, user) == [viewer]
+
+
+@given(st.binary(min_size=1, max_size=200), st.lists(USERS, max_size=20))
+def test_query_gives_what_the_library_gives(key: bytes, users: list[str]) -> None:
+    """For any key and any users, in their order, also none at all."""
+    expected = [int.from_bytes(hmac.new(key, user.encode(), hashlib.sha256).digest()[:8]) for user in users]
+    assert query(key, *users) == expected
+    assert [viewer_of(key, user) for user in users] == expected
+
+
+@pytest.mark.parametrize("size", [63, 64, 65])
+def test_keys_around_the_hash_block(size: int) -> None:
+    """A key of up to 64 bytes counts as it is, a longer one is hashed first."""
+    key = b"k" * size
+    assert query(key, "u1") == [int.from_bytes(hmac.new(key, b"u1", hashlib.sha256).digest()[:8])]
+
+
+def test_many_users_keep_their_order() -> None:
+    """Beyond one vector of the database."""
+    users = [f"u{n}" for n in range(5000)]
+    assert query(b"k" * 16, *users) == [viewer_of(b"k" * 16, user) for user in users]
+
+
+def test_viewers_use_all_64_bits() -> None:
+    """Buckets taken from them are about as full as one another."""
+    viewers = np.array(query(b"k" * 16, *(f"u{n}" for n in range(4096))), np.uint64)
+    assert int(viewers.max()) > 2**63
+    assert np.bincount((viewers % np.uint64(16)).astype(int), minlength=16).min() > 180
+
+
+def test_fingerprint_tells_keys_apart_and_nothing_else() -> None:
+    """The same for the same key; 16 hexadecimal digits, in which there is nothing of the key or of its plain hash."""
+    key = b"a key of 20 bytes.."
+    told = fingerprint(key)
+    assert fingerprint(key) == told != fingerprint(key + b"!")
+    assert re.fullmatch("[0-9a-f]{16}", told)
+    assert told not in {key.hex()[:16], hashlib.sha256(key).hexdigest()[:16]}
