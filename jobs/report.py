@@ -40,10 +40,16 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 Rows = Sequence[Sequence[Any]]
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to who called, who has to do with it for JSON and CSV too; rich would end the program."""
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """Return standard output as a console, as wide as the terminal, or as COLUMNS says."""
     bounded = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return Console(width=None if bounded else UNBOUNDED, highlight=False)
+    return _Console(width=None if bounded else UNBOUNDED, highlight=False)
 
 
 def say(text: str, style: str = "") -> None:
@@ -91,11 +97,12 @@ def to_json(columns: Sequence[str], rows: Rows) -> str:
 def to_csv(columns: Sequence[str], rows: Rows) -> str:
     """Return rows as CSV; a text that a spreadsheet would take for a formula gets an apostrophe before it (OWASP)."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
+    for row in (columns, *rows):
         plain = [_plain(cell) if isinstance(cell, date) else cell for cell in row]
-        writer.writerow([f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell for cell in plain])
+        safe = [f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell for cell in plain]
+        # A carriage return ends a row for readers; Python's writer does not know to quote it.
+        returns = any(isinstance(cell, str) and "\r" in cell for cell in safe)
+        csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL).writerow(safe)
     return text.getvalue()
 
 

@@ -8,14 +8,23 @@ import logging
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
+from pydantic_settings import SettingsConfigDict
+
 from jobs.common.calendar import FORMS_HINT, Period, Span
 from jobs.common.commit import Markers
-from jobs.common.errors import INTERNAL, INTERRUPTED, PIPE_CLOSED, TERMINATED, ConfigError, MarqueeError
+from jobs.common.errors import (
+    INTERNAL,
+    INTERRUPTED,
+    PIPE_CLOSED,
+    TERMINATED,
+    ConfigError,
+    MarqueeError,
+    describe_foreign,
+)
 from jobs.common.logs import set_up_logs
 from jobs.common.settings import LogSettings, StageSettings, check_names, load_settings
 from jobs.common.stage import Advance
@@ -117,7 +126,9 @@ def guarded(command: Callable[[], int]) -> int:
             log.error("%s", error)  # noqa: TRY400 - the message says all; a traceback would hide it
             return error.exit_code
         except Exception as error:  # the edge of the program: whatever it is, a scheduler gets a code that it knows
-            log.error("%s", _describe(error))  # noqa: TRY400 - the traceback is for debugging
+            # Of the system's errors the text tells of files and addresses, which a person may mend.
+            text = f": {error}" if isinstance(error, OSError) else ""
+            log.error("%s%s", describe_foreign(error), text)  # noqa: TRY400 - the traceback is for debugging
             log.debug("traceback", exc_info=error)
             return INTERNAL
         else:
@@ -127,6 +138,7 @@ def guarded(command: Callable[[], int]) -> int:
 class _Common(StageSettings):
     """What every command is told, whether it needs a lake or not."""
 
+    model_config = SettingsConfigDict(validate_default=False)
     lake: str = ""
 
 
@@ -146,17 +158,6 @@ def _ended_by_signal() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _describe(error: Exception) -> str:
-    """Tell what an error that is not ours was, and where. Its text may hold data, but for one of the system's."""
-    kind = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
-    text = f": {error}" if isinstance(error, OSError) else ""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return (
-        f"internal error: {kind}{text}, in {frame.filename} line {frame.lineno}: "
-        "MARQUEE_LOG__LEVEL=debug shows the traceback"
-    )
 
 
 def add_period_arguments(

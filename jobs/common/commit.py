@@ -8,7 +8,6 @@ marker; readers open exactly what the marker lists. A period is stale when its i
 import dataclasses
 import hashlib
 import json
-import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -24,7 +23,7 @@ from jobs import __version__
 from jobs.common import lake
 from jobs.common.calendar import Period
 from jobs.common.datasets import Dataset
-from jobs.common.errors import CorruptLakeError, LostRaceError, MarqueeError
+from jobs.common.errors import CorruptLakeError, LostRaceError, MarqueeError, describe_foreign
 from jobs.common.parquet import Rows, count_rows, from_parquet, to_parquet
 from jobs.common.store import ObjectNotFoundError, PreconditionError, Store
 
@@ -336,15 +335,5 @@ def failure_of(error: Exception, stage: str, period: Period, run_id: str, genera
     if isinstance(error, MarqueeError):
         kind, code, reason = error.kind, error.exit_code, str(error)
     else:
-        kind, code = MarqueeError.kind, MarqueeError.exit_code
-        name = f"{type(error).__module__}.{type(error).__qualname__}"
-        reason = f"{name} at {_place(error)}: MARQUEE_LOG__LEVEL=debug tells all"
+        kind, code, reason = MarqueeError.kind, MarqueeError.exit_code, describe_foreign(error)
     return Failure(stage, str(period), run_id, generation, kind, code, reason, now_text(now))
-
-
-def _place(error: Exception) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if "jobs" in Path(frame.filename).parts]
-    for at in reversed(ours or frames):
-        return f"{Path(at.filename).name}:{at.lineno} in {at.name}"
-    return "an unknown place"

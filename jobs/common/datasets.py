@@ -250,7 +250,7 @@ EPISODE_DAY = Dataset(
 VIEWER_PERIOD = Dataset(
     "viewer_period",
     lake.AUDIENCE,
-    "period to date × viewer × episode × country × language",
+    "period to date, without its last day × viewer × episode × country × language",
     4,
     (
         VIEWER,
@@ -268,7 +268,7 @@ VIEWER_PERIOD = Dataset(
 SITTING_PERIOD = Dataset(
     "sitting_period",
     lake.AUDIENCE,
-    "period to date × viewer × sitting × episode, of the sittings that matter, joined across midnight",
+    "period to date, without its last day × viewer × sitting × episode, of sittings that matter, joined at midnight",
     3,
     _SITTING,
     by_bucket=True,
@@ -280,11 +280,17 @@ AUDIENCE = Dataset(
     "period × show × country, and period × show with country '**' (worldwide)",
     2,
     (
-        Column("show_id", WHOLE, "the show; 0 for plays of episodes that no captured schedule knows"),
+        Column(
+            "show_id", WHOLE, "the show; 0 for all episodes that no schedule knows: only reach and seconds are told"
+        ),
         Column("country", TEXT, "where it was watched, or '**' for everywhere"),
-        _null("reach", WHOLE, "viewers with at least reach_seconds of the show here; null below min_cell"),
+        _null(
+            "reach",
+            WHOLE,
+            "viewers with at least reach_seconds of the show here; below min_cell null, as all that counts viewers",
+        ),
         SECONDS,
-        _null("runtime_seconds", WHOLE, "sum of the runtimes of the show's episodes that were watched here"),
+        _null("runtime_seconds", WHOLE, "runtimes of the show's episodes played here; null where one is not known"),
         _null("views", pa.float64(), "watched_seconds / runtime_seconds; null where a runtime is not known"),
         _null("average_seconds", pa.float64(), "watched_seconds / reach"),
         _null("loyalty", pa.float64(), "average_seconds / runtime_seconds, at most 1"),
@@ -325,7 +331,7 @@ AUDIENCE_BASE = Dataset(
         _null(
             "multilingual_viewers",
             WHOLE,
-            "of active: multilingual_share and multilingual_seconds in each of two languages",
+            "of active: multilingual_share and multilingual_seconds in two languages; en-US and en-GB are one",
         ),
         _null("new_viewers", WHOLE, "of active: first seen in the period"),
     ),

@@ -38,8 +38,8 @@ MIB = 1 << 20
 KERNELS = "jobs."
 """What the import path of a kernel starts with."""
 
-_FAILED = -1
-"""In Spark's shuffle, the key of a mapper's error; keys of tables are 0 or more."""
+_FAILED = -(1 << 32)
+"""In Spark's shuffle, the key of a mapper's error; keys of tables are greater."""
 
 
 @dataclass(frozen=True)

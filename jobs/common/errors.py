@@ -4,6 +4,8 @@ Codes follow sysexits.h where it has a fitting one: 65 EX_DATAERR, 70 EX_SOFTWAR
 ours.
 """
 
+import traceback
+from pathlib import Path
 from typing import ClassVar, Literal
 
 DONE = 0
@@ -61,3 +63,16 @@ SEVERITY = (ConfigError.exit_code, INTERNAL, BadInputError.exit_code, LostRaceEr
 def worst(codes: list[int]) -> int:
     """Return the exit code of a run whose periods ended with ``codes`` (0 for none)."""
     return next((code for code in SEVERITY if code in codes), DONE)
+
+
+def describe_foreign(error: Exception) -> str:
+    """Return the class and the place of an error that is not ours. Not its text, which may hold data."""
+    return f"{type(error).__module__}.{type(error).__qualname__} at {_place(error)}: MARQUEE_LOG__LEVEL=debug tells all"
+
+
+def _place(error: Exception) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "jobs" in Path(frame.filename).parts]
+    for at in reversed(ours or frames):
+        return f"{Path(at.filename).name}:{at.lineno} in {at.name}"
+    return "an unknown place"

@@ -54,7 +54,8 @@ typed as (
                 + strlen(event_id) + strlen(field.received_at) + strlen(user_id) + strlen(episode_id) + strlen(country)
                 + strlen(utc_offset_minutes) + strlen(language) + strlen(device) + strlen(watched_seconds)
             then true
-            else not regexp_matches(text, '(?i)nan|inf|,\s*[}\]]')
+            else not regexp_matches(text, '(?i)[:,\[]\s*-?(nan|inf)|,\s*[}\]]')
+                and not regexp_matches(field.received_at, '[[:space:]]')
                 and strlen(text) - strlen(translate(text, '[{', '')) <= $most_nested
         end as well_formed
     from field

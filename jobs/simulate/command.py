@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from pydantic import Field, ValidationError
+from pydantic_settings import SettingsConfigDict
 
 from jobs.common.calendar import Period, hour
 from jobs.common.command import progress_bar
@@ -27,6 +28,7 @@ OPTIONS = ("start", "days", "events_per_day", "partitions", "seed")
 class RawSettings(StageSettings):
     """What simulate is told of where to write."""
 
+    model_config = SettingsConfigDict(validate_default=False)
     lake: str = ""
     raw: str = Field("", description="URL of the raw events")
 
@@ -127,8 +129,8 @@ def _describe(url: str, summary: Summary, seconds: float, *, late: bool) -> str:
     if not summary.written:
         return f"{url} is complete already: nothing was written."
     if late:
-        return f"{url}: {summary.written:,} late files, {seconds:.1f} s."
-    rest = f" {summary.late_files:,} of the files come late: --late brings them." if summary.late_files else ""
+        return f"{url}: late files: {summary.written:,}, {seconds:.1f} s."
+    rest = f" Late files, which --late brings: {summary.late_files:,}." if summary.late_files else ""
     return (
         f"{url}: {summary.events:,} events, {summary.duplicates:,} duplicates, {summary.malformed:,} malformed lines "
         f"in {summary.files:,} files, {seconds:.1f} s.{rest}"

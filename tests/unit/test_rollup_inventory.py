@@ -109,7 +109,7 @@ def test_prefixes_to_list(template: str, stretch: Span, prefixes: list[str]) -> 
 
 
 def test_only_events_are_listed(lake: LocalStore) -> None:
-    """Keys and headers beside them, other formats, hidden and half-written files are passed over; empty ones are not."""
+    """Keys and headers beside them, other formats, hidden and half-written files are passed over; empty ones not."""
     names = [
         "plays+0+0000000000.json",
         "plays+0+0000000100.json.gz",

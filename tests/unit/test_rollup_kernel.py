@@ -38,13 +38,13 @@ def viewer_hours(world: World) -> list[tuple[Any, ...]]:
     return sorted(row for rows in world.rolled().viewer_hour.values() for row in rows)
 
 
-def sifted(folder: Path, *raws: bytes) -> Sifted:
+def sifted(folder: Path, *raws: bytes, window: Window = WINDOW) -> Sifted:
     """Sift lines; return the events without their event ids, and the rejects, both in order."""
     path = folder / "lines.json"
     path.write_bytes(lines_of(*raws))
     with open_database() as db:
         batch = [("lines.json", block) for block in lines.read_blocks(path, "lines.json")]
-        events, rejects = sift(db, batch, parse_sql(Fields(), WINDOW), Fields(), WINDOW)
+        events, rejects = sift(db, batch, parse_sql(Fields(), window), Fields(), window)
     bare = [{name: _bare(value) for name, value in row.items() if name != "event_key"} for row in events.to_pylist()]
     return _in_order(bare), sorted((row["line"], row["reason"], row["raw"]) for row in rejects.to_pylist())
 
@@ -97,6 +97,8 @@ NOT_QUITE: dict[str, bytes] = {
     "a tab in the time": spoilt(b"T13", rb"T\t3"),
     "a space in the time": spoilt(b"T13", b"T 3"),
     "a space in the fraction": spoilt(b".123", b".12 "),
+    "a tab in the fraction": spoilt(b".123", rb".12\t"),
+    "a tab at the fraction's start": spoilt(b".123", rb".\u000b12"),
     "a space before the fraction's end": spoilt(b".123", b".1 3"),
     "24:00": spoilt(b"05T13:02:11.123", b"04T24:00:00.000"),
     "second 60": spoilt(b"13:02:11.123", b"13:02:60.000"),
@@ -129,6 +131,14 @@ def test_query_and_referee_agree(tmp_path: Path, raw: bytes) -> None:
     assert sifted(tmp_path, raw) == judged(raw)
 
 
+@pytest.mark.parametrize("blank", [b" ", rb"\t", rb"\n", rb"\u000b", rb"\u00a0", b"+", b"-"])
+def test_one_digit_is_no_hour(tmp_path: Path, blank: bytes) -> None:
+    """Early in the day a blank may stand where a digit must."""
+    night = Window(datetime(2026, 1, 5, 2, 45), datetime(2026, 1, 5, 4, 15))  # noqa: DTZ001 - UTC without a zone
+    raw = spoilt(b"T13", b"T" + blank + b"3")
+    assert sifted(tmp_path, raw, window=night) == ([], [(1, "received_at", raw)])
+
+
 def test_good_lines_need_no_referee(tmp_path: Path) -> None:
     """Ordinary lines are read by the query alone: it is what makes the rollup fast."""
     ordinary = [
@@ -138,10 +148,11 @@ def test_good_lines_need_no_referee(tmp_path: Path) -> None:
         line(user_id="Zoë", title="Übung"),
         line(utc_offset_minutes=-300, language="pt-BR", device="smart_tv-2", watched_seconds=0),
         to_line(play() | {"tags": [], "more": {}}),
+        to_line(play() | {"info": "Finance of nanotubes", "more": [{"inf": {}}]}),
     ]
     with mock.patch.object(kernel, "judge", side_effect=AssertionError("the referee was asked")):
         events, rejects = sifted(tmp_path, *ordinary)
-    assert (len(events), rejects) == (6, [])
+    assert (len(events), rejects) == (7, [])
 
 
 # Any lines.

@@ -192,7 +192,7 @@ def test_gzip_with_something_after_it(tmp_path: Path) -> None:
     """Zeros fill up a block of a tape and are nothing; anything else is damage."""
     data = gzip.compress(b"a\n")
     assert read(tmp_path, "a.json.gz", data + bytes(100)) == [(1, "a")]
-    with pytest.raises(BadInputError, match="^a[.]json[.]gz cannot be read"):
+    with pytest.raises(BadInputError, match=r"^a[.]json[.]gz cannot be read"):
         read(tmp_path, "a.json.gz", data + b"garbage")
 
 

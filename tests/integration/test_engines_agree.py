@@ -1,0 +1,117 @@
+"""This machine's cores and Spark make the same bytes of a small simulated day, stage by stage."""
+
+import gzip
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from jobs.common import engine as engines
+from jobs.common import lake
+from jobs.common.calendar import Span, hour
+from jobs.common.commit import Markers
+from jobs.common.datasets import VIEWER_HOUR
+from jobs.common.engine import Engine, EngineOptions, LocalEngine
+from jobs.common.stage import Report, run_stage
+from jobs.common.store import LocalStore, Store
+from jobs.profile.audience_stage import AudienceStage
+from jobs.profile.settings import ProfileSettings
+from jobs.profile.stage import ProfileStage
+from jobs.rollup import stage as rollup_stage
+from jobs.simulate.catalogue import build_world
+from jobs.simulate.settings import SimulateSettings
+from jobs.simulate.write import add_late_files, simulate
+from tests.helpers_rollup import BUCKETS, ENGINE, GOOD, HOUR, World, line, lines_of, many, new_world, spoilt
+from tests.oracle.audience import Catalogue
+from tests.oracle.lake import capture, digests
+
+pytestmark = pytest.mark.spark
+
+SETTINGS = SimulateSettings(days=1, events_per_day=40_000, seed=7)
+HOURS = Span.of(hour("2026-01-05T13"), hour("2026-01-05T15"))
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """The raw events of a simulated day, late files and all."""
+    store = LocalStore(tmp_path_factory.mktemp("day") / "raw")
+    simulate(SETTINGS, store)
+    add_late_files(SETTINGS, store)
+    return store
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    """Show and runtime of each episode that the simulated schedule lists; some have no runtime, some are not listed."""
+    return {
+        episode.id: (show.id, None if episode.runtime is None else episode.runtime * 60)
+        for show, episode in build_world(SETTINGS).listings()
+    }
+
+
+def run(world: World, engine: Engine) -> list[Report]:
+    """Run rollup, a task a file, then profile and audience."""
+    settings = ProfileSettings(lake=world.lake.url)
+    with mock.patch.object(rollup_stage, "MIB", 0):
+        rolled = world.run(HOURS, engine=engine)
+    markers = Markers(world.lake)
+    stages = (ProfileStage(settings, markers, engine), AudienceStage(settings, markers, engine))
+    return [rolled, *(run_stage(stage, markers) for stage in stages)]
+
+
+def test_engines_make_the_same_bytes(
+    tmp_path: Path, raw: Store, catalogue: Catalogue, spark_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One worker, two that spill all they can, and Spark: every object of every stage is the same, and every count."""
+    worlds = {name: World(raw, LocalStore(tmp_path / name)) for name in ("one", "two", "spark")}
+    for world in worlds.values():
+        capture(world.lake, "2026-01-05", catalogue)
+    reports = [run(worlds["one"], LocalEngine(EngineOptions(workers=1, memory_mb=256)))]
+    reports.append(run(worlds["spark"], spark_engine))
+    monkeypatch.setattr(engines, "MIB", 0)  # no memory for the shuffle
+    reports.append(run(worlds["two"], LocalEngine(EngineOptions(workers=2, memory_mb=256))))
+    # Three hours; one day; that day, its week, its month and its quarter.
+    assert [[(one.changed, one.failed) for one in report] for report in reports] == [[(3, ()), (1, ()), (4, ())]] * 3
+    for stage in (lake.ROLLUP, lake.PROFILE, lake.AUDIENCE):
+        assert digests(worlds["two"].lake, stage) == digests(worlds["one"].lake, stage)
+        assert digests(worlds["spark"].lake, stage) == digests(worlds["one"].lake, stage)
+        assert counts(worlds["two"], stage) == counts(worlds["one"], stage)
+        assert counts(worlds["spark"], stage) == counts(worlds["one"], stage)
+    # It was no empty match: in each hour there are plays of all viewer buckets, duplicates and rejected lines.
+    for marker in worlds["spark"].markers().values():
+        assert min(marker.counts["rows_out"], marker.counts["duplicates"], *marker.counts["rejects"].values()) > 0
+        assert len(marker.of(VIEWER_HOUR)) == BUCKETS
+        assert len(marker.inputs) > 4
+
+
+def counts(world: World, stage: str) -> dict[str, Mapping[str, Any]]:
+    """Return the counts of a stage by period."""
+    return {str(period): marker.counts for period, marker in Markers(world.lake).of(stage).items()}
+
+
+def test_spark_gives_what_the_oracle_gives(tmp_path: Path, spark_engine: Engine) -> None:
+    """Odd lines, duplicates over files, an empty hour: the rows worked out in loops."""
+    world = new_world(tmp_path, reject_share=1)
+    world.put("a.json", *many(20), b"{", b"\xff", b"", line(country="kr"))
+    world.put("b.json.gz", *many(30), spoilt(b'"u1"', rb'"\u0075\"1"'))
+    world.put("c.json", GOOD, period=HOUR.next().next())
+    assert world.run(engine=spark_engine).failed == ()
+    assert world.rolled() == world.expected()
+    assert world.rolled(HOUR.next()) == world.expected(HOUR.next())
+
+
+def test_bad_input_fails_alike(tmp_path: Path, spark_engine: Engine) -> None:
+    """Too many rejected lines, and a file cut short: the same reason, nothing published."""
+    reasons = []
+    for name, engine in (("local", ENGINE), ("spark", spark_engine)):
+        world = new_world(tmp_path / name)
+        world.put("a.json", *[b"x"] * 101)
+        world.put_bytes("b.json.gz", gzip.compress(lines_of(*many(100)))[:-1], HOUR.next())
+        assert world.run(engine=engine).exit_code == 65
+        assert world.markers() == {}
+        reasons.append(world.failures())
+    assert reasons[0] == reasons[1]
+    assert "101 of 101 lines were rejected" in reasons[0]["2026-01-05T13"]
+    assert "b.json.gz cannot be read to its end" in reasons[0]["2026-01-05T14"]

@@ -1,0 +1,331 @@
+"""A stage as a command: its arguments, how it ends, and what it says of that."""
+
+import argparse
+import json
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.common.calendar import EVER, Span
+from jobs.common.command import add_period_arguments, guarded, progress_bar, read_span, stage_command, summary_of
+from jobs.common.commit import Markers
+from jobs.common.errors import BadInputError, ConfigError, CorruptLakeError, LostRaceError, MarqueeError, TryAgainError
+from jobs.common.settings import StageSettings
+from jobs.common.stage import Advance
+from tests.schedule_service import ScheduleService, schedule_service, silence
+from tests.small_world import CASE, DAY, SmallWorld, tell_schedule
+
+STAGES = ["schedule_fetch", "rollup", "profile", "mart_load"]
+SECRET = "canary-77c0"
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Put back what setting up changes for the whole process."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a run ended with."""
+
+    exit_code: int = 0
+    changed: int = 0
+
+
+def logged(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """Return what was logged, JSON a line, for standard error is no terminal."""
+    return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+
+def instant(text: str) -> datetime:
+    """Return an instant in UTC."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+# Periods on the command line.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "start", "end"),
+    [
+        pytest.param([], None, None, id="nothing: all that is pending"),
+        pytest.param(["2026-01-05T13"], "2026-01-05T13", "2026-01-05T14", id="hour"),
+        pytest.param(["2026-01-05"], "2026-01-05", "2026-01-06", id="day"),
+        pytest.param(["2026-W02"], "2026-01-05", "2026-01-12", id="week"),
+        pytest.param(["2026-01"], "2026-01-01", "2026-02-01", id="month"),
+        pytest.param(["2026-Q1"], "2026-01-01", "2026-04-01", id="quarter"),
+        pytest.param(["--from", "2026-01-05"], "2026-01-05", None, id="from"),
+        pytest.param(["--to", "2026-01-05T13"], None, "2026-01-05T14", id="to"),
+        pytest.param(["--from", "2026-Q1", "--to", "2026-01-05"], "2026-01-01", "2026-01-06", id="from and to"),
+    ],
+)
+def test_period_arguments(arguments: list[str], start: str | None, end: str | None) -> None:
+    """A period, or where to begin and where to end, both included; what is left out is open."""
+    parser = argparse.ArgumentParser()
+    add_period_arguments(parser)
+    span = read_span(parser, parser.parse_args(arguments))
+    assert span == Span(instant(start) if start else None, instant(end) if end else None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param(["2026-13"], "argument PERIOD: '2026-13' is no month: month must be in 1..12", id="no such month"),
+        pytest.param(
+            ["yesterday"], "argument PERIOD: 'yesterday' is no period: expected 2026-01-05T13 (hour), ", id="no period"
+        ),
+        pytest.param(["--from", "05.01.2026"], "argument --from: '05.01.2026' is no period", id="another order"),
+        pytest.param(
+            ["--from", "2026-02", "--to", "2026-01"], "--from 2026-02 is after --to 2026-01", id="from after to"
+        ),
+        pytest.param(
+            ["2026-01", "--to", "2026-02"], "expected a PERIOD, or --from and --to, not both", id="both ways at once"
+        ),
+    ],
+)
+def test_wrong_periods_are_usage_errors(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
+    """Exit code 2 and a line that says what was expected; nothing is begun."""
+    with pytest.raises(SystemExit) as caught:
+        stage_command("rollup", "", StageSettings, run_never, arguments)
+    assert caught.value.code == 2
+    assert f"python -m jobs.rollup: error: {message}" in capsys.readouterr().err
+
+
+def run_never(*_: object, **__: object) -> Ended:
+    """Fail the test."""
+    raise AssertionError
+
+
+# A stage as a command.
+
+
+def test_stage_is_run_with_its_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Over the span, on the markers of its lake, forced when told; what it made is logged, and its code returned."""
+    monkeypatch.setenv("MARQUEE_LAKE", tmp_path.as_uri())
+    seen: list[object] = []
+
+    def run(settings: StageSettings, markers: Markers, span: Span, *, force: bool, advance: Advance) -> Ended:
+        seen.extend([settings.lake, markers.store.url, span, force])
+        advance(1, 2, "2026-01-05")
+        return Ended(65, 3)
+
+    assert stage_command("rollup", "", StageSettings, run, ["--force"]) == 65
+    assert seen == [tmp_path.as_uri(), tmp_path.as_uri(), EVER, True]
+    assert [line["message"] for line in logged(capsys)] == ["rollup: 3 made; some failed, as the log tells"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "line"),
+    [
+        pytest.param(Ended(0, 0), "rollup: nothing was pending", id="nothing to do"),
+        pytest.param(Ended(0, 3), "rollup: 3 made", id="made"),
+        pytest.param(Ended(76, 0), "rollup: 0 made; some failed, as the log tells", id="all failed"),
+    ],
+)
+def test_summary_is_one_line(outcome: Ended, line: str) -> None:
+    """It tells nothing to do from nothing done."""
+    assert summary_of("rollup", outcome) == line
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        pytest.param("MARQUEE_LAKE", "MARQUEE_LAKE: is not set", id="missing"),
+        pytest.param(
+            "MARQUEE_ROLUP__BUCKETS", "did you mean MARQUEE_ROLLUP__BUCKETS?", id="misspelt, of another stage"
+        ),
+    ],
+)
+def test_wrong_settings_end_it_before_any_work(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, message: str
+) -> None:
+    """Exit code 78 and one line that names the setting."""
+    monkeypatch.setenv("MARQUEE_LAKE", tmp_path.as_uri())
+    if name == "MARQUEE_LAKE":
+        monkeypatch.delenv(name)
+    else:
+        monkeypatch.setenv(name, "4")
+    assert stage_command("profile", "", StageSettings, run_never, []) == 78
+    (line,) = logged(capsys)
+    assert line["level"] == "error"
+    assert message in line["message"]
+
+
+# How a command ends.
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        pytest.param(BadInputError("3 lines"), 65, id="bad input"),
+        pytest.param(MarqueeError("odd"), 70, id="internal"),
+        pytest.param(CorruptLakeError("odd"), 70, id="corrupt lake"),
+        pytest.param(TryAgainError("no network"), 75, id="try again"),
+        pytest.param(LostRaceError("run r2"), 76, id="lost to another run"),
+        pytest.param(ConfigError("no lake"), 78, id="configuration"),
+    ],
+)
+def test_our_errors_are_one_line_and_a_code(capsys: pytest.CaptureFixture[str], error: MarqueeError, code: int) -> None:
+    """The message alone: a traceback would hide it."""
+    assert guarded(raising(error)) == code
+    (line,) = logged(capsys)
+    assert (line["level"], line["message"]) == ("error", str(error))
+
+
+def raising(error: BaseException) -> Any:
+    """Return a command that raises."""
+
+    def command() -> int:
+        raise error
+
+    return command
+
+
+def test_other_errors_are_internal_and_tell_no_data(capsys: pytest.CaptureFixture[str]) -> None:
+    """The text of an error that is not ours may hold data; its kind and place do not."""
+    assert guarded(raising(KeyError(SECRET))) == 70
+    (line,) = logged(capsys)
+    assert SECRET not in str(line)
+    assert re.fullmatch(r"builtins.KeyError at command.py:\d+ in \w+: \S+=debug tells all", line["message"])
+
+
+def test_errors_of_the_system_tell_what_they_met(capsys: pytest.CaptureFixture[str]) -> None:
+    """A full disk or a folder that is not ours is for a person to mend."""
+    assert guarded(raising(PermissionError(13, "Permission denied", "/lake"))) == 70
+    assert logged(capsys)[0]["message"].endswith("tells all: [Errno 13] Permission denied: '/lake'")
+
+
+def test_traceback_is_there_for_who_asks(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the level of logs that the message names."""
+    monkeypatch.setenv("MARQUEE_LOG__LEVEL", "debug")
+    assert guarded(raising(KeyError("key"))) == 70
+    told, traceback = logged(capsys)
+    assert "traceback" not in told
+    assert "KeyError: 'key'" in traceback["traceback"]
+
+
+def test_ctrl_c_is_130(capsys: pytest.CaptureFixture[str]) -> None:
+    """And says what to do."""
+    assert guarded(raising(KeyboardInterrupt())) == 130
+    assert logged(capsys)[0]["message"] == "interrupted: what was published stands; run it again to go on"
+
+
+def test_sigterm_ends_it_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+    """143, as a shell has it, by an exception: so what is to be cleaned up is; nothing catches it on its way."""
+    cleaned = []
+
+    def command() -> int:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except Exception:  # noqa: BLE001 - what a stage does around a period
+            return 1
+        finally:
+            cleaned.append(True)
+        return 0
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as caught:
+        guarded(command)
+    assert caught.value.code == 143
+    assert cleaned == [True]
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert capsys.readouterr().err == ""
+
+
+def test_no_progress_bar_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """A log file is for lines."""
+    with progress_bar("rollup") as advance:
+        advance(1, 2, "2026-01-05")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_progress_bar_leaves_nothing_behind(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a terminal it shows how far the run is, below the log, and goes when it is done."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    with progress_bar("rollup") as advance:
+        advance(1, 2, "2026-01-05T13")
+    shown = capsys.readouterr().err
+    assert "1/2" in shown
+    assert "2026-01-05T13" in shown
+    assert shown.endswith("\x1b[2K")  # the line is erased
+
+
+# Real processes.
+
+
+@pytest.fixture
+def service() -> Iterator[ScheduleService]:
+    """A schedule service."""
+    with schedule_service() as running:
+        tell_schedule(running)
+        yield running
+
+
+@pytest.fixture
+def world(service: ScheduleService, tmp_path: Path) -> SmallWorld:
+    """An hour of events."""
+    made = SmallWorld(tmp_path)
+    made.configure(service.url)
+    made.events(f"{DAY}T10", [("ann", 1, CASE)])
+    return made
+
+
+def environment_of(world: SmallWorld) -> dict[str, str]:
+    """Return the variables of a process in a world."""
+    return os.environ | {"MARQUEE_CONFIG": str(world.config)}
+
+
+def test_stages_run_as_modules(world: SmallWorld) -> None:
+    """One after another as their images do: JSON logs on standard error, nothing on standard output, and 0."""
+    for name, made in zip(STAGES, [1, 1, 5, 6], strict=True):
+        command = [sys.executable, "-m", f"jobs.{name}", DAY]
+        done = subprocess.run(command, env=environment_of(world), check=False, capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (0, ""), done.stderr
+        *_, last = map(json.loads, done.stderr.splitlines())
+        assert last["message"] == f"{name}: {made} made"
+    assert world.kiosk.exists()
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"), [pytest.param(signal.SIGTERM, 143, id="SIGTERM"), pytest.param(signal.SIGINT, 130, id="Ctrl-C")]
+)
+def test_ended_by_a_signal_no_marker_is_written(
+    world: SmallWorld, service: ScheduleService, sent: signal.Signals, code: int
+) -> None:
+    """In the middle of a period: it is neither done nor failed, and the next run makes it."""
+    service.tell(f"/schedule?country=KR&date={DAY}", silence())
+    command = [sys.executable, "-m", "jobs.schedule_fetch"]
+    process = subprocess.Popen(command, env=environment_of(world), stderr=subprocess.DEVNULL)
+    try:
+        while not service.asked:
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(sent)
+        assert process.wait(30) == code
+    finally:
+        process.kill()
+        process.wait()
+    assert list(world.lake.list()) == []
+    tell_schedule(service)
+    assert world.run("schedule-fetch") == 0
+    assert world.generations() == {f"schedule_fetch/{DAY}": 1}
