@@ -17,7 +17,9 @@ import polars as pl
 TEXTS = ("event_id", "received_at", "user_id", "country", "language", "device")
 WHOLES = ("episode_id", "utc_offset_minutes", "watched_seconds")
 OF_EVENT = ("user_id", "country", "language", "device", *WHOLES)
-RECORD = pl.Struct({"event_id": pl.String, "received_at": pl.String, "event": pl.Struct(dict.fromkeys(OF_EVENT, pl.String))})
+RECORD = pl.Struct(
+    {"event_id": pl.String, "received_at": pl.String, "event": pl.Struct(dict.fromkeys(OF_EVENT, pl.String))}
+)
 LINE = pl.col("line")
 
 
@@ -25,7 +27,12 @@ def read(folder: str) -> pl.LazyFrame:
     """Return the lines, and the fields of those that look like an event."""
     lines = pl.scan_lines(f"{folder}/*.json.gz", include_file_paths="file")
     looks_right = LINE.str.starts_with('{"') & LINE.str.ends_with("}}")
-    records = lines.select("file", "line", looks_right.alias("looks_right"), pl.when(looks_right).then(LINE).str.json_decode(RECORD).alias("record"))
+    records = lines.select(
+        "file",
+        "line",
+        looks_right.alias("looks_right"),
+        pl.when(looks_right).then(LINE).str.json_decode(RECORD).alias("record"),
+    )
     is_text = {name: LINE.str.contains(f'"{name}":"', literal=True) for name in (*TEXTS, *WHOLES)}
     return (
         records.unnest("record")
@@ -34,7 +41,9 @@ def read(folder: str) -> pl.LazyFrame:
             *(pl.when(is_text[name]).then(pl.col(name)) for name in TEXTS),
             *(pl.when(~is_text[name]).then(pl.col(name).cast(pl.Int64, strict=False)) for name in WHOLES),
         )
-        .with_columns(pl.col("received_at").str.to_datetime("%+", time_unit="us", strict=False).dt.replace_time_zone(None))
+        .with_columns(
+            pl.col("received_at").str.to_datetime("%+", time_unit="us", strict=False).dt.replace_time_zone(None)
+        )
     )
 
 
@@ -85,13 +94,17 @@ def main(hour: datetime, folder: str, out: Path) -> None:
     del events
     local = pl.col("received_at") + pl.duration(minutes=pl.col("utc_offset_minutes"))
     totals = (pl.len().alias("plays"), pl.sum("watched_seconds"))
-    grouped = once.group_by("user_id", "episode_id", "country", "language", "device", local.dt.hour().alias("local_hour")).agg(
-        *totals, pl.min("received_at").alias("first_at"), pl.max("received_at").alias("last_at")
+    grouped = once.group_by(
+        "user_id", "episode_id", "country", "language", "device", local.dt.hour().alias("local_hour")
+    ).agg(*totals, pl.min("received_at").alias("first_at"), pl.max("received_at").alias("last_at"))
+    viewership = grouped.group_by("episode_id", "country", "local_hour", "device").agg(
+        pl.sum("plays", "watched_seconds")
     )
-    viewership = grouped.group_by("episode_id", "country", "local_hour", "device").agg(pl.sum("plays", "watched_seconds"))
     users = grouped["user_id"].unique().to_list()
     key = os.environ["VIEWER_KEY"].encode()
-    viewers = pl.DataFrame({"user_id": users, "viewer": [hmac.digest(key, user.encode(), "sha256").hex()[:16] for user in users]})
+    viewers = pl.DataFrame(
+        {"user_id": users, "viewer": [hmac.digest(key, user.encode(), "sha256").hex()[:16] for user in users]}
+    )
     viewer_hour = (
         grouped.join(viewers, on="user_id")
         .group_by("viewer", "episode_id", "country", "language")

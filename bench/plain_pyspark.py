@@ -30,7 +30,9 @@ KEYS = ("user_id", "episode_id", "country", "language", "device")
 def start() -> SparkSession:
     """Start Spark on this machine's cores."""
     conf = {
-        "spark.driver.memory": "2g",
+        "spark.driver.memory": "4g",
+        "spark.driver.extraJavaOptions": "-XX:+UseParallelGC",
+        "spark.sql.inMemoryColumnarStorage.compressed": "false",
         "spark.sql.shuffle.partitions": "8",
         "spark.sql.adaptive.enabled": "false",
         "spark.sql.files.maxPartitionBytes": "32m",
@@ -46,7 +48,9 @@ def parse(lines: DataFrame, hour: str) -> DataFrame:
     options = {"columnNameOfCorruptRecord": "broken"}
     parsed = lines.select("file", "line", F.from_json("line", SCHEMA, options).alias("record"))
     fields = parsed.select("file", "line", "record.*").select("*", "event.*").drop("event")
-    fields = fields.withColumn("received_at", F.when(F.col("received_at").rlike(INSTANT), F.try_to_timestamp("received_at")))
+    fields = fields.withColumn(
+        "received_at", F.when(F.col("received_at").rlike(INSTANT), F.try_to_timestamp("received_at"))
+    )
     for name in TEXTS:
         fields = fields.withColumn(name, F.when(F.col("line").contains(f'"{name}":"'), F.col(name)))
     return (
@@ -65,7 +69,8 @@ def why_rejected(hour: str) -> Column:
     rules = {
         "event_id": F.length("event_id").between(1, 64),
         "received_at": received_at.isNotNull(),
-        "outside_hour": (received_at >= start - F.expr("interval 15 minutes")) & (received_at < start + F.expr("interval 75 minutes")),
+        "outside_hour": (received_at >= start - F.expr("interval 15 minutes"))
+        & (received_at < start + F.expr("interval 75 minutes")),
         "user_id": F.length("user_id").between(1, 128),
         "episode_id": F.col("episode_id").between(1, 1 << 53),
         "country": F.col("country").rlike("^[A-Z]{2}$"),
@@ -96,7 +101,11 @@ def main(hour: str, folder: str, out: Path) -> None:
     parsed = parse(lines, hour).persist(StorageLevel.MEMORY_AND_DISK)
     events = parsed.filter("reason is null").withColumn("id", F.xxhash64("event_id"))
     repeated = F.broadcast(events.groupBy("id").count().filter("count > 1").select("id").persist())
-    earliest = events.join(repeated, "id", "left_semi").groupBy("event_id").agg(F.min_by(F.struct(*events.columns), "received_at").alias("first"))
+    earliest = (
+        events.join(repeated, "id", "left_semi")
+        .groupBy("event_id")
+        .agg(F.min_by(F.struct(*events.columns), "received_at").alias("first"))
+    )
     once = events.join(repeated, "id", "left_anti").unionByName(earliest.select("first.*"))
     grouped = (
         once.withColumn("local_hour", F.hour(F.timestamp_add("MINUTE", "utc_offset_minutes", "received_at")))
@@ -109,7 +118,9 @@ def main(hour: str, folder: str, out: Path) -> None:
     )  # fmt: skip
     viewership = grouped.groupBy("episode_id", "country", "local_hour", "device").agg(*sums())
     viewer = F.substring(F.sha2(F.concat(F.lit(os.environ["VIEWER_KEY"]), "user_id"), 256), 1, 16)
-    users = grouped.groupBy("user_id", "episode_id", "country", "language").agg(*sums(), F.min("first_at").alias("first_at"), F.max("last_at").alias("last_at"))
+    users = grouped.groupBy("user_id", "episode_id", "country", "language").agg(
+        *sums(), F.min("first_at").alias("first_at"), F.max("last_at").alias("last_at")
+    )
     viewer_hour = users.select(viewer.alias("viewer"), *users.columns[1:])
     viewership.write.parquet(str(out / "viewership.parquet"))
     viewer_hour.write.parquet(str(out / "viewer_hour.parquet"))

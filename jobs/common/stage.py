@@ -134,6 +134,8 @@ def run_stage(
                 failed.append((period, outcome))
         elif target is not None:
             unchanged += 1
+            if period in markers.failures(stage.name):  # what had made it fail was taken back
+                markers.settle(stage.name, period)
         advance(number, len(periods), str(period))
     return Report(tuple(made), tuple(failed), unchanged)
 

@@ -27,7 +27,7 @@ from jobs.common.stage import RunContext, Target
 from jobs.profile import sql
 from jobs.profile.audience import COUNTED, STATE, DayFiles, PeriodPart
 from jobs.profile.bits import day_number, find_spans
-from jobs.profile.buckets import common_count, in_bucket
+from jobs.profile.buckets import Bucketing, common, in_bucket, of_profile
 from jobs.profile.files import write
 from jobs.profile.played import PlayedEpisodes
 from jobs.profile.settings import BINGE5_EPISODES, ProfileOptions, ProfileSettings
@@ -76,13 +76,13 @@ class AudienceStage:
         return Target(period, tuple(inputs))
 
     def make(self, target: Target, run: RunContext) -> Result:
-        """Count the period, bucket by bucket; BadInputError when its days are in different numbers of buckets."""
+        """Count the period, bucket by bucket; BadInputError when its days differ in buckets or viewer key."""
         days = self._days(target.period)
-        buckets = common_count((marker, marker.counts["buckets"]) for marker in days.values())
+        bucketing = common((marker, of_profile(marker)) for marker in days.values())
         catalogue = self._played.known(list(days.values()))
         values = query_values(self._options, target.period, list(days))
-        merged = self._count_merged(target, run.previous, buckets)
-        common: Unit = {
+        merged = self._count_merged(target, run.previous, bucketing)
+        shared: Unit = {
             "lake": self._markers.store.url,
             "s3": self._settings.s3.model_dump(),
             "prefix": run.prefix,
@@ -91,7 +91,7 @@ class AudienceStage:
             "merged": merged,
         }
         state = run.previous if merged else None
-        units = [{**common, **_bucket_unit(target.period, days, state, bucket)} for bucket in range(buckets)]
+        units = [{**shared, **_bucket_unit(target.period, days, state, bucket)} for bucket in range(bucketing.buckets)]
         parts: list[PeriodPart] = self._engine.map("jobs.profile.audience:count_bucket", units)
         outputs = [output for part in parts for output in part.outputs]
         with open_database() as db:
@@ -106,7 +106,7 @@ class AudienceStage:
             "viewers": sum(part.viewers for part in parts),
             "orphan_episodes": len(self._played.ids(list(days.values()))) - catalogue.num_rows,
             "orphan_seconds": orphan_seconds,
-            "buckets": buckets,
+            **bucketing._asdict(),
         }
         return Result(tuple(outputs), counts)
 
@@ -115,7 +115,7 @@ class AudienceStage:
         markers = self._markers.of(lake.PROFILE)
         return {day: markers[day] for day in period.parts(Grain.DAY) if day in markers}
 
-    def _count_merged(self, target: Target, previous: Marker | None, buckets: int) -> int:
+    def _count_merged(self, target: Target, previous: Marker | None, bucketing: Bucketing) -> int:
         """Return how many of the first days are in the state of the previous run, 0 if that cannot be used."""
         if previous is None or previous.inputs == target.inputs:
             return 0  # a run without a change (--force) is to make everything anew
@@ -123,7 +123,7 @@ class AudienceStage:
         then, now = _day_inputs(previous.inputs), _day_inputs(target.inputs)
         merged = len(then) - len(BY_DAY)  # all but the last day
         unchanged = merged < len(now) and now[:merged] == then[:merged]
-        return merged // len(BY_DAY) if same_rules and unchanged and previous.counts["buckets"] == buckets else 0
+        return merged // len(BY_DAY) if same_rules and unchanged and of_profile(previous) == bucketing else 0
 
 
 def query_values(options: ProfileOptions, period: Period, days: Sequence[Period]) -> sql.Values:

@@ -1,6 +1,7 @@
 """Viewer buckets: which files of a marker hold which viewers, and in how many buckets they are."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from jobs.common import lake
 from jobs.common.commit import Marker, Output
@@ -13,15 +14,33 @@ def in_bucket(marker: Marker, dataset: Dataset, bucket: int) -> tuple[Output, ..
     return tuple(one for one in marker.of(dataset) if lake.bucket_of(one.key) == bucket)
 
 
-def common_count(counts: Iterable[tuple[Marker, int]]) -> int:
-    """Return the number of buckets that all markers have; BadInputError names two that differ."""
-    (first, buckets), *others = counts
-    for other, number in others:
-        if number != buckets:
+class Bucketing(NamedTuple):
+    """By what viewers were told apart: in how many buckets, and under which key (its fingerprint)."""
+
+    buckets: int
+    viewer_key: str
+
+
+def of_rollup(hour: Marker) -> Bucketing:
+    """Return the bucketing of an hour that is rolled up."""
+    return Bucketing(hour.parameters["buckets"], hour.parameters["viewer_key_fingerprint"])
+
+
+def of_profile(day: Marker) -> Bucketing:
+    """Return the bucketing of a profiled day, or of an audience."""
+    return Bucketing(day.counts["buckets"], day.counts["viewer_key"])
+
+
+def common(found: Iterable[tuple[Marker, Bucketing]]) -> Bucketing:
+    """Return the bucketing that all markers have; BadInputError names two that differ: viewers are not the same."""
+    (first, expected), *others = found
+    for other, bucketing in others:
+        if bucketing != expected:
             message = (
-                f"{first.stage} {first.period} is in {buckets} viewer buckets, {other.stage} {other.period} in "
-                f"{number}: expected one number for the whole lake: set MARQUEE_ROLLUP__BUCKETS for good, and run "
+                f"{first.stage} {first.period} is in {expected.buckets} viewer buckets by key {expected.viewer_key}, "
+                f"{other.stage} {other.period} in {bucketing.buckets} by key {bucketing.viewer_key}: expected the same "
+                "in the whole lake: set MARQUEE_ROLLUP__BUCKETS and MARQUEE_ROLLUP__VIEWER_KEY for good, and run "
                 "rollup, then profile, over the periods that have another"
             )
             raise BadInputError(message)
-    return buckets
+    return expected

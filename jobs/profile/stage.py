@@ -17,7 +17,7 @@ from jobs.common.datasets import EPISODE_DAY, VIEWER_DAY, VIEWER_HOUR, VIEWER_SE
 from jobs.common.engine import Engine, Unit, open_database
 from jobs.common.stage import RunContext, Target
 from jobs.profile import sql
-from jobs.profile.buckets import common_count, in_bucket
+from jobs.profile.buckets import common, in_bucket, of_profile, of_rollup
 from jobs.profile.day import DayPart
 from jobs.profile.files import write
 from jobs.profile.settings import ProfileSettings
@@ -64,22 +64,20 @@ class ProfileStage:
         return Target(period, tuple(inputs))
 
     def make(self, target: Target, run: RunContext) -> Result:
-        """Profile the day, bucket by bucket; BadInputError when its inputs are in different numbers of buckets."""
+        """Profile the day, bucket by bucket; BadInputError when its inputs differ in buckets or viewer key."""
         day = target.period
         hours, before = self._hours(day) or [], self._before(day)
         registry = [before] if before else []
-        buckets = common_count(
-            [(hour, hour.parameters["buckets"]) for hour in hours] + [(one, one.counts["buckets"]) for one in registry]
-        )
-        common = self._common_unit(day, run)
+        bucketing = common([(hour, of_rollup(hour)) for hour in hours] + [(one, of_profile(one)) for one in registry])
+        shared = self._common_unit(day, run)
         units: list[Unit] = [
             {
-                **common,
+                **shared,
                 "bucket": bucket,
                 "hours": [output for hour in hours for output in in_bucket(hour, VIEWER_HOUR, bucket)],
                 "registry": [output for one in registry for output in in_bucket(one, VIEWER_SEEN, bucket)],
             }
-            for bucket in range(buckets)
+            for bucket in range(bucketing.buckets)
         ]
         parts: list[DayPart] = self._engine.map("jobs.profile.day:profile_bucket", units)
         outputs = [output for part in parts for output in part.outputs]
@@ -93,7 +91,7 @@ class ProfileStage:
             "viewers": sum(part.viewers for part in parts),
             "new_viewers": sum(part.new_viewers for part in parts),
             "hours": len(hours),
-            "buckets": buckets,
+            **bucketing._asdict(),
         }
         return Result(tuple(outputs), counts)
 

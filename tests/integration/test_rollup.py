@@ -61,7 +61,7 @@ def runs(world: World) -> dict[str, tuple[int, str]]:
 
 
 def test_marker_tells_what_was_read_and_made(world: World) -> None:
-    """Inputs with sizes and etags, outputs with checksums and rows, counts, and the settings that decide; not the key."""
+    """Inputs with sizes and etags, outputs with checksums and rows, counts, the settings that decide; not the key."""
     key = world.put("a.json.gz", *many(10), GOOD, b"{")
     assert world.run().changed == 1
     marker = world.markers()["2026-01-05T13"]

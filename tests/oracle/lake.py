@@ -17,14 +17,16 @@ from tests.oracle.audience import Catalogue, Play, filed
 Rows = list[dict[str, Any]]
 
 
-def roll_up(store: Store, plays: Iterable[Play], first: str, last: str, buckets: int = 2) -> None:
+def roll_up(
+    store: Store, plays: Iterable[Play], first: str, last: str, buckets: int = 2, viewer_key: str = "k"
+) -> None:
     """Publish every hour from the first to the last, made of those of the plays that were filed in it."""
     by_hour: dict[datetime, list[Play]] = defaultdict(list)
     for play in plays:
         by_hour[filed(play)].append(play)
     for period in hour(first).until(hour(last).end):
         rows = to_viewer_hours(by_hour[period.start.replace(tzinfo=None)])
-        publish_tables(store, lake.ROLLUP, period, [(VIEWER_HOUR, rows)], buckets)
+        publish_tables(store, lake.ROLLUP, period, [(VIEWER_HOUR, rows)], buckets, viewer_key)
 
 
 def to_viewer_hours(plays: Iterable[Play]) -> Rows:
@@ -55,7 +57,12 @@ def capture(store: Store, requested: str, catalogue: Catalogue) -> None:
 
 
 def publish_tables(
-    store: Store, stage: str, period: Period, tables: Sequence[tuple[Dataset, Rows]], buckets: int | None
+    store: Store,
+    stage: str,
+    period: Period,
+    tables: Sequence[tuple[Dataset, Rows]],
+    buckets: int | None,
+    viewer_key: str = "",
 ) -> None:
     """Publish tables as the next generation of a period."""
     now = datetime.now(UTC)
@@ -76,7 +83,7 @@ def publish_tables(
         run_id=run_id,
         code_version="test",
         definition_version="test",
-        parameters={"buckets": buckets},
+        parameters={"buckets": buckets, "viewer_key_fingerprint": viewer_key},
         inputs=(),
         inputs_digest=run_id,
         outputs=tuple(outputs),

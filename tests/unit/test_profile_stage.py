@@ -104,9 +104,20 @@ def test_hours_in_different_buckets_are_refused(lake: LocalStore) -> None:
     assert report.failed == ((day("2026-01-05"), BadInputError.exit_code),)
     failure = Markers(lake).failures(keys.PROFILE)[day("2026-01-05")]
     assert failure.reason == (
-        "rollup 2026-01-05T00 is in 2 viewer buckets, rollup 2026-01-05T12 in 3: expected one number for the whole "
-        "lake: set MARQUEE_ROLLUP__BUCKETS for good, and run rollup, then profile, over the periods that have another"
+        "rollup 2026-01-05T00 is in 2 viewer buckets by key k, rollup 2026-01-05T12 in 3 by key k: expected the same "
+        "in the whole lake: set MARQUEE_ROLLUP__BUCKETS and MARQUEE_ROLLUP__VIEWER_KEY for good, and run rollup, then "
+        "profile, over the periods that have another"
     )
+
+
+def test_hours_under_different_keys_are_refused(lake: LocalStore) -> None:
+    """One user would be two viewers, and a new one every time: the day fails, and names both keys' fingerprints."""
+    roll_up(lake, [], "2026-01-05T00", "2026-01-05T11")
+    roll_up(lake, [], "2026-01-05T12", "2026-01-05T23", viewer_key="other")
+    assert run_days(lake).failed == ((day("2026-01-05"), BadInputError.exit_code),)
+    reason = Markers(lake).failures(keys.PROFILE)[day("2026-01-05")].reason
+    assert "by key k, rollup 2026-01-05T12" in reason
+    assert "by key other: expected the same" in reason
 
 
 def test_registry_in_other_buckets_is_refused(lake: LocalStore) -> None:

@@ -1,0 +1,291 @@
+"""The demo as a user runs it: it finds the planted answers, does nothing twice, and survives being killed anywhere."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.cli import main
+from jobs.common.commit import Marker
+from jobs.demo import FILE
+from jobs.mart_load.questions import QUESTIONS
+from jobs.simulate.planted import (
+    ANSWERS,
+    BINGED,
+    CRIME_EVENING,
+    CRIME_GENRE,
+    JAPAN,
+    KEPT,
+    KOREA_GENRE,
+    LOST,
+    LOYAL,
+    MULTILINGUAL,
+    ONLY,
+    PACED,
+)
+from jobs.simulate.settings import SimulateSettings
+from tests.helpers_mart import content
+from tests.small_world import SmallWorld, digests
+
+# As small as the answers allow: shares of viewers are told of shows that reached fifty, which the planted show with the
+# small audience has to be, and it has to be small among the others.
+PLANTED = ["--days", "6", "--events-per-day", "140000"]
+TINY = ["--days", "1", "--events-per-day", "1000"]
+FIRST_DAY = str(SimulateSettings().start)
+Answer = Callable[..., list[dict[str, Any]]]
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Put back what setting up changes for the whole process."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+
+
+def start_demo(folder: Path, size: list[str]) -> subprocess.Popen[str]:
+    """Start the demo in a folder."""
+    command = [sys.executable, "-m", "jobs.cli", "demo", "--folder", str(folder), *size]
+    # A setting of whoever starts it is none of the demo's.
+    environment = os.environ | {"MARQUEE_LAKE": "s3://not-there"}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def run_demo(folder: Path, size: list[str]) -> str:
+    """Run the demo to its end, without an error or a word on standard error, and return what it prints."""
+    with start_demo(folder, size) as demo:
+        out, error = demo.communicate()
+    assert (demo.returncode, error) == (0, "")
+    return out
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A folder in which the demo has run, and what it printed."""
+
+    world: SmallWorld
+    printed: str
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    """The demo of some days that are busy enough."""
+    folder = tmp_path_factory.mktemp("demo")
+    return Demo(SmallWorld(folder), run_demo(folder, PLANTED))
+
+
+@pytest.fixture
+def answer(demo: Demo, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Answer:
+    """Return what asks the demo's kiosk, as a user would."""
+    monkeypatch.setenv("MARQUEE_CONFIG", str(demo.world.config))
+
+    def ask(question: str, *arguments: str) -> list[dict[str, Any]]:
+        assert main(["ask", question, *arguments, "--format", "json"]) == 0
+        rows: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+        return rows
+
+    return ask
+
+
+# The planted answers, each as its claim in jobs/simulate/planted.py says.
+
+
+def test_romance_leads_in_korea_and_nowhere_else(answer: Answer) -> None:
+    """By hours."""
+    assert [row["country"] for row in answer("genre-hours", "--limit", "1")] == ["KR"]
+    leaders = {row["country"]: row["genre"] for row in answer("genre-hours", "--all", "--only", "place=1")}
+    assert len(leaders) == len(SimulateSettings().countries)
+    assert [country for country, genre in leaders.items() if genre == KOREA_GENRE] == ["KR"]
+
+
+def test_crime_is_for_the_evening_in_the_united_states_alone(answer: Answer) -> None:
+    """By the viewers' own clocks; elsewhere it is for the morning."""
+    assert answer("genre-daypart")[0]["daypart"] == "evening"
+    rows = answer("genre-daypart", "--all", "--only", f"genre={CRIME_GENRE}", "--only", "place=1")
+    first = {row["country"]: row["daypart"] for row in rows}
+    others = dict.fromkeys(set(SimulateSettings().countries) - {CRIME_EVENING}, "morning")
+    assert first == others | {CRIME_EVENING: "evening"}
+
+
+def test_one_show_lost_its_audience_when_it_ended(answer: Answer) -> None:
+    """The other kept it. No third show ended."""
+    lost, kept = answer("after-the-end")
+    assert (lost["title"], kept["title"]) == (LOST.name, KEPT.name)
+    assert lost["after_percent"] < 30
+    assert 80 < kept["after_percent"] < 120
+
+
+def test_show_of_multilingual_viewers(answer: Answer) -> None:
+    """Nearly all of its viewers, and no more than a third of any other's."""
+    first, second, *_ = answer("multilingual")
+    assert first["title"] == MULTILINGUAL.name
+    assert first["share_percent"] > 80
+    assert second["share_percent"] < 33
+
+
+def test_small_but_loyal_show(answer: Answer) -> None:
+    """Few viewers, who watch nearly all of it."""
+    first, second, *_ = answer("small-but-loyal")
+    assert (first["title"], first["small_but_loyal"]) == (LOYAL.name, "yes")
+    assert first["loyalty_percent"] > 70
+    assert second["small_but_loyal"] == "no" or second["loyalty_percent"] < 35
+
+
+def test_show_that_is_binged(answer: Answer) -> None:
+    """And its twin, watched as much, that is not."""
+    (first,) = answer("binge", "--limit", "1")
+    assert first["title"] == BINGED.name
+    assert first["binge5_percent"] > 80
+    (twin,) = answer("binge", "--only", f"title={PACED.name}")
+    assert twin["binge_percent"] == 0
+    hours = {row["title"]: row["hours"] for row in answer("top-shows", "--limit", "0")}
+    assert hours[PACED.name] == pytest.approx(hours[BINGED.name], rel=0.25)
+
+
+def test_show_that_must_not_be_cancelled(answer: Answer) -> None:
+    """Its viewers watch nothing else."""
+    first, second, *_ = answer("must-not-cancel")
+    assert first["title"] == ONLY.name
+    assert first["sole_percent"] > 90
+    assert second["sole_percent"] < 25
+
+
+def test_show_that_is_low_worldwide_and_big_in_japan(answer: Answer) -> None:
+    """First there, far down the list of the world."""
+    first = answer("big-in-one-country")[0]
+    assert (first["title"], first["country"], first["country_place"]) == (JAPAN.name, "JP", 1)
+    assert first["world_place"] > 50
+
+
+def test_demo_prints_every_question_with_its_answer(demo: Demo) -> None:
+    """The words of all questions in their order, the claims of the planted ones, the shows that they name."""
+    places = [demo.printed.index(question.words) for question in QUESTIONS]
+    assert places == sorted(places)
+    for planted in ANSWERS:
+        assert f"planted: {planted.claim}" in demo.printed
+        for _, name in planted.shows[:1]:
+            assert f"\n{name}  " in demo.printed
+    assert "(no rows)" not in demo.printed
+    assert demo.printed.rstrip().endswith("CC BY-SA 4.0 (this demo's are made up)")
+
+
+def test_demo_tells_of_the_late_files(demo: Demo) -> None:
+    """Days 0, 2 and 4 have one each: three hours were made again, of all that there are."""
+    assert "2. made: schedule-fetch 34, rollup 144, profile " in demo.printed
+    assert "3. late files: 3\n4. made: rollup 3, profile " in demo.printed
+    again = {name for name, generation in demo.world.generations().items() if generation > 1}
+    days = [f"2026-01-{day:02}" for day in (5, 7, 9)]
+    assert {name for name in again if name.startswith(("rollup", "schedule"))} == {f"rollup/{day}T14" for day in days}
+
+
+# What it does when it is run again.
+
+
+def test_second_run_makes_nothing_and_says_so(demo: Demo) -> None:
+    """No object of the lake, and no table of the kiosk, is written again; the answers are the same."""
+    before = {path: path.stat().st_mtime_ns for path in sorted(demo.world.lake.root.rglob("*"))}
+    ledger = content(demo.world.kiosk, ["load_ledger"])
+    printed = run_demo(demo.world.folder, PLANTED)
+    assert {path: path.stat().st_mtime_ns for path in sorted(demo.world.lake.root.rglob("*"))} == before
+    assert content(demo.world.kiosk, ["load_ledger"]) == ledger
+    assert "2. nothing was pending\n3. late files: there already\n" in printed
+    assert "Nothing had changed: everything was there already, and nothing was made again" in printed
+    assert answers_in(printed) == answers_in(demo.printed)
+
+
+def answers_in(printed: str) -> str:
+    """Return what is printed from the first question to the last answer."""
+    start, end = printed.index(QUESTIONS[0].words), printed.index("\n\n", printed.index(QUESTIONS[-1].words))
+    return printed[start:end]
+
+
+def test_other_size_needs_another_folder(
+    demo: Demo, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What stands there is not mixed with another simulation."""
+    monkeypatch.setenv("MARQUEE_CONFIG", "")  # which the demo sets, to be put back
+    assert main(["demo", "--folder", str(demo.world.folder), *TINY]) == 78
+    assert "(days was 6, now 1, events_per_day was 140000, now 1000)" in capsys.readouterr().err
+
+
+def test_lake_made_anew_with_other_workers_has_the_same_bytes(
+    demo: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A day of hours, and its profile, by three workers instead of one a core."""
+    anew = SmallWorld(tmp_path)
+    monkeypatch.setenv("MARQUEE_CONFIG", str(demo.world.config))
+    monkeypatch.setenv("MARQUEE_LAKE", anew.lake.url)
+    monkeypatch.setenv("MARQUEE_ENGINE__WORKERS", "3")
+    for command in ("rollup", "profile"):
+        assert main([command, FIRST_DAY]) == 0
+    names = {f"rollup/{FIRST_DAY}T{hour:02}" for hour in range(24)} | {f"profile/{FIRST_DAY}"}
+    assert chosen(anew.markers(), names) == chosen(demo.world.markers(), names)
+
+
+def chosen(markers: dict[str, Marker], names: set[str]) -> dict[str, dict[str, str]]:
+    """Return the digests of what these markers list."""
+    return digests({name: markers[name] for name in names})
+
+
+# What it does when it is killed.
+
+
+def count(folder: Path, pattern: str) -> int:
+    """Count files."""
+    return len(list(folder.glob(pattern)))
+
+
+MOMENTS: list[Callable[[Path], bool]] = [
+    lambda folder: count(folder, "raw/topics/**/*.json.gz") > 9,
+    lambda folder: count(folder, "lake/markers/rollup/*/_SUCCESS") > 9,
+    lambda folder: count(folder, "lake/data/audience/*/*/*") > 0,
+    lambda folder: (folder / "kiosk.duckdb").exists(),
+    # The late file is there, of what it touches one hour alone is made again.
+    lambda folder: count(folder, "lake/data/rollup/2026-01-05T14/run=*") > 1,
+]
+"""By what there is in its folder: while it simulates, rolls up, counts audiences, loads, and takes up a late file."""
+
+
+def test_killed_again_and_again_it_ends_in_the_same_answers(tmp_path: Path) -> None:
+    """By kill -9, in each of its steps; then it goes on to the same bytes and rows as one that was left alone."""
+    alone, killed = SmallWorld(tmp_path / "alone"), SmallWorld(tmp_path / "killed")
+    printed = run_demo(alone.folder, TINY)
+    killed.folder.mkdir()
+    # The same key and address: viewers' pseudonyms and markers follow from them.
+    killed.config.write_text((alone.folder / FILE).read_text().replace(str(alone.folder), str(killed.folder)))
+    for moment in MOMENTS:
+        kill_at(killed.folder, moment)
+    last = run_demo(killed.folder, TINY)
+    assert answers_in(last) == answers_in(printed)
+    assert digests(killed.markers()) == digests(alone.markers())
+    assert count(killed.folder, "lake/data/*/*/run=*") > count(alone.folder, "lake/data/*/*/run=*")
+    assert facts_of(killed) == facts_of(alone)
+
+
+def kill_at(folder: Path, moment: Callable[[Path], bool]) -> None:
+    """Run the demo until the moment comes, and kill it."""
+    with start_demo(folder, TINY) as demo:
+        try:
+            while not moment(folder):
+                assert demo.poll() is None, f"it ended before: {demo.communicate()}"
+                time.sleep(0.03)
+        finally:
+            demo.kill()
+            demo.communicate()
+    assert demo.returncode == -9
+
+
+def facts_of(world: SmallWorld) -> dict[str, list[tuple[Any, ...]]]:
+    """Return the rows of the kiosk, of the ledger only what was loaded."""
+    rows = content(world.kiosk)
+    rows["load_ledger"] = [(dataset, period, count) for dataset, period, *_, count in rows["load_ledger"]]
+    return rows
