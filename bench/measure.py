@@ -1,8 +1,8 @@
 """Measures a command from outside, with every process that it starts: wall time, CPU time, peak memory. Linux only.
 
 CPU time is what the kernel counted for all processes of the tree. Orphans, such as the Python workers that a JVM leaves
-behind, are adopted by this process and waited for, so that none is missed. Memory is the sum of the tree's PSS (a page that
-two processes share counts half in each), sampled, at its highest.
+behind, are adopted by this process and waited for, so that none is missed. Memory is the sum of the tree's PSS (a page
+that two processes share counts half in each), sampled, at its highest.
 """
 
 import ctypes
@@ -47,7 +47,7 @@ def measure(command: Sequence[str], env: Mapping[str, str], folder: Path, timeou
         started = time.monotonic()
         child = subprocess.Popen(command, env=env, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
     peak, overdue = _Peak(), threading.Event()
-    timer = threading.Timer(timeout_s, lambda: (overdue.set(), kill_descendants()))
+    timer = threading.Timer(timeout_s, _end, [overdue])
     timer.start()
     try:
         _, status, usage = os.wait4(child.pid, 0)
@@ -62,6 +62,11 @@ def measure(command: Sequence[str], env: Mapping[str, str], folder: Path, timeou
         message = f"{' '.join(command)} {what}; its last lines:\n{tail(log)}"
         raise BenchError(message)
     return Measured(wall_s, usage.ru_utime + usage.ru_stime + left_cpu_s, peak_mb)
+
+
+def _end(overdue: threading.Event) -> None:
+    overdue.set()
+    kill_descendants()
 
 
 def adopt_orphans() -> None:

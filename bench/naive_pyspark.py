@@ -1,8 +1,8 @@
 """The rollup of an hour in PySpark as most would write it: ``VIEWER_KEY=… python naive_pyspark.py HOUR FOLDER OUT``.
 
 HOUR is such as 2026-01-05T13, FOLDER has its .json.gz files. Into OUT go viewership.parquet, viewer_hour.parquet,
-rejects.parquet (folders) and counts.json. One clear step after the other, the events cached, nothing configured but what
-the results need. In the sink's compact JSON a quote tells a text.
+rejects.parquet (folders) and counts.json. One clear step after the other, the events cached, nothing configured but
+what the results need. In the sink's compact JSON a quote tells a text.
 """
 
 import json
@@ -23,51 +23,44 @@ SCHEMA = """
 """
 TEXTS = ("event_id", "user_id", "device")
 INSTANT = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$"
+RULES = {
+    "event_id": "length(event_id) between 1 and 64",
+    "received_at": "received_at is not null",
+    "outside_hour": "received_at >= timestamp '{hour}:00:00' - interval 15 minutes"
+    " and received_at < timestamp '{hour}:00:00' + interval 75 minutes",
+    "user_id": "length(user_id) between 1 and 128",
+    "episode_id": "episode_id between 1 and 9007199254740992",
+    "country": "country rlike '^[A-Z]{{2}}$'",
+    "utc_offset_minutes": "utc_offset_minutes between -720 and 840",
+    "language": "language rlike '^[a-z]{{2,3}}(-[A-Za-z0-9]{{2,8}})*$'",
+    "device": "device rlike '^[a-z0-9_-]{{1,32}}$'",
+    "watched_seconds": "watched_seconds between 0 and 3600",
+}
 
 
 def parse(lines: DataFrame, hour: str) -> DataFrame:
     """Return the fields of each line, and for a rejected one the reason, the file and the line."""
-    options = {"columnNameOfCorruptRecord": "broken"}
-    parsed = lines.select("file", "line", F.from_json("line", SCHEMA, options).alias("record"))
-    fields = parsed.select("file", "line", "record.*").select("*", "event.*").drop("event")
-    fields = fields.withColumn(
-        "received_at", F.when(F.col("received_at").rlike(INSTANT), F.try_to_timestamp("received_at"))
+    record = F.from_json("line", SCHEMA, {"columnNameOfCorruptRecord": "broken"}).alias("record")
+    fields = (
+        lines.select("file", "line", record).select("file", "line", "record.*").select("*", "event.*").drop("event")
     )
-    for name in TEXTS:
-        fields = fields.withColumn(name, F.when(F.col("line").contains(f'"{name}":"'), F.col(name)))
-    return (
-        fields.withColumn("reason", why_rejected(hour))
-        .withColumn("file", F.when(F.col("reason").isNotNull(), F.col("file")))
-        .withColumn("line", F.when(F.col("reason").isNotNull(), F.col("line")))
-        .drop("broken")
-    )
+    instant = F.when(F.col("received_at").rlike(INSTANT), F.try_to_timestamp("received_at"))
+    texts = {name: F.when(F.col("line").contains(f'"{name}":"'), F.col(name)) for name in TEXTS}
+    judged = fields.withColumns({"received_at": instant, **texts}).withColumn("reason", why_rejected(hour))
+    of_rejects = {name: F.when(F.col("reason").isNotNull(), F.col(name)) for name in ("file", "line")}
+    return judged.withColumns(of_rejects).drop("broken")
 
 
 def why_rejected(hour: str) -> Column:
-    """Return the reason why a line is no event; null for an event."""
-    start = F.lit(f"{hour}:00:00").cast("timestamp")
-    received_at = F.col("received_at")
-    unreadable = F.col("broken").isNotNull() & F.col("event_id").isNull()
-    rules = {
-        "event_id": F.length("event_id").between(1, 64),
-        "received_at": received_at.isNotNull(),
-        "outside_hour": (received_at >= start - F.expr("interval 15 minutes"))
-        & (received_at < start + F.expr("interval 75 minutes")),
-        "user_id": F.length("user_id").between(1, 128),
-        "episode_id": F.col("episode_id").between(1, 1 << 53),
-        "country": F.col("country").rlike("^[A-Z]{2}$"),
-        "utc_offset_minutes": F.col("utc_offset_minutes").between(-720, 840),
-        "language": F.col("language").rlike("^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$"),
-        "device": F.col("device").rlike("^[a-z0-9_-]{1,32}$"),
-        "watched_seconds": F.col("watched_seconds").between(0, 3600),
-    }
+    """Return why a line is no event; null for an event."""
+    unreadable = "broken is not null and event_id is null"
     reason = (
         F.when(F.trim("line") == "", "blank")
-        .when(unreadable & F.expr("try_parse_json(line) is null"), "not_json")
-        .when(unreadable & ~F.expr("schema_of_variant(try_parse_json(line)) like 'OBJECT%'"), "not_an_object")
+        .when(F.expr(f"{unreadable} and try_parse_json(line) is null"), "not_json")
+        .when(F.expr(f"{unreadable} and schema_of_variant(try_parse_json(line)) not like 'OBJECT%'"), "not_an_object")
     )
-    for name, holds in rules.items():
-        reason = reason.when(~F.coalesce(holds, F.lit(False)), name)  # noqa: FBT003 - a value
+    for name, holds in RULES.items():
+        reason = reason.when(F.expr(f"not coalesce({holds.format(hour=hour)}, false)"), name)
     return reason
 
 

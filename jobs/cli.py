@@ -144,7 +144,9 @@ def _show_summary(listed: Sequence[pipeline.PeriodStatus]) -> None:
         age = str(now - max(made)).split(".")[0] if made else None
         rows.append([stage, *states, newest, sum(one.rows for one in own), sum(one.rejects for one in own), age])
     show(["stage", *State, "newest", "rows", "rejects", "age"], rows, "table", "Stages")
-    left = [[one.stage, one.period, one.state, one.reason] for one in listed if one.state is not State.DONE]
+    urgency = [State.FAILED, State.STALE, State.PENDING]
+    open_ = sorted((one for one in listed if one.state in urgency), key=lambda one: urgency.index(one.state))
+    left = [[one.stage, one.period, one.state, one.reason] for one in open_]
     if left:
         say("")
         hint = f", of which {OPEN_SHOWN} are shown: --all lists them" if len(left) > OPEN_SHOWN else ""

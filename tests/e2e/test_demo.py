@@ -56,7 +56,8 @@ def start_demo(folder: Path, size: list[str]) -> subprocess.Popen[str]:
     """Start the demo in a folder."""
     command = [sys.executable, "-m", "jobs.cli", "demo", "--folder", str(folder), *size]
     # A setting of whoever starts it is none of the demo's.
-    environment = os.environ | {"MARQUEE_LAKE": "s3://not-there"}
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    environment["MARQUEE_LAKE"] = "s3://not-there"
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

@@ -45,6 +45,12 @@ PERIODS = ["2026-01", "2026-Q1", "2026-W02", DAY]
 
 
 @pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no terminal's width, which who runs the tests may have set."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
+@pytest.fixture(autouse=True)
 def logging_as_before() -> Iterator[None]:
     """Put back what setting up changes for the whole process."""
     root = logging.getLogger()
@@ -365,6 +371,17 @@ def test_status_of_failures_tells_why(capsys: pytest.CaptureFixture[str], world:
     shown = out_of(capsys, "status")
     assert rejected in shown
     assert "the disk is full" in shown
+
+
+def test_status_shows_first_what_needs_somebody(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
+    """Of many periods that are not done, those that failed, then the stale ones."""
+    world.events("2026-01-06T12", [("bob", 30, CASE)])  # and so 24 hours are pending
+    world.events(LAST, [], file=1, bad_lines=2)
+    assert main(["rollup", LAST]) == 65
+    world.events(FIRST, [("bob", 30, CASE)], file=1)
+    lines = out_of(capsys, "status").splitlines()
+    title = lines.index("Not done: 26, of which 20 are shown: --all lists them")
+    assert [line.split()[2] for line in lines[title + 3 :]] == ["failed", "stale"] + 18 * ["pending"]
 
 
 def test_status_while_the_kiosk_is_loaded(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:

@@ -14,6 +14,12 @@ from jobs.report import say, say_command, show, show_answer, to_csv, to_json
 NARROW = 40
 
 
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no terminal's width, which who runs the tests may have set."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 def lines_of(capsys: pytest.CaptureFixture[str]) -> list[str]:
     """Return the lines printed, without the spaces at their ends."""
     return [line.rstrip() for line in capsys.readouterr().out.splitlines()]
