@@ -97,10 +97,11 @@ def _run_all(settings: SimulateSettings, folder: Path) -> tuple[bool, int]:
     say(f"2. {_made(first)}")
     with progress_bar("late files") as advance:
         late = add_late_files(settings, raw, counter(advance, expected)).written
-    say(f"3. late files: {late or 'there already'}")
+    come = {0: "the late files are there already", 1: "1 file comes late"}
+    say(f"3. {come.get(late, f'{late} files come late')}")
     second = run_pipeline(EVER, progress_bar) if late else {}
     if late:
-        say(f"4. {_made(second)}: what they touch, and nothing else")
+        say(f"4. {_made(second)}: what the late files touch, and nothing else")
     outcomes = [*first.values(), *second.values()]
     return any(one.changed for one in outcomes), worst([one.exit_code for one in outcomes])
 

@@ -57,7 +57,10 @@ class Task:
 DRIVER_MEMORY_MB = 256
 """MiB for what is merged once the tasks are done: tables that are small by design."""
 
-_of_this_thread = threading.local()
+_databases: dict[tuple[int, int, int], duckdb.DuckDBPyConnection] = {}
+"""Databases by process, thread and memory. Not in a ``threading.local``: a fork, as Spark's start makes one, would take
+down those of other threads in the child, which crashes it.
+"""
 
 
 def open_database(memory_mb: int = DRIVER_MEMORY_MB, spill: Path | None = None) -> duckdb.DuckDBPyConnection:
@@ -65,10 +68,10 @@ def open_database(memory_mb: int = DRIVER_MEMORY_MB, spill: Path | None = None) 
 
     A database takes 15 ms to start, a session of it none; a session's temporary tables go with it, so close it.
     """
-    databases: dict[int, duckdb.DuckDBPyConnection] = _of_this_thread.__dict__.setdefault("databases", {})
-    if memory_mb not in databases:
-        databases[memory_mb] = _start_database(memory_mb, spill or Path(tempfile.gettempdir()))
-    return databases[memory_mb].cursor()
+    owner = (os.getpid(), threading.get_ident(), memory_mb)
+    if owner not in _databases:
+        _databases[owner] = _start_database(memory_mb, spill or Path(tempfile.gettempdir()))
+    return _databases[owner].cursor()
 
 
 def _start_database(memory_mb: int, folder: Path) -> duckdb.DuckDBPyConnection:

@@ -182,7 +182,7 @@ def test_demo_prints_every_question_with_its_answer(demo: Demo) -> None:
 def test_demo_tells_of_the_late_files(demo: Demo) -> None:
     """Days 0, 2 and 4 have one each: three hours were made again, of all that there are."""
     assert "2. made: schedule-fetch 34, rollup 144, profile " in demo.printed
-    assert "3. late files: 3\n4. made: rollup 3, profile " in demo.printed
+    assert "3. 3 files come late\n4. made: rollup 3, profile " in demo.printed
     again = {name for name, generation in demo.world.generations().items() if generation > 1}
     days = [f"2026-01-{day:02}" for day in (5, 7, 9)]
     assert {name for name in again if name.startswith(("rollup", "schedule"))} == {f"rollup/{day}T14" for day in days}
@@ -198,7 +198,7 @@ def test_second_run_makes_nothing_and_says_so(demo: Demo) -> None:
     printed = run_demo(demo.world.folder, PLANTED)
     assert {path: path.stat().st_mtime_ns for path in sorted(demo.world.lake.root.rglob("*"))} == before
     assert content(demo.world.kiosk, ["load_ledger"]) == ledger
-    assert "2. nothing was pending\n3. late files: there already\n" in printed
+    assert "2. nothing was pending\n3. the late files are there already\n" in printed
     assert "Nothing had changed: everything was there already, and nothing was made again" in printed
     assert answers_in(printed) == answers_in(demo.printed)
 

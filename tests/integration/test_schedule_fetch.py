@@ -318,7 +318,7 @@ def test_module_captures_a_period(lake: LocalStore, service: ScheduleService) ->
         MARQUEE_SCHEDULE_FETCH__COUNTRIES='["KR"]',
     )
     assert (done.returncode, done.stdout) == (0, "")
-    assert json.loads(done.stderr)["message"] == "schedule_fetch 2020-12-01 published"
+    assert json.loads(done.stderr.splitlines()[0])["message"] == "schedule_fetch 2020-12-01 published"
     assert standing(lake)["2020-12-01"].parameters["countries"] == ["KR"]
 
 

@@ -1,11 +1,13 @@
 """Engines: the same kernels give the same values, in the same order, with the same errors, here and on Spark."""
 
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from jobs.common import engine as engines
-from jobs.common.engine import Engine, EngineOptions, LocalEngine, load
+from jobs.common.engine import Engine, EngineOptions, LocalEngine, load, open_database
 from jobs.common.errors import BadInputError, TryAgainError
 
 KERNELS = "tests.sample_kernels"
@@ -140,3 +142,11 @@ def test_error_stops_what_has_not_begun(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=r"^1 is odd$"):
         engine.map(f"{KERNELS}:fail", [{"number": 1}, *later])
     assert len(list(tmp_path.iterdir())) < 50
+
+
+def test_fork_survives_the_databases_of_other_threads() -> None:
+    """Spark's start forks this process: the child must not take down what belongs to threads that it does not have."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: open_database().close()).result()
+        child = subprocess.run(["true"], preexec_fn=lambda: None, check=False)  # noqa: PLW1509 - as PySpark does it
+    assert child.returncode == 0

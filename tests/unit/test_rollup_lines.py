@@ -28,6 +28,7 @@ from tests.oracle import rollup as oracle
 
 Line = tuple[int, str | tuple[str, bytes]]
 """Number and text; of one that is no text, the reason and what is kept of it."""
+BOM = b"\xef\xbb\xbf"
 AT = datetime(2026, 1, 5, 13, 2, 11, 123000, UTC)
 EVENT = {"name": "user_id", "type": "string"}, {"name": "episode_id", "type": "long"}
 
@@ -90,6 +91,7 @@ ANY_LINE = st.one_of(
     st.text("ab\r é\u2028\U0001f600", max_size=20).map(str.encode),
     st.binary(max_size=40).map(lambda raw: raw.replace(b"\n", b"")),
     st.integers(28, 130).map(lambda size: b"x" * size),
+    st.just(BOM + b"a"),
 )
 
 
