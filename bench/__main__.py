@@ -6,6 +6,7 @@ All run on the same simulated hour, one after the other, in rounds; all must cou
 import argparse
 import json
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from bench.figures import Figures, check_equal
 from bench.measure import BenchError, Measured, measure
 from bench.report import to_json, to_table
 from jobs.common.calendar import Period
-from jobs.common.errors import MarqueeError
+from jobs.common.errors import TERMINATED, MarqueeError
 from jobs.common.store import open_store
 from jobs.simulate.settings import SimulateSettings
 from jobs.simulate.write import simulate_hour
@@ -31,6 +32,7 @@ PARTITIONS = 21
 def main() -> int:
     """Run the comparison; return the exit code."""
     given = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # so that processes and folders go
     console = Console(stderr=True)
     chosen = [one for one in CONTENDERS if one.name in given.only or one.name == LOCAL]
     try:

@@ -1,8 +1,9 @@
 """Measures a command from outside, with every process that it starts: wall time, CPU time, peak memory. Linux only.
 
-CPU time is what the kernel counted for all processes of the tree. Orphans, such as the Python workers that a JVM leaves
-behind, are adopted by this process and waited for, so that none is missed. Memory is the sum of the tree's PSS (a page
-that two processes share counts half in each), sampled, at its highest.
+CPU time is what the kernel counted for all processes of the tree. Orphans, such as Python workers that outlive their
+JVM, are adopted by this process and waited for. Those that nobody waits for (PySpark's daemon ignores the end of its
+workers) the kernel forgets: they count with what they had used when last seen. Memory is the sum of the tree's PSS (a
+page that two processes share counts half in each) at its highest. Both are looked at up to ten times a second.
 """
 
 import ctypes
@@ -18,12 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROC = Path("/proc")
-SAMPLE_S = 0.1
-SAMPLING_SHARE = 0.1
-"""Share of the time that sampling may take: looking over the memory of a large process takes some 20 ms."""
+TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+LOOK_S = 0.1
+LOOKING_SHARE = 0.1
+"""Share of the time that looking may take: for the memory of a large process it is some 20 ms."""
 PATIENCE_S = 10.0
 """How long the processes left behind by a command may take to end by themselves."""
 PR_SET_CHILD_SUBREAPER = 36
+USED = slice(11, 15)
+"""In /proc/<pid>/stat after the name: user and system ticks, its own and those of the children it waited for."""
 
 
 class BenchError(Exception):
@@ -41,108 +45,132 @@ class Measured:
 
 def measure(command: Sequence[str], env: Mapping[str, str], folder: Path, timeout_s: float) -> Measured:
     """Run a command in a folder to its end; BenchError with the end of its output when it fails or takes too long."""
-    adopt_orphans()
+    _adopt_orphans()
     log = folder / "output.txt"
     with log.open("wb") as output:
         started = time.monotonic()
         child = subprocess.Popen(command, env=env, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
-    peak, overdue = _Peak(), threading.Event()
-    timer = threading.Timer(timeout_s, _end, [overdue])
-    timer.start()
+    watch = _Watch(started + timeout_s)
     try:
         _, status, usage = os.wait4(child.pid, 0)
         wall_s = time.monotonic() - started
+    except BaseException:  # interrupted: nothing of it goes on
+        _kill(_descendants())
+        raise
     finally:
-        timer.cancel()
-        left_cpu_s = wait_for_orphans()
-        peak_mb = peak.stop()
+        orphans = _wait_for_orphans()
+        watch.stop()
     child.returncode = os.waitstatus_to_exitcode(status)
-    if overdue.is_set() or child.returncode:
-        what = f"did not end within {timeout_s:.0f} s" if overdue.is_set() else f"ended with code {child.returncode}"
-        message = f"{' '.join(command)} {what}; its last lines:\n{tail(log)}"
+    if watch.overdue or child.returncode:
+        what = f"did not end within {timeout_s:.0f} s" if watch.overdue else f"ended with code {child.returncode}"
+        message = f"{' '.join(command)} {what}; its last lines:\n{_tail(log)}"
         raise BenchError(message)
-    return Measured(wall_s, usage.ru_utime + usage.ru_stime + left_cpu_s, peak_mb)
+    forgotten_s = sum(used_s for pid, used_s in watch.unwaited.items() if pid not in orphans)
+    cpu_s = usage.ru_utime + usage.ru_stime + sum(orphans.values()) + forgotten_s
+    return Measured(wall_s, cpu_s, watch.peak_mb)
 
 
-def _end(overdue: threading.Event) -> None:
-    overdue.set()
-    kill_descendants()
+class _Watch:
+    """Looks at this process's descendants from time to time, until it is stopped; ends them when their time is over."""
+
+    def __init__(self, ends_at: float) -> None:
+        self.peak_mb = 0.0
+        self.unwaited: dict[int, float] = {}
+        """CPU seconds, when last seen, of processes whose parent does not wait for them."""
+        self.overdue = False
+        self._ends_at = ends_at
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        pause_s = 0.0
+        while not self._stopped.wait(pause_s):
+            started = time.monotonic()
+            self._look()
+            if started > self._ends_at:
+                self.overdue = True
+                _kill(_descendants())
+            pause_s = max(LOOK_S, (time.monotonic() - started) / LOOKING_SHARE)
+
+    def _look(self) -> None:
+        tree = _descendants()
+        self.peak_mb = max(self.peak_mb, sum(map(_pss_mb, tree)))
+        careless = {pid for pid in tree if _ignores_its_children(pid)}
+        for pid, parent in tree.items():
+            if parent in careless:
+                with suppress(OSError):  # it has ended
+                    self.unwaited[pid] = sum(map(int, _stat(pid)[USED])) / TICKS_A_SECOND
 
 
-def adopt_orphans() -> None:
+def _adopt_orphans() -> None:
     """Make this process the parent of every descendant whose own parent ends."""
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER) failed")
 
 
-def wait_for_orphans() -> float:
-    """Wait for what a command left behind, and end what does not end; return its CPU seconds."""
-    cpu_s, patience_ends = 0.0, time.monotonic() + PATIENCE_S
+def _wait_for_orphans() -> dict[int, float]:
+    """Wait for what a command left behind, and end what does not end; return the CPU seconds of each process."""
+    used: dict[int, float] = {}
+    patience_ends = time.monotonic() + PATIENCE_S
     with suppress(ChildProcessError):  # none is left
         while True:
             pid, _, usage = os.wait4(-1, os.WNOHANG)
             if pid:
-                cpu_s += usage.ru_utime + usage.ru_stime
+                used[pid] = usage.ru_utime + usage.ru_stime
                 continue
             if time.monotonic() > patience_ends:
-                kill_descendants()
+                _kill(_descendants())
             time.sleep(0.01)
-    return cpu_s
+    return used
 
 
-def kill_descendants() -> None:
-    """Kill every process below this one."""
-    for pid in descendants(os.getpid()):
+def _kill(pids: Mapping[int, int]) -> None:
+    for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
 
-def descendants(root: int) -> list[int]:
-    """Return the processes below one."""
+def _descendants() -> dict[int, int]:
+    """Return the processes below this one, and the parent of each."""
     children = defaultdict(list)
     for entry in PROC.iterdir():
         if entry.name.isdigit():
             with suppress(OSError):  # it has ended
-                stat = (entry / "stat").read_text(errors="replace")
-                children[int(stat.rpartition(")")[2].split()[1])].append(int(entry.name))
-    found = [root]
-    for pid in found:
-        found.extend(children[pid])
-    return found[1:]
-
-
-def pss_mb(pids: Sequence[int]) -> float:
-    """Return the memory that processes have, pages they share counted once: MiB."""
-    total_kb = 0
+                children[int(_stat(int(entry.name))[1])].append(int(entry.name))
+    found: dict[int, int] = {}
+    pids = [os.getpid()]
     for pid in pids:
-        with suppress(OSError, StopIteration):  # it has ended
-            lines = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()
-            total_kb += int(next(line for line in lines if line.startswith("Pss:")).split()[1])
-    return total_kb / 1024
+        pids += children[pid]
+        found |= dict.fromkeys(children[pid], pid)
+    return found
 
 
-def tail(log: Path, lines: int = 20) -> str:
-    """Return the last lines of a file."""
+def _stat(pid: int) -> list[str]:
+    """Return the entries of /proc/<pid>/stat after the name, which may hold anything."""
+    return (PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
+
+
+def _pss_mb(pid: int) -> float:
+    """Return the memory of a process, what it shares divided among those who share it: MiB."""
+    with suppress(OSError):  # it has ended
+        for line in (PROC / str(pid) / "smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def _ignores_its_children(pid: int) -> bool:
+    with suppress(OSError):  # it has ended
+        for line in (PROC / str(pid) / "status").read_text(errors="replace").splitlines():
+            if line.startswith("SigIgn:"):
+                return bool(int(line.split()[1], 16) >> (signal.SIGCHLD - 1) & 1)
+    return False
+
+
+def _tail(log: Path, lines: int = 20) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
-
-
-class _Peak:
-    """Samples the memory of this process's descendants, from now until it is stopped."""
-
-    def __init__(self) -> None:
-        self._peak_mb = 0.0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._sample, daemon=True)
-        self._thread.start()
-
-    def stop(self) -> float:
-        self._stop.set()
-        self._thread.join()
-        return self._peak_mb
-
-    def _sample(self) -> None:
-        pause_s = 0.0
-        while not self._stop.wait(pause_s):
-            started = time.monotonic()
-            self._peak_mb = max(self._peak_mb, pss_mb(descendants(os.getpid())))
-            pause_s = max(SAMPLE_S, (time.monotonic() - started) / SAMPLING_SHARE)

@@ -96,3 +96,9 @@ def spark_engine() -> Iterator[SparkEngine]:
 
     yield start_spark(SPARK_CONF, task_memory_mb=128)
     SparkContext.getOrCreate().stop()
+    # PySpark leaves its Java process to the end of ours, with an open pipe that pytest would complain about.
+    gateway = SparkContext._gateway
+    if gateway is not None:
+        gateway.shutdown()
+        gateway.proc.stdin.close()
+        gateway.proc.wait()

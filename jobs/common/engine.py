@@ -11,6 +11,7 @@ Values come back in the order of units, or of keys. The order of a reducer's tab
 depend on it.
 """
 
+import atexit
 import importlib
 import os
 import tempfile
@@ -72,6 +73,12 @@ def open_database(memory_mb: int = DRIVER_MEMORY_MB, spill: Path | None = None) 
     if owner not in _databases:
         _databases[owner] = _start_database(memory_mb, spill or Path(tempfile.gettempdir()))
     return _databases[owner].cursor()
+
+
+@atexit.register
+def _close_databases() -> None:
+    while _databases:
+        _databases.popitem()[1].close()
 
 
 def _start_database(memory_mb: int, folder: Path) -> duckdb.DuckDBPyConnection:

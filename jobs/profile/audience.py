@@ -89,7 +89,7 @@ def count(db: duckdb.DuckDBPyConnection, values: sql.Values) -> dict[str, pa.Tab
     """Return the tables ``COUNTED`` from the relations played, stretch, viewer_seen and catalogue."""
     sql.make(db, "watched", "watched", values)
     sql.make(db, "viewer", "viewer", values)
-    sql.make(db, "sitting", "sittings", {**values, "lasts_until": None})
+    sql.make(db, "sitting", "sittings", values)
     sql.make(db, "viewer_show", "viewer_show", values)
     return {name: sql.select(db, name, values) for name in COUNTED}
 

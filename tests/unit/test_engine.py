@@ -148,5 +148,5 @@ def test_fork_survives_the_databases_of_other_threads() -> None:
     """Spark's start forks this process: the child must not take down what belongs to threads that it does not have."""
     with ThreadPoolExecutor(1) as pool:
         pool.submit(lambda: open_database().close()).result()
-        child = subprocess.run(["true"], preexec_fn=lambda: None, check=False)  # noqa: PLW1509 - as PySpark does it
+        child = subprocess.run(["true"], preexec_fn=lambda: None, check=False)
     assert child.returncode == 0

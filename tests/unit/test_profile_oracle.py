@@ -40,7 +40,7 @@ PERIODS = [Period.parse(name) for name in ("2026-02-01", "2026-W05", "2026-02", 
 DAY, WEEK, _, QUARTER = PERIODS
 MIDNIGHTS = [one.start.replace(tzinfo=None) for one in DAYS]
 
-MIN_CELL = 2
+MIN_CELL = 1  # whatever few viewers do is to be seen
 OPTIONS = ProfileOptions(min_cell=MIN_CELL)
 THRESHOLDS = Thresholds(min_cell=MIN_CELL)
 CATALOGUE: Catalogue = {
