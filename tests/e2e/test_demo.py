@@ -1,12 +1,11 @@
 """The demo as a user runs it: it finds the planted answers, does nothing twice, and survives being killed anywhere."""
 
 import json
-import logging
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,15 +40,6 @@ PLANTED = ["--days", "6", "--events-per-day", "140000"]
 TINY = ["--days", "1", "--events-per-day", "1000"]
 FIRST_DAY = str(SimulateSettings().start)
 Answer = Callable[..., list[dict[str, Any]]]
-
-
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    """Put back what setting up changes for the whole process."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = handlers, level
 
 
 def start_demo(folder: Path, size: list[str]) -> subprocess.Popen[str]:

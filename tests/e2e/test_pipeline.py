@@ -1,6 +1,5 @@
 """All stages on a small world: what is made when something changes, and what is left alone."""
 
-import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,15 +21,6 @@ rollup: nothing was pending
 profile: nothing was pending
 mart-load: nothing was pending
 """
-
-
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    """Put back what setting up changes for the whole process."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = handlers, level
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ import argparse
 import csv
 import io
 import json
-import logging
 import os
 import shutil
 import signal
@@ -48,15 +47,6 @@ PERIODS = ["2026-01", "2026-Q1", "2026-W02", DAY]
 def wide(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have no terminal's width, which who runs the tests may have set."""
     monkeypatch.delenv("COLUMNS", raising=False)
-
-
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    """Put back what setting up changes for the whole process."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = handlers, level
 
 
 @pytest.fixture(scope="module")

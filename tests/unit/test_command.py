@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import logging
 import os
 import re
 import signal
@@ -28,15 +27,6 @@ from tests.small_world import CASE, DAY, SmallWorld, tell_schedule
 
 STAGES = ["schedule_fetch", "rollup", "profile", "mart_load"]
 SECRET = "canary-77c0"
-
-
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    """Put back what setting up changes for the whole process."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = handlers, level
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import json
 import logging
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -12,15 +11,6 @@ from pydantic import SecretStr
 from jobs.common.logs import JsonFormatter, TextFormatter, set_up_logs
 
 NOON = datetime(2026, 1, 5, 12, 0, 1, 250_000, tzinfo=UTC)
-
-
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    """Put back what setting up changes for the whole process."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = handlers, level
 
 
 def record(message: str, *arguments: object, **extra: object) -> logging.LogRecord:
