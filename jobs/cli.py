@@ -231,7 +231,7 @@ def _add_gc(commands: Any) -> None:  # noqa: ANN401
             message = f"--delete {given.delete} is not this plan's digest, {digest}: see the plan without --delete"
             raise ConfigError(message)
         if not plan:
-            say("There is no garbage.")
+            say(f"There is no garbage older than {grace / timedelta(hours=1):g} hours.")
             return 0
         show(["garbage", "objects", "bytes"], [[one.prefix, one.objects, one.bytes] for one in plan], "table")
         if given.delete is None:

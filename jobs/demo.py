@@ -12,7 +12,9 @@ import contextlib
 import os
 import secrets
 import shlex
+import shutil
 import socket
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -37,6 +39,7 @@ from jobs.simulate.write import add_late_files, simulate
 
 EVENTS_PER_DAY = 160_000
 FILE = "marquee.toml"
+NAME = "marquee"
 ROWS_SHOWN = 6
 
 SETTINGS = """\
@@ -80,9 +83,16 @@ def run(folder: Path, settings: SimulateSettings) -> int:
         say(f"Nothing had changed: everything was there already, and nothing was made again ({seconds}).")
     say("Look around:")
     say_command(f"  export MARQUEE_CONFIG={shlex.quote(str(folder / FILE))}")
-    say_command("  marquee status; marquee ask; marquee ask binge --limit 3 --format json")
+    say_command("  {0} status; {0} ask; {0} ask binge --limit 3 --format json".format(_command()))
     say(f"{CREDIT} (this demo's are made up)", "dim")
     return 0
+
+
+def _command() -> str:
+    """Return how to call ``marquee``: by its path, from here, where a shell would not find it by name."""
+    if shutil.which(NAME):
+        return NAME
+    return shlex.quote(os.path.relpath(Path(sys.executable).with_name(NAME)))
 
 
 def _run_all(settings: SimulateSettings, folder: Path) -> tuple[bool, int]:

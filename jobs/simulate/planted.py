@@ -116,12 +116,16 @@ ANSWERS = (
         "genre-daypart", "Americans watch crime in the evening, others in the morning.", country="US", genre=CRIME_GENRE
     ),
     Answer(
-        "after-the-end", "The first lost most of its audience when it ended, the second kept it.", _shows(LOST, KEPT)
+        "after-the-end",
+        f"{LOST.name} lost most of its audience when it ended, {KEPT.name} kept it.",
+        _shows(LOST, KEPT),
     ),
     Answer("multilingual", "Nearly all its viewers watch in two languages, few others do.", _shows(MULTILINGUAL)),
     Answer("small-but-loyal", "Few watch it, and they watch nearly all of it.", _shows(LOYAL)),
     Answer(
-        "binge", "The first is watched five episodes at a time, the second as much, one a day.", _shows(BINGED, PACED)
+        "binge",
+        f"{BINGED.name} is watched five episodes at a time, {PACED.name} as much, one a day.",
+        _shows(BINGED, PACED),
     ),
     Answer("must-not-cancel", "Its viewers watch nothing else.", _shows(ONLY)),
     Answer("big-in-one-country", "First in Japan, in the middle of the list worldwide.", _shows(JAPAN), country="JP"),

@@ -47,7 +47,7 @@ def start_demo(folder: Path, size: list[str]) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "jobs.cli", "demo", "--folder", str(folder), *size]
     # A setting of whoever starts it is none of the demo's.
     environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
-    environment["MARQUEE_LAKE"] = "s3://not-there"
+    environment |= {"MARQUEE_LAKE": "s3://not-there", "PATH": os.defpath}
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -167,6 +167,14 @@ def test_demo_prints_every_question_with_its_answer(demo: Demo) -> None:
             assert f"\n{name}  " in demo.printed
     assert "(no rows)" not in demo.printed
     assert demo.printed.rstrip().endswith("CC BY-SA 4.0 (this demo's are made up)")
+
+
+def test_demo_ends_with_commands_that_work(demo: Demo) -> None:
+    """As they stand there, in a shell that does not find ``marquee`` by its name."""
+    export, look = demo.printed.split("Look around:\n")[1].splitlines()[:2]
+    shell = ["/bin/sh", "-ec", f"{export}\n{look}"]
+    done = subprocess.run(shell, env={"PATH": os.defpath}, capture_output=True, text=True, check=True)
+    assert [done.stdout.count(title) for title in ("\nprofile  ", QUESTIONS[0].words, '"title": ')] == [1, 1, 3]
 
 
 def test_demo_tells_of_the_late_files(demo: Demo) -> None:

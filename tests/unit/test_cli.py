@@ -510,14 +510,14 @@ def test_gc_deletes_what_its_plan_says_and_no_other(capsys: pytest.CaptureFixtur
     assert [info.key for info in world.lake.list(prefix)] != []
     assert "Deleted 2 objects." in out_of(capsys, *command[1:])
     assert {info.key for info in world.lake.list()} == kept
-    assert out_of(capsys, *command[1:-2]) == "There is no garbage.\n"
+    assert out_of(capsys, *command[1:-2]) == "There is no garbage older than 0 hours.\n"
 
 
 def test_gc_spares_what_is_young(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
     """Unless told otherwise, a week: whoever reads an old run may go on."""
     garbage(world)
-    assert out_of(capsys, "gc") == "There is no garbage.\n"
-    assert out_of(capsys, "gc", "--grace-hours", "24") == "There is no garbage.\n"
+    assert out_of(capsys, "gc") == "There is no garbage older than 168 hours.\n"
+    assert out_of(capsys, "gc", "--grace-hours", "24") == "There is no garbage older than 24 hours.\n"
 
 
 @pytest.mark.parametrize("hours", ["-1", "nan", "inf", "1e300", "week"])
