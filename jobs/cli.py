@@ -112,7 +112,7 @@ def _add_run(commands: Any) -> None:  # noqa: ANN401
         return worst([outcome.exit_code for outcome in done.values()])
 
     parser = _add(commands, "run", "run all stages, in order, until nothing is pending", do)
-    add_period_arguments(parser, force=False)
+    add_period_arguments(parser, force=False, otherwise="all that is pending")
 
 
 def _add_status(commands: Any) -> None:  # noqa: ANN401
