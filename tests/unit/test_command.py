@@ -158,7 +158,7 @@ def test_period_and_force_may_be_settings(
             monkeypatch.setenv(name, value)
     seen: list[object] = []
 
-    def run(_: StageSettings, __: Markers, span: Span, *, force: bool, advance: Advance) -> Ended:  # noqa: ARG001
+    def run(settings: StageSettings, markers: Markers, span: Span, *, force: bool, advance: Advance) -> Ended:  # noqa: ARG001
         seen.extend([span, force])
         return Ended()
 
