@@ -16,7 +16,9 @@ from typing import Any
 
 import pytest
 
+from jobs.common import command
 from jobs.common.errors import ConfigError, MarqueeError, TryAgainError
+from jobs.launcher.__main__ import main
 from jobs.launcher.application import Owner, fill_in
 from jobs.launcher.cluster import Cluster, NoAnswerError
 from jobs.launcher.follow import Clock, Launch
@@ -490,11 +492,11 @@ def world(tmp_path: Path) -> SmallWorld:
     return made
 
 
-def start(world: SmallWorld, cluster: FakeCluster, *arguments: str, **variables: str) -> subprocess.Popen[str]:
-    """Start the launcher in a pod of OWNER's."""
+def variables_of(world: SmallWorld, cluster: FakeCluster) -> dict[str, str]:
+    """Return the variables of a pod of OWNER's."""
     template = world.folder / "application.yaml"
     template.write_text(json.dumps(TEMPLATE))
-    environment = os.environ | {
+    return {
         "KUBECONFIG": str(cluster.kubeconfig),
         "MARQUEE_CONFIG": str(world.config),
         "MARQUEE_LAUNCHER__APPLICATION": str(template),
@@ -502,10 +504,14 @@ def start(world: SmallWorld, cluster: FakeCluster, *arguments: str, **variables:
         "MARQUEE_LAUNCHER__JOB_NAME": OWNER.job_name,
         "MARQUEE_LAUNCHER__JOB_UID": OWNER.job_uid,
         "MARQUEE_LAUNCHER__POLL_S": "0.05",
-        **variables,
     }
-    command = [sys.executable, "-m", "jobs.launcher", "rollup", *arguments]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def start(world: SmallWorld, cluster: FakeCluster) -> subprocess.Popen[str]:
+    """Start the launcher in a pod of OWNER's."""
+    environment = os.environ | variables_of(world, cluster)
+    arguments = [sys.executable, "-m", "jobs.launcher", "rollup"]
+    return subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, list[dict[str, Any]]]:
@@ -530,23 +536,6 @@ def test_pending_hours_go_to_spark_and_its_code_comes_back(world: SmallWorld, cl
     assert cluster.stored[name_of()].manifest["spec"]["arguments"] == ["--from", f"{DAY}T10", "--to", f"{DAY}T10"]
 
 
-def test_nothing_pending_asks_the_cluster_for_nothing(world: SmallWorld, cluster: FakeCluster) -> None:
-    """It ends with 0; by force, and for that hour alone, there is something to do."""
-    assert world.run("rollup") == 0
-    code, logged = finish(start(world, cluster))
-    assert (code, [line["message"] for line in logged]) == (0, ["rollup: nothing is pending"])
-    assert cluster.asked == []
-    code, logged = finish(start(world, cluster, MARQUEE_PERIOD=f"{DAY}T10", MARQUEE_FORCE="true"))
-    assert code == 0
-    assert cluster.stored[name_of()].manifest["spec"]["arguments"] == [
-        "--from",
-        f"{DAY}T10",
-        "--to",
-        f"{DAY}T10",
-        "--force",
-    ]
-
-
 def test_sigterm_deletes_the_application(world: SmallWorld, cluster: FakeCluster) -> None:
     """Within the pod's grace: it must not outlive the Job; the code is 143."""
     cluster.script = [RUNNING]
@@ -562,6 +551,51 @@ def test_sigterm_deletes_the_application(world: SmallWorld, cluster: FakeCluster
         process.wait()
     assert code == 143
     assert (cluster.stored, logged[-1]["message"]) == ({}, f"deleted {name_of()}")
+
+
+# Its command.
+
+
+@pytest.fixture
+def pod(
+    world: SmallWorld, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> pytest.MonkeyPatch:
+    """The variables of a pod of OWNER's, which a test may change; logs are kept as they are."""
+    for name, value in variables_of(world, cluster).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(command, "set_up_logs", lambda *_: None)
+    caplog.set_level(logging.INFO)
+    return monkeypatch
+
+
+@pytest.mark.usefixtures("pod")
+def test_nothing_pending_asks_the_cluster_for_nothing(
+    world: SmallWorld, cluster: FakeCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It ends with 0, and says so."""
+    assert world.run("rollup") == 0
+    caplog.clear()
+    assert main(["rollup"]) == 0
+    assert (caplog.messages, cluster.asked) == (["rollup: nothing is pending"], [])
+
+
+@pytest.mark.parametrize(
+    ("variables", "arguments"),
+    [
+        pytest.param({"MARQUEE_PERIOD": f"{DAY}T10", "MARQUEE_FORCE": "true"}, [], id="by settings"),
+        pytest.param({}, [f"{DAY}T10", "--force"], id="by arguments"),
+    ],
+)
+def test_what_is_done_is_done_again_by_force(
+    world: SmallWorld, cluster: FakeCluster, pod: pytest.MonkeyPatch, variables: dict[str, str], arguments: list[str]
+) -> None:
+    """The hour asked for and no other, and Spark is told to."""
+    assert world.run("rollup") == 0
+    for name, value in variables.items():
+        pod.setenv(name, value)
+    assert main(["rollup", *arguments]) == 0
+    (made,) = cluster.stored.values()
+    assert made.manifest["spec"]["arguments"] == ["--from", f"{DAY}T10", "--to", f"{DAY}T10", "--force"]
 
 
 @pytest.mark.parametrize(
@@ -580,10 +614,15 @@ def test_sigterm_deletes_the_application(world: SmallWorld, cluster: FakeCluster
     ],
 )
 def test_wrong_settings_end_it_at_start(
-    world: SmallWorld, cluster: FakeCluster, variables: dict[str, str], message: str
+    cluster: FakeCluster,
+    pod: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    variables: dict[str, str],
+    message: str,
 ) -> None:
     """With 78, so that the Job does not try again."""
-    code, logged = finish(start(world, cluster, **variables))
-    assert code == 78
-    assert message in logged[-1]["message"]
+    for name, value in variables.items():
+        pod.setenv(name, value)
+    assert main(["rollup"]) == 78
+    assert message in caplog.messages[-1]
     assert cluster.asked == []
