@@ -85,7 +85,7 @@ class StageSettings(BaseSettings):
     period: str | None = Field(
         None, description="period, or first/last, that a stage's command runs over when its arguments name none"
     )
-    force: bool = Field(default=False, description="make again what is done, too: with a period alone")
+    force: bool = Field(default=False, description="make again what is done, too; needs a period")
     s3: S3Settings = S3Settings()
     log: LogSettings = LogSettings()
 
