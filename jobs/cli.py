@@ -24,13 +24,13 @@ from jobs.common.command import (
 from jobs.common.commit import Markers
 from jobs.common.errors import ConfigError, worst
 from jobs.common.gc import GRACE, collect, plan_digest, plan_garbage
-from jobs.common.settings import StageSettings, check_names, load_settings
+from jobs.common.settings import StageSettings, check_names, load_settings, read_file, source_of
 from jobs.common.stage import State
 from jobs.config import list_settings
 from jobs.mart_load.questions import CREDIT, QUESTIONS, ask, find_question
 from jobs.mart_load.settings import MartLoadSettings
 from jobs.report import FORMATS, Format, say, say_command, show, show_answer
-from jobs.settings import SETTINGS
+from jobs.settings import SETTINGS, STAGES
 from jobs.simulate import command as simulate
 from jobs.simulate.settings import SimulateSettings
 
@@ -112,7 +112,7 @@ def _add_run(commands: Any) -> None:  # noqa: ANN401
         return worst([outcome.exit_code for outcome in done.values()])
 
     parser = _add(commands, "run", "run all stages, in order, until nothing is pending", do)
-    add_period_arguments(parser, force=False)
+    add_period_arguments(parser, force=False, otherwise="all that is pending")
 
 
 def _add_status(commands: Any) -> None:  # noqa: ANN401
@@ -213,7 +213,8 @@ def _whole(text: str) -> int:
 def _add_config(commands: Any) -> None:  # noqa: ANN401
     def do(given: argparse.Namespace) -> int:
         check_names(SETTINGS)
-        show(["setting", "value", "from"], list_settings(SETTINGS), given.format)
+        kinds = STAGES if source_of(("launcher",), read_file()) == "default" else SETTINGS
+        show(["setting", "value", "from"], list_settings(kinds), given.format)
         return 0
 
     parser = _add(commands, "config", "list the settings in force and where each came from, secrets masked", do)

@@ -12,7 +12,7 @@ from jobs.common.calendar import Span
 from jobs.common.command import Outcome, Run
 from jobs.common.commit import Marker, Markers
 from jobs.common.datasets import AUDIENCE, EPISODES, VIEWER_DAY, VIEWERSHIP, Dataset
-from jobs.common.engine import EngineOptions, LocalEngine
+from jobs.common.engine import IDLE
 from jobs.common.errors import ConfigError, MarqueeError, TryAgainError, worst
 from jobs.common.settings import StageSettings, load_settings
 from jobs.common.stage import Advance, Stage, State, state_of
@@ -164,13 +164,13 @@ def _schedule_status(span: Span) -> Iterator[PeriodStatus]:
 def _rollup_status(span: Span) -> Iterator[PeriodStatus]:
     settings = load_settings(RollupSettings)
     markers = Markers(settings.store)
-    yield from _status_of(RollupStage(settings, markers, _IDLE), markers, span)
+    yield from _status_of(RollupStage(settings, markers, IDLE), markers, span)
 
 
 def _profile_status(span: Span) -> Iterator[PeriodStatus]:
     settings = load_settings(ProfileSettings)
     markers = Markers(settings.store)
-    for stage in (ProfileStage(settings, markers, _IDLE), AudienceStage(settings, markers, _IDLE)):
+    for stage in (ProfileStage(settings, markers, IDLE), AudienceStage(settings, markers, IDLE)):
         yield from _status_of(stage, markers, span)
 
 
@@ -186,7 +186,3 @@ def _mart_status(span: Span) -> Iterator[PeriodStatus]:
                 made_at=one.loaded_at,
                 reason=one.reason,
             )
-
-
-_IDLE = LocalEngine(EngineOptions(workers=1, memory_mb=128))
-"""Planning asks no engine for anything."""

@@ -1,9 +1,11 @@
-"""Every settings class of Marquee, one a stage: for the check of misspelt names, and for ``marquee config``."""
+"""Every settings class of Marquee, the stages' and the launcher's: to check names by, and to list."""
 
 from jobs.common.settings import StageSettings
+from jobs.launcher.settings import LauncherSettings
 from jobs.mart_load.settings import MartLoadSettings
 from jobs.profile.settings import ProfileSettings
 from jobs.rollup.settings import RollupSettings
 from jobs.schedule_fetch.settings import ScheduleFetchSettings
 
-SETTINGS: tuple[type[StageSettings], ...] = (ScheduleFetchSettings, RollupSettings, ProfileSettings, MartLoadSettings)
+STAGES: tuple[type[StageSettings], ...] = (ScheduleFetchSettings, RollupSettings, ProfileSettings, MartLoadSettings)
+SETTINGS: tuple[type[StageSettings], ...] = (*STAGES, LauncherSettings)

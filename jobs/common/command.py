@@ -26,7 +26,7 @@ from jobs.common.errors import (
     describe_foreign,
 )
 from jobs.common.logs import set_up_logs
-from jobs.common.settings import LogSettings, StageSettings, check_names, load_settings
+from jobs.common.settings import LogSettings, StageSettings, check_names, env_name, load_settings
 from jobs.common.stage import Advance
 from jobs.settings import SETTINGS
 
@@ -37,6 +37,10 @@ exit codes: 0 done, or nothing to do; 2 usage; 65 bad input over the threshold;
             70 internal; 75 try again; 76 lost to another run; 78 configuration;
             130 Ctrl-C; 143 terminated
 """
+
+
+PERIOD, FORCE = (env_name((name,)) for name in ("period", "force"))
+BY_SETTING = f"that of {PERIOD}, else all that is pending"
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -97,6 +101,7 @@ def run_over(kind: type[S], run: Run[S], name: str, span: Span, *, force: bool) 
     """Load a stage's settings and run it, with a progress bar at a terminal."""
     check_names(SETTINGS)
     settings = load_settings(kind)
+    span, force = settings.asked(span, force=force)
     with progress_bar(name) as advance:
         return run(settings, Markers(settings.store), span, force=force, advance=advance)
 
@@ -160,16 +165,15 @@ def _ended_by_signal() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def add_period_arguments(
-    parser: argparse.ArgumentParser, *, force: bool = True, otherwise: str = "all that is pending"
-) -> None:
+def add_period_arguments(parser: argparse.ArgumentParser, *, force: bool = True, otherwise: str = BY_SETTING) -> None:
     """Add PERIOD, --from, --to and --force to a command."""
     forms = f"{FORMS_HINT}; without one: {otherwise}"
     parser.add_argument("period", nargs="?", type=_period, metavar="PERIOD", help=forms)
     parser.add_argument("--from", dest="first", type=_period, metavar="PERIOD", help="from this period on")
     parser.add_argument("--to", dest="last", type=_period, metavar="PERIOD", help="up to and with this period")
     if force:
-        parser.add_argument("--force", action="store_true", help="make again what is done, too")
+        text = f"make again what is done, too; as {FORCE}=true"
+        parser.add_argument("--force", action="store_true", help=text)
 
 
 def read_span(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Span:

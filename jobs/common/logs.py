@@ -45,7 +45,7 @@ def set_up_logs(level: str, form: Literal["auto", "json", "text"]) -> None:
     text = form == "text" or (form == "auto" and sys.stderr.isatty())
     handler.setFormatter(TextFormatter() if text else JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for noisy in ("botocore", "boto3", "urllib3", "s3transfer", "py4j"):
+    for noisy in ("botocore", "boto3", "urllib3", "s3transfer", "py4j", "kubernetes"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
 
 

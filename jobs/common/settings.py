@@ -23,6 +23,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from jobs.common.calendar import EVER, FORMS_HINT, Period, Span
 from jobs.common.engine import Engine, EngineOptions, LocalEngine
 from jobs.common.errors import ConfigError
 from jobs.common.store import S3Options, Store, open_store
@@ -81,6 +82,10 @@ class StageSettings(BaseSettings):
     )
 
     lake: str = Field(description="URL of the lake: file:///folder or s3://bucket/prefix")
+    period: str | None = Field(
+        None, description="period, or first/last, that a stage's command runs over when its arguments name none"
+    )
+    force: bool = Field(default=False, description="make again what is done, too; needs a period")
     s3: S3Settings = S3Settings()
     log: LogSettings = LogSettings()
 
@@ -114,6 +119,25 @@ class StageSettings(BaseSettings):
             message = f"{url!r} is no store: expected file:///folder or s3://bucket/prefix"
             raise ValueError(message)
         return url.rstrip("/")
+
+    @field_validator("period")
+    @classmethod
+    def _a_period(cls, text: str | None) -> str | None:
+        if text is not None:
+            _parse_span(text)
+        return text
+
+    def asked(self, span: Span, *, force: bool) -> tuple[Span, bool]:
+        """Return the span to run over, and whether by force; the command line's span wins over the settings'."""
+        if span == EVER and self.period is not None:
+            span = _parse_span(self.period)
+        if span == EVER and self.force:
+            message = (
+                f"{env_name(('force',))}=true would make again everything there is, with every run: set "
+                f"{env_name(('period',))}, too: {FORMS_HINT}, or first/last"
+            )
+            raise ConfigError(message)
+        return span, force or self.force
 
     def open(self, url: str) -> Store:
         """Open a store with these settings."""
@@ -232,6 +256,11 @@ def _json(text: str) -> object:
         return json.loads(text)
     except ValueError:
         return text
+
+
+def _parse_span(text: str) -> Span:
+    first, slash, last = text.partition("/")
+    return Span.of(Period.parse(first), Period.parse(last if slash else first))
 
 
 def _is_section(annotation: object) -> bool:

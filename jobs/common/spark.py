@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from jobs.common.engine import SparkEngine
 from jobs.common.errors import ConfigError
 
+SUBMITTED = "PYSPARK_GATEWAY_PORT"
+"""What spark-submit tells a driver: its Java process, which has a configuration, that has a name."""
+
 
 def start_spark(conf: Mapping[str, str], task_memory_mb: int) -> SparkEngine:
     """Return an engine on the running Spark, or on a new one with this configuration."""
@@ -18,7 +21,9 @@ def start_spark(conf: Mapping[str, str], task_memory_mb: int) -> SparkEngine:
     # Tasks must run on the interpreter that has Marquee. PySpark would take whatever `python3` is first in the path,
     # and is told in no other way: spark.pyspark.python counts for spark-submit alone, which sets this variable.
     os.environ.setdefault("PYSPARK_PYTHON", conf.get("spark.pyspark.python", sys.executable))
-    configured = SparkConf().setAppName("marquee").setAll(list(conf.items()))
+    configured = SparkConf().setAll(list(conf.items()))
+    if SUBMITTED not in os.environ:
+        configured.setIfMissing("spark.app.name", "marquee")
     context = SparkContext.getOrCreate(configured)
     context.setLogLevel("WARN")
     return SparkEngine(context, task_memory_mb)

@@ -126,7 +126,7 @@ def run_stage(
     periods = stage.periods(span)
     for number, period in enumerate(periods, start=1):
         target = stage.target(period)
-        if target is not None and (force or state_of(stage, target, markers) is not State.DONE):
+        if target is not None and _is_due(stage, target, markers, force=force):
             outcome = _run_one(stage, target, markers, clock)
             if isinstance(outcome, Marker):
                 made.append(outcome)
@@ -134,10 +134,23 @@ def run_stage(
                 failed.append((period, outcome))
         elif target is not None:
             unchanged += 1
-            if period in markers.failures(stage.name):  # what had made it fail was taken back
-                markers.settle(stage.name, period)
         advance(number, len(periods), str(period))
     return Report(tuple(made), tuple(failed), unchanged)
+
+
+def plan_stage(stage: Stage, markers: Markers, span: Span = EVER, *, force: bool = False) -> list[Period]:
+    """Return the periods that a run would make as things stand; to make one of them may make others due."""
+    targets = (stage.target(period) for period in stage.periods(span))
+    return [one.period for one in targets if one is not None and _is_due(stage, one, markers, force=force)]
+
+
+def _is_due(stage: Stage, target: Target, markers: Markers, *, force: bool) -> bool:
+    """Tell whether a target is to be made; of one that is not, what had made it fail was taken back."""
+    if force or state_of(stage, target, markers) is not State.DONE:
+        return True
+    if target.period in markers.failures(stage.name):
+        markers.settle(stage.name, target.period)
+    return False
 
 
 def _run_one(stage: Stage, target: Target, markers: Markers, clock: Callable[[], datetime]) -> Marker | int:

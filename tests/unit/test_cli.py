@@ -223,6 +223,20 @@ def test_config_tells_value_and_source(
     assert found["MARQUEE_MART__PERIOD"] == ("", "default")
 
 
+def test_config_tells_of_the_launcher_where_it_is_told_anything(
+    capsys: pytest.CaptureFixture[str], world: SmallWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Elsewhere its settings are missing, which nobody wants to hear of."""
+    launcher = {"APPLICATION": "a.yaml", "NAMESPACE": "analytics", "JOB_NAME": "j", "JOB_UID": "u"}
+    assert "MARQUEE_LAUNCHER__POLL_S" not in settings_in_force(capsys)
+    for name, value in launcher.items():
+        monkeypatch.setenv(f"MARQUEE_LAUNCHER__{name}", value)
+    found = settings_in_force(capsys)
+    assert found["MARQUEE_LAUNCHER__NAMESPACE"] == ("analytics", "MARQUEE_LAUNCHER__NAMESPACE")
+    assert found["MARQUEE_LAUNCHER__POLL_S"] == ("10.0", "default")
+    assert found["MARQUEE_LAKE"] == (world.lake.url, str(world.config))
+
+
 @pytest.mark.parametrize("form", ["table", "json", "csv"])
 def test_config_masks_secrets(
     capsys: pytest.CaptureFixture[str], world: SmallWorld, monkeypatch: pytest.MonkeyPatch, form: str

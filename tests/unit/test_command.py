@@ -122,6 +122,70 @@ def test_stage_is_run_with_its_settings(
 
 
 @pytest.mark.parametrize(
+    ("period", "force", "arguments", "expected"),
+    [
+        pytest.param("2026-01-05T13", None, [], ("2026-01-05T13", "2026-01-05T14", False), id="an hour"),
+        pytest.param("2026-01-05/2026-W03", None, [], ("2026-01-05", "2026-01-19", False), id="first and last"),
+        pytest.param("2026-01-05", "true", [], ("2026-01-05", "2026-01-06", True), id="by force"),
+        pytest.param("2026-01-05", None, ["--force"], ("2026-01-05", "2026-01-06", True), id="forced by argument"),
+        pytest.param("2026-01-05", None, ["2026-01-07"], ("2026-01-07", "2026-01-08", False), id="an argument wins"),
+        pytest.param("2026-01-05", None, ["--to", "2026-01-07"], (None, "2026-01-08", False), id="so does an end"),
+        pytest.param(None, "true", ["2026-01-07"], ("2026-01-07", "2026-01-08", True), id="argument, by force"),
+    ],
+)
+def test_period_and_force_may_be_settings(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    period: str | None,
+    force: str | None,
+    arguments: list[str],
+    expected: tuple[str | None, str, bool],
+) -> None:
+    """Where a scheduler can set variables and no arguments; what the command line says wins."""
+    monkeypatch.setenv("MARQUEE_LAKE", tmp_path.as_uri())
+    for name, value in (("MARQUEE_PERIOD", period), ("MARQUEE_FORCE", force)):
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    seen: list[object] = []
+
+    def run(settings: StageSettings, markers: Markers, span: Span, *, force: bool, advance: Advance) -> Ended:  # noqa: ARG001
+        seen.extend([span, force])
+        return Ended()
+
+    assert stage_command("rollup", "", StageSettings, run, arguments) == 0
+    start, end, forced = expected
+    assert seen == [Span(instant(start) if start else None, instant(end)), forced]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        pytest.param(
+            "PERIOD", "yesterday", "MARQUEE_PERIOD='yesterday': Value error, 'yesterday' is no", id="no period"
+        ),
+        pytest.param("PERIOD", "", "MARQUEE_PERIOD='': Value error, '' is no period", id="empty"),
+        pytest.param("PERIOD", "2026-01-05/", "Value error, '' is no period: expected", id="no last one"),
+        pytest.param("PERIOD", "2026-02/2026-01", "2026-02 is after --to 2026-01", id="first after last"),
+        pytest.param("FORCE", "perhaps", "MARQUEE_FORCE='perhaps': Input should be a valid boolean", id="no boolean"),
+        pytest.param("FORCE", "true", "set MARQUEE_PERIOD, too: 2026-01-05T13 (hour)", id="everything, every time"),
+    ],
+)
+def test_wrong_period_and_force_are_refused_before_any_work(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    value: str,
+    message: str,
+) -> None:
+    """Exit code 78, so that the job is not tried again, and what was expected."""
+    monkeypatch.setenv("MARQUEE_LAKE", tmp_path.as_uri())
+    monkeypatch.setenv(f"MARQUEE_{name}", value)
+    assert stage_command("rollup", "", StageSettings, run_never, []) == 78
+    assert message in logged(capsys)[-1]["message"]
+
+
+@pytest.mark.parametrize(
     ("outcome", "line"),
     [
         pytest.param(Ended(0, 0), "rollup: nothing was pending", id="nothing to do"),

@@ -19,7 +19,7 @@ from jobs.common.settings import CONFIG, check_names, load_settings, setting_nam
 from jobs.mart_load.questions import QUESTIONS
 from jobs.profile.settings import ProfileOptions
 from jobs.rollup import contract
-from jobs.settings import SETTINGS
+from jobs.settings import SETTINGS, STAGES
 from jobs.simulate.planted import ANSWERS
 from tools import docs
 from tools.docs_commands import subcommands
@@ -292,7 +292,7 @@ def test_settings_in_the_readme_are_good(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv(CONFIG, str(file))
     monkeypatch.setenv("MARQUEE_ROLLUP__VIEWER_KEY", "0123456789abcdef")
     check_names(SETTINGS)
-    assert {load_settings(kind).lake for kind in SETTINGS} == {tomllib.loads(text)["lake"]}
+    assert {load_settings(kind).lake for kind in STAGES} == {tomllib.loads(text)["lake"]}
 
 
 def test_readme_shows_what_the_demo_prints() -> None:

@@ -1,0 +1,69 @@
+"""Run what is pending of a Spark stage as a SparkApplication, from a pod of a Job, and follow it to its end.
+
+With nothing pending it ends at once: no Spark is started, nothing asked of the cluster.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+
+from jobs.common.calendar import Span
+from jobs.common.command import EXIT_CODES, HelpFormatter, add_period_arguments, guarded, read_span
+from jobs.common.errors import ConfigError
+from jobs.common.settings import check_names, load_settings
+from jobs.launcher.application import Manifest, Owner, read_template
+from jobs.launcher.plan import STAGES, plan, to_arguments
+from jobs.launcher.settings import LauncherOptions, LauncherSettings
+from jobs.settings import SETTINGS
+
+log = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line says; return the exit code."""
+    parser = argparse.ArgumentParser(
+        "python -m jobs.launcher", description=__doc__, epilog=EXIT_CODES, formatter_class=HelpFormatter
+    )
+    parser.add_argument("stage", choices=STAGES, help="what to run")
+    add_period_arguments(parser)
+    given = parser.parse_args(arguments)
+    span = read_span(parser, given)
+    return guarded(lambda: launch(given.stage, span, force=given.force))
+
+
+def launch(stage: str, span: Span, *, force: bool) -> int:
+    """Plan the stage's next batch, and run it."""
+    check_names(SETTINGS)
+    own, options = load_settings(STAGES[stage].kind), load_settings(LauncherSettings).launcher
+    template = _read(options)
+    asked, force = own.asked(span, force=force)
+    batch = plan(stage, own, asked, force=force, most=options.max_periods)
+    if batch is None:
+        log.info("%s: nothing is pending", stage)
+        return 0
+    arguments = to_arguments(batch.span, force=force)
+    log.info("%s %s: %d periods now, %d left for the next run", stage, " ".join(arguments), batch.due, batch.left)
+    return _run(options, Owner(stage, options.job_name, options.job_uid), template, arguments)
+
+
+def _read(options: LauncherOptions) -> Manifest:
+    try:
+        text = options.application.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"MARQUEE_LAUNCHER__APPLICATION={str(options.application)!r} cannot be read: {error}"
+        raise ConfigError(message) from error
+    return read_template(text, options.application)
+
+
+def _run(options: LauncherOptions, owner: Owner, template: Manifest, arguments: Sequence[str]) -> int:
+    # Not before it is needed: the client takes two seconds and 40 MB to load.
+    from jobs.launcher.cluster import Cluster  # noqa: PLC0415
+    from jobs.launcher.follow import Launch  # noqa: PLC0415
+
+    cluster = Cluster(options.namespace, options.request_timeout_s)
+    return Launch(cluster, options, owner).run(template, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

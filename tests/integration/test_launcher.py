@@ -1,0 +1,628 @@
+"""The launcher on the wire: the real client of Kubernetes against an API server on loopback whose operator is scripted.
+
+The loop's clock is made up: it goes on when the launcher sleeps. What signals and exit codes do is shown by processes.
+"""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.common import command
+from jobs.common.errors import ConfigError, MarqueeError, TryAgainError
+from jobs.launcher.__main__ import main
+from jobs.launcher.application import Owner, fill_in
+from jobs.launcher.cluster import Cluster, NoAnswerError
+from jobs.launcher.follow import Clock, Launch
+from jobs.launcher.settings import LauncherOptions
+from tests.fake_cluster import (
+    COMPLETED,
+    DRIVER_RUNS,
+    NAMESPACE,
+    RUNNING,
+    SUBMITTED,
+    FakeCluster,
+    Fault,
+    Scene,
+    ended,
+    failed,
+    fake_cluster,
+    unscheduled,
+    waiting,
+)
+from tests.small_world import CASE, DAY, SmallWorld
+
+TEMPLATE = {
+    "apiVersion": "sparkoperator.k8s.io/v1beta2",
+    "kind": "SparkApplication",
+    "metadata": {"name": "lake-rollup", "labels": {"app.kubernetes.io/component": "rollup"}},
+    "spec": {"type": "Python", "image": "marquee-rollup:1"},
+}
+ARGUMENTS = ["--from", "2026-01-05", "--to", "2026-01-05"]
+OWNER = Owner("rollup", "lake-rollup-29000", "6c4f1c58-0000-4000-8000-000000000001")
+STARTUP_S, DEADLINE_S, POLL_S = 300, 3600, 10
+
+
+class FakeTime:
+    """Seconds that go on when somebody sleeps, and what happens then."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._due: list[tuple[float, Callable[[], object]]] = []
+
+    def when(self, second: float, action: Callable[[], object]) -> None:
+        """Have something happen once so many seconds have gone by."""
+        self._due.append((second, action))
+
+    def sleep(self, seconds: float) -> None:
+        """Let so many seconds go by."""
+        self.now += seconds
+        for one in [one for one in self._due if one[0] <= self.now]:
+            self._due.remove(one)
+            one[1]()
+
+    def clock(self) -> Clock:
+        """Return it as the launcher's clock."""
+        return Clock(lambda: self.now, self.sleep)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCluster]:
+    """An API server, which KUBECONFIG names."""
+    with fake_cluster(tmp_path) as running:
+        monkeypatch.setenv("KUBECONFIG", str(running.kubeconfig))
+        yield running
+
+
+@pytest.fixture
+def at() -> FakeTime:
+    """What the launcher's clock says."""
+    return FakeTime()
+
+
+def launch(at: FakeTime, arguments: list[str] = ARGUMENTS, **options: Any) -> int:
+    """Launch an application for OWNER; return the exit code."""
+    given = LauncherOptions(
+        application=Path("application.yaml"),
+        namespace=NAMESPACE,
+        job_name=OWNER.job_name,
+        job_uid=OWNER.job_uid,
+        poll_s=POLL_S,
+        startup_deadline_s=STARTUP_S,
+        deadline_s=DEADLINE_S,
+        **options,
+    )
+    return Launch(Cluster(NAMESPACE, given.request_timeout_s), given, OWNER, at.clock()).run(TEMPLATE, arguments)
+
+
+def name_of(attempt: int = 0) -> str:
+    """Return the name of OWNER's application."""
+    name: str = fill_in(TEMPLATE, OWNER, [], attempt)["metadata"]["name"]
+    return name
+
+
+def earlier(*arguments: str, attempt: int = 0) -> dict[str, Any]:
+    """Return what an earlier pod of OWNER has created."""
+    return fill_in(TEMPLATE, OWNER, arguments, attempt)
+
+
+# Created, and followed to its end.
+
+
+def test_application_is_created_and_followed(
+    cluster: FakeCluster, at: FakeTime, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each state is logged once, with the seconds since the start; nothing is changed in place or deleted."""
+    caplog.set_level(logging.INFO)
+    cluster.script = [Scene(), SUBMITTED, SUBMITTED, RUNNING, RUNNING, Scene("SUCCEEDING", DRIVER_RUNS), COMPLETED]
+    assert launch(at) == 0
+    name = name_of()
+    assert [(one.message, vars(one)["elapsed_s"]) for one in caplog.records] == [
+        (f"created {name} --from 2026-01-05 --to 2026-01-05", 0),
+        (f"{name} is SUBMITTED", 10),
+        (f"{name} waits: ContainerCreating", 10),
+        (f"{name} is RUNNING", 30),
+        (f"{name} is SUCCEEDING", 50),
+        (f"{name} is COMPLETED", 60),
+        (f"{name} completed", 60),
+    ]
+    assert {method for method, _ in cluster.asked} == {"GET", "POST"}
+
+
+def test_created_is_the_template_with_name_labels_owner_and_arguments(cluster: FakeCluster, at: FakeTime) -> None:
+    """And nothing else; the server is asked to refuse fields that it does not know."""
+    launch(at)
+    (stored,) = cluster.stored.values()
+    made = stored.manifest
+    assert made["metadata"].pop("uid")
+    assert made == {
+        "apiVersion": "sparkoperator.k8s.io/v1beta2",
+        "kind": "SparkApplication",
+        "metadata": {
+            "name": name_of(),
+            "namespace": NAMESPACE,
+            "labels": {
+                "app.kubernetes.io/component": "rollup",
+                "marquee/stage": "rollup",
+                "marquee/job-uid": "6c4f1c58-0000-4000-8000-000000000001",
+            },
+            "ownerReferences": [
+                {
+                    "apiVersion": "batch/v1",
+                    "kind": "Job",
+                    "name": "lake-rollup-29000",
+                    "uid": "6c4f1c58-0000-4000-8000-000000000001",
+                }
+            ],
+        },
+        "spec": {"type": "Python", "image": "marquee-rollup:1", "arguments": ARGUMENTS},
+    }
+    assert [path.partition("?")[2] for method, path in cluster.asked if method == "POST"] == ["fieldValidation=Strict"]
+
+
+def test_last_lines_of_the_driver_are_copied(
+    cluster: FakeCluster, at: FakeTime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The driver container's, so many as is set; JSON keeps its entries, and each line names the pod."""
+    cluster.log = '{"level": "info", "message": "rollup: 24 made"}\nWARN Utils: no такой host\n'
+    launch(at, log_lines=7)
+    pod = f"{name_of()}-driver"
+    assert [json.loads(line) for line in capsys.readouterr().err.splitlines()] == [
+        {"level": "info", "message": "rollup: 24 made", "pod": pod},
+        {"message": "WARN Utils: no такой host", "pod": pod},
+    ]
+    (asked,) = (path for _, path in cluster.asked if "/log" in path)
+    assert "container=spark-kubernetes-driver" in asked
+    assert "tailLines=7" in asked
+    assert "limitBytes=262144" in asked
+
+
+@pytest.mark.parametrize(
+    ("scene", "code", "message"),
+    [
+        pytest.param(failed(65), 65, "failed: its driver ended with 65 (Error)", id="bad input"),
+        pytest.param(failed(137, "OOMKilled"), 137, "failed: its driver ended with 137 (OOMKilled)", id="memory"),
+        pytest.param(failed(143), 143, "failed: its driver ended with 143 (Error)", id="driver terminated"),
+        pytest.param(
+            Scene("FAILED", None, "driver pod not found"),
+            75,
+            "failed and its driver left no exit code: driver pod not found",
+            id="driver's pod gone",
+        ),
+        pytest.param(
+            Scene("FAILED", waiting("ContainerCreating"), "failed to run spark-submit: signal: killed"),
+            75,
+            "its driver left no exit code: failed to run spark-submit: signal: killed",
+            id="submission failed",
+        ),
+        pytest.param(
+            Scene("FAILED", ended(0), "odd"), 70, "failed although its driver ended with 0", id="0 but failed"
+        ),
+    ],
+)
+def test_exit_code_is_the_drivers(
+    cluster: FakeCluster, at: FakeTime, caplog: pytest.LogCaptureFixture, scene: Scene, code: int, message: str
+) -> None:
+    """A scheduler acts on the job's own code; where there is none, it may try again."""
+    cluster.script = [SUBMITTED, RUNNING, Scene("FAILING", DRIVER_RUNS), scene]
+    assert launch(at) == code
+    last = caplog.records[-1]
+    assert (last.levelname, message in last.message) == ("ERROR", True)
+
+
+def test_log_that_cannot_be_read_is_no_failure(
+    cluster: FakeCluster, at: FakeTime, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The application's end counts; of its log a warning."""
+    cluster.fail(Fault("GET", 403, "no pods/log for you", path="/log"))
+    assert launch(at) == 0
+    assert f"answered 403 to read the log of {name_of()}-driver in {NAMESPACE}: no pods/log for you" in caplog.text
+
+
+# A driver that does not start.
+
+
+@pytest.mark.parametrize(
+    ("scene", "error", "message"),
+    [
+        pytest.param(
+            Scene("SUBMITTED", waiting("ImagePullBackOff", 'Back-off pulling image "marquee-rollup:1"')),
+            ConfigError,
+            'no driver after 300 s: ImagePullBackOff: Back-off pulling image "marquee-rollup:1"',
+            id="wrong image",
+        ),
+        pytest.param(
+            Scene("SUBMITTED", waiting("CreateContainerConfigError", 'secret "lake" not found')),
+            ConfigError,
+            'CreateContainerConfigError: secret "lake" not found',
+            id="missing Secret",
+        ),
+        pytest.param(
+            Scene("SUBMITTED", waiting("InvalidImageName")), ConfigError, "InvalidImageName", id="no name of an image"
+        ),
+        pytest.param(
+            Scene("SUBMITTED", unscheduled("0/1 nodes are available: 1 Insufficient memory.")),
+            TryAgainError,
+            "Unschedulable: 0/1 nodes are available: 1 Insufficient memory.",
+            id="no room",
+        ),
+        pytest.param(
+            Scene("SUBMITTED", waiting("ContainerCreating")), TryAgainError, "300 s: ContainerCreating", id="slow"
+        ),
+        pytest.param(
+            Scene(),
+            TryAgainError,
+            "there is no pod {name}-driver, the application is without a state: is the spark-operator running",
+            id="no operator",
+        ),
+        pytest.param(
+            Scene("SUBMISSION_FAILED", None, "forbidden: exceeded quota"),
+            TryAgainError,
+            "the application is SUBMISSION_FAILED; forbidden: exceeded quota: is the",
+            id="cannot be submitted",
+        ),
+    ],
+)
+def test_driver_that_does_not_start_ends_it(
+    cluster: FakeCluster, at: FakeTime, scene: Scene, error: type[MarqueeError], message: str
+) -> None:
+    """After the startup deadline, with the reason, and a code that says whether to try again; it is deleted."""
+    cluster.script = [scene]
+    with pytest.raises(error) as caught:
+        launch(at)
+    assert message.format(name=name_of()) in str(caught.value)
+    assert type(caught.value) is error
+    assert at.now == STARTUP_S
+    assert (cluster.stored, cluster.requests("DELETE")) == ({}, [name_of()])
+
+
+def test_why_it_does_not_start_is_logged_when_it_is_known(
+    cluster: FakeCluster, at: FakeTime, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not only at the deadline: whoever looks sees it, once for each reason; in time it may pass."""
+    caplog.set_level(logging.INFO)
+    pull = Scene("SUBMITTED", waiting("ErrImagePull", "manifest unknown"))
+    cluster.script = [pull, pull, SUBMITTED, RUNNING, COMPLETED]
+    assert launch(at) == 0
+    waits = [one.message.partition("waits: ")[2] for one in caplog.records if "waits" in one.message]
+    assert waits == ["ErrImagePull: manifest unknown", "ContainerCreating"]
+
+
+def test_latest_warnings_of_the_cluster_are_told(cluster: FakeCluster, at: FakeTime) -> None:
+    """What no state of a container says, such as a volume that cannot be mounted."""
+    cluster.script = [SUBMITTED]
+    mount = {"type": "Warning", "reason": "FailedMount", "lastTimestamp": "2026-01-06T00:00:02Z"}
+    cluster.events = [
+        {"type": "Normal", "reason": "Scheduled", "message": "assigned to node-1"},
+        mount | {"message": 'secret "lake" not found'},
+    ]
+    with pytest.raises(TryAgainError, match='FailedMount: secret "lake" not found') as caught:
+        launch(at)
+    assert "assigned" not in str(caught.value)
+
+
+def test_unknown_state_is_waited_out(cluster: FakeCluster, at: FakeTime) -> None:
+    """The driver's node may answer again, also later than a driver has to start."""
+    cluster.script = [RUNNING, *[Scene("UNKNOWN")] * 50, RUNNING, COMPLETED]
+    assert launch(at) == 0
+    assert at.now > STARTUP_S
+
+
+# What must not outlive it, and what must not be waited for.
+
+
+def test_after_the_deadline_it_is_deleted(
+    cluster: FakeCluster, at: FakeTime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the last lines of its log; what it has published stands."""
+    cluster.script = [SUBMITTED, RUNNING]
+    cluster.log = "still counting\n"
+    with pytest.raises(TryAgainError, match="was still RUNNING after 3600 s and was deleted"):
+        launch(at)
+    assert (at.now, cluster.stored) == (DEADLINE_S, {})
+    assert "still counting" in capsys.readouterr().err
+
+
+def test_application_deleted_by_somebody_is_a_failure(cluster: FakeCluster, at: FakeTime) -> None:
+    """It is not waited for until the deadline."""
+    cluster.script = [SUBMITTED, RUNNING, RUNNING]
+    at.when(20, cluster.stored.clear)
+    with pytest.raises(TryAgainError, match="was deleted while it ran"):
+        launch(at)
+    assert at.now == 20
+
+
+# Answers that do not come.
+
+
+@pytest.mark.parametrize("status", [429, 500, 503, 504])
+def test_bursts_of_errors_are_waited_out(
+    cluster: FakeCluster, at: FakeTime, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    """Each call is made again, after longer and longer pauses; the application is created once."""
+    cluster.script = [RUNNING, COMPLETED]
+    cluster.fail(*[Fault("GET", status, "etcd is away")] * 3, Fault("POST", status), Fault("POST", status))
+    assert launch(at) == 0
+    assert len(cluster.stored) == 1
+    assert at.now == (10 + 20 + 40) + (10 + 20) + POLL_S
+    assert f"the cluster answered {status} to get {name_of()} in {NAMESPACE}: etcd is away; asked again" in caplog.text
+
+
+def test_created_although_no_answer_came(cluster: FakeCluster, at: FakeTime) -> None:
+    """The name tells that it is there: it is followed, not made twice."""
+    cluster.script = [RUNNING, COMPLETED]
+    cluster.fail(Fault("POST", 504, "timeout", before=lambda: cluster.put(earlier(*ARGUMENTS))))
+    assert launch(at) == 0
+    assert cluster.requests("POST") == ["sparkapplications"] * 2
+    assert len(cluster.stored) == 1
+
+
+def test_silence_is_no_end(cluster: FakeCluster, at: FakeTime, caplog: pytest.LogCaptureFixture) -> None:
+    """A request has its own timeout, and is made again."""
+    cluster.fail(Fault("GET", None))
+    assert launch(at, request_timeout_s=0.2) == 0
+    assert "the cluster did not answer to get" in caplog.text
+
+
+def test_right_that_is_lost_on_the_way_is_waited_for(cluster: FakeCluster, at: FakeTime) -> None:
+    """Spark goes on meanwhile; to leave it alone would help nobody."""
+    cluster.script = [RUNNING, RUNNING, COMPLETED]
+    at.when(10, lambda: cluster.fail(Fault("GET", 403, "forbidden"), Fault("GET", 401, "Unauthorized")))
+    assert launch(at) == 0
+    assert list(cluster.faults) == []
+
+
+def test_cluster_that_never_answers_ends_it(cluster: FakeCluster, at: FakeTime) -> None:
+    """At the deadline, with the code to try again."""
+    cluster.script = [RUNNING]
+    cluster.fail(*[Fault("GET", 503, "no leader")] * 500)
+    with pytest.raises(NoAnswerError, match="503"):
+        launch(at)
+    assert NoAnswerError.exit_code == 75
+    assert at.now <= STARTUP_S + 20
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        pytest.param(400, 'strict decoding error: unknown field "spec.drver"', id="misspelt field"),
+        pytest.param(403, "sparkapplications is forbidden", id="no right"),
+        pytest.param(404, "404 page not found", id="no such kind"),
+        pytest.param(422, "spec.driver is required", id="invalid"),
+    ],
+)
+def test_refused_application_is_a_wrong_configuration(
+    cluster: FakeCluster, at: FakeTime, status: int, text: str
+) -> None:
+    """At once, with what the server says and what to look at."""
+    cluster.fail(Fault("POST", status, text))
+    with pytest.raises(ConfigError, match=r"is SparkApplication .* installed, and may the launcher") as caught:
+        launch(at)
+    assert f"answered {status} to create {name_of()} in {NAMESPACE}: {text}" in str(caught.value)
+    assert at.now == 0
+
+
+# What an earlier pod of the Job left.
+
+
+def test_running_application_is_adopted(cluster: FakeCluster, at: FakeTime, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever is pending by now: the pod before had another batch, and this one follows that to its end."""
+    caplog.set_level(logging.INFO)
+    cluster.put(earlier("--from", "2026-01-01", "--to", "2026-01-02"), RUNNING, RUNNING, failed(65))
+    assert launch(at) == 65
+    assert caplog.records[0].message == f"adopted {name_of()} --from 2026-01-01 --to 2026-01-02"
+    assert cluster.requests("POST") == []
+
+
+def test_two_pods_at_once_make_one_application(cluster: FakeCluster, at: FakeTime) -> None:
+    """Who comes second is told of the conflict, and adopts."""
+    cluster.script = [RUNNING, COMPLETED]
+    cluster.fail(Fault("POST", 409, "already exists", before=lambda: cluster.put(earlier(*ARGUMENTS))))
+    assert launch(at) == 0
+    assert len(cluster.stored) == 1
+
+
+@pytest.mark.parametrize("scene", [COMPLETED, failed(65), failed(70), failed(76), failed(78)])
+def test_result_that_would_be_the_same_again_is_taken(cluster: FakeCluster, at: FakeTime, scene: Scene) -> None:
+    """The pod before ended without telling it, or the Job tries in vain: no second Spark."""
+    cluster.put(earlier(), scene)
+    assert launch(at) == (0 if scene is COMPLETED else int(scene.error.split("ExitCode: ")[1].split(",")[0]))
+    assert cluster.requests("POST") == []
+
+
+@pytest.mark.parametrize("scene", [failed(75), failed(137, "OOMKilled"), failed(1), Scene("FAILED", None, "no pod")])
+def test_failure_that_may_pass_is_run_again(cluster: FakeCluster, at: FakeTime, scene: Scene) -> None:
+    """As the Job's next attempt, under a name of its own."""
+    cluster.put(earlier(), scene)
+    assert launch(at) == 0
+    assert list(cluster.stored) == [name_of(0), name_of(1)]
+
+
+def test_remains_are_waited_for(cluster: FakeCluster, at: FakeTime) -> None:
+    """First the application that is being deleted, then its driver's pod: a new one would take that for its own."""
+    cluster.put(earlier(), RUNNING, deletionTimestamp="2026-01-06T00:00:00Z")
+
+    def only_the_pod_is_left() -> None:
+        cluster.stored.clear()
+        cluster.pods[f"{name_of()}-driver"] = DRIVER_RUNS
+
+    at.when(10, only_the_pod_is_left)
+    at.when(30, cluster.pods.clear)
+    assert launch(at) == 0
+    assert at.now == 30
+    assert cluster.requests("POST") == ["sparkapplications"]
+
+
+def test_remains_that_stay_end_it(cluster: FakeCluster, at: FakeTime) -> None:
+    """A driver's pod on a node that is gone is not waited for for ever."""
+    cluster.pods[f"{name_of()}-driver"] = DRIVER_RUNS
+    with pytest.raises(TryAgainError, match="could not be created within 300 s: an earlier one, or its driver's pod"):
+        launch(at)
+
+
+def test_application_of_somebody_else_is_left_alone(cluster: FakeCluster, at: FakeTime) -> None:
+    """Nothing is adopted that this Job did not make, and nothing deleted."""
+    other = Owner("rollup", "another", "another-uid")
+    manifest = fill_in(TEMPLATE, other, [], 0)
+    manifest["metadata"]["name"] = name_of()
+    cluster.put(manifest, RUNNING)
+    with pytest.raises(MarqueeError, match="already, of stage 'rollup' and Job 'another-uid': expected none") as caught:
+        launch(at)
+    assert caught.value.exit_code == 70
+    assert {method for method, _ in cluster.asked} == {"GET"}
+
+
+# The whole of it, as a process.
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> SmallWorld:
+    """An hour of events that is not rolled up."""
+    made = SmallWorld(tmp_path / "world")
+    made.configure("http://127.0.0.1:9")
+    made.events(f"{DAY}T10", [("ann", 1, CASE)])
+    return made
+
+
+def variables_of(world: SmallWorld, cluster: FakeCluster) -> dict[str, str]:
+    """Return the variables of a pod of OWNER's."""
+    template = world.folder / "application.yaml"
+    template.write_text(json.dumps(TEMPLATE))
+    return {
+        "KUBECONFIG": str(cluster.kubeconfig),
+        "MARQUEE_CONFIG": str(world.config),
+        "MARQUEE_LAUNCHER__APPLICATION": str(template),
+        "MARQUEE_LAUNCHER__NAMESPACE": NAMESPACE,
+        "MARQUEE_LAUNCHER__JOB_NAME": OWNER.job_name,
+        "MARQUEE_LAUNCHER__JOB_UID": OWNER.job_uid,
+        "MARQUEE_LAUNCHER__POLL_S": "0.05",
+    }
+
+
+def start(world: SmallWorld, cluster: FakeCluster) -> subprocess.Popen[str]:
+    """Start the launcher in a pod of OWNER's."""
+    environment = os.environ | variables_of(world, cluster)
+    arguments = [sys.executable, "-m", "jobs.launcher", "rollup"]
+    return subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, list[dict[str, Any]]]:
+    """Wait for the end of a process; return its exit code and what it logged."""
+    try:
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert out == ""
+    return process.returncode, [json.loads(line) for line in err.splitlines()]
+
+
+def test_pending_hours_go_to_spark_and_its_code_comes_back(world: SmallWorld, cluster: FakeCluster) -> None:
+    """The hour's day as arguments, JSON logs, the driver's lines among them, and the driver's exit code."""
+    cluster.script = [SUBMITTED, RUNNING, failed(65)]
+    cluster.log = '{"message": "rollup: 0 made; some failed, as the log tells"}\n'
+    code, logged = finish(start(world, cluster))
+    assert code == 65
+    assert logged[0]["message"] == f"rollup --from {DAY}T10 --to {DAY}T10: 1 periods now, 0 left for the next run"
+    assert {"message": "rollup: 0 made; some failed, as the log tells", "pod": f"{name_of()}-driver"} in logged
+    assert cluster.stored[name_of()].manifest["spec"]["arguments"] == ["--from", f"{DAY}T10", "--to", f"{DAY}T10"]
+
+
+def test_sigterm_deletes_the_application(world: SmallWorld, cluster: FakeCluster) -> None:
+    """Within the pod's grace: it must not outlive the Job; the code is 143."""
+    cluster.script = [RUNNING]
+    process = start(world, cluster)
+    try:
+        while len(cluster.requests("GET")) < 5:
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        code, logged = finish(process)
+    finally:
+        process.kill()
+        process.wait()
+    assert code == 143
+    assert (cluster.stored, logged[-1]["message"]) == ({}, f"deleted {name_of()}")
+
+
+# Its command.
+
+
+@pytest.fixture
+def pod(
+    world: SmallWorld, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> pytest.MonkeyPatch:
+    """The variables of a pod of OWNER's, which a test may change; logs are kept as they are."""
+    for name, value in variables_of(world, cluster).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(command, "set_up_logs", lambda *_: None)
+    caplog.set_level(logging.INFO)
+    return monkeypatch
+
+
+@pytest.mark.usefixtures("pod")
+def test_nothing_pending_asks_the_cluster_for_nothing(
+    world: SmallWorld, cluster: FakeCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It ends with 0, and says so."""
+    assert world.run("rollup") == 0
+    caplog.clear()
+    assert main(["rollup"]) == 0
+    assert (caplog.messages, cluster.asked) == (["rollup: nothing is pending"], [])
+
+
+@pytest.mark.parametrize(
+    ("variables", "arguments"),
+    [
+        pytest.param({"MARQUEE_PERIOD": f"{DAY}T10", "MARQUEE_FORCE": "true"}, [], id="by settings"),
+        pytest.param({}, [f"{DAY}T10", "--force"], id="by arguments"),
+    ],
+)
+def test_what_is_done_is_done_again_by_force(
+    world: SmallWorld, cluster: FakeCluster, pod: pytest.MonkeyPatch, variables: dict[str, str], arguments: list[str]
+) -> None:
+    """The hour asked for and no other, and Spark is told to."""
+    assert world.run("rollup") == 0
+    for name, value in variables.items():
+        pod.setenv(name, value)
+    assert main(["rollup", *arguments]) == 0
+    (made,) = cluster.stored.values()
+    assert made.manifest["spec"]["arguments"] == ["--from", f"{DAY}T10", "--to", f"{DAY}T10", "--force"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        pytest.param(
+            {"MARQUEE_LAUNCHER__JOB_UID": ""}, "MARQUEE_LAUNCHER__JOB_UID='': String should have", id="no Job"
+        ),
+        pytest.param(
+            {"MARQUEE_LAUNCHER__APPLICATION": "nowhere.yaml"},
+            "MARQUEE_LAUNCHER__APPLICATION='nowhere.yaml' cannot be read: ",
+            id="no template",
+        ),
+        pytest.param({"KUBECONFIG": ""}, "no cluster to launch in: Service host/port is not set.", id="no cluster"),
+        pytest.param({"MARQUEE_LAUNCHER__POL_S": "5"}, "did you mean MARQUEE_LAUNCHER__POLL_S?", id="misspelt"),
+    ],
+)
+def test_wrong_settings_end_it_at_start(
+    cluster: FakeCluster,
+    pod: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    variables: dict[str, str],
+    message: str,
+) -> None:
+    """With 78, so that the Job does not try again."""
+    for name, value in variables.items():
+        pod.setenv(name, value)
+    assert main(["rollup"]) == 78
+    assert message in caplog.messages[-1]
+    assert cluster.asked == []

@@ -1,0 +1,43 @@
+"""The rollup as spark-submit runs it in a driver: whose Spark it takes, and what becomes of its exit code."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyspark
+import pytest
+
+from tests.conftest import SPARK_CONF
+from tests.small_world import CASE, DAY, KEY, SmallWorld
+
+pytestmark = pytest.mark.spark
+
+MAIN = 'import runpy\nrunpy.run_module("jobs.rollup", run_name="__main__", alter_sys=True)\n'
+
+
+def test_driver_ends_with_the_exit_code_of_the_stage(tmp_path: Path) -> None:
+    """On the Spark that spark-submit configured, under its name; nothing logged has the secret key."""
+    world = SmallWorld(tmp_path / "world")
+    world.configure("http://127.0.0.1:9")
+    world.events(f"{DAY}T10", [("ann", 1, CASE)])
+    world.events(f"{DAY}T11", [("ann", 1, CASE)], bad_lines=3)  # two are allowed
+    main = tmp_path / "rollup.py"
+    main.write_text(MAIN)
+    home = Path(pyspark.__file__).parent
+    conf = [part for name, value in SPARK_CONF.items() for part in ("--conf", f"{name}={value}")]
+    arguments = ["--name", "lake-rollup", *conf, str(main), "--from", f"{DAY}T10", "--to", f"{DAY}T11"]
+    environment = os.environ | {
+        "MARQUEE_CONFIG": str(world.config),
+        "MARQUEE_ENGINE__KIND": "spark",
+        "PYSPARK_PYTHON": sys.executable,
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "SPARK_HOME": str(home),
+    }
+    command = [str(home / "bin" / "spark-submit"), *arguments]
+    done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+    assert done.returncode == 65, done.stderr
+    assert world.generations() == {f"rollup/{DAY}T10": 1}
+    assert "Submitted application: lake-rollup" in done.stderr
+    assert '"rollup: 1 made; some failed, as the log tells"' in done.stdout
+    assert KEY not in done.stdout + done.stderr

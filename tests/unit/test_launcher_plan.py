@@ -1,0 +1,198 @@
+"""Which periods one application is given: bounded, the oldest first, and what failed in nobody's way."""
+
+from pathlib import Path
+
+import pytest
+
+from jobs.common import lake as keys
+from jobs.common.calendar import EVER, Period, Span, day
+from jobs.common.commit import Failure, Markers
+from jobs.common.engine import EngineOptions, LocalEngine
+from jobs.common.stage import run_stage
+from jobs.common.store import LocalStore
+from jobs.launcher.plan import Batch, Due, Work, choose, plan, to_arguments
+from jobs.profile.__main__ import run as run_profile
+from jobs.profile.audience_stage import AudienceStage
+from jobs.profile.settings import ProfileOptions, ProfileSettings
+from jobs.profile.stage import ProfileStage
+from tests.helpers_rollup import GOOD, new_world
+from tests.oracle.lake import roll_up
+
+ENGINE = LocalEngine(EngineOptions(workers=1, memory_mb=200))
+
+
+def span(first: str, last: str) -> Span:
+    """Return the span of two periods."""
+    return Span.of(Period.parse(first), Period.parse(last))
+
+
+def work(*due: str, chain: tuple[str, ...] = ()) -> Work:
+    """Return what is due, in order; a name with ``!`` has failed."""
+    periods = [Due(Period.parse(one.rstrip("!")), one.endswith("!")) for one in due]
+    return Work(periods, [Period.parse(one) for one in chain])
+
+
+# Choosing a batch.
+
+
+@pytest.mark.parametrize(
+    ("found", "most", "batch"),
+    [
+        pytest.param(work(), 2, None, id="nothing"),
+        pytest.param(work("2026-01-05T03"), 2, Batch(span("2026-01-05T03", "2026-01-05T03"), 1, 0), id="one"),
+        pytest.param(
+            work("2026-01-05T03", "2026-01-05T07", "2026-01-05T08"),
+            2,
+            Batch(span("2026-01-05T03", "2026-01-05T07"), 2, 1),
+            id="the oldest",
+        ),
+        pytest.param(
+            work("2026-01-04T01!", "2026-01-05T03"),
+            2,
+            Batch(span("2026-01-04T01", "2026-01-05T03"), 2, 0),
+            id="what failed is tried again",
+        ),
+        pytest.param(
+            work("2026-01-04T01!", "2026-01-04T02!", "2026-01-05T03", "2026-01-05T04", "2026-01-05T05"),
+            2,
+            Batch(span("2026-01-05T03", "2026-01-05T04"), 2, 3),
+            id="what failed does not hold up the others",
+        ),
+        pytest.param(
+            work("2026-01-04T01!", "2026-01-04T02!", "2026-01-04T03!", "2026-01-05T03"),
+            2,
+            Batch(span("2026-01-04T01", "2026-01-05T03"), 4, 0),
+            id="nor is it held up by its number",
+        ),
+        pytest.param(
+            work("2026-01-05", chain=("2026-01-05", "2026-01-06", "2026-01-07", "2026-01-08")),
+            3,
+            Batch(span("2026-01-05", "2026-01-07"), 1, 0),
+            id="with those that its being made may make due",
+        ),
+        pytest.param(
+            work("2026-01-04", "2026-W01", "2026-01-07", chain=("2026-01-07", "2026-01-08")),
+            2,
+            Batch(span("2025-12-29", "2026-01-04"), 2, 1),
+            id="which are not begun by halves",
+        ),
+    ],
+)
+def test_batch_is_of_the_oldest(found: Work, most: int, batch: Batch | None) -> None:
+    """Up to so many, in one span; the others are counted."""
+    assert choose(found, EVER, most) == batch
+
+
+def test_batch_stays_in_what_was_asked_for() -> None:
+    """A quarter is made when one of its days was asked for, but not the other days of the quarter with it."""
+    asked = span("2026-01-05", "2026-01-05")
+    assert choose(work("2026-01-05", "2026-W02", "2026-Q1"), asked, 24) == Batch(asked, 3, 0)
+
+
+@pytest.mark.parametrize(
+    ("asked", "force", "arguments"),
+    [
+        pytest.param(
+            span("2026-01-05T03", "2026-01-05T07"), False, "--from 2026-01-05T03 --to 2026-01-05T07", id="hours"
+        ),
+        pytest.param(span("2026-01-05", "2026-01-05"), False, "--from 2026-01-05 --to 2026-01-05", id="a day"),
+        pytest.param(span("2026-Q1", "2026-Q1"), True, "--from 2026-01-01 --to 2026-03-31 --force", id="by force"),
+        pytest.param(span("2026-01-05T00", "2026-01-05T22"), False, "--from 2026-01-05 --to 2026-01-05T22", id="mixed"),
+        pytest.param(Span.of(None, day("2026-01-05")), True, "--to 2026-01-05 --force", id="open"),
+        pytest.param(EVER, True, "--force", id="everything"),
+    ],
+)
+def test_arguments_name_the_span(asked: Span, force: bool, arguments: str) -> None:
+    """As the stage's own command reads them."""
+    assert to_arguments(asked, force=force) == arguments.split()
+
+
+# The stages' own plans.
+
+
+def test_rollup_is_given_the_hours_that_are_over_and_not_done(tmp_path: Path) -> None:
+    """What is rolled up, or going on, is not due."""
+    world = new_world(tmp_path)
+    for one in ("2026-01-05T13", "2026-01-05T14", "2026-01-05T16", "2999-01-01T00"):
+        world.put("plays.json", GOOD, period=Period.parse(one))
+    world.run(span("2026-01-05T13", "2026-01-05T13"))
+    found = plan("rollup", world.settings, span("2026-01-01", "2026-01-31"), force=False, most=2)
+    # 15 has no files, and is made empty.
+    assert found == Batch(span("2026-01-05T14", "2026-01-05T15"), 2, 1)
+
+
+def test_rollup_by_force_is_given_all_that_was_asked_for_at_once(tmp_path: Path) -> None:
+    """Later nobody would know of the rest; and nothing where there is nothing."""
+    world = new_world(tmp_path)
+    for one in ("2026-01-05T13", "2026-01-05T14", "2026-01-05T15"):
+        world.put("plays.json", GOOD, period=Period.parse(one))
+    asked = span("2026-01-05", "2026-01-05")
+    world.run(asked)
+    assert plan("rollup", world.settings, asked, force=False, most=2) is None
+    assert plan("rollup", world.settings, asked, force=True, most=2) == Batch(asked, 3, 0)
+    assert plan("rollup", world.settings, span("2025-01", "2025-01"), force=True, most=2) is None
+
+
+def test_planning_clears_a_failure_whose_cause_was_taken_back(tmp_path: Path) -> None:
+    """As a run would, which there will be none of: the hour is done again with the files it had."""
+    world = new_world(tmp_path, reject_lines=0)
+    world.put("plays.json", GOOD)
+    world.run()
+    bad = world.put("late.json", b"{")
+    world.run()
+    assert list(world.failures()) == ["2026-01-05T13"]
+    assert plan("rollup", world.settings, EVER, force=False, most=2) == Batch(
+        span("2026-01-05T13", "2026-01-05T13"), 1, 0
+    )
+    world.raw.delete(bad)
+    assert plan("rollup", world.settings, EVER, force=False, most=2) is None
+    assert world.failures() == {}
+
+
+@pytest.fixture
+def three_days(lake: LocalStore) -> ProfileSettings:
+    """Three days of hours that are rolled up."""
+    roll_up(lake, [], "2026-01-05T00", "2026-01-07T23")
+    return ProfileSettings(lake=lake.url)
+
+
+def profile(settings: ProfileSettings, asked: Span = EVER) -> None:
+    """Run profile."""
+    run_profile(settings, Markers(settings.store), asked, force=False, advance=lambda *_: None)
+
+
+def test_profile_is_given_the_days_that_wait_for_each_other(three_days: ProfileSettings) -> None:
+    """As things stand only the first can be made; its being made lets the next be, in the same run."""
+    assert plan("profile", three_days, EVER, force=False, most=2) == Batch(span("2026-01-05", "2026-01-06"), 1, 0)
+    assert plan("profile", three_days, EVER, force=False, most=9) == Batch(span("2026-01-05", "2026-01-07"), 1, 0)
+    profile(three_days, span("2026-01-05", "2026-01-06"))
+    found = plan("profile", three_days, EVER, force=False, most=9)
+    assert found == Batch(span("2026-01-07", "2026-01-07"), 1, 0)
+
+
+def test_profile_is_given_periods_whose_audience_alone_is_due(three_days: ProfileSettings) -> None:
+    """A threshold of the audience has changed, none of the days."""
+    profile(three_days)
+    assert plan("profile", three_days, EVER, force=False, most=9) is None
+    changed = ProfileSettings(lake=three_days.lake, profile=ProfileOptions(min_cell=20))
+    # Three days, their week, month and quarter; by their ends: 5, 6, 7, 11, 31 January, 31 March.
+    assert plan("profile", changed, EVER, force=False, most=2) == Batch(span("2026-01-05", "2026-01-06"), 5, 1)
+    assert plan("profile", changed, span("2026-01-07", "2026-01-07"), force=False, most=9) == Batch(
+        span("2026-01-07", "2026-01-07"), 4, 0
+    )
+
+
+def test_failed_day_does_not_hide_the_audience_of_others(three_days: ProfileSettings) -> None:
+    """A day and the audience of that day have the same name: only the one that failed has failed."""
+    store = three_days.store
+    profile(three_days, span("2026-01-05", "2026-01-05"))
+    failure = Failure(keys.AUDIENCE, "2026-01-06", "r", 1, "internal", 70, "", "2026-01-08T00:00:00.000+00:00")
+    store.put(keys.failed_key(keys.AUDIENCE, day("2026-01-06")), failure.to_json())
+    markers = Markers(store)
+    run_stage(ProfileStage(three_days, markers, ENGINE), markers)
+    found = plan("profile", three_days, EVER, force=False, most=1)
+    # The audience of the 6th failed, that of the 7th never was: the 7th is the oldest that did not fail.
+    assert found is not None
+    assert found.span == span("2026-01-07", "2026-01-07")
+    run_stage(AudienceStage(three_days, markers, ENGINE), markers)
+    assert plan("profile", three_days, EVER, force=False, most=1) is None
