@@ -23,7 +23,7 @@ from jobs.common.commit import Output, write_output
 from jobs.common.datasets import REJECTS, VIEWER_HOUR
 from jobs.common.engine import Task, Unit, open_database
 from jobs.common.errors import TryAgainError
-from jobs.common.store import S3Options, Store, open_store
+from jobs.common.store import S3Options, Store, in_parallel, open_store
 from jobs.rollup.contract import COUNTRY, DEVICE, LANGUAGE, Event, Fields, Reason, Window, judge
 from jobs.rollup.lines import KEPT_BYTES, Block, read_blocks
 from jobs.rollup.viewer import viewers_of
@@ -87,8 +87,8 @@ def _batches(store: Store, objects: list[dict[str, Any]], task: Task) -> Iterato
     """Yield the objects' blocks, small ones together: a query takes some milliseconds however few lines it reads."""
     batch: Batch = []
     size = 0
-    for raw in objects:
-        path = store.fetch(raw["key"], task.scratch)
+    paths = in_parallel(store, lambda raw: store.fetch(raw["key"], task.scratch), objects)
+    for raw, path in zip(objects, paths, strict=True):
         if path.stat().st_size != raw["size"]:
             message = f"{store.url}/{raw['key']} changed while it was read: run the hour again"
             raise TryAgainError(message)

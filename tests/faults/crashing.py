@@ -25,7 +25,8 @@ from unittest import mock
 from jobs.common.commit import Markers
 from jobs.common.gc import collect, plan_garbage
 from jobs.common.lake import run_of
-from jobs.common.store import LocalStore, S3Store
+from jobs.common.s3 import S3Store
+from jobs.common.store import LocalStore
 
 W = TypeVar("W")
 Side = Literal["before", "after"]

@@ -19,9 +19,10 @@ from jobs.common.commit import Markers, read_output
 from jobs.common.datasets import REJECTS, VIEWER_HOUR, VIEWERSHIP
 from jobs.common.engine import EngineOptions, LocalEngine
 from jobs.common.errors import TryAgainError
+from jobs.common.s3 import S3Store
 from jobs.common.settings import S3Settings
 from jobs.common.stage import RunContext
-from jobs.common.store import S3Options, S3Store
+from jobs.common.store import S3Options
 from jobs.rollup import stage as rollup_stage
 from jobs.rollup.stage import RollupStage
 from jobs.simulate.settings import SimulateSettings
@@ -40,6 +41,7 @@ from tests.helpers_rollup import (
     play,
     to_line,
 )
+from tests.s3_server import BUCKET, S3Server
 
 BEFORE, NEXT, LAST = HOUR.previous(), HOUR.next(), HOUR.next().next()
 AT_NEXT = "2026-01-05T14:30:00.000Z"
@@ -473,12 +475,10 @@ def test_buckets_and_workers_make_no_difference(
     assert other.rolled() == other.expected()
 
 
-def test_s3_and_folder_give_the_same_bytes(
-    tmp_path: Path, s3_bucket: str, s3_server: str, s3_options: S3Options
-) -> None:
+def test_s3_and_folder_give_the_same_bytes(tmp_path: Path, s3_server: S3Server, s3_options: S3Options) -> None:
     """Raw events and lake in S3, over HTTP, as in folders; a late file and a damaged one are noticed there, too."""
-    s3 = S3Settings(endpoint_url=s3_server, path_style=True)
-    raw, lake = (S3Store(s3_bucket, f"{tmp_path.name}/{name}", s3_options) for name in ("raw", "lake"))
+    s3 = S3Settings(endpoint_url=s3_server.url, path_style=True)
+    raw, lake = (S3Store(BUCKET, f"{tmp_path.name}/{name}", s3_options) for name in ("raw", "lake"))
     there, here = busy(World(raw, lake, s3)), busy(new_world(tmp_path))
     assert [world.run().exit_code for world in (there, here)] == [0, 0]
     assert there.digests() == here.digests()
