@@ -12,7 +12,7 @@ server that knows nothing of them.
 import contextlib
 import http.client
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
@@ -39,6 +39,13 @@ class Fault:
     status: int = 0
     code: str = ""
     message: str = "as scripted"
+    conditional: bool = False
+    """Whether only conditional requests are meant."""
+
+    def meets(self, method: str, names: Iterable[str]) -> bool:
+        """Tell whether a request of this method, with headers of these names, is meant, and still to come."""
+        conditional = not CONDITIONS.isdisjoint(name.lower() for name in names)
+        return self.times > 0 and self.method in {ANY, method} and (conditional or not self.conditional)
 
 
 class S3Proxy(ThreadingHTTPServer):
@@ -64,10 +71,10 @@ class S3Proxy(ThreadingHTTPServer):
         """Return what requests of a method were answered, 0 where nothing was."""
         return [status for asked, status in self.answers if asked == method]
 
-    def due(self, method: str) -> Fault | None:
+    def due(self, method: str, names: Iterable[str]) -> Fault | None:
         """Take the fault that is due for a request."""
         with self._lock:
-            fault = next((one for one in self.faults if one.times and one.method in {ANY, method}), None)
+            fault = next((one for one in self.faults if one.meets(method, names)), None)
             if fault:
                 fault.times -= 1
             return fault
@@ -78,7 +85,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def _handle(self) -> None:
-        fault = self.server.due(self.command)
+        fault = self.server.due(self.command, self.headers)
         length = int(self.headers.get("Content-Length", 0))
         if fault and fault.kind == "hang":
             self.rfile.read(length // 2)

@@ -26,6 +26,11 @@ class Layout:
             message = f"{self.template!r} is no layout: expected {HINT}"
             raise ValueError(message)
 
+    @property
+    def root(self) -> str:
+        """The prefix of all hours' objects."""
+        return self.template.partition("{")[0]
+
     def folder(self, hour: Period) -> str:
         """Return the prefix of an hour's objects."""
         return self._fill(hour.start, self.template)
@@ -34,7 +39,7 @@ class Layout:
         """Yield prefixes that cover a span: a day each, or all there is where that cannot be."""
         head, _, rest = self.template.partition("{hour}")
         if span.start is None or span.end is None or any(f"{{{part}}}" in rest for part in PARTS):
-            yield self.template.partition("{")[0]
+            yield self.root
             return
         for day in Period.containing(span.start, Grain.DAY).until(span.end):
             yield self._fill(day.start, head)
