@@ -5,9 +5,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 
 from jobs.common.calendar import Grain, Period, Span
-from jobs.common.store import ObjectInfo, Store
+from jobs.common.store import ObjectInfo, Store, in_parallel
 
 PARTS = ("year", "month", "day", "hour")
 EXTENSIONS = (".json", ".json.gz", ".avro", ".parquet")
@@ -72,7 +73,8 @@ class Layout:
 def list_hours(store: Store, layout: Layout, span: Span) -> dict[Period, list[ObjectInfo]]:
     """Return the raw objects by hour, in the order of keys; sidecars and unknown formats are passed over."""
     hours: dict[Period, list[ObjectInfo]] = defaultdict(list)
-    for info in _events_only(info for prefix in layout.prefixes(span) for info in store.list(prefix)):
+    listed = in_parallel(store, lambda prefix: list(store.list(prefix)), layout.prefixes(span))
+    for info in _events_only(chain.from_iterable(listed)):
         hour = layout.hour_of(info.key)
         if hour is not None and span.touches(hour):
             hours[hour].append(info)
