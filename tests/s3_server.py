@@ -65,7 +65,7 @@ def find_server() -> str:
     if found is None:
         pytest.fail(
             f"{NAME} is not there, and the tests of S3 need it: "
-            f"go install github.com/versity/versitygw/cmd/versitygw@v{VERSION} (Go 1.24 or later)",
+            f"go install github.com/versity/versitygw/cmd/versitygw@v{VERSION} (Go 1.25 or later)",
             pytrace=False,
         )
     return found

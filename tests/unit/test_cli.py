@@ -37,6 +37,7 @@ COMMANDS = [
     "status",
     "ask",
     "config",
+    "preflight",
     "gc",
     "simulate",
 ]
