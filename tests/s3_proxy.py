@@ -39,13 +39,15 @@ class Fault:
     status: int = 0
     code: str = ""
     message: str = "as scripted"
+    path: str = ""
+    """What a request's path and query must have in them to be meant."""
     conditional: bool = False
     """Whether only conditional requests are meant."""
 
-    def meets(self, method: str, names: Iterable[str]) -> bool:
-        """Tell whether a request of this method, with headers of these names, is meant, and still to come."""
-        conditional = not CONDITIONS.isdisjoint(name.lower() for name in names)
-        return self.times > 0 and self.method in {ANY, method} and (conditional or not self.conditional)
+    def meets(self, method: str, path: str, names: Iterable[str]) -> bool:
+        """Tell whether a request, with headers of these names, is meant, and still to come."""
+        spared = self.conditional and CONDITIONS.isdisjoint(name.lower() for name in names)
+        return self.times > 0 and self.method in {ANY, method} and self.path in path and not spared
 
 
 class S3Proxy(ThreadingHTTPServer):
@@ -71,10 +73,10 @@ class S3Proxy(ThreadingHTTPServer):
         """Return what requests of a method were answered, 0 where nothing was."""
         return [status for asked, status in self.answers if asked == method]
 
-    def due(self, method: str, names: Iterable[str]) -> Fault | None:
+    def due(self, method: str, path: str, names: Iterable[str]) -> Fault | None:
         """Take the fault that is due for a request."""
         with self._lock:
-            fault = next((one for one in self.faults if one.meets(method, names)), None)
+            fault = next((one for one in self.faults if one.meets(method, path, names)), None)
             if fault:
                 fault.times -= 1
             return fault
@@ -85,7 +87,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def _handle(self) -> None:
-        fault = self.server.due(self.command, self.headers)
+        fault = self.server.due(self.command, self.path, self.headers)
         length = int(self.headers.get("Content-Length", 0))
         if fault and fault.kind == "hang":
             self.rfile.read(length // 2)

@@ -36,6 +36,8 @@ _COLLIDED = {"ConditionalRequestConflict", "OperationAborted"}
 _GONE = frozenset({"NoSuchKey", "NotFound", "404"})
 _NO_UPLOAD = frozenset({"NoSuchUpload"})
 _PASSING = {408, 429, 500, 502, 503, 504}
+_PASSING_CODES = _COLLIDED | _NO_UPLOAD
+"""An upload is gone in the midst of it: aborted by somebody, or completed by a try whose answer was lost."""
 _PRECONDITION_FAILED = 412
 
 _REGION = "set MARQUEE_S3__REGION to the bucket's region"
@@ -123,13 +125,17 @@ class S3Store:
             self._client.delete_object(**self._at(key))
 
     def leftovers(self, before: datetime) -> Iterator[ObjectInfo]:
-        pages = self._client.get_paginator("list_multipart_uploads")
-        with self._translated(""):
-            for page in pages.paginate(Bucket=self.bucket, Prefix=self.prefix):
-                for upload in page.get("Uploads", []):
-                    if upload["Initiated"] < before:
-                        key, upload_id = upload["Key"].removeprefix(self.prefix), upload["UploadId"]
-                        yield ObjectInfo(f"{key}{UPLOAD}{upload_id}", self._size_of_upload(key, upload_id), upload_id)
+        pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self.bucket, Prefix=self.prefix)
+        try:
+            with self._translated(""):
+                uploads = [upload for page in pages for upload in page.get("Uploads", [])]
+        except ConfigError as error:  # not every server, nor every policy, lets them be listed
+            log.warning("what killed uploads have left cannot be told: %s", error)
+            return
+        for upload in uploads:
+            if upload["Initiated"] < before:
+                key, upload_id = upload["Key"].removeprefix(self.prefix), upload["UploadId"]
+                yield ObjectInfo(f"{key}{UPLOAD}{upload_id}", self._size_of_upload(key, upload_id), upload_id)
 
     def sweep(self, key: str) -> None:
         name, _, upload_id = key.rpartition(UPLOAD)
@@ -195,7 +201,7 @@ def _refusal(where: str, response: dict[str, Any]) -> MarqueeError:
     said = f"{code}, {status}: {response.get('Error', {}).get('Message', '')}"
     if status == _PRECONDITION_FAILED:
         return PreconditionError(f"{where} is there already, or has changed")
-    if status in _PASSING or code in _COLLIDED:
+    if status in _PASSING or code in _PASSING_CODES:
         return TryAgainError(f"{where}: the server failed ({said}): try again")
     return ConfigError(f"{where}: the server refused ({said}): {_ADVICE.get(code, _CREDENTIALS)}")
 

@@ -10,7 +10,7 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -119,7 +119,7 @@ A = TypeVar("A")
 R = TypeVar("R")
 
 
-def in_parallel(store: Store, call: Callable[[A], R], arguments: Iterable[A]) -> Iterator[R]:
+def in_parallel(store: Store, call: Callable[[A], R], arguments: Iterable[A]) -> Generator[R]:
     """Yield what a call to the store gives for each argument, in their order, while further calls are under way.
 
     The first error is raised; calls that have not begun then are not made.

@@ -187,6 +187,30 @@ def test_upload_that_fails_takes_its_parts_along(s3_proxy: S3Proxy, behind: Behi
     assert s3_lake.head("a") is None
 
 
+def test_large_object_whose_last_answer_is_lost_is_there(s3_proxy: S3Proxy, behind: Behind, s3_lake: S3Store) -> None:
+    """The upload is completed, which is asked for again: the object stands, and nothing is left over."""
+    s3_proxy.faults = [Fault("lose_answer", "POST", path="uploadId=")]
+    assert behind().put("a", LARGE) == s3_lake.head("a")
+    assert s3_lake.get("a") == LARGE
+    assert list(s3_lake.leftovers(FAR_FUTURE)) == []
+
+
+def test_upload_that_is_gone_is_begun_by_a_later_run(s3_proxy: S3Proxy, behind: Behind) -> None:
+    """Somebody has aborted it, or a server forgets what it has completed: nothing is wrong with the settings."""
+    s3_proxy.faults = [Fault("refuse", "POST", 1, 404, "NoSuchUpload", path="uploadId=")]
+    with pytest.raises(TryAgainError, match=r"lake/a: the server failed \(NoSuchUpload, 404"):
+        behind().put("a", LARGE)
+
+
+def test_uploads_that_may_not_be_listed_are_no_garbage(
+    s3_proxy: S3Proxy, behind: Behind, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A policy, or a server, without it: the rest of the garbage can be collected, and it is said."""
+    s3_proxy.faults = [Fault("refuse", "GET", 1, 403, "AccessDenied", path="?uploads")]
+    assert list(behind().leftovers(FAR_FUTURE)) == []
+    assert "what killed uploads have left cannot be told: s3://" in caplog.text
+
+
 # What no other try mends.
 
 
