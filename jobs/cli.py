@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from jobs import __version__, demo, pipeline
+from jobs import __version__, demo, pipeline, preflight
 from jobs.common.calendar import Period
 from jobs.common.command import (
     EXIT_CODES,
@@ -71,6 +71,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_status(commands)
     _add_ask(commands)
     _add_config(commands)
+    _add_preflight(commands)
     _add_gc(commands)
     _add_simulate(commands)
     return parser
@@ -218,6 +219,17 @@ def _add_config(commands: Any) -> None:  # noqa: ANN401
         return 0
 
     parser = _add(commands, "config", "list the settings in force and where each came from, secrets masked", do)
+    _add_format(parser)
+
+
+def _add_preflight(commands: Any) -> None:  # noqa: ANN401
+    def do(given: argparse.Namespace) -> int:
+        check_names(SETTINGS)
+        findings = preflight.run_checks()
+        show(["check", "verdict", "finding"], [[one.check, one.verdict, one.words] for one in findings], given.format)
+        return preflight.exit_code_of(findings)
+
+    parser = _add(commands, "preflight", "check that the stages can work with these settings: stores, policies", do)
     _add_format(parser)
 
 

@@ -1,6 +1,5 @@
 """What all tests share."""
 
-import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +8,10 @@ import hypothesis
 import pytest
 
 from jobs.common.engine import SparkEngine
-from jobs.common.store import LocalStore, S3Options, S3Store
+from jobs.common.s3 import S3Store
+from jobs.common.store import LocalStore, S3Options
+from tests.s3_proxy import S3Proxy, s3_proxy_before
+from tests.s3_server import ACCESS_KEY, BUCKET, REGION, SECRET_KEY, S3Server, s3_server_at
 
 SPARK_CONF = {
     "spark.master": "local[2]",
@@ -45,9 +47,9 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("MARQUEE_", "AWS_")):
             monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
@@ -62,38 +64,36 @@ def logging_as_before() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def s3_server() -> Iterator[str]:
-    """The URL of an S3 that this process serves on a free port of loopback."""
-    from moto.server import ThreadedMotoServer  # noqa: PLC0415 - slow, and needed by few tests
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """An S3 server on loopback, with a bucket for everybody."""
+    with s3_server_at(tmp_path_factory.mktemp("s3") / "buckets") as server:
+        yield server
 
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line a request
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+
+@pytest.fixture
+def s3_options(s3_server: S3Server) -> S3Options:
+    """How to reach it."""
+    return S3Options(endpoint_url=s3_server.url, path_style=True)
+
+
+@pytest.fixture
+def s3_lake(s3_options: S3Options, tmp_path: Path) -> S3Store:
+    """An empty lake in the bucket, below a prefix of its own."""
+    return S3Store(BUCKET, f"{tmp_path.name}/lake", s3_options)
 
 
 @pytest.fixture(scope="session")
-def s3_bucket(s3_server: str) -> str:
-    """A bucket for everybody."""
-    import boto3  # noqa: PLC0415 - slow, and needed by few tests
-
-    session = boto3.Session("test", "test", region_name="us-east-1")
-    session.client("s3", endpoint_url=s3_server).create_bucket(Bucket="tests")
-    return "tests"
+def one_s3_proxy(s3_server: S3Server) -> Iterator[S3Proxy]:
+    """One proxy for all: a client, which takes a while to make, is made for each address."""
+    with s3_proxy_before(s3_server.url) as proxy:
+        yield proxy
 
 
 @pytest.fixture
-def s3_options(s3_server: str) -> S3Options:
-    """How to reach the S3 on loopback."""
-    return S3Options(endpoint_url=s3_server, path_style=True)
-
-
-@pytest.fixture
-def s3_lake(s3_bucket: str, s3_options: S3Options, tmp_path: Path) -> S3Store:
-    """An empty lake in the bucket, below a prefix of its own."""
-    return S3Store(s3_bucket, f"{tmp_path.name}/lake", s3_options)
+def s3_proxy(one_s3_proxy: S3Proxy) -> S3Proxy:
+    """A proxy before the server, for faults; it has none yet."""
+    one_s3_proxy.mend()
+    return one_s3_proxy
 
 
 @pytest.fixture(scope="session")

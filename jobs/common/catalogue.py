@@ -5,14 +5,13 @@ Of several versions the *latest* counts: the one whose show was updated last at 
 The order in which days were fetched or loaded does not matter.
 """
 
-from concurrent.futures import ThreadPoolExecutor
-
 import duckdb
 import pyarrow as pa
 
 from jobs.common import lake
-from jobs.common.commit import READERS, Markers, read_output
+from jobs.common.commit import Markers, read_output
 from jobs.common.datasets import EPISODES, SHOWS, Dataset
+from jobs.common.store import in_parallel
 
 REQUESTED_DAY = pa.field("requested_day", pa.date32())
 FETCHED_AT = pa.field("fetched_at", pa.timestamp("us"))
@@ -25,8 +24,7 @@ def read_captures(markers: Markers, dataset: Dataset) -> pa.Table:
         for _, marker in sorted(markers.of(lake.SCHEDULE_FETCH).items())
         for output in marker.of(dataset)
     ]
-    with ThreadPoolExecutor(READERS) as pool:
-        tables = list(pool.map(lambda one: read_output(markers.store, one[1]), outputs))
+    tables = in_parallel(markers.store, lambda one: read_output(markers.store, one[1]), outputs)
     stamped = [
         table.append_column(
             REQUESTED_DAY, pa.array([marker.period] * table.num_rows).cast(REQUESTED_DAY.type)

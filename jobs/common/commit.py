@@ -9,7 +9,6 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,10 +24,9 @@ from jobs.common.calendar import Period
 from jobs.common.datasets import Dataset
 from jobs.common.errors import CorruptLakeError, LostRaceError, MarqueeError, describe_foreign
 from jobs.common.parquet import Rows, count_rows, from_parquet, to_parquet
-from jobs.common.store import ObjectNotFoundError, PreconditionError, Store
+from jobs.common.store import ObjectNotFoundError, PreconditionError, Store, in_parallel
 
 MARKER_FORMAT = 1
-READERS = 16
 
 Parameters = Mapping[str, Any]
 """Settings that decide the result, as JSON values; they stand in the marker and count as inputs."""
@@ -311,8 +309,7 @@ class Markers:
         if stage in self._success:
             return
         listed = list(lake.list_markers(self.store, stage))
-        with ThreadPoolExecutor(READERS) as pool:
-            bodies = list(pool.map(lambda one: self._body(one[2].key), listed))
+        bodies = in_parallel(self.store, lambda one: self._body(one[2].key), listed)
         success: dict[Period, Marker] = {}
         failed: dict[Period, Failure] = {}
         for (period, name, info), body in zip(listed, bodies, strict=True):

@@ -2,7 +2,7 @@
 
 * Runs that no success marker names: superseded, failed, lost to another run, or killed.
 * Failure markers that a success has settled, where its run was killed before it cleared them.
-* Hidden files of killed writes to a local folder.
+* What killed writes have left: hidden files in a local folder, uploads to S3 that were never completed.
 
 All of it only once it is older than the grace: a run may still be at work, and a reader may still be at the objects of
 a run that has been superseded since. What a success marker lists is never garbage, in whichever run's prefix it lies.
@@ -11,14 +11,13 @@ a run that has been superseded since. What a success marker lists is never garba
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from jobs.common import lake
 from jobs.common.calendar import Period
-from jobs.common.commit import READERS, Failure, Marker, Markers
-from jobs.common.store import ObjectInfo, Store
+from jobs.common.commit import Failure, Marker, Markers
+from jobs.common.store import ObjectInfo, Store, in_parallel
 
 GRACE = timedelta(days=7)
 """Longer than any run, and than anything that reads a run's objects."""
@@ -34,6 +33,8 @@ class Garbage:
     prefix: str
     keys: tuple[str, ...]
     bytes: int
+    leftover: bool = False
+    """What a killed write has left, which is no object: the key is one to sweep, not to delete."""
 
     @property
     def objects(self) -> int:
@@ -55,7 +56,7 @@ def plan_garbage(store: Store, markers: Markers, now: datetime, grace: timedelta
     for key, failure in _settled_failures(markers, stages).items():
         if datetime.fromisoformat(failure.failed_at) < before:
             garbage.append(Garbage(key, (key,), len(failure.to_json())))
-    garbage += [_garbage(info.key, [info]) for info in store.leftovers(before)]
+    garbage += [Garbage(info.key, (info.key,), info.size, leftover=True) for info in store.leftovers(before)]
     return sorted(garbage, key=lambda one: one.prefix)
 
 
@@ -73,12 +74,11 @@ def collect(store: Store, plan: Iterable[Garbage]) -> list[Garbage]:
     stages = _stages(one.prefix for one in listed)
     named, settled = _named_runs(markers, stages), _settled_failures(markers, stages)
     deleted = []
-    with ThreadPoolExecutor(READERS) as pool:
-        for one, run in zip(listed, runs, strict=True):
-            in_force = one.prefix.endswith(f"/{lake.FAILED}") and one.prefix not in settled
-            if run not in named and not in_force:
-                list(pool.map(store.delete, one.keys))
-                deleted.append(one)
+    for one, run in zip(listed, runs, strict=True):
+        in_force = one.prefix.endswith(f"/{lake.FAILED}") and one.prefix not in settled
+        if one.leftover or (run not in named and not in_force):
+            list(in_parallel(store, store.sweep if one.leftover else store.delete, one.keys))
+            deleted.append(one)
     return deleted
 
 

@@ -26,7 +26,7 @@ from pydantic_settings import (
 from jobs.common.calendar import EVER, FORMS_HINT, Period, Span
 from jobs.common.engine import Engine, EngineOptions, LocalEngine
 from jobs.common.errors import ConfigError
-from jobs.common.store import S3Options, Store, open_store
+from jobs.common.store import READERS, S3Options, Store, open_store
 
 PREFIX = "MARQUEE_"
 CONFIG = "MARQUEE_CONFIG"
@@ -43,11 +43,43 @@ class S3Settings(Section):
     """How to reach S3, beyond boto3's own chain of credentials and profiles."""
 
     endpoint_url: str | None = Field(None, description="URL of an S3-compatible server; AWS when unset")
-    region: str | None = Field(None, description="region, where boto3 does not know it")
+    region: str | None = Field(None, pattern=r"^[a-z0-9-]+$", description="region, where boto3 does not know it")
     path_style: bool = Field(default=False, description="address buckets by path, as most other servers need")
-    connect_timeout_s: float = Field(5.0, gt=0, description="seconds to wait for a connection")
-    read_timeout_s: float = Field(60.0, gt=0, description="seconds to wait for an answer")
-    attempts: int = Field(5, ge=1, description="how often a call is tried in all")
+    ca_bundle: str | None = Field(
+        None, description="file of the authorities that the server's certificate is checked against; boto3's when unset"
+    )
+    connect_timeout_s: float = Field(5.0, gt=0, le=60, description="seconds to wait for a connection")
+    read_timeout_s: float = Field(60.0, gt=0, le=600, description="seconds to wait for an answer")
+    attempts: int = Field(
+        5, ge=1, le=20, description="how often a call is tried in all, with pauses of up to 20 seconds between"
+    )
+    retry_mode: Literal["standard", "adaptive"] = Field(
+        "standard", description="boto3's: adaptive also slows down for a server that throttles"
+    )
+    parallel_reads: int = Field(READERS, ge=1, le=256, description="objects that one task reads, or deletes, at a time")
+    part_mb: int = Field(
+        16, ge=5, le=1024, description="MiB from which an object is written, and read, in parts of that size"
+    )
+    conditional_writes: bool = Field(
+        default=True,
+        description="false for a server that lacks them: a marker is then looked at before it is written, but not held",
+    )
+
+    @field_validator("endpoint_url")
+    @classmethod
+    def _is_url(cls, url: str | None) -> str | None:
+        if url is not None and not re.match(r"https?://[^/]", url):
+            message = f"{url!r} is no endpoint: expected https://host or http://host:port"
+            raise ValueError(message)
+        return url
+
+    @field_validator("ca_bundle")
+    @classmethod
+    def _is_file(cls, path: str | None) -> str | None:
+        if path is not None and not Path(path).is_file():
+            message = f"{path!r} is no file: expected certificates in PEM form"
+            raise ValueError(message)
+        return path
 
 
 class LogSettings(Section):

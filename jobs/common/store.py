@@ -1,4 +1,4 @@
-"""One small interface over two stores: a local folder and S3.
+"""One small interface over two stores: a local folder, which is here, and S3, which is in ``s3.py``.
 
 Both list in the order of keys, both write whole objects atomically, and both have conditional writes; the same tests
 run on each. A local object's etag is its time of change and size; on S3 it is the server's.
@@ -10,19 +10,20 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Literal, Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from jobs.common.errors import ConfigError, MarqueeError, TryAgainError
+from jobs.common.errors import ConfigError, MarqueeError
 
-if TYPE_CHECKING:
-    from botocore.client import BaseClient
+READERS = 16
+"""Calls at a time, unless the settings of S3 say otherwise."""
 
 WRITE_TRIES = 50
 _HIDDEN = re.compile(r"\..+\.[0-9a-f]{8}")
@@ -44,9 +45,14 @@ class S3Options:
     endpoint_url: str | None = None
     region: str | None = None
     path_style: bool = False
+    ca_bundle: str | None = None
     connect_timeout_s: float = 5.0
     read_timeout_s: float = 60.0
     attempts: int = 5
+    retry_mode: Literal["standard", "adaptive"] = "standard"
+    parallel_reads: int = READERS
+    part_mb: int = 16
+    conditional_writes: bool = True
 
 
 class ObjectNotFoundError(MarqueeError):
@@ -61,6 +67,8 @@ class Store(Protocol):
     """Objects by key. Every call may raise TryAgainError when the store cannot be reached."""
 
     url: str
+    readers: int
+    """How many calls at a time are worth while."""
 
     def get(self, key: str) -> bytes:
         """Return an object's bytes; ObjectNotFoundError if there is none."""
@@ -80,11 +88,14 @@ class Store(Protocol):
     def put_if_unchanged(self, key: str, data: bytes, etag: str) -> ObjectInfo:
         """Replace an object if its etag is still this one: PreconditionError otherwise."""
 
-    def leftovers(self, before: datetime) -> Iterator[ObjectInfo]:
-        """Yield what killed writes left behind, written before then: never listed, but there to delete."""
-
     def delete(self, key: str) -> None:
         """Delete an object; none there is fine."""
+
+    def leftovers(self, before: datetime) -> Iterator[ObjectInfo]:
+        """Yield what killed writes have left, begun before then: never listed, but there to ``sweep`` by these keys."""
+
+    def sweep(self, key: str) -> None:
+        """Delete what killed writes have left under a key that ``leftovers`` gave; none there is fine."""
 
     def fetch(self, key: str, scratch: Path) -> Path:
         """Return a local file to read the object from: itself where it is local, else a copy in ``scratch``."""
@@ -97,13 +108,33 @@ def open_store(url: str, s3: S3Options | None = None) -> Store:
     if parts.scheme == "file" and parts.path and not parts.netloc:
         return LocalStore(Path(unquote(parts.path)))
     if parts.scheme == "s3" and parts.netloc:
+        from jobs.common.s3 import S3Store  # noqa: PLC0415 - boto3 is slow, and unused on local folders
+
         return S3Store(parts.netloc, parts.path.strip("/"), s3 or S3Options())
     message = f"{url!r} is no store: expected file:///folder or s3://bucket/prefix"
     raise ConfigError(message)
 
 
+A = TypeVar("A")
+R = TypeVar("R")
+
+
+def in_parallel(store: Store, call: Callable[[A], R], arguments: Iterable[A]) -> Generator[R]:
+    """Yield what a call to the store gives for each argument, in their order, while further calls are under way.
+
+    The first error is raised; calls that have not begun then are not made.
+    """
+    pool = ThreadPoolExecutor(store.readers)
+    try:
+        yield from pool.map(call, arguments)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
 class LocalStore:
     """A folder. Writes go to a hidden file and are renamed; conditional ones are serialised by a lock on the folder."""
+
+    readers = READERS
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -113,7 +144,7 @@ class LocalStore:
         try:
             return self._path(key).read_bytes()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-            raise _not_found(self, key) from error
+            raise not_found(self, key) from error
 
     def head(self, key: str) -> ObjectInfo | None:
         try:
@@ -187,10 +218,13 @@ class LocalStore:
             except OSError:
                 break
 
+    def sweep(self, key: str) -> None:
+        self.delete(key)
+
     def fetch(self, key: str, scratch: Path) -> Path:  # noqa: ARG002 - nothing to copy
         path = self._path(key)
         if not path.is_file():
-            raise _not_found(self, key)
+            raise not_found(self, key)
         return path
 
     def _path(self, key: str) -> Path:
@@ -223,116 +257,6 @@ class LocalStore:
             yield
 
 
-class S3Store:
-    """A bucket, or a prefix of one. Credentials come from boto3's own chain."""
-
-    def __init__(self, bucket: str, prefix: str, options: S3Options) -> None:
-        self.bucket = bucket
-        self.prefix = f"{prefix}/" if prefix else ""
-        self.url = f"s3://{bucket}/{prefix}".rstrip("/")
-        self._client = _s3_client(options)
-
-    def get(self, key: str) -> bytes:
-        with self._translated(key):
-            body: bytes = self._client.get_object(Bucket=self.bucket, Key=self.prefix + key)["Body"].read()
-            return body
-
-    def head(self, key: str) -> ObjectInfo | None:
-        try:
-            with self._translated(key):
-                answer = self._client.head_object(Bucket=self.bucket, Key=self.prefix + key)
-        except ObjectNotFoundError:
-            return None
-        return ObjectInfo(key, answer["ContentLength"], answer["ETag"].strip('"'))
-
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        pages = self._client.get_paginator("list_objects_v2")
-        with self._translated(prefix):
-            for page in pages.paginate(Bucket=self.bucket, Prefix=self.prefix + prefix):
-                for item in page.get("Contents", []):
-                    key = item["Key"].removeprefix(self.prefix)
-                    if key.endswith("/"):  # what consoles make to show an empty folder
-                        continue
-                    yield ObjectInfo(key, item["Size"], item["ETag"].strip('"'))
-
-    def put(self, key: str, data: bytes) -> ObjectInfo:
-        return self._put(key, data, {})
-
-    def put_if_absent(self, key: str, data: bytes) -> ObjectInfo:
-        return self._put(key, data, {"IfNoneMatch": "*"})
-
-    def put_if_unchanged(self, key: str, data: bytes, etag: str) -> ObjectInfo:
-        try:
-            return self._put(key, data, {"IfMatch": f'"{etag}"'})
-        except ObjectNotFoundError as error:
-            message = f"{self.url}/{key} has changed: expected etag {etag}, found no object"
-            raise PreconditionError(message) from error
-
-    def leftovers(self, before: datetime) -> Iterator[ObjectInfo]:  # noqa: ARG002 - a put is there whole or not at all
-        yield from ()
-
-    def delete(self, key: str) -> None:
-        with self._translated(key):
-            self._client.delete_object(Bucket=self.bucket, Key=self.prefix + key)
-
-    def fetch(self, key: str, scratch: Path) -> Path:
-        path = scratch / secrets.token_hex(8)
-        with self._translated(key):
-            self._client.download_file(self.bucket, self.prefix + key, str(path))
-        return path
-
-    def _put(self, key: str, data: bytes, condition: dict[str, str]) -> ObjectInfo:
-        with self._translated(key):
-            answer = self._client.put_object(Bucket=self.bucket, Key=self.prefix + key, Body=data, **condition)
-        return ObjectInfo(key, len(data), answer["ETag"].strip('"'))
-
-    @contextmanager
-    def _translated(self, key: str) -> Iterator[None]:
-        from boto3.exceptions import Boto3Error  # noqa: PLC0415 - slow, and unused on local folders
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
-
-        try:
-            yield
-        except ClientError as error:
-            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-            code = error.response.get("Error", {}).get("Code", "")
-            if code in {"NoSuchKey", "404", "NotFound"}:
-                raise _not_found(self, key) from error
-            if status == 412:  # noqa: PLR2004 - Precondition Failed
-                message = f"{self.url}/{key} is there already, or has changed"
-                raise PreconditionError(message) from error
-            if status in {400, 401, 403, 404}:
-                message = f"{self.url}/{key}: the server refused ({code}): check bucket, credentials and policy"
-                raise ConfigError(message) from error
-            message = f"{self.url}/{key}: the server failed ({code}, {status}): try again"
-            raise TryAgainError(message) from error
-        except (BotoCoreError, Boto3Error) as error:
-            message = f"{self.url}/{key}: {error}: check the endpoint and the network, and try again"
-            raise TryAgainError(message) from error
-
-
-@lru_cache(maxsize=16)
-def _s3_client(options: S3Options) -> "BaseClient":
-    import boto3  # noqa: PLC0415 - slow, and unused on local folders
-    from botocore.config import Config  # noqa: PLC0415
-    from botocore.exceptions import BotoCoreError  # noqa: PLC0415
-
-    config = Config(
-        connect_timeout=options.connect_timeout_s,
-        read_timeout=options.read_timeout_s,
-        retries={"mode": "standard", "total_max_attempts": options.attempts},
-        s3={"addressing_style": "path" if options.path_style else "auto"},
-        max_pool_connections=32,
-    )
-    try:
-        # A session of its own: tasks open stores in threads, and boto3's default session must not be shared by those.
-        session = boto3.Session()
-        return session.client("s3", endpoint_url=options.endpoint_url, region_name=options.region, config=config)
-    except (ValueError, BotoCoreError) as error:
-        message = f"S3 cannot be reached with endpoint_url={options.endpoint_url!r}, region={options.region!r}: {error}"
-        raise ConfigError(message) from error
-
-
 def _local_info(key: str, status: os.stat_result) -> ObjectInfo:
     return ObjectInfo(key, status.st_size, f"{status.st_mtime_ns:x}-{status.st_size:x}")
 
@@ -343,5 +267,6 @@ def _unless_gone(error: OSError) -> None:
         raise error
 
 
-def _not_found(store: Store, key: str) -> ObjectNotFoundError:
+def not_found(store: Store, key: str) -> ObjectNotFoundError:
+    """Return the error of a store that has no object of a key."""
     return ObjectNotFoundError(f"{store.url}/{key}: no such object")

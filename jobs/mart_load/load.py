@@ -6,7 +6,6 @@ hours or captures, or the audience's period); once nothing of it is left to load
 
 import logging
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -15,12 +14,12 @@ import pyarrow.compute as pc
 
 from jobs.common import lake
 from jobs.common.calendar import EVER, Period, Span
-from jobs.common.commit import READERS, Marker, Markers, failure_of, read_output
+from jobs.common.commit import Marker, Markers, failure_of, read_output
 from jobs.common.datasets import VIEWERSHIP, Dataset
 from jobs.common.errors import CorruptLakeError, LostRaceError, worst
 from jobs.common.parquet import empty
 from jobs.common.stage import Advance
-from jobs.common.store import Store
+from jobs.common.store import Store, in_parallel
 from jobs.mart_load.dimensions import make_dimensions
 from jobs.mart_load.kiosk import Kiosk, open_kiosk
 from jobs.mart_load.plan import LOADED_OF, Entry, Item, Ledger, Standing, Step, compare, entries_of, make_plan, within
@@ -147,8 +146,7 @@ def _load(kiosk: Kiosk, markers: Markers, step: Step, now: datetime) -> int:
 
 
 def _read_hours(store: Store, hours: Sequence[Marker]) -> pa.Table:
-    with ThreadPoolExecutor(READERS) as pool:
-        tables = list(pool.map(lambda marker: _read(store, marker, VIEWERSHIP), hours))
+    tables = list(in_parallel(store, lambda marker: _read(store, marker, VIEWERSHIP), hours))
     for marker, rows in zip(hours, tables, strict=True):
         start = Period.parse(marker.period).start.replace(tzinfo=None)
         if not pc.all(pc.equal(rows["hour"], pa.scalar(start, rows["hour"].type)), min_count=0).as_py():

@@ -1,18 +1,17 @@
 """What the kernels read and write: files of the lake, as relations of a DuckDB connection."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
-from jobs.common.commit import READERS, Output, fetch_output, write_output
+from jobs.common.commit import Output, fetch_output, write_output
 from jobs.common.datasets import Dataset
 from jobs.common.engine import Unit
 from jobs.common.parquet import ROWS_A_GROUP
-from jobs.common.store import S3Options, Store, open_store
+from jobs.common.store import S3Options, Store, in_parallel, open_store
 
 QUOTE = "'"
 
@@ -24,8 +23,7 @@ def open_lake(unit: Unit) -> Store:
 
 def fetch(store: Store, outputs: Sequence[Output], scratch: Path) -> list[Path]:
     """Return local files of the outputs, in their order, checked; CorruptLakeError if one is gone or damaged."""
-    with ThreadPoolExecutor(max(1, min(len(outputs), READERS))) as pool:
-        return list(pool.map(lambda one: fetch_output(store, one, scratch), outputs))
+    return list(in_parallel(store, lambda one: fetch_output(store, one, scratch), outputs))
 
 
 def show(db: duckdb.DuckDBPyConnection, view: str, dataset: Dataset, queries: Sequence[str]) -> None:

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 import numpy as np
@@ -12,8 +11,9 @@ import pyarrow.compute as pc
 
 from jobs.common import lake
 from jobs.common.catalogue import latest_episodes
-from jobs.common.commit import READERS, Marker, Markers, Output, read_output
+from jobs.common.commit import Marker, Markers, Output, read_output
 from jobs.common.datasets import EPISODE_DAY
+from jobs.common.store import in_parallel
 
 DAYS_HELD = 100
 """More than a quarter: with periods in the order of their ends, each day is read once."""
@@ -34,8 +34,8 @@ class PlayedEpisodes:
     def ids(self, days: Sequence[Marker]) -> Episodes:
         """Return the ids of the episodes that were played on any of the days, in order."""
         outputs = [output for day in days for output in day.of(EPISODE_DAY)]
-        with ThreadPoolExecutor(READERS) as pool:
-            return np.unique(np.concatenate([np.empty(0, np.int64), *pool.map(self._read, outputs)]))
+        read = in_parallel(self._markers.store, self._read, outputs)
+        return np.unique(np.concatenate([np.empty(0, np.int64), *read]))
 
     def known(self, days: Sequence[Marker]) -> pa.Table:
         """Return the catalogue's rows of these episodes: episode_id (sorted), show_id, runtime_seconds (or null)."""

@@ -5,9 +5,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 
 from jobs.common.calendar import Grain, Period, Span
-from jobs.common.store import ObjectInfo, Store
+from jobs.common.store import ObjectInfo, Store, in_parallel
 
 PARTS = ("year", "month", "day", "hour")
 EXTENSIONS = (".json", ".json.gz", ".avro", ".parquet")
@@ -26,6 +27,11 @@ class Layout:
             message = f"{self.template!r} is no layout: expected {HINT}"
             raise ValueError(message)
 
+    @property
+    def root(self) -> str:
+        """The prefix of all hours' objects."""
+        return self.template.partition("{")[0]
+
     def folder(self, hour: Period) -> str:
         """Return the prefix of an hour's objects."""
         return self._fill(hour.start, self.template)
@@ -34,7 +40,7 @@ class Layout:
         """Yield prefixes that cover a span: a day each, or all there is where that cannot be."""
         head, _, rest = self.template.partition("{hour}")
         if span.start is None or span.end is None or any(f"{{{part}}}" in rest for part in PARTS):
-            yield self.template.partition("{")[0]
+            yield self.root
             return
         for day in Period.containing(span.start, Grain.DAY).until(span.end):
             yield self._fill(day.start, head)
@@ -67,7 +73,8 @@ class Layout:
 def list_hours(store: Store, layout: Layout, span: Span) -> dict[Period, list[ObjectInfo]]:
     """Return the raw objects by hour, in the order of keys; sidecars and unknown formats are passed over."""
     hours: dict[Period, list[ObjectInfo]] = defaultdict(list)
-    for info in _events_only(info for prefix in layout.prefixes(span) for info in store.list(prefix)):
+    listed = in_parallel(store, lambda prefix: list(store.list(prefix)), layout.prefixes(span))
+    for info in _events_only(chain.from_iterable(listed)):
         hour = layout.hour_of(info.key)
         if hour is not None and span.touches(hour):
             hours[hour].append(info)

@@ -7,10 +7,12 @@ parse_objects     unit {objects, hour window, key, …}  ->  (bucket, events), a
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import resources
+from pathlib import Path
 from string import Template
 from typing import Any
 
@@ -23,7 +25,7 @@ from jobs.common.commit import Output, write_output
 from jobs.common.datasets import REJECTS, VIEWER_HOUR
 from jobs.common.engine import Task, Unit, open_database
 from jobs.common.errors import TryAgainError
-from jobs.common.store import S3Options, Store, open_store
+from jobs.common.store import S3Options, Store, in_parallel, open_store
 from jobs.rollup.contract import COUNTRY, DEVICE, LANGUAGE, Event, Fields, Reason, Window, judge
 from jobs.rollup.lines import KEPT_BYTES, Block, read_blocks
 from jobs.rollup.viewer import viewers_of
@@ -85,10 +87,15 @@ def parse_objects(unit: Unit, task: Task) -> Iterator[tuple[int, pa.Table]]:
 
 def _batches(store: Store, objects: list[dict[str, Any]], task: Task) -> Iterator[Batch]:
     """Yield the objects' blocks, small ones together: a query takes some milliseconds however few lines it reads."""
+    fetched = in_parallel(store, lambda raw: store.fetch(raw["key"], task.scratch), objects)
+    with closing(fetched) as paths:
+        yield from _batch(store, zip(objects, paths, strict=True))
+
+
+def _batch(store: Store, fetched: Iterable[tuple[dict[str, Any], Path]]) -> Iterator[Batch]:
     batch: Batch = []
     size = 0
-    for raw in objects:
-        path = store.fetch(raw["key"], task.scratch)
+    for raw, path in fetched:
         if path.stat().st_size != raw["size"]:
             message = f"{store.url}/{raw['key']} changed while it was read: run the hour again"
             raise TryAgainError(message)

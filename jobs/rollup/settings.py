@@ -63,6 +63,12 @@ class RollupOptions(Section):
     )
     fields: FieldNames = FieldNames()
     grace_minutes: int = Field(10, ge=0, description="minutes after its end at which an hour is first rolled up")
+    lookback_days: int | None = Field(
+        None,
+        ge=1,
+        description="days before the first hour that is not done in which a run without --from looks for late files; "
+        "all there are when unset",
+    )
     slack_minutes: int = Field(
         15, ge=0, le=60, description="minutes by which received_at may miss the hour of its folder"
     )

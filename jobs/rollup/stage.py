@@ -11,7 +11,7 @@ from typing import Any
 
 from jobs.common import lake
 from jobs.common.calendar import HOUR, Period, Span
-from jobs.common.commit import Input, Markers, Parameters, Result, write_output
+from jobs.common.commit import Input, Marker, Markers, Parameters, Result, digest_inputs, write_output
 from jobs.common.datasets import VIEWERSHIP
 from jobs.common.engine import MIB, Engine, Unit
 from jobs.common.errors import BadInputError, MarqueeError
@@ -60,12 +60,26 @@ class RollupStage:
 
     def periods(self, span: Span) -> Sequence[Period]:
         """Return the hours from the first with objects to the last, without holes, and the marked ones."""
-        span = Span(span.start, span.end or self._clock() + HOUR)  # an end saves listing everything there ever was
-        self._hours = list_hours(self._settings.open(self._settings.raw), self._options.layout, span)
+        # Both ends save listing everything there ever was.
+        listed = Span(span.start or self._looked_at_from(), span.end or self._clock() + HOUR)
+        self._hours = list_hours(self._settings.open(self._settings.raw), self._options.layout, listed)
         known = [*self._hours, *(hour for hour in self._markers.of(self.name) if span.touches(hour))]
         if not known:
             return []
         return list(min(known).until(max(known).end))
+
+    def _looked_at_from(self) -> datetime | None:
+        """Return from when on files may have come: a while before the first hour that is not done; None for ever."""
+        markers, failures = self._markers.of(self.name), self._markers.failures(self.name)
+        if self._options.lookback_days is None or not markers:
+            return None
+        hour = min(markers)
+        while (marker := markers.get(hour)) and hour not in failures and self._is_current(marker):
+            hour = hour.next()
+        return hour.start - timedelta(days=self._options.lookback_days)
+
+    def _is_current(self, marker: Marker) -> bool:
+        return marker.inputs_digest == digest_inputs(marker.inputs, self.parameters, self.definition_version)
 
     def target(self, period: Period) -> Target | None:
         """Return the hour's objects; None while it is open."""

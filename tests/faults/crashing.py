@@ -25,13 +25,14 @@ from unittest import mock
 from jobs.common.commit import Markers
 from jobs.common.gc import collect, plan_garbage
 from jobs.common.lake import run_of
-from jobs.common.store import LocalStore, S3Store
+from jobs.common.s3 import S3Store
+from jobs.common.store import LocalStore, Store
 
 W = TypeVar("W")
 Side = Literal["before", "after"]
 Calls = Sequence[tuple[Any, str]]
 
-_STORE = ("get", "head", "list", "put", "put_if_absent", "put_if_unchanged", "delete", "fetch", "leftovers")
+_STORE = ("get", "head", "list", "put", "put_if_absent", "put_if_unchanged", "delete", "fetch", "leftovers", "sweep")
 STORE_CALLS: Calls = [(kind, name) for kind in (LocalStore, S3Store) for name in _STORE]
 """Every call to a store."""
 
@@ -135,20 +136,17 @@ def _crash_once(
     assert found == expected, f"killed {point.side} call {point.at}, {point.died_at}: {found!r} instead of {expected!r}"
 
 
-def observe_lake(lake: LocalStore) -> dict[str, object]:
+def observe_lake(lake: Store) -> dict[str, object]:
     """Collect all garbage, and return what is left by key: markers as fields, other objects as their SHA-256.
 
     Left out is what differs from run to run: its id, its times, the etags that a store makes up.
     """
     collect(lake, plan_garbage(lake, Markers(lake), FAR_FUTURE, timedelta(0)))
-    seen = {}
-    for path in sorted(lake.root.rglob("*")):
-        if path.is_file() and path != lake.root / ".lock":
-            key = path.relative_to(lake.root).as_posix()
-            marker = key.startswith("markers/")
-            run = run_of(key)
-            name = key.replace(run[2], "RUN") if run else key
-            seen[name] = _fields(path.read_text()) if marker else hashlib.sha256(path.read_bytes()).hexdigest()
+    seen: dict[str, object] = {info.key: "left over" for info in lake.leftovers(FAR_FUTURE)}
+    for info in lake.list():
+        data, run = lake.get(info.key), run_of(info.key)
+        name = info.key.replace(run[2], "RUN") if run else info.key
+        seen[name] = _fields(data.decode()) if name.startswith("markers/") else hashlib.sha256(data).hexdigest()
     return seen
 
 

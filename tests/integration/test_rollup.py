@@ -19,9 +19,10 @@ from jobs.common.commit import Markers, read_output
 from jobs.common.datasets import REJECTS, VIEWER_HOUR, VIEWERSHIP
 from jobs.common.engine import EngineOptions, LocalEngine
 from jobs.common.errors import TryAgainError
+from jobs.common.s3 import S3Store
 from jobs.common.settings import S3Settings
 from jobs.common.stage import RunContext
-from jobs.common.store import S3Options, S3Store
+from jobs.common.store import S3Options
 from jobs.rollup import stage as rollup_stage
 from jobs.rollup.stage import RollupStage
 from jobs.simulate.settings import SimulateSettings
@@ -40,6 +41,7 @@ from tests.helpers_rollup import (
     play,
     to_line,
 )
+from tests.s3_server import BUCKET, S3Server
 
 BEFORE, NEXT, LAST = HOUR.previous(), HOUR.next(), HOUR.next().next()
 AT_NEXT = "2026-01-05T14:30:00.000Z"
@@ -473,12 +475,10 @@ def test_buckets_and_workers_make_no_difference(
     assert other.rolled() == other.expected()
 
 
-def test_s3_and_folder_give_the_same_bytes(
-    tmp_path: Path, s3_bucket: str, s3_server: str, s3_options: S3Options
-) -> None:
+def test_s3_and_folder_give_the_same_bytes(tmp_path: Path, s3_server: S3Server, s3_options: S3Options) -> None:
     """Raw events and lake in S3, over HTTP, as in folders; a late file and a damaged one are noticed there, too."""
-    s3 = S3Settings(endpoint_url=s3_server, path_style=True)
-    raw, lake = (S3Store(s3_bucket, f"{tmp_path.name}/{name}", s3_options) for name in ("raw", "lake"))
+    s3 = S3Settings(endpoint_url=s3_server.url, path_style=True)
+    raw, lake = (S3Store(BUCKET, f"{tmp_path.name}/{name}", s3_options) for name in ("raw", "lake"))
     there, here = busy(World(raw, lake, s3)), busy(new_world(tmp_path))
     assert [world.run().exit_code for world in (there, here)] == [0, 0]
     assert there.digests() == here.digests()
@@ -489,6 +489,59 @@ def test_s3_and_folder_give_the_same_bytes(
     report = there.run()
     assert (report.changed, report.failed) == (1, ((NEXT, 65),))
     assert there.rolled() == there.expected()
+
+
+# How far back a run looks for late files.
+
+THIRD_DAY = hour("2026-01-07T12")
+AFTER = datetime(2026, 1, 8, tzinfo=UTC)
+
+
+def looking_back(tmp_path: Path, **options: Any) -> World:
+    """Return a world that looks back a day, with events on the first day and on the third; all 48 hours are made."""
+    world = new_world(tmp_path, lookback_days=1, **options)
+    world.put("plays+0+0.json", GOOD)
+    world.put("plays+0+1.json", line(received_at="2026-01-07T12:02:11.123Z"), period=THIRD_DAY)
+    assert world.run(now=AFTER).changed == 48
+    return world
+
+
+def made_again(world: World, span: Span = EVER) -> list[str]:
+    """Run, and return the hours of which another generation stands."""
+    before = {name: marker.generation for name, marker in world.markers().items()}
+    world.run(span, now=AFTER)
+    return [name for name, marker in world.markers().items() if marker.generation != before.get(name)]
+
+
+def test_late_file_is_found_within_the_look_back(tmp_path: Path) -> None:
+    """All is done up to the third day at 13: a day before that is looked at, and not the first day, unless asked."""
+    world = looking_back(tmp_path)
+    yesterday = hour("2026-01-06T13")
+    world.put("plays+0+9.json", line(event_id="late", received_at="2026-01-06T13:00:00Z"), period=yesterday)
+    world.put("plays+0+9.json", line(event_id="later"))
+    assert made_again(world) == [str(yesterday)]
+    assert made_again(world, Span(HOUR.start)) == [str(HOUR)]
+
+
+def test_look_back_counts_from_the_first_hour_that_is_not_done(tmp_path: Path) -> None:
+    """An hour that has failed is tried again, however old, and so is what comes late around it."""
+    world = looking_back(tmp_path, reject_lines=0)
+    bad = world.put("plays+0+9.json", b"{")
+    assert world.run(Span(HOUR.start), now=AFTER).failed == ((HOUR, 65),)
+    world.put("plays+0+8.json", line(event_id="late", received_at=AT_NEXT), period=NEXT)
+    assert made_again(world) == [str(NEXT)]
+    world.raw.put(bad, GOOD)
+    assert made_again(world) == [str(HOUR)]
+
+
+def test_change_of_settings_looks_at_everything(tmp_path: Path) -> None:
+    """Hours made with other buckets are not done, all of them: none may be made again without its late files."""
+    world = looking_back(tmp_path)
+    world.put("plays+0+9.json", line(event_id="late", user_id="u9"))
+    other = new_world(tmp_path, lookback_days=1, buckets=4)
+    assert other.run(now=AFTER).changed == 48
+    assert other.rolled() == other.expected()
+    assert other.rolled().counts["rows_in"] == 2
 
 
 def test_other_layout_of_folders(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ COMMANDS = [
     "status",
     "ask",
     "config",
+    "preflight",
     "gc",
     "simulate",
 ]

@@ -13,6 +13,7 @@ from jobs.common.commit import Marker, Markers, Output, failure_of, publish, rea
 from jobs.common.errors import BadInputError, CorruptLakeError
 from jobs.common.gc import Garbage, collect, plan_digest, plan_garbage
 from jobs.common.lake import failed_key, new_run_id, run_prefix, success_key
+from jobs.common.s3 import S3Store
 from jobs.common.stage import run_stage
 from jobs.common.store import LocalStore, Store
 from tests.sample_stages import Ticking, WordsStage
@@ -187,6 +188,20 @@ def test_leftover_of_a_killed_write_goes(lake: LocalStore, monkeypatch: pytest.M
     )
     collect(lake, [garbage])
     assert [path for path in lake.root.rglob("*") if path.is_file()] == []
+
+
+def test_upload_that_was_killed_goes(s3_lake: S3Store) -> None:
+    """An upload to S3 that was never completed counts as its parts do, and is aborted."""
+    where = {"Bucket": s3_lake.bucket, "Key": f"{s3_lake.prefix}data/words/2026-01-05T13/run=r/words.parquet"}
+    upload = s3_lake._client.create_multipart_upload(**where)["UploadId"]
+    s3_lake._client.upload_part(**where, UploadId=upload, PartNumber=1, Body=b"abcd")
+    now = datetime.now(UTC)
+    assert planned(s3_lake, now) == []
+    plan = plan_garbage(s3_lake, Markers(s3_lake), now + 2 * DAYS, DAYS)
+    key = f"data/words/2026-01-05T13/run=r/words.parquet?uploadId={upload}"
+    assert plan == [Garbage(key, (key,), 4, leftover=True)]
+    assert collect(s3_lake, plan) == plan
+    assert list(s3_lake.leftovers(now + 2 * DAYS)) == []
 
 
 def test_plan_has_a_digest_of_its_keys() -> None:

@@ -167,6 +167,30 @@ def test_wrong_url_is_told(url: str) -> None:
     assert f"{url!r} is no store: expected file:///folder or s3://bucket/prefix" in message
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        (
+            "ENDPOINT_URL",
+            "localhost:9000",
+            "'localhost:9000' is no endpoint: expected https://host or http://host:port",
+        ),
+        ("CA_BUNDLE", "/not/there.pem", "'/not/there.pem' is no file: expected certificates in PEM form"),
+        ("REGION", "EU West", "String should match pattern"),
+        ("ATTEMPTS", "0", "greater than or equal to 1"),
+        ("READ_TIMEOUT_S", "0", "greater than 0"),
+        ("PART_MB", "4", "greater than or equal to 5"),
+        ("PARALLEL_READS", "0", "greater than or equal to 1"),
+        ("RETRY_MODE", "legacy", "'standard' or 'adaptive'"),
+    ],
+)
+def test_wrong_setting_of_s3_is_told(name: str, value: str, said: str) -> None:
+    """At start, not at the first call, with its name and value."""
+    message = explain(**{f"MARQUEE_S3__{name}": value})
+    assert f"MARQUEE_S3__{name}={value!r}: " in message
+    assert said in message
+
+
 def test_slash_at_the_end_of_a_url_does_not_count() -> None:
     """The folder is the same."""
     assert load_settings(SampleSettings, lake="s3://bucket/prefix/").lake == "s3://bucket/prefix"

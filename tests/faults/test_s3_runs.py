@@ -1,0 +1,176 @@
+"""Runs on S3 when it is not what it should be: conditions ignored, answers that never come, processes that die."""
+
+import itertools
+import logging
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from jobs.cli import main
+from jobs.common.calendar import Period, hour
+from jobs.common.commit import Markers, Result, read_output
+from jobs.common.errors import TryAgainError
+from jobs.common.s3 import S3Store
+from jobs.common.stage import RunContext, State, Target, run_stage, state_of
+from jobs.common.store import LocalStore, Store
+from tests.faults.crashing import STORE_CALLS, crash_everywhere, observe_lake
+from tests.helpers_rollup import GOOD, key_of
+from tests.s3_proxy import CONDITIONS, Fault, S3Proxy
+from tests.sample_stages import WORDS, Ticking, TotalsStage, WordsStage
+
+HOUR = hour("2026-01-05T13")
+WRITES = [(store, name) for store, name in STORE_CALLS if name.startswith("put") or name == "delete"]
+LARGE = bytes(6 << 20)
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Put back what setting up changes for the whole process."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+
+
+class Overtaken(WordsStage):
+    """The words of an hour; between its last object and its marker another run does everything."""
+
+    def __init__(self, lake: Store, raw: Store, other: Callable[[], object]) -> None:
+        super().__init__(lake, raw)
+        self._other = other
+
+    def make(self, target: Target, run: RunContext) -> Result:
+        """Count the words, and be overtaken."""
+        result = super().make(target, run)
+        self._other()
+        return result
+
+
+def words_of(lake: Store) -> dict[str, int]:
+    """Return the words that stand for the hour, read as a reader does: what its marker lists, checked."""
+    marker = Markers(lake).of("words")[HOUR]
+    assert {output.key.split("/")[3] for output in marker.outputs} == {f"run={marker.run_id}"}
+    (output,) = marker.of(WORDS)
+    return {row["word"]: row["times"] for row in read_output(lake, output).to_pylist()}
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["first run", "restatement"])
+def test_runs_are_never_mixed_where_conditions_are_ignored(
+    s3_lake: S3Store, s3_proxy: S3Proxy, tmp_path: Path, *, first: bool
+) -> None:
+    """Both runs are told that they won; the last one stands whole, is found to be stale, and is made again."""
+    raw = LocalStore(tmp_path / "raw")
+    lake = S3Store(s3_lake.bucket, s3_lake.prefix.rstrip("/"), replace(s3_lake._options, endpoint_url=s3_proxy.url))
+    s3_proxy.stripped = CONDITIONS
+    if not first:
+        raw.put(f"{HOUR}/file", b"old")
+        run_stage(WordsStage(lake, raw), Markers(lake), clock=Ticking())
+
+    def newer() -> None:
+        raw.put(f"{HOUR}/file", b"a b b")
+        assert run_stage(WordsStage(lake, raw), Markers(lake), clock=Ticking()).changed == 1
+
+    raw.put(f"{HOUR}/file", b"a")
+    assert run_stage(Overtaken(lake, raw, newer), Markers(lake), clock=Ticking()).changed == 1
+    assert words_of(lake) == {"a": 1}
+    stage, markers = WordsStage(lake, raw), Markers(lake)
+    assert state_of(stage, stage.target(HOUR), markers) is State.STALE
+    assert run_stage(stage, markers, clock=Ticking()).changed == 1
+    assert words_of(lake) == {"a": 1, "b": 2}
+
+
+def test_slower_run_loses_where_it_looks_first(s3_lake: S3Store, tmp_path: Path) -> None:
+    """With conditional writes switched off, a run that ends long after another is refused all the same."""
+    raw = LocalStore(tmp_path / "raw")
+    options = replace(s3_lake._options, conditional_writes=False)
+    lake = S3Store(s3_lake.bucket, s3_lake.prefix.rstrip("/"), options)
+
+    def newer() -> None:
+        raw.put(f"{HOUR}/file", b"a b b")
+        assert run_stage(WordsStage(lake, raw), Markers(lake), clock=Ticking()).changed == 1
+
+    raw.put(f"{HOUR}/file", b"a")
+    report = run_stage(Overtaken(lake, raw, newer), Markers(lake), clock=Ticking())
+    assert report.failed == ((HOUR, 76),)
+    assert words_of(lake) == {"a": 1, "b": 2}
+
+
+def test_silent_server_ends_a_run_with_nothing_published(
+    s3_lake: S3Store, s3_proxy: S3Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Uploads are taken by half and never answered: 75 after the timeout; the next run makes the hour."""
+    raw = LocalStore(tmp_path / "raw")
+    raw.put(key_of("plays+0+0.json"), GOOD + b"\n")
+    settings = {
+        "LAKE": s3_lake.url,
+        "RAW": raw.url,
+        "ROLLUP__VIEWER_KEY": "0123456789abcdef",
+        "S3__ENDPOINT_URL": s3_proxy.url,
+        "S3__PATH_STYLE": "true",
+        "S3__ATTEMPTS": "1",
+        "S3__READ_TIMEOUT_S": "0.3",
+        "S3__CONNECT_TIMEOUT_S": "0.3",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(f"MARQUEE_{name}", value)
+    s3_proxy.faults = [Fault("hang", "PUT", 1000)]
+    assert main(["rollup", str(HOUR)]) == 75
+    assert list(s3_lake.list()) == []
+    s3_proxy.mend()
+    monkeypatch.setenv("MARQUEE_S3__READ_TIMEOUT_S", "60")
+    assert main(["rollup", str(HOUR)]) == 0
+    assert list(Markers(s3_lake).of("rollup")) == [HOUR]
+
+
+def test_upload_that_could_not_be_aborted_is_garbage(
+    s3_lake: S3Store, s3_proxy: S3Proxy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The server falls silent in the midst of a large object: `marquee gc` finds the parts, and aborts the upload."""
+    options = replace(
+        s3_lake._options, endpoint_url=s3_proxy.url, attempts=1, part_mb=5, read_timeout_s=0.3, connect_timeout_s=0.3
+    )
+    s3_proxy.faults = [Fault("hang", "PUT", 1000), Fault("hang", "DELETE", 1000)]
+    with pytest.raises(TryAgainError, match="data/x"):
+        S3Store(s3_lake.bucket, s3_lake.prefix.rstrip("/"), options).put("data/x", LARGE)
+    (upload,) = s3_lake.leftovers(datetime.now(UTC) + timedelta(minutes=1))
+    assert upload.key.startswith("data/x?uploadId=")
+    monkeypatch.setenv("MARQUEE_LAKE", s3_lake.url)
+    monkeypatch.setenv("MARQUEE_S3__ENDPOINT_URL", s3_lake._options.endpoint_url or "")
+    monkeypatch.setenv("MARQUEE_S3__PATH_STYLE", "true")
+    assert main(["gc"]) == 0
+    assert capsys.readouterr().out == "There is no garbage.\n"  # it is too young
+    assert main(["gc", "--grace-hours", "0"]) == 0
+    shown = capsys.readouterr().out
+    assert upload.key in shown
+    digest = re.findall(r"--delete (\w+)", shown)[0]
+    assert main(["gc", "--grace-hours", "0", "--delete", digest]) == 0
+    assert list(s3_lake.leftovers(datetime.now(UTC) + timedelta(minutes=1))) == []
+
+
+def test_killed_on_s3_and_run_again_ends_the_same(s3_lake: S3Store, tmp_path: Path) -> None:
+    """Two stages, a good hour that is restated and a bad one, killed after every write; nothing changes between."""
+    raw = LocalStore(tmp_path / "raw")
+    numbers = itertools.count(1)
+
+    def world() -> S3Store:
+        lake = S3Store(s3_lake.bucket, f"{s3_lake.prefix}{next(numbers)}", s3_lake._options)
+        for info in made.list():
+            lake.put(info.key, made.get(info.key))  # with the same etag, which S3 makes of the bytes
+        return lake
+
+    def run(lake: S3Store) -> None:
+        markers = Markers(lake)
+        run_stage(WordsStage(lake, raw), markers, clock=Ticking())
+        run_stage(TotalsStage(markers), markers, clock=Ticking())
+
+    made = S3Store(s3_lake.bucket, f"{s3_lake.prefix}0", s3_lake._options)
+    raw.put(f"{HOUR}/file", b"a b")
+    run(made)
+    raw.put(f"{HOUR}/file", b"a b a")
+    raw.put(f"{Period.parse('2026-01-05T14')}/file", b"bad!")
+    writes = crash_everywhere(world, run, observe_lake, calls=WRITES, sides=["after"])
+    assert writes == 8  # two objects, one of the totals, two markers, the clearing of two failures, one failure

@@ -1,0 +1,89 @@
+"""docs/kafka-connect.md against the code: the layout that its configurations make is read by the settings it shows."""
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobs.cli import main
+from jobs.common.calendar import hour
+from jobs.common.commit import Markers
+from jobs.common.settings import CONFIG, load_settings
+from jobs.common.store import LocalStore
+from jobs.rollup.settings import RollupOptions, RollupSettings
+
+PAGE = (Path(__file__).parents[2] / "docs" / "kafka-connect.md").read_text()
+JODA = {"YYYY": "{year}", "MM": "{month}", "dd": "{day}", "HH": "{hour}"}
+"""What the connector's pattern letters stand for."""
+HOUR = hour("2026-01-05T13")
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Put back what setting up changes for the whole process."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+
+
+def block(language: str, after: str) -> str:
+    """Return the first block of a language below a heading."""
+    found: list[str] = re.findall(rf"```{language}\n(.*?)```", PAGE.split(f"## {after}\n")[1], re.DOTALL)
+    return found[0]
+
+
+def connector(after: str) -> dict[str, str]:
+    """Return the connector's properties that are shown below a heading."""
+    lines = [line for line in block("properties", after).splitlines() if not line.startswith("#")]
+    return dict(line.split("=", 1) for line in lines)
+
+
+def path_of(properties: dict[str, str]) -> str:
+    """Return where the connector puts an hour's files, as a template of ours."""
+    path = re.sub("|".join(JODA), lambda found: JODA[found[0]], properties["path.format"].replace("'", ""))
+    return f"{properties['topics.dir']}/{{topic}}/{path}/"
+
+
+def test_every_line_of_the_configuration_has_its_reason() -> None:
+    """No property stands above the first comment, and each comment has a property below it."""
+    groups = re.split(r"^#.*\n", block("properties", "The configuration"), flags=re.MULTILINE)
+    assert groups[0] == ""
+    assert all(group.strip() for group in groups[1:])
+
+
+def test_configuration_makes_the_default_layout() -> None:
+    """Topic, folders and the place of the time are the defaults of the settings; hours are hours, in UTC."""
+    shown = connector("The configuration")
+    fields = {name: one.default for name, one in RollupOptions.model_fields.items()}
+    assert shown["topics"] == fields["topic"]
+    assert path_of(shown) == fields["path"]
+    assert shown["timestamp.field"] == fields["fields"].received_at
+    assert (shown["timezone"], shown["timestamp.extractor"]) == ("UTC", "RecordField")
+    assert shown["partition.duration.ms"] == shown["rotate.interval.ms"] == str(60 * 60 * 1000)
+
+
+def test_example_of_another_producer_is_rolled_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its settings are good, say where its connector writes, and its line is a play."""
+    lake, raw, config = LocalStore(tmp_path / "lake"), LocalStore(tmp_path / "raw"), tmp_path / "marquee.toml"
+    config.write_text(block("toml", "Another producer"))
+    for name, value in {"LAKE": lake.url, "RAW": raw.url, "ROLLUP__VIEWER_KEY": "0123456789abcdef"}.items():
+        monkeypatch.setenv(f"MARQUEE_{name}", value)
+    monkeypatch.setenv(CONFIG, str(config))
+    properties = connector("Another producer")
+    options = load_settings(RollupSettings).rollup
+    assert options.layout.template == path_of(properties).replace("{topic}", properties["topics"])
+    assert properties["timestamp.field"] == options.fields.received_at
+
+    line = json.dumps(json.loads(block("json", "Another producer")))
+    folder = re.findall(r"`s3://ingest/(\S+)`", PAGE)[0]
+    raw.put(f"{folder}heartbeats+0+0000000000.json", line.encode())
+    assert main(["rollup", str(HOUR)]) == 0
+    (marker,) = Markers(lake).of("rollup").values()
+    assert (marker.period, marker.counts) == (
+        str(HOUR),
+        {"rows_in": 1, "rows_out": 1, "duplicates": 0, "rejects": {}},
+    )
