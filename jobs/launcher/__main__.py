@@ -17,7 +17,7 @@ from jobs.launcher.plan import STAGES, plan, to_arguments
 from jobs.launcher.settings import LauncherOptions, LauncherSettings
 from jobs.settings import SETTINGS
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("jobs.launcher")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

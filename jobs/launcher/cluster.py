@@ -18,7 +18,12 @@ from jobs.common.errors import ConfigError, TryAgainError
 from jobs.launcher.application import DRIVER, GROUP, KIND, MAX_TEXT, PLURAL, VERSION, Application, Manifest
 
 MAX_LOG_BYTES = 256 << 10
-NOT_FOUND, CONFLICT, TOO_MANY, SERVER_ERRORS = 404, 409, 429, 500
+UNAUTHORIZED, FORBIDDEN, NOT_FOUND, CONFLICT, TOO_MANY, SERVER_ERRORS = 401, 403, 404, 409, 429, 500
+HINTS = {
+    UNAUTHORIZED: "is the token of the launcher's service account in its pod?",
+    FORBIDDEN: "give the launcher's service account the right to",
+    NOT_FOUND: f"is there such a namespace, and is {KIND} ({GROUP}/{VERSION}) installed?",
+}
 
 
 class NoAnswerError(TryAgainError):
@@ -132,7 +137,7 @@ def _as_ours(error: ApiException, what: str) -> Exception:
     if error.status == TOO_MANY or (error.status or SERVER_ERRORS) >= SERVER_ERRORS:
         return NoAnswerError(message)
     kind = NotThereError if error.status == NOT_FOUND else RefusedError
-    return kind(f"{message}: is {KIND} ({GROUP}/{VERSION}) installed, and may the launcher's service account do this?")
+    return kind(f"{message}: {HINTS.get(error.status or 0, 'mend the template of the application')}")
 
 
 def _configuration() -> client.Configuration:

@@ -65,14 +65,11 @@ class Launch:
             manifest = fill_in(template, self._owner, arguments, attempt)
             try:
                 application = self._place(manifest)
-                if not application.ended:
-                    return self._follow(application)
+                code = self._finish(application) if application.ended else self._follow(application)
             except (SystemExit, KeyboardInterrupt, NoAnswerError):
                 self._remove(manifest["metadata"]["name"])
                 raise
-            code, told = result_of(application, self._driver(application))
-            self._say(f"{told}; it was an earlier pod's of this Job", application.name, application.state)
-            if code in FINAL:
+            if not application.ended or code in FINAL:
                 return code
             attempt += 1
 
@@ -131,7 +128,9 @@ class Launch:
         """Say what the driver waits for, if that was not ``told``; an error when it has waited too long."""
         driver = self._driver(application)
         waited = self._clock.now() - since
-        waits = driver.waits if driver else f"there is no pod {application.driver_pod}" if waited else ""
+        waits = driver.waits if driver else ""
+        if driver is None and waited >= self._options.poll_s:  # a moment is not worth a line
+            waits = f"there is no pod {application.driver_pod}"
         if waits and waits != told:
             self._say(f"{application.name} waits: {waits}", application.name, application.state)
         if waited >= self._options.startup_deadline_s:

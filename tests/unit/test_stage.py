@@ -9,7 +9,7 @@ from jobs.common.calendar import EVER, Span, day, hour
 from jobs.common.commit import Marker, Markers, Result, read_output
 from jobs.common.errors import BadInputError, LostRaceError, MarqueeError, worst
 from jobs.common.lake import failed_key, success_key
-from jobs.common.stage import Report, RunContext, State, Target, merge, run_stage, state_of
+from jobs.common.stage import Report, RunContext, State, Target, merge, plan_stage, run_stage, state_of
 from jobs.common.store import LocalStore
 from tests.sample_stages import SECRET, TOTALS, WORDS, Ticking, TotalsStage, WordsStage
 
@@ -89,6 +89,22 @@ def test_changed_parameter_makes_every_period_stale(words: WordsStage, raw: Loca
     assert states(WordsStage(lake, raw, lower=True), lake) == [State.STALE, State.STALE]
     words.definition_version = "2"
     assert states(words, lake) == [State.STALE, State.STALE]
+
+
+def test_plan_is_what_a_run_would_make(words: WordsStage, raw: LocalStore, lake: LocalStore) -> None:
+    """Pending, stale, failed, and by force all; nothing is made by it."""
+    assert plan_stage(words, Markers(lake)) == [ONE, TWO]
+    assert plan_stage(words, Markers(lake), Span.of(TWO, TWO)) == [TWO]
+    assert list(lake.list()) == []
+    raw.put(f"{TWO}/file", b"bad!\n")
+    run(words, lake)
+    assert plan_stage(words, Markers(lake)) == [TWO]
+    raw.put(f"{ONE}/late", b"a\n")
+    assert plan_stage(words, Markers(lake)) == [ONE, TWO]
+    raw.put(f"{TWO}/file", b"good\n")
+    run(words, lake)
+    assert plan_stage(words, Markers(lake)) == []
+    assert plan_stage(words, Markers(lake), force=True) == [ONE, TWO]
 
 
 def test_span_limits_what_is_made(words: WordsStage, lake: LocalStore) -> None:
