@@ -1,4 +1,4 @@
-"""Makes the lake from which the mart's bench loads: a schedule, and the viewership of whole days. The same each time."""
+"""Makes the lake that the mart's bench loads: a schedule, and the viewership of whole days. The same each time."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -85,12 +85,11 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _make(given: argparse.Namespace, folder: Path, server: MariaDB, console: Console) -> World:
-    console.print(
-        f"{max(1, given.days)} days of {given.rows:,} rows, and one of {LARGER} times as many", highlight=False
-    )
+    days = max(1, given.days)
+    console.print(f"{days} days of {given.rows:,} rows, and one of {LARGER} times as many", highlight=False)
     store = LocalStore(folder / "lake")
     make_schedule(store)
-    (first, *_) = [pa.concat_tables(make_day(store, day, given.rows)) for day in range(max(1, given.days))]
+    (first, *_) = [pa.concat_tables(make_day(store, day, given.rows)) for day in range(days)]
     make_day(store, LARGER_DAY, given.rows * LARGER)
     tsv = folder / "day.tsv"
     options = pyarrow.csv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none")
