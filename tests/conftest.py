@@ -10,6 +10,7 @@ import pytest
 
 from jobs.common.engine import SparkEngine
 from jobs.common.store import LocalStore, S3Options, S3Store
+from tests.mariadb_server import MariaDB, MysqlDatabase, install, mariadb_server, mysql_database
 
 SPARK_CONF = {
     "spark.master": "local[2]",
@@ -85,6 +86,26 @@ def s3_options(s3_server: str) -> S3Options:
 def s3_lake(s3_bucket: str, s3_options: S3Options, tmp_path: Path) -> S3Store:
     """An empty lake in the bucket, below a prefix of its own."""
     return S3Store(s3_bucket, f"{tmp_path.name}/lake", s3_options)
+
+
+@pytest.fixture(scope="session")
+def mariadb_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty data folder of MariaDB, to be copied for each server."""
+    return install(tmp_path_factory.mktemp("mariadb"))
+
+
+@pytest.fixture(scope="session")
+def mariadb(mariadb_data: Path) -> Iterator[MariaDB]:
+    """A MariaDB for everybody: who stops it, or changes what holds for all, wants a server of his own."""
+    with mariadb_server(mariadb_data, mariadb_data.parent / "server") as server:
+        yield server
+
+
+@pytest.fixture
+def mysql_mart(mariadb: MariaDB) -> Iterator[MysqlDatabase]:
+    """An empty database for a mart."""
+    with mysql_database(mariadb) as database:
+        yield database
 
 
 @pytest.fixture(scope="session")
