@@ -161,7 +161,7 @@ def _add_ask(commands: Any) -> None:  # noqa: ANN401
         question = find_question(given.question)
         check_names(SETTINGS)
         only = {**({} if given.all else question.example), **dict(one.split("=", 1) for one in given.only)}
-        columns, rows = ask(load_settings(MartLoadSettings).mart.url, question.name, given.limit, only)
+        columns, rows = ask(load_settings(MartLoadSettings).mart, question.name, given.limit, only)
         if given.format != "table":
             show(columns, rows, given.format)
             return 0

@@ -21,7 +21,7 @@ JAN, FEB = datetime(2026, 1, 1), datetime(2026, 2, 1)  # noqa: DTZ001 - as the l
 
 def answer(kiosk: Path, question: str, *columns: str, only: Mapping[str, str] | None = None) -> list[tuple[Any, ...]]:
     """Ask a question, and return columns of the answer."""
-    names, rows = ask(f"duckdb://{kiosk}", question, 0, only)
+    names, rows = ask(MartSettings(url=f"duckdb://{kiosk}"), question, 0, only)
     return [tuple(row[names.index(name)] for name in columns) for row in rows]
 
 
