@@ -39,8 +39,10 @@ def small_lake(store: LocalStore) -> SmallLake:
 
 
 def restate(small: SmallLake, seconds: int) -> None:
-    """Make every stage's marker anew: a changed show, an hour that lost an unknown episode and got another, an audience."""
-    small.capture("2026-01-05", shows=[{"show_id": 1, "name": f"Cases, {seconds}"}], episodes=[{"episode_id": 11, "show_id": 1}])
+    """Make every stage's marker anew: a changed show, an hour with another unknown episode, an audience."""
+    small.capture(
+        "2026-01-05", shows=[{"show_id": 1, "name": f"Cases, {seconds}"}], episodes=[{"episode_id": 11, "show_id": 1}]
+    )
     small.hour("2026-01-05T00", (11, "KR", 9, "tv", seconds), (1000 + seconds, "JP", 8, "tv", 60))
     small.audience("2026-01-05", [], [{"country": "**", "watched_seconds": seconds}])
 

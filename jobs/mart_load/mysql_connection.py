@@ -202,6 +202,8 @@ class MysqlSession:
             return TryAgainError(f"{self.where}: {code} {text}: {_LATER[code]}")
         if code in _SETTINGS:
             return ConfigError(f"{self.where}: {code} {text}: {_SETTINGS[code]}")
+        if code == -1 and isinstance(error, pymysql.OperationalError):  # of PyMySQL's own: an answer out of place
+            return TryAgainError(f"{self.where}: {text}: make sure that it is a MySQL server, and yours")
         return error
 
 

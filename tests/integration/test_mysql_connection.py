@@ -1,4 +1,4 @@
-"""The way to MySQL: a server that asks for files gets none, and with TLS configured only the right server is spoken to."""
+"""The way to MySQL: a server that asks for files gets none, and with TLS only the right server is spoken to."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pymysql
 import pytest
 from pydantic import SecretStr
 
@@ -16,16 +17,18 @@ from jobs.mart_load.load import load_mart
 from jobs.mart_load.mart import open_mart, read_mart
 from jobs.mart_load.settings import MartLoadSettings, MartSettings
 from tests.certificates import Authority, make_authority
-from tests.faults.mysql_proxy import LOGIN, AskForFile, Fault, Plan, mysql_proxy, once
+from tests.faults.mysql_proxy import LOGIN, AskForFile, Plan, mysql_proxy, once
 from tests.helpers_mysql import load_mysql, settings_of, small_lake
 from tests.mariadb_server import MariaDB, MysqlDatabase, mariadb_server, mysql_database
 
+LOW_LEVEL = {LOGIN, "set names", "set autocommit", "commit", "rollback"}
+"""Here any answer but the one that belongs there is none to PyMySQL: the connection counts as lost."""
 SECRET = "the secret of this machine"
 
 
 def kind_of(statement: str) -> str:
     """Return the first words of a statement, by which those are alike that differ only in names and values."""
-    return " ".join(statement.lower().split()[:4])
+    return " ".join(statement.lower().split()[:2])
 
 
 @pytest.fixture
@@ -75,20 +78,21 @@ def test_a_server_gets_no_file_of_ours(mysql_mart: MysqlDatabase, lake: LocalSto
     statements, given, reason = force(lambda _: None)
     assert (given, reason) == ([], "")
     first = {kind_of(statement): number for number, statement in reversed(list(enumerate(statements, start=1)))}
-    assert {LOGIN, "set names utf8mb4 collate", "load data local infile", "commit"} <= first.keys()
+    assert {LOGIN, "set names", "load data", "commit"} <= first.keys()
     for kind, number in first.items():
         _, given, reason = force(asked_at(number, str(secret)))
         assert SECRET not in repr(given), kind
         assert set(given) <= {b""}, kind
-        assert "the server asked for a file" in reason, kind
+        if kind not in LOW_LEVEL:
+            assert "the server asked for a file" in reason, kind
 
 
 def test_the_proxy_would_get_a_file(mysql_mart: MysqlDatabase, secret: Path) -> None:
     """What the test above rests on: a client as it comes gives away what it is asked for."""
     mysql_mart.ask("create table t (c text)")
     with mysql_proxy(mysql_mart.server.port, once("load data", AskForFile(str(secret)))) as proxy:
-        settings = {"host": "127.0.0.1", "port": proxy.port, "unix_socket": None, "local_infile": True}
-        with mysql_mart.server.connect(mysql_mart.name, mysql_mart.user, mysql_mart.password, **settings) as connection:
+        user = {"user": mysql_mart.user, "password": mysql_mart.password, "database": mysql_mart.name}
+        with pymysql.connect(host="127.0.0.1", port=proxy.port, local_infile=True, **user) as connection:
             connection.cursor().execute("load data local infile 'mine' into table t")
     assert b"".join(proxy.given).decode() == SECRET
 
@@ -167,7 +171,7 @@ def test_a_server_without_tls_is_refused(mysql_mart: MysqlDatabase, tmp_path: Pa
     ca.write_bytes(authority.pem())
     with (
         mysql_proxy(mysql_mart.server.port) as proxy,
-        pytest.raises(ConfigError, match="SSL is required but the server doesn't support it.*MARQUEE_MART__TLS_CA"),
+        pytest.raises(ConfigError, match=r"SSL is required but the server doesn't support it.*MARQUEE_MART__TLS_CA"),
         open_mart(through(mysql_mart, proxy.port, tls_ca=ca)),
     ):
         pass
