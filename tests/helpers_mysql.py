@@ -53,6 +53,11 @@ def settings_of(database: MysqlDatabase, **more: Any) -> MartSettings:
     return MartSettings(**given)
 
 
+def url_at(database: MysqlDatabase, port: int) -> str:
+    """Return the URL of a mart behind a proxy."""
+    return f"mysql://{database.user}@127.0.0.1:{port}/{database.name}"
+
+
 def load_mysql(store: Store, database: MysqlDatabase, *, force: bool = False, **more: Any) -> MartReport:
     """Load a mart as a new process would: with markers read anew."""
     settings = MartLoadSettings(lake=store.url, mart=settings_of(database, **more))

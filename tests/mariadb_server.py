@@ -35,7 +35,7 @@ SMALL = (
     "--character-set-server=utf8mb4",
     "--collation-server=utf8mb4_general_ci",
 )
-"""Quick to start, and sparing. Nothing waits for the disk: to a killed server that is no matter, only to a power cut."""
+"""Quick to start, and sparing. Nothing waits for the disk: that matters to a power cut, not to a killed server."""
 _QUICK_INSTALL = (
     "--auth-root-authentication-method=normal",
     "--skip-test-db",

@@ -18,7 +18,7 @@ from jobs.mart_load.mart import open_mart, read_mart
 from jobs.mart_load.settings import MartLoadSettings, MartSettings
 from tests.certificates import Authority, make_authority
 from tests.faults.mysql_proxy import LOGIN, AskForFile, Plan, mysql_proxy, once
-from tests.helpers_mysql import load_mysql, settings_of, small_lake
+from tests.helpers_mysql import load_mysql, settings_of, small_lake, url_at
 from tests.mariadb_server import MariaDB, MysqlDatabase, mariadb_server, mysql_database
 
 LOW_LEVEL = {LOGIN, "set names", "set autocommit", "commit", "rollback"}
@@ -37,11 +37,6 @@ def secret(tmp_path: Path) -> Path:
     path = tmp_path / "secret"
     path.write_text(SECRET)
     return path
-
-
-def through(database: MysqlDatabase, port: int, **more: Any) -> MartSettings:
-    """Make the settings of a mart behind a proxy."""
-    return settings_of(database, url=f"mysql://{database.user}@127.0.0.1:{port}/{database.name}", **more)
 
 
 def asked_at(number: int, file: str) -> Plan:
@@ -64,7 +59,7 @@ def test_a_server_gets_no_file_of_ours(mysql_mart: MysqlDatabase, lake: LocalSto
     def force(plan: Plan) -> tuple[list[str], list[bytes], str]:
         reason = ""
         with mysql_proxy(mysql_mart.server.port, plan) as proxy:
-            settings = MartLoadSettings(lake=lake.url, mart=through(mysql_mart, proxy.port))
+            settings = MartLoadSettings(lake=lake.url, mart=settings_of(mysql_mart, url=url_at(mysql_mart, proxy.port)))
             markers = Markers(lake)
             try:
                 report = load_mart(settings, markers, force=True)
@@ -172,7 +167,7 @@ def test_a_server_without_tls_is_refused(mysql_mart: MysqlDatabase, tmp_path: Pa
     with (
         mysql_proxy(mysql_mart.server.port) as proxy,
         pytest.raises(ConfigError, match=r"SSL is required but the server doesn't support it.*MARQUEE_MART__TLS_CA"),
-        open_mart(through(mysql_mart, proxy.port, tls_ca=ca)),
+        open_mart(settings_of(mysql_mart, url=url_at(mysql_mart, proxy.port), tls_ca=ca)),
     ):
         pass
     assert proxy.statements == []
