@@ -2,7 +2,8 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import hypothesis
@@ -10,6 +11,7 @@ import pytest
 
 from jobs.common.engine import SparkEngine
 from jobs.common.store import LocalStore, S3Options, S3Store
+from tests.helpers_mart import Kiosk
 from tests.mariadb_server import MariaDB, MysqlDatabase, install, mariadb_server, mysql_database
 
 SPARK_CONF = {
@@ -106,6 +108,17 @@ def mysql_mart(mariadb: MariaDB) -> Iterator[MysqlDatabase]:
     """An empty database for a mart."""
     with mysql_database(mariadb) as database:
         yield database
+
+
+@pytest.fixture(scope="module", params=["duckdb", "mysql"])
+def new_kiosk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Kiosk]]:
+    """Names a place for a mart, a new one each time: for what is the same in DuckDB and in MySQL."""
+    with ExitStack() as stack:
+        if request.param == "duckdb":
+            yield lambda: tmp_path_factory.mktemp("kiosks") / "new" / "kiosk.duckdb"
+        else:
+            server = request.getfixturevalue("mariadb")
+            yield lambda: stack.enter_context(mysql_database(server))
 
 
 @pytest.fixture(scope="session")

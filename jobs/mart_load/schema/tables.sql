@@ -86,6 +86,7 @@ create table dim_show (
     updated datetime(6), -- when the schedule service last changed the show or a child of it
     primary key (show_id)
 );
+insert into dim_show (show_id, label) values (0, 'not in any captured schedule');
 
 -- Genres of each show, as last captured; a show may have none.
 create table dim_show_genre (
