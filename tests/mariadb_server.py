@@ -25,7 +25,7 @@ PATIENCE_S = 60.0
 SMALL = (
     "--innodb-buffer-pool-size=32M",
     "--innodb-log-file-size=16M",
-    "--innodb-fast-shutdown=1",
+    "--innodb-flush-method=nosync",
     "--key-buffer-size=1M",
     "--aria-pagecache-buffer-size=8M",
     "--performance-schema=OFF",
@@ -35,7 +35,7 @@ SMALL = (
     "--character-set-server=utf8mb4",
     "--collation-server=utf8mb4_general_ci",
 )
-"""Quick to start, and sparing; what makes a commit durable is as the server has it by default."""
+"""Quick to start, and sparing. Nothing waits for the disk: that matters to a power cut, not to a killed server."""
 _QUICK_INSTALL = (
     "--auth-root-authentication-method=normal",
     "--skip-test-db",

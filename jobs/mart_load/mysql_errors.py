@@ -7,7 +7,7 @@ passed on, but for those that may hold values of the data.
 import ssl
 from collections.abc import Mapping
 
-from pymysql.err import MySQLError
+from pymysql.err import MySQLError, OperationalError
 
 from jobs.common.errors import BadInputError, ConfigError, CorruptLakeError, MarqueeError, TryAgainError
 from jobs.mart_load.errors import LostConnectionError
@@ -62,6 +62,8 @@ def ours(error: MySQLError, where: str) -> Exception:
         return TryAgainError(f"{text}: {_LATER[code]}")
     if code in _SETTINGS:
         return ConfigError(f"{text}: {_SETTINGS[code]}")
+    if code == -1 and isinstance(error, OperationalError):  # PyMySQL's own: an answer out of place
+        return TryAgainError(f"{where}: {error}: make sure that it is a MySQL server, and yours")
     if code == MISSING_PARENT:
         return CorruptLakeError(f"{text}: a capture names what none has: run schedule-fetch again with --force")
     return error

@@ -128,7 +128,7 @@ class _Pair:
 
     def _ask(self, name: str, number: int) -> bool:
         _write(self.client, number + 1, FILE_REQUEST + name.encode())
-        while packet := _read(self.client):
+        while (packet := _read(self.client)) and packet[0]:  # 0: a statement, after which nobody waits for a file
             number, payload = packet
             self.proxy.given.append(payload)
             if not payload:
