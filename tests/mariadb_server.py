@@ -83,6 +83,7 @@ class MariaDB:
             f"--socket={self.socket}",
             f"--pid-file={self.folder / 'pid'}",
             f"--port={self.port}",
+            f"--tmpdir={self.folder}",  # of the one in common each server that starts deletes the others' tables
             *SMALL,
             *self.options,
         ]

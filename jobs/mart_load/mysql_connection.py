@@ -5,7 +5,6 @@ send, so a hostile one could ask for any. This client opens none: it sends the r
 name that only this connection knows, once; any other request ends the connection.
 """
 
-import re
 import secrets
 import socket
 import ssl
@@ -30,9 +29,6 @@ COLLATION = "utf8mb4_bin"
 SQL_MODE = "STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 IDLE_S = 120
 """A loader that is silent for so long between statements is taken for dead: its locks are freed."""
-
-_COLUMN = re.compile(r"column ['`](?:[^'`]*[.`])*(?P<name>\w+)['`]")
-_ROW = re.compile(r"at row (?P<number>\d+)")
 
 
 class _Result(MySQLResult):  # type: ignore[misc] - PyMySQL publishes no types
@@ -152,9 +148,7 @@ class MysqlSession:
             warned = cursor.warning_count
         if warned:
             _, ((_, code, text), *_) = self.query("show warnings limit 1")
-            column, row = _COLUMN.search(text), _ROW.search(text)
-            key = source.key_of(int(row["number"])) if row else {}
-            raise refused(f"{table}.{column['name']}" if column else table, key, code)
+            raise refused(table.removeprefix("staged_"), source, code, text)
         if loaded != source.rows:
             message = f"{self.where}: {table} took {loaded} of {source.rows} rows without a word; nothing is kept"
             raise TryAgainError(message)

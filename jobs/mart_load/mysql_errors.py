@@ -4,6 +4,7 @@ Codes are those of the servers' own lists; below 1000 PyMySQL's, from 2000 on th
 passed on, but for those that may hold values of the data.
 """
 
+import re
 import ssl
 from collections.abc import Mapping
 
@@ -11,9 +12,14 @@ from pymysql.err import MySQLError, OperationalError
 
 from jobs.common.errors import BadInputError, ConfigError, CorruptLakeError, MarqueeError, TryAgainError
 from jobs.mart_load.errors import LostConnectionError
+from jobs.mart_load.infile import Infile
 
 LOST = frozenset({0, 1053, 1152, 1158, 1159, 1160, 1161, 1927, 2006, 2013, 2014, 2027, 2055, 4031})
 """Codes that leave open whether the last statement was done; 0 is PyMySQL's for a connection that was closed."""
+_COLUMN = re.compile(r"column ['`](?:[^'`]*[.`])*(?P<name>\w+)['`]")
+_NUMBER = re.compile(r"at row (?P<number>\d+)")
+_ENTRY = re.compile(r"Duplicate entry '(?P<key>.*)' for key", re.DOTALL)
+
 ALREADY_DONE = frozenset({1050, 1060, 1061, 1068, 1091, 1826})
 """Codes that say: this table, column, key or constraint is there, or gone, already."""
 TLS = 2026
@@ -45,8 +51,8 @@ _DATA: Mapping[int, str] = {
     **dict.fromkeys((1048, 1263), "there is null, where a value has to be"),
     1062: "its key is there twice, or differs from another's only in blanks at its end",
     1264: "the value is out of range",
-    **dict.fromkeys((1265, 1292, 1366, 1411), "the value is none of the column's type"),
-    1406: "the value is too long",
+    **dict.fromkeys((1265, 1406), "the value is too long, or none of the column's type"),
+    **dict.fromkeys((1292, 1366, 1411), "the value is none of the column's type"),
 }
 
 
@@ -69,8 +75,11 @@ def ours(error: MySQLError, where: str) -> Exception:
     return error
 
 
-def refused(place: str, key: Mapping[str, str | None], code: int) -> MarqueeError:
-    """Return the error for a row that does not go in exactly, by its table and column, its key, and the code."""
+def refused(table: str, source: Infile, code: int, text: str) -> MarqueeError:
+    """Return the error for a row that does not go in exactly, from the warning: names table, column and the row's key."""
+    column, number, entry = _COLUMN.search(text), _NUMBER.search(text), _ENTRY.search(text)
+    place = f"{table}.{column['name']}" if column else table
+    key = source.key_of(int(number["number"])) if number else {"key": entry["key"]} if entry else {}
     row = ", ".join(f"{name} {value!r}" for name, value in key.items())
     return BadInputError(
         f"{place}{f', row of {row}' if row else ''}: {_DATA.get(code, f'refused with code {code}')}. Nothing of its "

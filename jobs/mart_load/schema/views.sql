@@ -4,7 +4,8 @@
 -- Portable: no construct that DuckDB, MySQL 8 or MariaDB lacks, and the same answer from each. So quantiles are taken
 -- from ranks, "1e0 *" makes a division one of floating-point numbers, and what the ledger knows of hours takes the place
 -- of reckoning with dates. What is summed and ranked is whole seconds, for sums of fractions depend on their order; and
--- "+ 1e-6" rounds halves up, which one engine would round to even and another away from zero.
+-- "+ 1e-6" rounds halves up, which one engine would round to even and another away from zero. Facts are summed before
+-- they are joined: the other way round MariaDB may read all of them again for each show.
 
 -- Hours of which the viewership is loaded, be there rows or not. Grain: hour.
 create view loaded_hour as
@@ -85,15 +86,15 @@ where genres = 0;
 -- that of the country's hours.
 create view q_genre_hours as
 with watched as (
-    select f.country, e.show_id, sum(f.watched_seconds) as seconds
-    from fact_viewership f
-    join dim_episode e on e.episode_id = f.episode_id
-    group by f.country, e.show_id
+    select country, episode_id, sum(watched_seconds) as seconds
+    from fact_viewership
+    group by country, episode_id
 ),
 by_genre as (
     select w.country, g.genre, sum(w.seconds) as seconds, sum(1e0 * w.seconds / g.genres) as fractional_seconds
     from watched w
-    join show_genre_part g on g.show_id = w.show_id
+    join dim_episode e on e.episode_id = w.episode_id
+    join show_genre_part g on g.show_id = e.show_id
     group by w.country, g.genre
 )
 select
@@ -115,16 +116,16 @@ cross join viewed_period p;
 -- hours counts a show in full for each of its genres; share_percent is that of the hours of the genre in the country.
 create view q_genre_daypart as
 with watched as (
-    select f.country, e.show_id, d.daypart, sum(f.watched_seconds) as seconds
+    select f.country, f.episode_id, d.daypart, sum(f.watched_seconds) as seconds
     from fact_viewership f
-    join dim_episode e on e.episode_id = f.episode_id
     join dim_daypart d on d.local_hour = f.local_hour
-    group by f.country, e.show_id, d.daypart
+    group by f.country, f.episode_id, d.daypart
 ),
 by_genre as (
     select w.country, g.genre, w.daypart, sum(w.seconds) as seconds
     from watched w
-    join show_genre_part g on g.show_id = w.show_id
+    join dim_episode e on e.episode_id = w.episode_id
+    join show_genre_part g on g.show_id = e.show_id
     group by w.country, g.genre, w.daypart
 )
 select
@@ -166,14 +167,17 @@ hour_of as (
     join loaded_hour l on l.hour >= e.ended - interval 28 day and l.hour < e.ended + interval 92 day
     where e.place = 1
 ),
+ended_episode as (
+    select d.episode_id, d.show_id from ending e join dim_episode d on d.show_id = e.show_id where e.place = 1
+),
 watched as (
     select f.hour, e.show_id, sum(f.watched_seconds) / 3600e0 as hours
     from fact_viewership f
-    join dim_episode e on e.episode_id = f.episode_id
+    join ended_episode e on e.episode_id = f.episode_id
     group by f.hour, e.show_id
 ),
 catalogue as (
-    select hour, sum(hours) as hours from watched group by hour
+    select hour, sum(watched_seconds) / 3600e0 as hours from fact_viewership group by hour
 ),
 rate as (
     select
