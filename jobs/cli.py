@@ -136,7 +136,7 @@ def _add_run(commands: Any) -> None:  # noqa: ANN401
 def _add_status(commands: Any) -> None:  # noqa: ANN401
     def do(given: argparse.Namespace) -> int:
         check_names(SETTINGS)
-        listed = pipeline.read_status(read_span(parser, given), **_mart_given(given))
+        listed = pipeline.read_status(read_span(parser, given), _mart_given(given))
         if given.format == "table" and not given.all:
             _show_summary(listed)
             return 0
@@ -180,7 +180,9 @@ def _add_ask(commands: Any) -> None:  # noqa: ANN401
         question = find_question(given.question)
         check_names(SETTINGS)
         only = {**({} if given.all else question.example), **dict(one.split("=", 1) for one in given.only)}
-        columns, rows = ask(load_settings(MartLoadSettings, **_mart_given(given)).mart, question.name, given.limit, only)
+        columns, rows = ask(
+            load_settings(MartLoadSettings, **_mart_given(given)).mart, question.name, given.limit, only
+        )
         if given.format != "table":
             show(columns, rows, given.format)
             return 0

@@ -1,7 +1,7 @@
 """The stages in the order in which they feed each other: to run them all, and to tell where each period stands."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -107,15 +107,15 @@ MAIN: dict[str, Dataset] = {
 }
 
 
-def read_status(span: Span, **mart: object) -> list[PeriodStatus]:
-    """Return where each period of each stage stands; ``mart`` are settings that are given.
+def read_status(span: Span, given: Mapping[str, object] | None = None) -> list[PeriodStatus]:
+    """Return where each period of each stage stands; ``given`` are settings of the mart that win over all others.
 
     A stage that cannot tell now, because its settings are missing or its store does not answer, is passed over with a
     warning; when none can, the first one's ConfigError or TryAgainError is raised.
     """
     found: list[PeriodStatus] = []
     errors: list[MarqueeError] = []
-    parts = (_schedule_status, _rollup_status, _profile_status, partial(_mart_status, **mart))
+    parts = (_schedule_status, _rollup_status, _profile_status, partial(_mart_status, given=given or {}))
     for part in parts:
         try:
             found += list(part(span))
@@ -175,8 +175,8 @@ def _profile_status(span: Span) -> Iterator[PeriodStatus]:
         yield from _status_of(stage, markers, span)
 
 
-def _mart_status(span: Span, **mart: object) -> Iterator[PeriodStatus]:
-    settings = load_settings(MartLoadSettings, **mart)
+def _mart_status(span: Span, given: Mapping[str, object]) -> Iterator[PeriodStatus]:
+    settings = load_settings(MartLoadSettings, **given)
     for one in ledger_states(settings, Markers(settings.store)):
         if span.touches(one.period):
             yield PeriodStatus(

@@ -1,4 +1,4 @@
-"""Rows as LOAD DATA reads them: one line a row, columns between tabs, ``\\N`` for null, specials after a backslash.
+r"""Rows as LOAD DATA reads them: one line a row, columns between tabs, ``\N`` for null, specials after a backslash.
 
 They are encoded by pyarrow, column by column, and held compactly until they are sent (in memory; beyond ``IN_MEMORY``
 in a file without a name), so that nothing that is slow or may fail comes between the first and the last row at the
@@ -91,11 +91,8 @@ def _length(lines: pa.Array) -> int:
 def _unescape(cell: str) -> str | None:
     if cell == "\\N":
         return None
-    parts: list[str] = []
     letters = iter(cell)
-    for letter in letters:
-        parts.append(_UNESCAPES[next(letters)] if letter == "\\" else letter)
-    return "".join(parts)
+    return "".join(_UNESCAPES[next(letters)] if letter == "\\" else letter for letter in letters)
 
 
 def infile_of(rows: pa.Table, columns: Iterable[str], key: int) -> Infile:

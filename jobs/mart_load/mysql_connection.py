@@ -1,7 +1,7 @@
 """A connection to MySQL or MariaDB: opened safely, its session set and verified, its errors told as ours.
 
-Rows go to the server by LOAD DATA LOCAL, from memory. In that protocol the *server* names the file that the client is to
-send, so a hostile one could ask for any. This client opens none: it sends the rows it has prepared, when asked for a
+Rows go to the server by LOAD DATA LOCAL, from memory. In that protocol the *server* names the file that the client is
+to send, so a hostile one could ask for any. This client opens none: it sends the rows it has prepared, when asked for a
 name that only this connection knows, once; any other request ends the connection.
 """
 
@@ -31,17 +31,17 @@ IDLE_S = 120
 """A loader that is silent for so long between statements is taken for dead: its locks are freed."""
 
 
-class _Result(MySQLResult):  # type: ignore[misc] - PyMySQL publishes no types
+class _Result(MySQLResult):  # type: ignore[misc]  # PyMySQL publishes no types
     def _read_load_local_packet(self, first_packet: MysqlPacket) -> None:
         connection = self.connection
         source = connection.take_source(LoadLocalPacketWrapper(first_packet).filename)
         for chunk in source.chunks():
             connection.write_packet(chunk)
         connection.write_packet(b"")  # the end
-        self._read_ok_packet(connection._read_packet())
+        self._read_ok_packet(connection._read_packet())  # noqa: SLF001 - PyMySQL has no public reader
 
 
-class _Connection(Connection):  # type: ignore[misc] - as above
+class _Connection(Connection):  # type: ignore[misc]  # as above
     _source: tuple[bytes, Infile] | None = None
 
     def offer(self, source: Infile) -> str:

@@ -56,7 +56,7 @@ _DATA: Mapping[int, str] = {
 }
 
 
-def ours(error: MySQLError, where: str) -> Exception:
+def ours(error: MySQLError, where: str) -> Exception:  # noqa: PLR0911 - a list of cases
     """Return the error to raise for one of PyMySQL's; the same where it is none that we know."""
     code = error.args[0] if error.args and isinstance(error.args[0], int) else -1
     text = f"{where}: {code} {error.args[1] if len(error.args) > 1 else ''}"
@@ -72,11 +72,12 @@ def ours(error: MySQLError, where: str) -> Exception:
         return TryAgainError(f"{where}: {error}: make sure that it is a MySQL server, and yours")
     if code == MISSING_PARENT:
         return CorruptLakeError(f"{text}: a capture names what none has: run schedule-fetch again with --force")
-    return error
+    unknown: Exception = error
+    return unknown
 
 
 def refused(table: str, source: Infile, code: int, text: str) -> MarqueeError:
-    """Return the error for a row that does not go in exactly, from the warning: names table, column and the row's key."""
+    """Return the error for a row that does not go in exactly: it names table, column and key, and why."""
     column, number, entry = _COLUMN.search(text), _NUMBER.search(text), _ENTRY.search(text)
     place = f"{table}.{column['name']}" if column else table
     key = source.key_of(int(number["number"])) if number else {"key": entry["key"]} if entry else {}

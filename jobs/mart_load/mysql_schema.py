@@ -1,9 +1,9 @@
 """The schema as MySQL has it: statements made from the one schema that all marts share.
 
-Beyond it: InnoDB, utf8mb4 with a collation of exact bytes (names are keys, and the usual collations take ``Pokemon`` for
-``Pokémon``), comments where MySQL has them (tables and columns; it has none for views), the key of the viewership, by
-which it is stored, and foreign keys among the dimensions. Facts have none: of a quarter's rows they would cost a look-up
-each, and loading adds whatever the facts name and the dimensions lack.
+Beyond it: InnoDB, utf8mb4 with a collation of exact bytes (names are keys, and the usual collations take ``Pokemon``
+for ``Pokémon``), comments where MySQL has them (tables and columns; it has none for views), the key of the viewership,
+by which it is stored, and foreign keys among the dimensions. Facts have none: they would cost a look-up a row, and
+loading adds whatever the facts name and the dimensions lack.
 """
 
 import re

@@ -17,10 +17,12 @@ from jobs.mart_load import mysql_database, mysql_schema, schema
 from jobs.mart_load.admin import check_mart, init_mart, upgrade_mart
 from jobs.mart_load.load import MartReport, load_mart
 from jobs.mart_load.mart import open_mart
+from jobs.mart_load.mysql_connection import MysqlSession
 from jobs.mart_load.plan import make_plan
 from jobs.mart_load.questions import QUESTIONS, ask
 from tests.helpers_mart import Kiosk, SmallLake, content, kiosk_of, load, mart_settings, rows_of
-from tests.mariadb_server import MariaDB, MysqlDatabase, mysql_database as new_database
+from tests.mariadb_server import MariaDB, MysqlDatabase
+from tests.mariadb_server import mysql_database as new_database
 
 HOSTILE = [
     "'); DROP TABLE dim_show; --",
@@ -165,23 +167,14 @@ def test_defaults_of_the_database_do_not_matter(lake: LocalStore, mariadb: Maria
 def test_the_schema_in_the_database(lake: LocalStore, mysql_mart: MysqlDatabase) -> None:
     """Every table and column has its comment, InnoDB and exact collation; the dimensions refer to each other."""
     load(lake, mysql_mart)
-    of = "where table_schema = database() and table_name in (select table_name from information_schema.tables"
-    tables = f"{of} where table_schema = database() and table_type = 'BASE TABLE')"
-    assert (
-        rows_of(
-            mysql_mart,
-            f"select table_name, column_name from information_schema.columns {tables} "
-            "and (column_comment = '' or collation_name <> 'utf8mb4_bin')",
+    without = """
+        select c.table_name, c.column_name from information_schema.columns c
+        join information_schema.tables t on t.table_schema = c.table_schema and t.table_name = c.table_name
+        where c.table_schema = database() and t.table_type = 'BASE TABLE' and (
+            c.column_comment = '' or c.collation_name <> 'utf8mb4_bin' or t.table_comment = '' or t.engine <> 'InnoDB'
         )
-        == []
-    )
-    assert (
-        rows_of(
-            mysql_mart,
-            f"select table_name from information_schema.tables {tables} and (table_comment = '' or engine <> 'InnoDB')",
-        )
-        == []
-    )
+    """
+    assert rows_of(mysql_mart, without) == []
     referring = """
         select table_name, column_name, referenced_table_name from information_schema.key_column_usage
         where table_schema = database() and referenced_table_name is not null order by 1, 2
@@ -270,7 +263,7 @@ def test_an_upgrade(lake: LocalStore, mysql_mart: MysqlDatabase, monkeypatch: py
 def test_no_way_to_upgrade(lake: LocalStore, mysql_mart: MysqlDatabase, version: int, message: str) -> None:
     """Nothing is touched."""
     load(lake, mysql_mart)
-    mysql_mart.ask(f"update schema_version set version = {version}")
+    mysql_mart.ask(f"update schema_version set version = {version}")  # noqa: S608 - a number
     with pytest.raises(ConfigError, match=message):
         upgrade_mart(kiosk_of(mysql_mart))
     assert rows_of(mysql_mart, "select version from schema_version") == [(version,)]
@@ -278,7 +271,7 @@ def test_no_way_to_upgrade(lake: LocalStore, mysql_mart: MysqlDatabase, version:
 
 def test_an_upgrade_needs_a_mart(mysql_mart: MysqlDatabase) -> None:
     """An empty database is none."""
-    with pytest.raises(ConfigError, match="there is no mart in database .*: make one with `marquee mart init`"):
+    with pytest.raises(ConfigError, match=r"there is no mart in database .*: make one with `marquee mart init`"):
         upgrade_mart(kiosk_of(mysql_mart))
 
 
@@ -336,7 +329,7 @@ def test_check_wants_a_server_that_takes_rows(mysql_mart: MysqlDatabase) -> None
     mysql_mart.server.ask("set global local_infile = 0")
     try:
         for act in (check_mart, init_mart):
-            with pytest.raises(ConfigError, match="local_infile is OFF: .* set it to 1"):
+            with pytest.raises(ConfigError, match=r"local_infile is OFF: .* set it to 1"):
                 act(kiosk_of(mysql_mart))
     finally:
         mysql_mart.server.ask("set global local_infile = 1")
@@ -403,13 +396,13 @@ def test_orphans_are_looked_for_only_where_they_may_be(
     small.hour("2026-01-06T00", (98, "US", 9, "tv", 60))
     load(small.store, mysql_mart)
     asked: list[Any] = []
-    real = mysql_database.MysqlSession.query
+    real = MysqlSession.query
 
     def query(self: Any, sql: str, parameters: Sequence[Any] = ()) -> Any:
         asked.append((sql, list(parameters)))
         return real(self, sql, parameters)
 
-    monkeypatch.setattr(mysql_database.MysqlSession, "query", query)
+    monkeypatch.setattr(MysqlSession, "query", query)
     everywhere = "select distinct episode_id from fact_viewership where episode_id in"
     small.hour("2026-01-05T00", (98, "BR", 9, "tv", 120), (99, "US", 19, "tv", 60))
     load(small.store, mysql_mart)
