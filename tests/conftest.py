@@ -111,7 +111,9 @@ def mysql_mart(mariadb: MariaDB) -> Iterator[MysqlDatabase]:
 
 
 @pytest.fixture(scope="module", params=["duckdb", "mysql"])
-def new_kiosk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Kiosk]]:
+def new_kiosk(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[], Kiosk]]:
     """Names a place for a mart, a new one each time: for what is the same in DuckDB and in MySQL."""
     with ExitStack() as stack:
         if request.param == "duckdb":
