@@ -140,7 +140,9 @@ def _run(mart: Mart, markers: Markers, step: Step, *, force: bool) -> MartReport
         markers.note_failure(failure)
         return MartReport(failed=((step.period, failure.exit_code),))
     if written is None:
-        log.info("%s %s: another loader has just loaded it from %s", lake.MART_LOAD, step.period, step.stage, extra=context)
+        log.info(
+            "%s %s: another loader has just loaded it from %s", lake.MART_LOAD, step.period, step.stage, extra=context
+        )
         return MartReport(unchanged=len(step.items))
     seconds = round((datetime.now(UTC) - started).total_seconds(), 3)
     closing = {"periods": len(step.items), "rows": written, "seconds": seconds}

@@ -11,6 +11,7 @@ from jobs.mart_load.mysql_mart import open_mysql_mart, read_mysql_mart
 from jobs.mart_load.plan import Answer, Change, Ledger
 from jobs.mart_load.settings import MartSettings, is_mysql
 
+
 class Mart(Protocol):
     """An open mart. Each load is one transaction that writes rows and the ledger's word on them together.
 

@@ -5,13 +5,18 @@ creates them commits by itself, so the version is written last: a database witho
 with.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from jobs.common.errors import ConfigError, TryAgainError
 from jobs.mart_load import mysql_schema, schema
 from jobs.mart_load.errors import NoMartError
 from jobs.mart_load.mysql_connection import COLLATION, MysqlSession
+
+MIGRATIONS: Mapping[int, Sequence[str]] = {}
+"""Version of the schema -> what makes it of the one before. There is none yet: marts in MySQL begin with version 2."""
+OLDEST = {"MySQL": (8, 0), "MariaDB": (10, 11)}
 
 _TABLES = "select table_name from information_schema.tables where table_schema = database()"
 _COLUMNS = """
@@ -23,6 +28,7 @@ _ENGINES = "select table_name, coalesce(engine, '') from information_schema.tabl
 
 def open_database(session: MysqlSession, period: str) -> None:
     """Make the schema in an empty database, for a period; check the one that is there."""
+    check_version(session)
     if version_of(session) is None:
         with _alone(session):
             if version_of(session) is None:
@@ -71,6 +77,59 @@ def name_of(session: MysqlSession) -> str:
     return f"database {session.address.database!r} of {session.where}"
 
 
+def check_version(session: MysqlSession) -> str:
+    """Return the server's name and version; ConfigError for one that is too old, or takes no rows from its client."""
+    (text,) = session.column("select version()")
+    server = "MariaDB" if "mariadb" in text.lower() else "MySQL"
+    version = tuple(int(part) for part in re.findall(r"\d+", text)[:2])
+    if version < OLDEST[server]:
+        message = f"{session.where}: {server} {text}: expected MySQL 8.0 or later or MariaDB 10.11 or later"
+        raise ConfigError(message)
+    _, rows = session.query("show variables like 'local_infile'")
+    if rows and rows[0][1] != "ON":
+        message = f"{session.where}: local_infile is {rows[0][1]}: the server has to allow LOAD DATA LOCAL: set it to 1"
+        raise ConfigError(message)
+    return f"{server} {text}"
+
+
+def probe_privileges(session: MysqlSession) -> None:
+    """Try whatever a load does, on no rows. ConfigError names the first that the user may not."""
+    for table in mysql_schema.tables().values():
+        column = table.columns[0].name
+        session.execute(f"delete from {table.name} where 1 = 0")  # noqa: S608 - our own names
+        session.execute(f"update {table.name} set {column} = {column} where 1 = 0")  # noqa: S608
+        session.execute(f"insert into {table.name} select * from {table.name} where 1 = 0")  # noqa: S608
+    session.execute(mysql_schema.create_staging(mysql_schema.tables()["kiosk"]))
+    session.execute(f"drop temporary table {mysql_schema.staging('kiosk')}")
+    session.rollback()
+
+
+def upgrade_database(session: MysqlSession) -> int:
+    """Bring a mart to this version's schema, and make its views anew; return the version it had.
+
+    What changes tables commits by itself: a migration may be cut short anywhere, and is then run again from its start.
+    """
+    with _alone(session):
+        before = version_of(session)
+        if before is None:
+            message = f"there is no mart in {name_of(session)}: make one with `marquee mart init`"
+            raise NoMartError(message)
+        for version in range(before + 1, schema.VERSION + 1):
+            if version not in MIGRATIONS:
+                message = (
+                    f"{name_of(session)} has schema version {before}, too old for an upgrade: load an empty database"
+                )
+                raise ConfigError(message)
+            for statement in MIGRATIONS[version]:
+                session.execute_again(statement)
+            session.execute("update schema_version set version = %s", [version])
+            session.commit()
+        for statement in mysql_schema.create_views() if before <= schema.VERSION else ():
+            session.execute(statement)
+    check_database(session)
+    return before
+
+
 def _create(session: MysqlSession, period: str) -> None:
     for table in mysql_schema.tables().values():
         session.execute(mysql_schema.create_table(table))
@@ -108,8 +167,14 @@ def _check_shape(session: MysqlSession) -> None:
             "load into an empty database"
         )
         raise ConfigError(message)
-    wrong = [f"{table}.{column} has collation {one}" for (table, column), one in found.items() if one not in {"", COLLATION}]
-    wrong += [f"{table} is in {engine}" for table, engine in session.query(_ENGINES)[1] if table in ours and engine != "InnoDB"]
+    wrong = [
+        f"{table}.{column} has collation {one}" for (table, column), one in found.items() if one not in {"", COLLATION}
+    ]
+    wrong += [
+        f"{table} is in {engine}"
+        for table, engine in session.query(_ENGINES)[1]
+        if table in ours and engine != "InnoDB"
+    ]
     if wrong:
         message = (
             f"{name_of(session)}: {', '.join(wrong[:5])}: expected InnoDB and {COLLATION}: load into an empty database"

@@ -8,6 +8,7 @@ Viewership goes by LOAD DATA straight into its table, within the transaction: a 
 as long again. Names that facts and dimensions share go through staging tables of the connection's own.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,17 +18,17 @@ from typing import Any
 import pyarrow as pa
 
 from jobs.common.calendar import Period
-from jobs.common.errors import TryAgainError
 from jobs.mart_load import mysql_names as names
 from jobs.mart_load import mysql_schema
 from jobs.mart_load.errors import LostConnectionError
 from jobs.mart_load.infile import Infile
-from jobs.mart_load.mysql_connection import MysqlSession
+from jobs.mart_load.mysql_connection import MysqlSession, mysql_session
 from jobs.mart_load.mysql_database import check_database, open_database
 from jobs.mart_load.plan import Answer, Change, Entry, Ledger
 from jobs.mart_load.settings import MartSettings
 
-ATTEMPTS = 2
+log = logging.getLogger(__name__)
+
 _LEDGER_COLUMNS = "dataset, period, grain, starts_at, ends_at, generation, run_id, digest, rows_loaded, loaded_at"
 _LEDGER = "select dataset, period, generation, run_id, digest, rows_loaded, loaded_at from load_ledger"
 Write = Callable[[MysqlSession], None]
@@ -104,17 +105,24 @@ class MysqlMart:
 
     def _replace(self, change: Change, stage: Write, write: Write) -> bool:
         """Do a change in one transaction; after a lost connection, once more, unless the ledger has it."""
-        for _ in range(ATTEMPTS):
-            try:
-                return self._attempt(change, stage, write)
-            except LostConnectionError as error:
-                lost = error
-                self._session.close()
-                self._session = MysqlSession(self._settings)
-                if change.made(self.ledger()):
-                    return True
-        message = f"{lost}: this has now happened {ATTEMPTS} times: see the server's log"
-        raise TryAgainError(message) from lost
+        self._wake()
+        try:
+            return self._attempt(change, stage, write)
+        except LostConnectionError as error:
+            log.warning("%s", error)
+        self._reconnect()
+        return change.made(self.ledger()) or self._attempt(change, stage, write)
+
+    def _wake(self) -> None:
+        """Connect anew where the server has given up on a loader that was reading from the lake."""
+        try:
+            self._session.query("select 1")
+        except LostConnectionError:
+            self._reconnect()
+
+    def _reconnect(self) -> None:
+        self._session.close()
+        self._session = MysqlSession(self._settings)
 
     def _attempt(self, change: Change, stage: Write, write: Write) -> bool:
         session = self._session
@@ -138,13 +146,9 @@ class MysqlMart:
 def open_mysql_mart(settings: MartSettings) -> Iterator[MysqlMart]:
     """Open a mart for loading; in an empty database one is made."""
     session = MysqlSession(settings)
-    try:
-        open_database(session, settings.period)
-    except BaseException:
-        session.close()
-        raise
     mart = MysqlMart(settings, session)
     try:
+        open_database(session, settings.period)
         yield mart
     finally:
         mart.close()
@@ -153,14 +157,11 @@ def open_mysql_mart(settings: MartSettings) -> Iterator[MysqlMart]:
 @contextmanager
 def read_mysql_mart(settings: MartSettings) -> Iterator[MysqlMart]:
     """Open a mart for reading."""
-    session = MysqlSession(settings)
-    try:
+    with mysql_session(settings) as session:
         check_database(session)
         session.commit()
         session.execute("set session transaction read only")
         yield MysqlMart(settings, session)
-    finally:
-        session.close()
 
 
 def _stage(session: MysqlSession, name: str, rows: pa.Table) -> None:

@@ -54,7 +54,7 @@ _WATCHED_COUNTRY = "select country from fact_viewership where country = %s limit
 _LOST_EPISODES = f"""
 select d.episode_id from dim_episode d left join staged_dim_episode s on s.episode_id = d.episode_id
 where s.episode_id is null and d.show_id <> {UNKNOWN_SHOW}
-"""
+"""  # noqa: S608 - our own constant
 _LOST_COUNTRIES = """
 select d.country from dim_country d left join staged_dim_country s on s.country = d.country where s.country is null
 """
@@ -81,14 +81,18 @@ class Named:
 
 def stage_named(session: MysqlSession, named: Named) -> None:
     """Bring what facts name into the staging tables ``staged_episode_id`` and ``staged_country``."""
-    for column, values in {"episode_id": named.episodes, "country": named.countries}.items():
+    staged: dict[str, list[int] | list[str]] = {
+        "episode_id": sorted(named.episodes),
+        "country": sorted(named.countries),
+    }
+    for column, values in staged.items():
         session.execute(f"drop temporary table if exists staged_{column}")
         session.execute(
             f"create temporary table staged_{column} ({column} {_STAGED_NAMES[column]}, primary key ({column})) "
             f"{mysql_schema.TABLE_OPTIONS}"
         )
         with Infile([column], 1) as source:
-            source.add(pa.table({column: sorted(values)}))
+            source.add(pa.table({column: values}))
             session.load(f"staged_{column}", source)
 
 

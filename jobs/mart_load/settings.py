@@ -24,7 +24,7 @@ class MartSettings(Section):
         "", description="the kiosk's one period, such as 2026-Q1, or first/last of a span; all there is when unset"
     )
     memory_mb: int = Field(400, ge=128, description="MiB for DuckDB while loading and asking; beyond it spills")
-    password: SecretStr = Field(SecretStr(""), description="password of the URL's user")
+    password: SecretStr | None = Field(None, description="password of the URL's user")
     socket: Path | None = Field(None, description="the server's socket file, to be used in place of host and port")
     tls_ca: Path | None = Field(
         None, description="file of CA certificates; with it TLS is required, and certificate and host name are verified"

@@ -16,7 +16,9 @@ _CREATE = re.compile(
     r"(?P<comment>(?:^-- [^\n]*\n)+)^create (?P<kind>table|view) (?P<name>\w+) (?P<body>.*?);$",
     re.MULTILINE | re.DOTALL,
 )
-_COLUMN = re.compile(r"^    (?P<name>\w+) (?P<type>[^,\n]*?)(?P<required> not null)?,? -- (?P<comment>.+)$", re.MULTILINE)
+_COLUMN = re.compile(
+    r"^    (?P<name>\w+) (?P<type>[^,\n]*?)(?P<required> not null)?,? -- (?P<comment>.+)$", re.MULTILINE
+)
 _KEY = re.compile(r"^    primary key \((?P<columns>[^)]+)\)$", re.MULTILINE)
 _FILLING = re.compile(r"^insert into .*?;$", re.MULTILINE | re.DOTALL)
 
