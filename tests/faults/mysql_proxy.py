@@ -66,7 +66,11 @@ class MysqlProxy:
         with suppress(OSError):  # closed
             while True:
                 client, _ = self._listener.accept()
-                server = socket.create_connection(self._upstream)
+                try:
+                    server = socket.create_connection(self._upstream)
+                except OSError:  # it does not run
+                    client.close()
+                    continue
                 self._open |= {client, server}
                 pair = _Pair(self, client, server)
                 for target in (pair.from_client, pair.from_server):
