@@ -14,7 +14,7 @@ NASTY = st.text(st.sampled_from("a\\tnN\t\n\r\0é🙂'\"% ") | st.characters(cod
 
 
 def test_each_type_as_mysql_reads_it() -> None:
-    """Numbers shortest, times with a blank, null as N after a backslash, and what would end a cell or a line after a backslash."""
+    """Numbers shortest, times with a blank; null, and what would end a cell or a line, by a backslash and a letter."""
     rows = pa.table(
         {
             "whole": pa.array([-1, None], pa.int64()),
