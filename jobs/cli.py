@@ -27,8 +27,9 @@ from jobs.common.gc import GRACE, collect, plan_digest, plan_garbage
 from jobs.common.settings import StageSettings, check_names, load_settings, read_file, source_of
 from jobs.common.stage import State
 from jobs.config import list_settings
+from jobs.mart_load.admin import init_mart, upgrade_mart
 from jobs.mart_load.questions import CREDIT, QUESTIONS, ask, find_question
-from jobs.mart_load.settings import MartLoadSettings
+from jobs.mart_load.settings import MartLoadSettings, MartSettings
 from jobs.report import FORMATS, Format, say, say_command, show, show_answer
 from jobs.settings import SETTINGS, STAGES
 from jobs.simulate import command as simulate
@@ -70,6 +71,7 @@ def make_parser() -> argparse.ArgumentParser:
         _add_stage(commands, step)
     _add_status(commands)
     _add_ask(commands)
+    _add_mart_commands(commands)
     _add_config(commands)
     _add_preflight(commands)
     _add_gc(commands)
@@ -94,14 +96,30 @@ def _add_format(parser: argparse.ArgumentParser, more: str = "") -> None:
     parser.add_argument("--format", choices=FORMATS, default="table", metavar="FORMAT", help=text)
 
 
+def _add_mart(parser: argparse.ArgumentParser, *, period: bool = True) -> None:
+    parser.add_argument("--mart", metavar="URL", help="the mart, in place of MARQUEE_MART__URL")
+    if period:
+        text = "the one period of which the mart is, in place of MARQUEE_MART__PERIOD: 2026-Q1, or first/last"
+        parser.add_argument("--period", dest="mart_period", metavar="PERIOD", help=text)
+
+
+def _mart_given(given: argparse.Namespace) -> dict[str, dict[str, str]]:
+    """Return the settings of the mart that the command line gives."""
+    found = {"url": getattr(given, "mart", None), "period": getattr(given, "mart_period", None)}
+    return {"mart": known} if (known := {name: text for name, text in found.items() if text is not None}) else {}
+
+
 def _add_stage(commands: Any, step: pipeline.Step) -> None:  # noqa: ANN401
     def do(given: argparse.Namespace) -> int:
-        outcome = run_over(step.kind, step.run, step.command, read_span(parser, given), force=given.force)
+        span = read_span(parser, given)
+        outcome = run_over(step.kind, step.run, step.command, span, force=given.force, **_mart_given(given))
         say(summary_of(step.command, outcome))
         return outcome.exit_code
 
     parser = _add(commands, step.command, step.summary, do)
     add_period_arguments(parser)
+    if step.kind is MartLoadSettings:
+        _add_mart(parser)
 
 
 def _add_run(commands: Any) -> None:  # noqa: ANN401
@@ -119,7 +137,7 @@ def _add_run(commands: Any) -> None:  # noqa: ANN401
 def _add_status(commands: Any) -> None:  # noqa: ANN401
     def do(given: argparse.Namespace) -> int:
         check_names(SETTINGS)
-        listed = pipeline.read_status(read_span(parser, given))
+        listed = pipeline.read_status(read_span(parser, given), _mart_given(given))
         if given.format == "table" and not given.all:
             _show_summary(listed)
             return 0
@@ -130,6 +148,7 @@ def _add_status(commands: Any) -> None:  # noqa: ANN401
     parser = _add(commands, "status", "tell where every period of every stage stands", do)
     add_period_arguments(parser, force=False, otherwise="all there are")
     parser.add_argument("--all", action="store_true", help="list every period, not only those that are not done")
+    _add_mart(parser)
     _add_format(parser, ", which list every period")
 
 
@@ -162,7 +181,9 @@ def _add_ask(commands: Any) -> None:  # noqa: ANN401
         question = find_question(given.question)
         check_names(SETTINGS)
         only = {**({} if given.all else question.example), **dict(one.split("=", 1) for one in given.only)}
-        columns, rows = ask(load_settings(MartLoadSettings).mart.url, question.name, given.limit, only)
+        columns, rows = ask(
+            load_settings(MartLoadSettings, **_mart_given(given)).mart, question.name, given.limit, only
+        )
         if given.format != "table":
             show(columns, rows, given.format)
             return 0
@@ -170,7 +191,7 @@ def _add_ask(commands: Any) -> None:  # noqa: ANN401
         say(f"\n{question.reckoning}\n{CREDIT}", "dim")
         return 0
 
-    parser = _add(commands, "ask", "list the questions, or answer one from the kiosk", do)
+    parser = _add(commands, "ask", "list the questions, or answer one from the mart", do)
     parser.add_argument(
         "question", nargs="?", metavar="QUESTION", help="name of the question; without one they are listed"
     )
@@ -186,7 +207,32 @@ def _add_ask(commands: Any) -> None:  # noqa: ANN401
         "--all", action="store_true", help="of every country and genre, not only of those that the question names"
     )
     parser.add_argument("--limit", type=_whole, metavar="ROWS", help="most rows to show, 0 for all")
+    _add_mart(parser, period=False)
     _add_format(parser)
+
+
+def _add_mart_commands(commands: Any) -> None:  # noqa: ANN401
+    parser = commands.add_parser(
+        "mart",
+        help="make a mart in MySQL, or bring it to this version",
+        description="Make a mart, or bring it to this version.",
+        epilog=EXIT_CODES,
+        formatter_class=HelpFormatter,
+    )
+    actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    summaries = {
+        "init": (init_mart, "make the schema in an empty database, and the users whose passwords are set"),
+        "upgrade": (upgrade_mart, "bring the schema of a mart to this version, and make its views anew"),
+    }
+    for name, (act, summary) in summaries.items():
+
+        def do(given: argparse.Namespace, act: Callable[[MartSettings], list[str]] = act) -> int:
+            check_names(SETTINGS)
+            for line in act(load_settings(MartLoadSettings, **_mart_given(given)).mart):
+                say(line)
+            return 0
+
+        _add_mart(_add(actions, name, summary, do))
 
 
 def _list_questions(form: Format) -> None:

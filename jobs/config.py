@@ -9,15 +9,12 @@ from typing import Any
 from pydantic import SecretStr
 
 from jobs.common.errors import ConfigError
-from jobs.common.settings import StageSettings, env_name, load_settings, read_file, source_of
+from jobs.common.settings import MASK, StageSettings, env_name, load_settings, masked, read_file, source_of
 
 log = logging.getLogger(__name__)
 
-MASK = "**********"
 _SECRET_NAME = re.compile("secret|password|token|access.?key|credential", re.IGNORECASE)
 """Names in a table of free names, Spark's, whose values are secrets; as Spark's own ``spark.redaction.regex``."""
-_PASSWORD = re.compile(r"(?<=://)[^/@\s]*@")
-"""User and password in a URL."""
 
 
 def list_settings(kinds: Sequence[type[StageSettings]]) -> list[list[str]]:
@@ -63,5 +60,5 @@ def _text(value: object) -> str:
     if isinstance(value, Mapping):
         value = {name: MASK if _SECRET_NAME.search(name) else text for name, text in value.items()}
     elif not isinstance(value, tuple):
-        return _PASSWORD.sub(f"{MASK}@", str(value))
-    return _PASSWORD.sub(f"{MASK}@", json.dumps(value, ensure_ascii=False, default=str))
+        return masked(str(value))
+    return masked(json.dumps(value, ensure_ascii=False, default=str))

@@ -167,7 +167,7 @@ def _free_port() -> int:
 
 
 def _print_answers() -> None:
-    mart = load_settings(MartLoadSettings).mart.url
+    mart = load_settings(MartLoadSettings).mart
     claims = {answer.question: answer.claim for answer in ANSWERS}
     for question in QUESTIONS:
         columns, rows = ask(mart, question.name, ROWS_SHOWN, question.example)

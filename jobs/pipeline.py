@@ -1,10 +1,11 @@
 """The stages in the order in which they feed each other: to run them all, and to tell where each period stands."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from jobs.common import lake
@@ -50,7 +51,7 @@ STEPS = (
     Step(
         "profile", ProfileSettings, run_profile, "profile viewers by day; count audiences by day, week, month, quarter"
     ),
-    Step("mart-load", MartLoadSettings, load_mart, "load the kiosk with what the lake has and it has not"),
+    Step("mart-load", MartLoadSettings, load_mart, "load the mart with what the lake has and it has not"),
 )
 
 Bar = Callable[[str], AbstractContextManager[Advance]]
@@ -106,15 +107,15 @@ MAIN: dict[str, Dataset] = {
 }
 
 
-def read_status(span: Span) -> list[PeriodStatus]:
-    """Return where each period of each stage stands.
+def read_status(span: Span, given: Mapping[str, object] | None = None) -> list[PeriodStatus]:
+    """Return where each period of each stage stands; ``given`` are settings of the mart that win over all others.
 
     A stage that cannot tell now, because its settings are missing or its store does not answer, is passed over with a
     warning; when none can, the first one's ConfigError or TryAgainError is raised.
     """
     found: list[PeriodStatus] = []
     errors: list[MarqueeError] = []
-    parts = (_schedule_status, _rollup_status, _profile_status, _mart_status)
+    parts = (_schedule_status, _rollup_status, _profile_status, partial(_mart_status, given=given or {}))
     for part in parts:
         try:
             found += list(part(span))
@@ -174,8 +175,8 @@ def _profile_status(span: Span) -> Iterator[PeriodStatus]:
         yield from _status_of(stage, markers, span)
 
 
-def _mart_status(span: Span) -> Iterator[PeriodStatus]:
-    settings = load_settings(MartLoadSettings)
+def _mart_status(span: Span, given: Mapping[str, object]) -> Iterator[PeriodStatus]:
+    settings = load_settings(MartLoadSettings, **given)
     for one in ledger_states(settings, Markers(settings.store)):
         if span.touches(one.period):
             yield PeriodStatus(

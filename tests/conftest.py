@@ -1,7 +1,9 @@
 """What all tests share."""
 
+import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import hypothesis
@@ -10,6 +12,8 @@ import pytest
 from jobs.common.engine import SparkEngine
 from jobs.common.s3 import S3Store
 from jobs.common.store import LocalStore, S3Options
+from tests.helpers_mart import Kiosk
+from tests.mariadb_server import MariaDB, MysqlDatabase, install, mariadb_server, mysql_database
 from tests.s3_proxy import S3Proxy, s3_proxy_before
 from tests.s3_server import ACCESS_KEY, BUCKET, REGION, SECRET_KEY, S3Server, s3_server_at
 
@@ -94,6 +98,39 @@ def s3_proxy(one_s3_proxy: S3Proxy) -> S3Proxy:
     """A proxy before the server, for faults; it has none yet."""
     one_s3_proxy.mend()
     return one_s3_proxy
+
+
+@pytest.fixture(scope="session")
+def mariadb_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty data folder of MariaDB, to be copied for each server."""
+    return install(tmp_path_factory.mktemp("mariadb"))
+
+
+@pytest.fixture(scope="session")
+def mariadb(mariadb_data: Path) -> Iterator[MariaDB]:
+    """A MariaDB for everybody: who stops it, or changes what holds for all, wants a server of his own."""
+    with mariadb_server(mariadb_data, mariadb_data.parent / "server") as server:
+        yield server
+
+
+@pytest.fixture
+def mysql_mart(mariadb: MariaDB) -> Iterator[MysqlDatabase]:
+    """An empty database for a mart."""
+    with mysql_database(mariadb) as database:
+        yield database
+
+
+@pytest.fixture(scope="module", params=["duckdb", "mysql"])
+def new_kiosk(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[], Kiosk]]:
+    """Names a place for a mart, a new one each time: for what is the same in DuckDB and in MySQL."""
+    with ExitStack() as stack:
+        if request.param == "duckdb":
+            yield lambda: tmp_path_factory.mktemp("kiosks") / "new" / "kiosk.duckdb"
+        else:
+            server = request.getfixturevalue("mariadb")
+            yield lambda: stack.enter_context(mysql_database(server))
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
-"""Small lakes with hand-made markers, and kiosks loaded from them."""
+"""Small lakes with hand-made markers, and marts loaded from them, in DuckDB and in MySQL."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,17 @@ from jobs.common.datasets import (
     Dataset,
 )
 from jobs.common.store import LocalStore, Store
+from jobs.mart_load import schema
 from jobs.mart_load.load import MartReport, load_mart
 from jobs.mart_load.settings import MartLoadSettings, MartSettings
+from tests.mariadb_server import MysqlDatabase
 
 Row = Mapping[str, Any]
 Play = tuple[int, str, int, str, int]
 """A row of viewership: episode, country, local hour, device, seconds. One play is a minute."""
+
+Kiosk = Path | MysqlDatabase
+"""A mart: the file of one in DuckDB, or the database of one in MySQL."""
 
 MADE = datetime(2026, 2, 1, tzinfo=UTC)
 
@@ -88,28 +94,50 @@ def marker_of(
     )
 
 
-def mart_settings(store: Store, kiosk: Path, period: str = "") -> MartLoadSettings:
-    """Make the settings of a kiosk in a file."""
-    return MartLoadSettings(lake=store.url, mart=MartSettings(url=f"duckdb://{kiosk}", period=period))
+def kiosk_of(kiosk: Kiosk, period: str = "") -> MartSettings:
+    """Make the settings of a mart."""
+    given = {"url": f"duckdb://{kiosk}"} if isinstance(kiosk, Path) else {"url": kiosk.url, "password": kiosk.password}
+    return MartSettings.model_validate({**given, "period": period, "lock_timeout_s": 5})
 
 
-def load(store: Store, kiosk: Path, period: str = "", *, force: bool = False) -> MartReport:
-    """Load a kiosk as a new process would: with markers read anew."""
+def mart_settings(store: Store, kiosk: Kiosk, period: str = "") -> MartLoadSettings:
+    """Make the settings that load a mart from a lake."""
+    return MartLoadSettings(lake=store.url, mart=kiosk_of(kiosk, period))
+
+
+def load(store: Store, kiosk: Kiosk, period: str = "", *, force: bool = False) -> MartReport:
+    """Load a mart as a new process would: with markers read anew."""
     return load_mart(mart_settings(store, kiosk, period), Markers(store), force=force)
 
 
-def rows_of(kiosk: Path, sql: str) -> list[tuple[Any, ...]]:
-    """Ask a kiosk."""
+def rows_of(kiosk: Kiosk, sql: str) -> list[tuple[Any, ...]]:
+    """Ask a mart."""
+    if isinstance(kiosk, MysqlDatabase):
+        return [tuple(int(one) if isinstance(one, Decimal) else one for one in row) for row in kiosk.ask(sql)]
     with duckdb.connect(kiosk, read_only=True) as db:
         return db.execute(sql).fetchall()
 
 
-def content(kiosk: Path, tables: Sequence[str] = ()) -> dict[str, list[tuple[Any, ...]]]:
-    """Return every row of a kiosk's tables (of all), in an order; the times of loading are left out."""
-    with duckdb.connect(kiosk, read_only=True) as db:
-        names = tables or [name for (name,) in db.sql("from duckdb_tables() select table_name order by 1").fetchall()]
-        columns = {name: "* exclude (loaded_at)" if name == "load_ledger" else "*" for name in names}
-        return {name: db.sql(f"from {name} select {columns[name]} order by all").fetchall() for name in names}
+def change(kiosk: Kiosk, *statements: str) -> None:
+    """Change a mart behind the loader's back."""
+    if isinstance(kiosk, MysqlDatabase):
+        for sql in statements:
+            kiosk.ask(sql)
+        return
+    with duckdb.connect(kiosk) as db:
+        for sql in statements:
+            db.execute(sql)
+
+
+def content(kiosk: Kiosk, tables: Sequence[str] = ()) -> dict[str, list[tuple[Any, ...]]]:
+    """Return every row of a mart's tables (of all), in an order; the times of loading are left out."""
+    found = {}
+    for one in schema.relations():
+        if one.kind == "table" and (not tables or one.name in tables):
+            columns = [column.name for column in one.columns if column.name != "loaded_at"]
+            order = ", ".join(str(number) for number in range(1, len(columns) + 1))
+            found[one.name] = rows_of(kiosk, f"select {', '.join(columns)} from {one.name} order by {order}")  # noqa: S608
+    return found
 
 
 def _table(dataset: Dataset, rows: Sequence[Row] | pa.Table) -> pa.Table:

@@ -97,10 +97,10 @@ def stage_command(
     return guarded(command)
 
 
-def run_over(kind: type[S], run: Run[S], name: str, span: Span, *, force: bool) -> Outcome:
-    """Load a stage's settings and run it, with a progress bar at a terminal."""
+def run_over(kind: type[S], run: Run[S], name: str, span: Span, *, force: bool, **overrides: object) -> Outcome:
+    """Load a stage's settings, of which some are given, and run it, with a progress bar at a terminal."""
     check_names(SETTINGS)
-    settings = load_settings(kind)
+    settings = load_settings(kind, **overrides)
     span, force = settings.asked(span, force=force)
     with progress_bar(name) as advance:
         return run(settings, Markers(settings.store), span, force=force, advance=advance)

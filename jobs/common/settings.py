@@ -30,6 +30,9 @@ from jobs.common.store import READERS, S3Options, Store, open_store
 
 PREFIX = "MARQUEE_"
 CONFIG = "MARQUEE_CONFIG"
+MASK = "**********"
+_PASSWORD = re.compile(r"(?<=://)[^\s\"']*@")
+"""User and password in a URL, up to its last @: a password may hold others."""
 NOT_SETTINGS = frozenset({CONFIG})
 
 
@@ -238,6 +241,11 @@ def read_file() -> dict[str, Any]:
         raise ConfigError(message) from error
 
 
+def masked(text: str) -> str:
+    """Return a text without users and passwords in URLs."""
+    return _PASSWORD.sub(f"{MASK}@", text)
+
+
 def env_name(path: tuple[str, ...]) -> str:
     """Return the environment variable of a setting: ``("log", "level")`` is ``MARQUEE_LOG__LEVEL``."""
     return PREFIX + "__".join(path).upper()
@@ -304,7 +312,7 @@ def _explain(kind: type[BaseSettings], error: ValidationError) -> str:
     for one in error.errors():
         path = tuple(str(part) for part in one["loc"])
         missing = one["type"] == "missing"
-        value = "" if missing or not _is_public(kind, path) else f"={one['input']!r}"
+        value = "" if missing or not _is_public(kind, path) else f"={masked(repr(one['input']))}"
         where = f"{env_name(path)}{value}: " if path else ""
         lines.append(f"{where}{'is not set' if missing else one['msg']}")
     return "wrong settings:\n  " + "\n  ".join(lines)

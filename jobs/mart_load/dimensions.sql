@@ -2,7 +2,8 @@
 -- no matter.
 --
 -- In: shows, episodes, networks, countries, genres as captured (each row with requested_day and fetched_at), and the
--- views latest_show and latest_episode. Out: one view for each table of the kiosk, with its columns.
+-- views latest_show and latest_episode. Out: one view for each table of the kiosk, with its columns. Languages and genres
+-- are keys: blanks at their end do not count, for MySQL does not tell keys apart by them.
 
 create temp view latest_network as
 select * from networks
@@ -23,13 +24,13 @@ union all select '**', 'worldwide', null
 order by country;
 
 create temp view dim_language as
-select distinct language from shows where language is not null order by language;
+select distinct rtrim(language, ' ') as language from shows where language is not null order by language;
 
 create temp view dim_network as
 select kind, network_id, name, country, official_site from latest_network order by kind, network_id;
 
 create temp view dim_genre as
-select distinct genre from genres order by genre;
+select distinct rtrim(genre, ' ') as genre from genres order by genre;
 
 create temp view dim_show as
 select
@@ -40,12 +41,13 @@ select
         else name
     end as label,
     * exclude (show_id, requested_day, fetched_at, official_site, thetvdb, tvrage, image, summary)
+    replace (rtrim(language, ' ') as language)
 from latest_show
 union all by name select 0 as show_id, 'not in any captured schedule' as label
 order by show_id;
 
 create temp view dim_show_genre as
-select distinct show_id, genre
+select distinct show_id, rtrim(genre, ' ') as genre
 from latest_show join genres using (show_id, requested_day, fetched_at)
 order by show_id, genre;
 
@@ -57,10 +59,14 @@ select * exclude (requested_day, fetched_at, image, summary) from latest_episode
 -- differ is no new version.
 create temp view show_history as
 with genre_list as (
-    select show_id, requested_day, fetched_at, string_agg(genre, ', ' order by genre) as genres from genres group by all
+    select
+        show_id, requested_day, fetched_at,
+        string_agg(distinct rtrim(genre, ' '), ', ' order by rtrim(genre, ' ')) as genres
+    from genres
+    group by all
 ),
 known as (
-    select *, coalesce(updated, fetched_at) as valid_from
+    select * replace (rtrim(language, ' ') as language), coalesce(updated, fetched_at) as valid_from
     from shows left join genre_list using (show_id, requested_day, fetched_at)
     qualify updated is not null or max(updated) over (partition by show_id) is null
 ),

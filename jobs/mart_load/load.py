@@ -5,8 +5,10 @@ hours or captures, or the audience's period); once nothing of it is left to load
 """
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -19,13 +21,28 @@ from jobs.common.datasets import VIEWERSHIP, Dataset
 from jobs.common.errors import CorruptLakeError, LostRaceError, worst
 from jobs.common.parquet import empty
 from jobs.common.stage import Advance
-from jobs.common.store import Store, in_parallel
+from jobs.common.store import Store
 from jobs.mart_load.dimensions import make_dimensions
-from jobs.mart_load.kiosk import Kiosk, open_kiosk
-from jobs.mart_load.plan import LOADED_OF, Entry, Item, Ledger, Standing, Step, compare, entries_of, make_plan, within
+from jobs.mart_load.mart import Mart, open_mart
+from jobs.mart_load.plan import (
+    LOADED_OF,
+    Change,
+    Entry,
+    Item,
+    Ledger,
+    Standing,
+    Step,
+    compare,
+    entries_of,
+    make_plan,
+    within,
+)
 from jobs.mart_load.settings import MartLoadSettings
 
 log = logging.getLogger(__name__)
+
+HOURS_AHEAD = 2
+"""How many hours are read ahead of the one that is being loaded: what bounds the memory, with the largest hour."""
 
 
 @dataclass(frozen=True)
@@ -73,15 +90,15 @@ def load_mart(
     pass for those of unknown shows.
 
     Raises:
-        TryAgainError: another process has the kiosk open.
-        ConfigError: there is no kiosk, and none can be made, at the settings' URL.
+        TryAgainError: the mart cannot be reached, or another process has it open.
+        ConfigError: there is no mart, and none can be made, at the settings' URL.
     """
-    with open_kiosk(settings.mart) as kiosk:
-        ledger = kiosk.ledger()
+    with open_mart(settings.mart) as mart:
+        ledger = mart.ledger()
         plan = make_plan(compare(markers, ledger, settings.mart.span), span, force=force)
         report = MartReport(unchanged=plan.unchanged, failed=_refuse(plan.refused, ledger))
         for number, step in enumerate(plan.steps, start=1):
-            outcome = _run(kiosk, markers, step)
+            outcome = _run(mart, markers, step, force=force)
             report = report.plus(outcome)
             advance(number, len(plan.steps), str(step.period))
             if outcome.failed and step.stage == lake.SCHEDULE_FETCH:
@@ -109,12 +126,12 @@ def _run_name(one: Marker | Entry) -> str:
     return f"generation {one.generation} of run {one.run_id}"
 
 
-def _run(kiosk: Kiosk, markers: Markers, step: Step) -> MartReport:
+def _run(mart: Mart, markers: Markers, step: Step, *, force: bool) -> MartReport:
     started = datetime.now(UTC)
     run_id = lake.new_run_id(started)
     context = {"stage": lake.MART_LOAD, "period": str(step.period), "run_id": run_id}
     try:
-        rows = _load(kiosk, markers, step, started)
+        written = _load(mart, markers, Change.of(step, started, force=force))
     except Exception as error:  # the edge of a run: whatever failed, the period gets its failure marker
         failure = failure_of(error, lake.MART_LOAD, step.period, run_id, 1, datetime.now(UTC))
         log.error("%s %s failed: %s", lake.MART_LOAD, step.period, failure.reason, extra=context)  # noqa: TRY400 - the traceback is for debugging
@@ -122,40 +139,62 @@ def _run(kiosk: Kiosk, markers: Markers, step: Step) -> MartReport:
         markers.store.put(lake.failed_key(lake.MART_LOAD, step.period), failure.to_json())
         markers.note_failure(failure)
         return MartReport(failed=((step.period, failure.exit_code),))
+    if written is None:
+        log.info(
+            "%s %s: another loader has just loaded it from %s", lake.MART_LOAD, step.period, step.stage, extra=context
+        )
+        return MartReport(unchanged=len(step.items))
     seconds = round((datetime.now(UTC) - started).total_seconds(), 3)
-    closing = {"periods": len(step.items), "rows": rows, "seconds": seconds}
+    closing = {"periods": len(step.items), "rows": written, "seconds": seconds}
     log.info("%s %s loaded from %s", lake.MART_LOAD, step.period, step.stage, extra={**context, **closing})
     new = sum(item.standing is Standing.PENDING for item in step.items)
-    return MartReport(loaded=new, replaced=len(step.items) - new, rows=rows)
+    return MartReport(loaded=new, replaced=len(step.items) - new, rows=written)
 
 
-def _load(kiosk: Kiosk, markers: Markers, step: Step, now: datetime) -> int:
-    """Load a step in one transaction; return how many rows were written."""
-    entries = [replace(entry, loaded_at=now) for item in step.items for entry in entries_of(item.marker)]
-    if step.stage == lake.SCHEDULE_FETCH:
+def _load(mart: Mart, markers: Markers, change: Change) -> int | None:
+    """Load a step in one transaction; return how many rows were written, None if another loader was there first."""
+    step = change.step
+    if step.stage == lake.ROLLUP:
+        rows = sum(entry.rows for entry in change.entries)
+        written = mart.load_viewership(_read_hours(markers.store, [item.marker for item in step.items]), change)
+    elif step.stage == lake.SCHEDULE_FETCH:
         tables = make_dimensions(markers)
-        kiosk.load_dimensions(tables, entries)
-    elif step.stage == lake.ROLLUP:
-        tables = {"fact_viewership": _read_hours(markers.store, [item.marker for item in step.items])}
-        kiosk.load_viewership(tables["fact_viewership"], entries)
+        rows = sum(table.num_rows for table in tables.values())
+        written = mart.load_dimensions(tables, change)
     else:
         (item,) = step.items
         tables = {f"fact_{one.name}": _read_audience(markers.store, item.marker, one) for one in LOADED_OF[step.stage]}
-        kiosk.load_audience(tables, entries)
-    return sum(rows.num_rows for rows in tables.values())
+        rows = sum(table.num_rows for table in tables.values())
+        written = mart.load_audience(tables, change)
+    return rows if written else None
 
 
-def _read_hours(store: Store, hours: Sequence[Marker]) -> pa.Table:
-    tables = list(in_parallel(store, lambda marker: _read(store, marker, VIEWERSHIP), hours))
-    for marker, rows in zip(hours, tables, strict=True):
-        start = Period.parse(marker.period).start.replace(tzinfo=None)
-        if not pc.all(pc.equal(rows["hour"], pa.scalar(start, rows["hour"].type)), min_count=0).as_py():
-            message = (
-                f"{store.url}: rollup {marker.period}, run {marker.run_id}, has viewership of another hour: "
-                "run the hour again with --force"
-            )
-            raise CorruptLakeError(message)
-    return pa.concat_tables(tables)
+def _read_hours(store: Store, hours: Sequence[Marker]) -> Iterator[pa.Table]:
+    """Yield the rows of each hour, checked, while the next are being read."""
+    with ThreadPoolExecutor(HOURS_AHEAD) as pool:
+        reading: deque[Future[pa.Table]] = deque()
+        try:
+            for marker in hours:
+                reading.append(pool.submit(_read_hour, store, marker))
+                if len(reading) > HOURS_AHEAD:
+                    yield reading.popleft().result()
+            while reading:
+                yield reading.popleft().result()
+        finally:  # after an error the rest is not read
+            for one in reading:
+                one.cancel()
+
+
+def _read_hour(store: Store, marker: Marker) -> pa.Table:
+    rows = _read(store, marker, VIEWERSHIP)
+    start = Period.parse(marker.period).start.replace(tzinfo=None)
+    if not pc.all(pc.equal(rows["hour"], pa.scalar(start, rows["hour"].type)), min_count=0).as_py():
+        message = (
+            f"{store.url}: rollup {marker.period}, run {marker.run_id}, has viewership of another hour: "
+            "run the hour again with --force"
+        )
+        raise CorruptLakeError(message)
+    return rows
 
 
 def _read_audience(store: Store, marker: Marker, dataset: Dataset) -> pa.Table:

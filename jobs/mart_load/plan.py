@@ -6,9 +6,10 @@ refused: a loader that slept through another's load must not turn the kiosk back
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from jobs.common import lake
 from jobs.common.calendar import Grain, Period, Span
@@ -24,6 +25,7 @@ from jobs.common.datasets import (
     VIEWERSHIP,
     Dataset,
 )
+from jobs.common.errors import LostRaceError
 
 LOADED_OF: Mapping[str, tuple[Dataset, ...]] = {
     lake.SCHEDULE_FETCH: (SHOWS, EPISODES, NETWORKS, COUNTRIES, GENRES),
@@ -58,6 +60,9 @@ class Entry:
 Ledger = Mapping[tuple[str, str], Entry]
 """The ledger by dataset and period."""
 
+Answer = tuple[list[str], list[tuple[Any, ...]]]
+"""Columns and rows that a mart answers with."""
+
 
 @dataclass(frozen=True)
 class Item:
@@ -79,6 +84,45 @@ class Step:
     stage: str
     period: Period
     items: tuple[Item, ...]
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a transaction writes into the ledger, and for which step."""
+
+    step: Step
+    entries: tuple[Entry, ...]
+    force: bool = False
+
+    @classmethod
+    def of(cls, step: Step, now: datetime, *, force: bool) -> "Change":
+        """Return the change that a step makes when it is loaded now."""
+        entries = (replace(entry, loaded_at=now) for item in step.items for entry in entries_of(item.marker))
+        return cls(step, tuple(entries), force)
+
+    def wanted(self, ledger: Ledger) -> bool:
+        """Decide again by what the ledger says now: False when another loader has loaded all of it.
+
+        LostRaceError when another has loaded something newer.
+        """
+        if self.force:
+            return True
+        standings = [(standing_of(item.marker, ledger), item) for item in self.step.items]
+        for standing, item in standings:
+            if standing is Standing.NEWER:
+                message = (
+                    f"{item.stage} {item.period}: another loader has loaded something newer than generation "
+                    f"{item.marker.generation} of run {item.marker.run_id}; it stands"
+                )
+                raise LostRaceError(message)
+        return any(standing is not Standing.LOADED for standing, _ in standings)
+
+    def made(self, ledger: Ledger) -> bool:
+        """Tell whether the ledger has exactly this change, and not one like it by another loader."""
+        found = [ledger.get((one.dataset, one.period)) for one in self.entries]
+        return found == list(self.entries) and [one.loaded_at for one in found if one] == [
+            one.loaded_at for one in self.entries
+        ]
 
 
 @dataclass(frozen=True)

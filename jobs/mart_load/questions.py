@@ -3,10 +3,11 @@
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from jobs.common.errors import ConfigError
-from jobs.mart_load.kiosk import Kiosk, read_kiosk
+from jobs.mart_load.mart import Mart, read_mart
+from jobs.mart_load.plan import Answer
+from jobs.mart_load.settings import MartSettings
 
 CREDIT = "Shows and episodes: TVmaze (https://www.tvmaze.com), CC BY-SA 4.0"
 """To be shown with every answer."""
@@ -55,7 +56,7 @@ QUESTIONS = (
         "Hours a day in the four weeks after the show ended (and from the tenth week on), against the four weeks "
         "before, in percent of what became of the whole catalogue: 100 fell no more than everything. The windows "
         "are cut to the hours loaded.",
-        "after_percent, title",
+        "case when after_percent is null then 1 else 0 end, after_percent, title",
     ),
     Question(
         "multilingual",
@@ -142,37 +143,34 @@ def find_question(name: str) -> Question:
 
 
 def ask(
-    mart_url: str, question: str | None = None, limit: int | None = None, only: Mapping[str, str] | None = None
-) -> tuple[list[str], list[tuple[Any, ...]]]:
+    settings: MartSettings, question: str | None = None, limit: int | None = None, only: Mapping[str, str] | None = None
+) -> Answer:
     """Return the columns and rows that answer a question; without one, the questions.
 
     Args:
-        mart_url: URL of the kiosk.
+        settings: which mart.
         question: name of a question.
         limit: most rows; the question's own when None, all when 0.
         only: values that columns of the answer must have, such as ``{"country": "KR"}``.
 
     Raises:
-        ConfigError: there is no such kiosk, question or column.
-        TryAgainError: the kiosk is being loaded.
+        ConfigError: there is no such mart, question or column.
+        TryAgainError: the mart is being loaded, or cannot be reached.
     """
     if question is None:
         return ["name", "question", "reckoning"], [(one.name, one.words, one.reckoning) for one in QUESTIONS]
     chosen = find_question(question)
-    with read_kiosk(mart_url) as kiosk:
-        return _answer(kiosk, chosen, chosen.limit if limit is None else limit, only or {})
+    with read_mart(settings) as mart:
+        return _answer(mart, chosen, chosen.limit if limit is None else limit, only or {})
 
 
-def _answer(
-    kiosk: Kiosk, question: Question, limit: int, only: Mapping[str, str]
-) -> tuple[list[str], list[tuple[Any, ...]]]:
-    told = "select column_name from duckdb_columns() where table_name = ? order by column_index"
-    columns = [name for (name,) in kiosk.execute(told, [question.view]).fetchall()]
+def _answer(mart: Mart, question: Question, limit: int, only: Mapping[str, str]) -> Answer:
+    columns, _ = mart.query(f"select * from {question.view} where 1 = 0")  # noqa: S608 - our own names
     for name in only:
         if name not in columns:
             message = f"{name!r} is no column of {question.name}: expected one of {', '.join(columns)}"
             raise ConfigError(message)
-    where = "".join(f" and cast({name} as varchar) = ?" for name in only)
+    where = "".join(f" and cast({name} as char) = ?" for name in only)
     most = f" limit {limit}" if limit > 0 else ""
     sql = f"select * from {question.view} where 1 = 1{where} order by {question.order}{most}"  # noqa: S608 - our own names
-    return columns, kiosk.execute(sql, list(only.values())).fetchall()
+    return mart.query(sql, list(only.values()))

@@ -1,6 +1,7 @@
 """Where a kiosk stands against the lake, for `marquee status`: read from the ledger, without loading anything."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,9 +9,10 @@ from jobs.common import lake
 from jobs.common.calendar import Grain, Period
 from jobs.common.commit import Markers
 from jobs.common.stage import State
-from jobs.mart_load.kiosk import read_kiosk
+from jobs.mart_load.errors import NoMartError
+from jobs.mart_load.mart import read_mart
 from jobs.mart_load.plan import Item, Ledger, Standing, compare, entries_of
-from jobs.mart_load.settings import MartLoadSettings, kiosk_path
+from jobs.mart_load.settings import MartLoadSettings
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,8 @@ class LedgerState:
 def ledger_states(settings: MartLoadSettings, markers: Markers) -> list[LedgerState]:
     """Return where every period that belongs in the kiosk stands. TryAgainError while a load is on."""
     ledger: Ledger = {}
-    if kiosk_path(settings.mart.url).exists():
-        with read_kiosk(settings.mart.url) as kiosk:
-            ledger = kiosk.ledger()
+    with suppress(NoMartError), read_mart(settings.mart) as mart:
+        ledger = mart.ledger()
     reasons = {period: failure.reason for period, failure in markers.failures(lake.MART_LOAD).items()}
     return [_state_of(item, ledger, reasons) for item in compare(markers, ledger, settings.mart.span)]
 

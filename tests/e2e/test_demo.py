@@ -15,7 +15,11 @@ import pytest
 from jobs.cli import main
 from jobs.common.commit import Marker
 from jobs.demo import FILE
-from jobs.mart_load.questions import QUESTIONS
+from jobs.mart_load import schema
+from jobs.mart_load.dimensions import DIMENSIONS
+from jobs.mart_load.mart import read_mart
+from jobs.mart_load.questions import QUESTIONS, ask
+from jobs.mart_load.settings import MartSettings
 from jobs.simulate.planted import (
     ANSWERS,
     BINGED,
@@ -31,7 +35,8 @@ from jobs.simulate.planted import (
     PACED,
 )
 from jobs.simulate.settings import SimulateSettings
-from tests.helpers_mart import content
+from tests.helpers_mart import content, kiosk_of, load
+from tests.mariadb_server import MysqlDatabase
 from tests.small_world import SmallWorld, digests
 
 # As small as the answers allow: shares of viewers are told of shows that reached fifty, which the planted show with the
@@ -184,6 +189,29 @@ def test_demo_tells_of_the_late_files(demo: Demo) -> None:
     again = {name for name, generation in demo.world.generations().items() if generation > 1}
     days = [f"2026-01-{day:02}" for day in (5, 7, 9)]
     assert {name for name in again if name.startswith(("rollup", "schedule"))} == {f"rollup/{day}T14" for day in days}
+
+
+# The same in MySQL.
+
+
+def test_mysql_answers_alike(demo: Demo, mysql_mart: MysqlDatabase) -> None:
+    """Every row of every view, and every answer in its order, from a mart that is loaded from the same lake."""
+    assert load(demo.world.lake, mysql_mart).exit_code == 0
+    marts = [kiosk_of(mysql_mart), kiosk_of(demo.world.kiosk)]
+    for question in QUESTIONS:
+        in_mysql, in_duckdb = (ask(mart, question.name, 0) for mart in marts)
+        assert in_mysql[1], question.name
+        assert in_mysql == in_duckdb, question.name
+    views = [one.name for one in schema.relations() if one.kind == "view"]
+    for view in views:
+        rows, expected = (_sorted_rows(mart, f"select * from {view}") for mart in marts)  # noqa: S608 - our own names
+        assert rows == expected, view
+    assert content(mysql_mart, DIMENSIONS) == content(demo.world.kiosk, DIMENSIONS)
+
+
+def _sorted_rows(mart: MartSettings, sql: str) -> list[tuple[Any, ...]]:
+    with read_mart(mart) as opened:
+        return sorted(opened.query(sql)[1], key=repr)
 
 
 # What it does when it is run again.

@@ -22,11 +22,12 @@ from jobs.common.errors import ConfigError, TryAgainError
 from jobs.common.lake import failed_key
 from jobs.common.stage import State
 from jobs.common.store import LocalStore
+from jobs.mart_load import schema
 from jobs.mart_load.dimensions import make_dimensions
 from jobs.mart_load.load import MartReport, load_mart
 from jobs.mart_load.questions import ask
 from jobs.mart_load.states import ledger_states
-from tests.helpers_mart import SmallLake, content, load, mart_settings, rows_of
+from tests.helpers_mart import Kiosk, SmallLake, content, kiosk_of, load, mart_settings, rows_of
 
 HOUR = 3600
 JAN, FEB = datetime(2026, 1, 1), datetime(2026, 2, 1)  # noqa: DTZ001 - as the lake has them
@@ -66,12 +67,18 @@ def small(lake: LocalStore) -> SmallLake:
 
 
 @pytest.fixture
-def kiosk(tmp_path: Path) -> Path:
-    """Where the kiosk goes; there is none yet, nor its folder."""
+def kiosk(new_kiosk: Callable[[], Kiosk]) -> Kiosk:
+    """Where the mart goes, in DuckDB or MySQL; there is none yet."""
+    return new_kiosk()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Where a mart in DuckDB goes; there is none yet, nor its folder."""
     return tmp_path / "kiosks" / "kiosk.duckdb"
 
 
-def test_first_load(small: SmallLake, kiosk: Path) -> None:
+def test_first_load(small: SmallLake, kiosk: Kiosk) -> None:
     """Everything is there, with a row for what the facts name and no captured schedule knows."""
     report = load(small.store, kiosk)
     assert (report.loaded, report.replaced, report.unchanged, report.failed) == (7, 0, 0, ())
@@ -101,51 +108,50 @@ def test_first_load(small: SmallLake, kiosk: Path) -> None:
     ]
 
 
-def test_every_reference_is_met(small: SmallLake, kiosk: Path) -> None:
+def test_every_reference_is_met(small: SmallLake, kiosk: Kiosk) -> None:
     """What a comment calls a key of another table is one."""
     load(small.store, kiosk)
-    referring = """
-        select table_name, column_name, regexp_extract(comment, '-> (\\w+)', 1) as target
-        from duckdb_columns() where comment like '-> dim%' and target <> 'dim_network'
-    """
     keys = {"dim_daypart": "local_hour", "dim_show": "show_id", "dim_episode": "episode_id"}
     checked = []
-    for table, column, target in rows_of(kiosk, referring):
-        key = keys.get(target, target.removeprefix("dim_"))
-        missing = f"from {table} t anti join {target} d on t.{column} = d.{key} where t.{column} is not null"
-        assert rows_of(kiosk, missing) == [], (table, column)
-        checked.append(target)
+    for table in schema.relations():
+        for column in table.columns:
+            target = column.comment.partition("-> ")[2].partition(":")[0].partition(";")[0]
+            if target.startswith("dim_") and " " not in target:
+                key = keys.get(target, target.removeprefix("dim_"))
+                joined = f"{table.name} t left join {target} d on d.{key} = t.{column.name}"
+                missing = f"select 1 from {joined} where t.{column.name} is not null and d.{key} is null"  # noqa: S608
+                assert rows_of(kiosk, missing) == [], (table.name, column.name)
+                checked.append(target)
     assert len(checked) == 13
-    assert rows_of(
-        kiosk, "select n.name from dim_show s join dim_network n using (network_id) where kind = 'network'"
-    ) == [("tvN",)]
+    named = "select n.name from dim_show s join dim_network n on n.network_id = s.network_id where kind = 'network'"
+    assert rows_of(kiosk, named) == [("tvN",)]
 
 
-def test_comments_are_in_the_database(small: SmallLake, kiosk: Path) -> None:
+def test_comments_are_in_the_database(small: SmallLake, file: Path) -> None:
     """Every table, view and column tells what it is."""
-    load(small.store, kiosk)
+    load(small.store, file)
     without = """
         select table_name from duckdb_tables() where comment is null
         union all select view_name from duckdb_views() where comment is null and not internal
         union all select column_name from duckdb_columns()
         where comment is null and table_name in (select table_name from duckdb_tables())
     """
-    assert rows_of(kiosk, without) == []
-    assert rows_of(kiosk, "select comment from duckdb_columns() where column_name = 'plays'") == [
+    assert rows_of(file, without) == []
+    assert rows_of(file, "select comment from duckdb_columns() where column_name = 'plays'") == [
         ("play events counted once (one is about a minute of play)",)
     ]
 
 
-def test_loading_again_changes_nothing(small: SmallLake, kiosk: Path) -> None:
+def test_loading_again_changes_nothing(small: SmallLake, kiosk: Kiosk) -> None:
     """The second load finds the ledger as the markers are; it reads no data, so the data may even be gone."""
     load(small.store, kiosk)
-    before, bytes_before = content(kiosk), kiosk.read_bytes()
+    before, times = content(kiosk), rows_of(kiosk, "select loaded_at from load_ledger")
     shutil.rmtree(small.store.root / "data")
     assert load(small.store, kiosk) == MartReport(unchanged=7)
-    assert (content(kiosk), kiosk.read_bytes()) == (before, bytes_before)
+    assert (content(kiosk), rows_of(kiosk, "select loaded_at from load_ledger")) == (before, times)
 
 
-def test_force_loads_all_of_it_anew(small: SmallLake, kiosk: Path) -> None:
+def test_force_loads_all_of_it_anew(small: SmallLake, kiosk: Kiosk) -> None:
     """The content is the same, and everything counts as replaced."""
     load(small.store, kiosk)
     before = content(kiosk)
@@ -154,7 +160,7 @@ def test_force_loads_all_of_it_anew(small: SmallLake, kiosk: Path) -> None:
     assert content(kiosk) == before
 
 
-def test_a_restated_hour_replaces_exactly_its_rows(small: SmallLake, kiosk: Path) -> None:
+def test_a_restated_hour_replaces_exactly_its_rows(small: SmallLake, kiosk: Kiosk) -> None:
     """Other hours stay; what only the old rows named is gone, and what the new ones name is there."""
     load(small.store, kiosk)
     before = content(kiosk)
@@ -175,7 +181,7 @@ def test_a_restated_hour_replaces_exactly_its_rows(small: SmallLake, kiosk: Path
     assert {name: after[name] for name in unchanged} == {name: before[name] for name in unchanged}
 
 
-def test_an_hour_may_lose_all_its_rows(small: SmallLake, kiosk: Path) -> None:
+def test_an_hour_may_lose_all_its_rows(small: SmallLake, kiosk: Kiosk) -> None:
     """An hour without events is loaded, and empty."""
     load(small.store, kiosk)
     small.hour("2026-01-06T00")
@@ -184,7 +190,7 @@ def test_an_hour_may_lose_all_its_rows(small: SmallLake, kiosk: Path) -> None:
     assert rows_of(kiosk, "select max(hour) from loaded_hour") == [(datetime(2026, 1, 6, 0),)]  # noqa: DTZ001
 
 
-def test_a_restated_audience_replaces_its_period(small: SmallLake, kiosk: Path) -> None:
+def test_a_restated_audience_replaces_its_period(small: SmallLake, kiosk: Kiosk) -> None:
     """Shows and countries that are gone from it are gone; other periods stay."""
     load(small.store, kiosk)
     show = {"show_id": 1, "country": "**", "reach": 61, "watched_seconds": 1020}
@@ -197,7 +203,7 @@ def test_a_restated_audience_replaces_its_period(small: SmallLake, kiosk: Path) 
     ]
 
 
-def test_a_late_schedule_resolves_what_was_unknown(small: SmallLake, kiosk: Path) -> None:
+def test_a_late_schedule_resolves_what_was_unknown(small: SmallLake, kiosk: Kiosk) -> None:
     """A play of an episode in no captured schedule belongs to its show once a capture knows it, and back again."""
     load(small.store, kiosk)
     late = small.capture(
@@ -214,42 +220,44 @@ def test_a_late_schedule_resolves_what_was_unknown(small: SmallLake, kiosk: Path
     assert rows_of(kiosk, resolved) == [("not in any captured schedule",)]
 
 
-def test_the_same_content_of_a_later_run_is_no_change(small: SmallLake, kiosk: Path) -> None:
+def test_the_same_content_of_a_later_run_is_no_change(small: SmallLake, kiosk: Kiosk) -> None:
     """A forced rerun upstream gives other objects with the same bytes."""
     load(small.store, kiosk)
     small.hour("2026-01-05T01", (12, "KR", 10, "tv", 120))
     assert load(small.store, kiosk) == MartReport(unchanged=7)
 
 
-def test_the_order_of_loading_is_no_matter(small: SmallLake, tmp_path: Path) -> None:
+def test_the_order_of_loading_is_no_matter(
+    small: SmallLake, kiosk: Kiosk, new_kiosk: Callable[[], Kiosk], tmp_path: Path
+) -> None:
     """Kiosks that were loaded after each marker, in other orders, are as the one loaded at once."""
-    load(small.store, tmp_path / "once.duckdb")
-    expected = content(tmp_path / "once.duckdb")
+    load(small.store, kiosk)
+    expected = content(kiosk)
     markers = [info.key for info in small.store.list("markers/")]
     for number, order in enumerate([markers[::-1], markers[1::2] + markers[::2]]):
-        store = LocalStore(tmp_path / f"lake{number}")
+        store, other = LocalStore(tmp_path / f"lake{number}"), new_kiosk()
         shutil.copytree(small.store.root / "data", store.root / "data")
         for key in order:
             store.put(key, small.store.get(key))
-            assert load(store, tmp_path / f"{number}.duckdb").loaded == 1
-        assert content(tmp_path / f"{number}.duckdb") == expected
+            assert load(store, other).loaded == 1
+        assert content(other) == expected
 
 
-def test_a_kiosk_for_a_period(small: SmallLake, kiosk: Path) -> None:
+def test_a_kiosk_for_a_period(small: SmallLake, kiosk: Kiosk) -> None:
     """It holds the facts of its period and the dimensions of all captures; another period needs another kiosk."""
     load(small.store, kiosk, "2026-01-05")
     assert rows_of(kiosk, "select distinct cast(hour as date) from fact_viewership") == [(date(2026, 1, 5),)]
     assert rows_of(kiosk, "select distinct period from fact_audience") == [("2026-01-05",)]
     assert rows_of(kiosk, "select episode_id from dim_episode where show_id = 1") == [(11,), (12,), (13,)]
     with pytest.raises(
-        ConfigError, match=r"is a kiosk for 2026-01-05, .*PERIOD='2026-W02' asks for 2026-W02: name another file"
+        ConfigError, match=r"is a kiosk for 2026-01-05, .*PERIOD='2026-W02' asks for 2026-W02: name another "
     ):
         load(small.store, kiosk, "2026-W02")
     with pytest.raises(ConfigError, match="asks for everything there is"):
         load(small.store, kiosk)
 
 
-def test_a_span_loads_a_part(small: SmallLake, kiosk: Path) -> None:
+def test_a_span_loads_a_part(small: SmallLake, kiosk: Kiosk) -> None:
     """The rest is loaded by the next run without one."""
     report = load_mart(mart_settings(small.store, kiosk), Markers(small.store), Span.of(Period.parse("2026-01-06")))
     assert report.loaded == 4  # two captures, an hour, and the week, which the day touches
@@ -257,7 +265,7 @@ def test_a_span_loads_a_part(small: SmallLake, kiosk: Path) -> None:
     assert load(small.store, kiosk) == MartReport(loaded=3, unchanged=4, rows=6)
 
 
-def test_progress_is_told(small: SmallLake, kiosk: Path) -> None:
+def test_progress_is_told(small: SmallLake, kiosk: Kiosk) -> None:
     """After each transaction: how many are through, of how many, and its period."""
     told: list[tuple[int, int, str]] = []
     load_mart(mart_settings(small.store, kiosk), Markers(small.store), advance=lambda *step: told.append(step))
@@ -277,7 +285,7 @@ def damage(store: LocalStore, key: str) -> bytes:
     return data
 
 
-def test_a_damaged_object_is_found_before_it_is_loaded(lake: LocalStore, kiosk: Path) -> None:
+def test_a_damaged_object_is_found_before_it_is_loaded(lake: LocalStore, kiosk: Kiosk) -> None:
     """Nothing of its day is loaded, all else is; the failure stands until the day is loaded."""
     fill(lake)
     markers = Markers(lake)
@@ -297,7 +305,7 @@ def test_a_damaged_object_is_found_before_it_is_loaded(lake: LocalStore, kiosk: 
     assert markers.failures("mart_load") == Markers(lake).failures("mart_load") == {}
 
 
-def test_a_damaged_capture_stops_the_load(lake: LocalStore, kiosk: Path) -> None:
+def test_a_damaged_capture_stops_the_load(lake: LocalStore, kiosk: Kiosk) -> None:
     """Without dimensions every play would pass for one of an unknown show: nothing is loaded."""
     fill(lake)
     (output,) = Markers(lake).of("schedule_fetch")[Period.parse("2026-01-05")].of(SHOWS)
@@ -314,7 +322,7 @@ def test_a_damaged_capture_stops_the_load(lake: LocalStore, kiosk: Path) -> None
     ids=["rows", "size"],
 )
 def test_an_object_must_be_as_its_manifest_says(
-    small: SmallLake, kiosk: Path, change: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+    small: SmallLake, kiosk: Kiosk, change: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Counts and sizes are checked as well as checksums."""
     markers = Markers(small.store)
@@ -326,7 +334,7 @@ def test_an_object_must_be_as_its_manifest_says(
     assert message in markers.failures("mart_load")[Period.parse("2026-01-05")].reason
 
 
-def test_rows_of_another_hour_are_refused(small: SmallLake, kiosk: Path) -> None:
+def test_rows_of_another_hour_are_refused(small: SmallLake, kiosk: Kiosk) -> None:
     """They could not be replaced with their hour."""
     wrong = datetime(2026, 1, 5, 7)  # noqa: DTZ001
     row = {
@@ -345,7 +353,7 @@ def test_rows_of_another_hour_are_refused(small: SmallLake, kiosk: Path) -> None
     assert "viewership of another hour" in failure.reason
 
 
-def test_an_older_generation_is_refused(small: SmallLake, kiosk: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_older_generation_is_refused(small: SmallLake, kiosk: Kiosk, caplog: pytest.LogCaptureFixture) -> None:
     """A loader that slept while another loaded newer markers leaves the kiosk as it is; with force it does not."""
     slept = Markers(small.store)
     for stage in ("rollup", "audience", "schedule_fetch"):
@@ -364,12 +372,11 @@ def test_an_older_generation_is_refused(small: SmallLake, kiosk: Path, caplog: p
     assert rows_of(kiosk, "select watched_seconds from fact_viewership where episode_id = 12") == [(120,)]
 
 
-def test_states_for_status(small: SmallLake, kiosk: Path) -> None:
+def test_states_for_status(small: SmallLake, kiosk: Kiosk) -> None:
     """Before a load all is pending, after it done; what changes upstream is stale, what failed is failed."""
     settings = mart_settings(small.store, kiosk)
     states = ledger_states(settings, Markers(small.store))
     assert {one.state for one in states} == {State.PENDING}
-    assert not kiosk.exists()
     started = datetime.now(UTC)
     load(small.store, kiosk)
     (hour,) = [one for one in ledger_states(settings, Markers(small.store)) if str(one.period) == "2026-01-05T00"]
@@ -493,9 +500,9 @@ DYING = """
 import os, sys
 from pathlib import Path
 from jobs.common.store import LocalStore
-from jobs.mart_load import kiosk
+from jobs.mart_load.duckdb_mart import DuckdbMart
 from tests.helpers_mart import load
-real = kiosk.Kiosk.execute
+real = DuckdbMart.execute
 commits = 0
 
 def execute(self, sql, parameters=()):
@@ -509,41 +516,41 @@ def execute(self, sql, parameters=()):
         os._exit(9)
     return result
 
-kiosk.Kiosk.execute = execute
+DuckdbMart.execute = execute
 load(LocalStore(Path(sys.argv[1])), Path(sys.argv[2]))
 """
 
 
 @pytest.mark.parametrize(("moment", "hours"), [("before", 0), ("after", 2)])
-def test_killed_for_real(lake: LocalStore, kiosk: Path, moment: str, hours: int) -> None:
+def test_killed_for_real(lake: LocalStore, file: Path, moment: str, hours: int) -> None:
     """A process gone without a word, before or after a commit, leaves the old or the new, in a file that opens."""
     fill(lake)
-    killed = subprocess.run([sys.executable, "-c", DYING, str(lake.root), str(kiosk), moment], check=False)
+    killed = subprocess.run([sys.executable, "-c", DYING, str(lake.root), str(file), moment], check=False)
     assert killed.returncode == 9
-    assert rows_of(kiosk, "select count(*) from loaded_hour") == [(hours,)]
-    report = load(lake, kiosk)
+    assert rows_of(file, "select count(*) from loaded_hour") == [(hours,)]
+    report = load(lake, file)
     assert (report.loaded, report.unchanged) == (5 - hours, 2 + hours)
-    assert rows_of(kiosk, "select count(*), sum(plays) from fact_viewership") == [(4, 18)]
+    assert rows_of(file, "select count(*), sum(plays) from fact_viewership") == [(4, 18)]
 
 
 HOLDING = "import duckdb, sys; db = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
 
 
-def test_two_loaders_at_once(small: SmallLake, kiosk: Path) -> None:
+def test_two_loaders_at_once(small: SmallLake, file: Path) -> None:
     """While a process has the kiosk open, a second load, a question and the status end with "try again"."""
-    load(small.store, kiosk)
-    command_line = [sys.executable, "-c", HOLDING, str(kiosk)]
+    load(small.store, file)
+    command_line = [sys.executable, "-c", HOLDING, str(file)]
     with subprocess.Popen(command_line, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
         message = r"kiosk\.duckdb is open in another process: let its load \(or its questions\) end, and try again"
         with pytest.raises(TryAgainError, match=message):
-            load(small.store, kiosk)
+            load(small.store, file)
         with pytest.raises(TryAgainError, match=message):
-            ask(f"duckdb://{kiosk}", "binge")
+            ask(kiosk_of(file), "binge")
         with pytest.raises(TryAgainError, match=message):
-            ledger_states(mart_settings(small.store, kiosk), Markers(small.store))
-    assert load(small.store, kiosk) == MartReport(unchanged=7)
+            ledger_states(mart_settings(small.store, file), Markers(small.store))
+    assert load(small.store, file) == MartReport(unchanged=7)
     assert Markers(small.store).failures("mart_load") == {}
 
 
@@ -582,14 +589,14 @@ def test_a_file_that_is_no_database_is_left_alone(lake: LocalStore, tmp_path: Pa
         load(lake, tmp_path / "kiosk.duckdb" / "below.duckdb")
 
 
-def test_the_command(lake: LocalStore, kiosk: Path) -> None:
+def test_the_command(lake: LocalStore, file: Path) -> None:
     """As its image runs it: it says what it did, and ends with the code of the worst failure."""
     small = fill(lake)
     damage(lake, small.hour("2026-01-06T01", (11, "KR", 9, "tv", 60)).outputs[0].key)
-    environment = {**os.environ, "MARQUEE_LAKE": lake.url, "MARQUEE_MART__URL": f"duckdb://{kiosk}"}
+    environment = {**os.environ, "MARQUEE_LAKE": lake.url, "MARQUEE_MART__URL": f"duckdb://{file}"}
     command = [sys.executable, "-m", "jobs.mart_load", "--from", "2026-01-05T01", "--to", "2026-01-06T01"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (70, "")
     assert '"message": "mart_load 2026-01-05 loaded from rollup"' in done.stderr
     assert '"message": "mart_load 2026-01-06 failed: ' in done.stderr
-    assert rows_of(kiosk, "select hour from loaded_hour") == [(datetime(2026, 1, 5, 1),)]  # noqa: DTZ001
+    assert rows_of(file, "select hour from loaded_hour") == [(datetime(2026, 1, 5, 1),)]  # noqa: DTZ001

@@ -1,32 +1,30 @@
 """The questions: each view's answer on data small enough to be reckoned by hand."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 
 from jobs.common.calendar import Grain, Period
 from jobs.common.errors import ConfigError
 from jobs.common.store import LocalStore
-from jobs.mart_load import schema
 from jobs.mart_load.questions import CREDIT, QUESTIONS, ask
-from tests.helpers_mart import SmallLake, load
+from tests.helpers_mart import Kiosk, SmallLake, change, kiosk_of, load, rows_of
 
 HOUR = 3600
 JAN, FEB = datetime(2026, 1, 1), datetime(2026, 2, 1)  # noqa: DTZ001 - as the lake has them
 
 
-def answer(kiosk: Path, question: str, *columns: str, only: Mapping[str, str] | None = None) -> list[tuple[Any, ...]]:
+def answer(kiosk: Kiosk, question: str, *columns: str, only: Mapping[str, str] | None = None) -> list[tuple[Any, ...]]:
     """Ask a question, and return columns of the answer."""
-    names, rows = ask(f"duckdb://{kiosk}", question, 0, only)
+    names, rows = ask(kiosk_of(kiosk), question, 0, only)
     return [tuple(row[names.index(name)] for name in columns) for row in rows]
 
 
 @pytest.fixture(scope="module")
-def watched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def watched(tmp_path_factory: pytest.TempPathFactory, new_kiosk: Callable[[], Kiosk]) -> Kiosk:
     """A kiosk with two hours of plays in Korea and the United States."""
     folder = tmp_path_factory.mktemp("watched")
     store = LocalStore(folder / "lake")
@@ -52,11 +50,12 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (12, "KR", 10, "tv", HOUR),
         (99, "US", 12, "tv", HOUR),  # in no captured schedule
     )
-    load(store, folder / "kiosk.duckdb")
-    return folder / "kiosk.duckdb"
+    kiosk = new_kiosk()
+    load(store, kiosk)
+    return kiosk
 
 
-def test_genre_hours(watched: Path) -> None:
+def test_genre_hours(watched: Kiosk) -> None:
     """Korea: 9 hours, of which 3 of a show with two genres; genres sum to more in full, and to 9 in parts."""
     columns = ("period", "country", "country_name", "genre", "place", "hours", "fractional_hours", "share_percent")
     assert answer(watched, "genre-hours", *columns, only={"country": "KR"}) == [
@@ -72,12 +71,12 @@ def test_genre_hours(watched: Path) -> None:
     ]
 
 
-def test_the_leading_genre_of_each_country_comes_first(watched: Path) -> None:
+def test_the_leading_genre_of_each_country_comes_first(watched: Kiosk) -> None:
     """The first rows are the countries' leaders, by their hours."""
     assert answer(watched, "genre-hours", "country", "genre")[:3] == [("KR", "Music"), ("US", "Crime"), ("US", "Drama")]
 
 
-def test_genre_daypart(watched: Path) -> None:
+def test_genre_daypart(watched: Kiosk) -> None:
     """Crime in the United States, viewers' time: 0.5 hours at 6, 1 at 19, 1.5 at 20; in Korea all in the morning."""
     columns = ("daypart", "place", "hours", "share_percent")
     assert answer(watched, "genre-daypart", *columns, only={"country": "US", "genre": "Crime"}) == [
@@ -93,7 +92,7 @@ def test_genre_daypart(watched: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def ended(tmp_path_factory: pytest.TempPathFactory, new_kiosk: Callable[[], Kiosk]) -> Kiosk:
     """A kiosk with whole days around the end of shows on 2026-01-05; all of a day's plays fall into its first hour."""
     folder = tmp_path_factory.mktemp("ended")
     store = LocalStore(folder / "lake")
@@ -122,11 +121,12 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
         small.hour(str(first), *((show, "US", 20, "tv", count * HOUR) for show, count in hours.items()))
         for hour in others:
             small.hour(str(hour))
-    load(store, folder / "kiosk.duckdb")
-    return folder / "kiosk.duckdb"
+    kiosk = new_kiosk()
+    load(store, kiosk)
+    return kiosk
 
 
-def test_after_the_end(ended: Path) -> None:
+def test_after_the_end(ended: Kiosk) -> None:
     """Hours a day before, after and later, and what is left of them against the catalogue's 12, 9 and 12 hours a day.
 
     Lost: (1 / 3) / (9 / 12) = 44.4 %, then 0. Kept: (3 / 3) / (9 / 12) = 133.3 %, then (6 / 3) / (12 / 12) = 200 %.
@@ -139,13 +139,12 @@ def test_after_the_end(ended: Path) -> None:
     ]
 
 
-def test_after_the_end_needs_a_day_of_hours(ended: Path, tmp_path: Path) -> None:
+def test_after_the_end_needs_a_day_of_hours(ended: Kiosk) -> None:
     """With 23 hours loaded after the end nothing is said."""
-    kiosk = tmp_path / "kiosk.duckdb"
-    kiosk.write_bytes(ended.read_bytes())
-    with duckdb.connect(kiosk) as db:
-        db.execute("delete from load_ledger where period = '2026-01-06T23'")
-    assert answer(kiosk, "after-the-end", "title") == []
+    change(ended, "update load_ledger set dataset = 'none' where period = '2026-01-06T23'")
+    assert answer(ended, "after-the-end", "title") == []
+    change(ended, "update load_ledger set dataset = 'viewership' where period = '2026-01-06T23'")
+    assert len(answer(ended, "after-the-end", "title")) == 2
 
 
 def audience(show: int, country: str, reach: int | None, hours: int, **others: float | None) -> dict[str, Any]:
@@ -221,7 +220,7 @@ BASE: list[dict[str, Any]] = [
 
 
 @pytest.fixture(scope="module")
-def counted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def counted(tmp_path_factory: pytest.TempPathFactory, new_kiosk: Callable[[], Kiosk]) -> Kiosk:
     """A kiosk with the audience of a week, and of one of its days, which must not be mixed in."""
     folder = tmp_path_factory.mktemp("counted")
     store = LocalStore(folder / "lake")
@@ -242,11 +241,12 @@ def counted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     small.audience("2026-01-06", [audience(4, "**", 9999, 9999)], [BASE[0] | {"active_viewers": 9999}])
     small.hour("2026-01-05T00")
     small.hour("2026-01-06T00")
-    load(store, folder / "kiosk.duckdb")
-    return folder / "kiosk.duckdb"
+    kiosk = new_kiosk()
+    load(store, kiosk)
+    return kiosk
 
 
-def test_multilingual(counted: Path) -> None:
+def test_multilingual(counted: Kiosk) -> None:
     """200 of 2000 viewers are multilingual, 10 %: Gem's 50 % are an index of 500. Tiny is too small, Mid not known."""
     columns = ("period", "title", "place", "reach", "multilingual_viewers", "share_percent", "base_percent")
     assert answer(counted, "multilingual", *columns, "multilingual_index") == [
@@ -257,7 +257,7 @@ def test_multilingual(counted: Path) -> None:
     ]
 
 
-def test_small_but_loyal(counted: Path) -> None:
+def test_small_but_loyal(counted: Kiosk) -> None:
     """Reaches 20, 55, 60, 200, 400, 1000: median 130. Loyalties .1 .2 .3 .5 .8: the upper quarter begins at .5."""
     columns = ("title", "small_but_loyal", "reach", "median_reach", "loyalty_percent", "upper_quarter_percent")
     assert answer(counted, "small-but-loyal", *columns) == [
@@ -272,7 +272,7 @@ def test_small_but_loyal(counted: Path) -> None:
     ]
 
 
-def test_binge(counted: Path) -> None:
+def test_binge(counted: Kiosk) -> None:
     """120 of 200 viewers are 60 %; equal shares share a place. Low is not known, Tiny too small."""
     assert answer(counted, "binge", "title", "place", "binge_viewers", "binge_percent", "binge5_percent") == [
         ("Mid", 1, 120, 60.0, 25.0),
@@ -282,7 +282,7 @@ def test_binge(counted: Path) -> None:
     ]
 
 
-def test_must_not_cancel(counted: Path) -> None:
+def test_must_not_cancel(counted: Kiosk) -> None:
     """33 of Low's 55 viewers watch nothing else, 60 %; of Hit's 1000 it is 50. A figure not known stays open."""
     columns = ("sole_viewers", "sole_percent", "near_sole_viewers", "near_sole_percent", "valued_hours", "hours")
     assert answer(counted, "must-not-cancel", "title", "place", *columns, "new_viewers", "new_sole_viewers") == [
@@ -292,7 +292,7 @@ def test_must_not_cancel(counted: Path) -> None:
     ]
 
 
-def test_big_in_one_country(counted: Path) -> None:
+def test_big_in_one_country(counted: Kiosk) -> None:
     """Gem reaches 54 of Japan's 300 viewers (18 %) and 60 of the world's 2000 (3 %): first there, fourth worldwide."""
     columns = (
         "country_place",
@@ -310,19 +310,20 @@ def test_big_in_one_country(counted: Path) -> None:
     ]
 
 
-def test_big_in_one_country_tells_the_first_ten(lake: LocalStore, tmp_path: Path) -> None:
+def test_big_in_one_country_tells_the_first_ten(lake: LocalStore, new_kiosk: Callable[[], Kiosk]) -> None:
     """The eleventh show of a country is not big there."""
+    kiosk = new_kiosk()
     small = SmallLake(lake)
     small.capture("2026-01-05", shows=[{"show_id": one, "name": f"Show {one}"} for one in range(1, 12)])
     reached = [audience(show, country, 100 - show, 1) for country in ("**", "JP") for show in range(1, 12)]
     base = [{"country": country, "active_viewers": 100, "watched_seconds": HOUR} for country in ("**", "JP")]
     small.audience("2026-01-05", reached, base)
-    load(lake, tmp_path / "kiosk.duckdb")
-    places = answer(tmp_path / "kiosk.duckdb", "big-in-one-country", "title", "country_place")
+    load(lake, kiosk)
+    places = answer(kiosk, "big-in-one-country", "title", "country_place")
     assert places == [(f"Show {one}", one) for one in range(1, 11)]
 
 
-def test_top_shows(counted: Path) -> None:
+def test_top_shows(counted: Kiosk) -> None:
     """By hours; a show whose reach is not told is told by its hours. Unknown shows are no show."""
     assert answer(counted, "top-shows", "title", "place", "hours", "views", "reach") == [
         ("Hit", 1, 1000.0, 400.0, 1000),
@@ -335,7 +336,7 @@ def test_top_shows(counted: Path) -> None:
     ]
 
 
-def test_engagement_by_show(counted: Path) -> None:
+def test_engagement_by_show(counted: Kiosk) -> None:
     """Gem's viewers watched 5 hours each; it reached 60 of 2000, 3 %."""
     assert answer(counted, "engagement-by-show", "title", "place", "hours_a_viewer", "reach_percent") == [
         ("Gem", 1, 5.0, 3.0),
@@ -346,7 +347,7 @@ def test_engagement_by_show(counted: Path) -> None:
     ]
 
 
-def test_engagement_by_genre(counted: Path) -> None:
+def test_engagement_by_genre(counted: Kiosk) -> None:
     """Crime is Hit and Gem, half of Gem in parts; parts sum to the 2600 hours of all."""
     rows = answer(counted, "engagement-by-genre", "genre", "place", "hours", "fractional_hours", "hours_a_viewer")
     assert rows == [
@@ -357,7 +358,7 @@ def test_engagement_by_genre(counted: Path) -> None:
     ]
 
 
-def test_engagement_by_network(counted: Path) -> None:
+def test_engagement_by_network(counted: Kiosk) -> None:
     """Mid is on a network and on a channel: it counts for the network. An id counts apart in each kind."""
     rows = answer(counted, "engagement-by-network", "network", "kind", "place", "shows", "hours", "hours_a_viewer")
     assert rows == [
@@ -367,7 +368,7 @@ def test_engagement_by_network(counted: Path) -> None:
     ]
 
 
-def test_engagement_by_country(counted: Path) -> None:
+def test_engagement_by_country(counted: Kiosk) -> None:
     """Japan: 600 hours of 300 viewers. Where viewers are too few to be told, nothing is."""
     columns = ("country", "country_name", "place", "hours_a_viewer", "hours", "active_viewers")
     assert answer(counted, "engagement-by-country", *columns, "multilingual_percent", "new_percent") == [
@@ -399,42 +400,40 @@ def test_engagement_by_country(counted: Path) -> None:
         "a span has no audience of its own",
     ],
 )
-def test_the_reported_period(kiosk_period: str, hours: list[str], expected: str) -> None:
+def test_the_reported_period(
+    lake: LocalStore, new_kiosk: Callable[[], Kiosk], kiosk_period: str, hours: list[str], expected: str
+) -> None:
     """One period is shown: the kiosk's own, else the one that covers most of the hours; of equals the shortest."""
+    kiosk = new_kiosk()
+    load(lake, kiosk, kiosk_period)
     periods = ("2026-01-06", "2026-W02", "2026-01", "2026-Q1")
-    with duckdb.connect() as db:
-        db.execute(schema.tables_sql())
-        db.execute(schema.views_sql())
-        db.execute("insert into kiosk values (?)", [kiosk_period])
-        for name in (*hours, *periods):
-            period = Period.parse(name)
-            dataset = "audience_base" if name in periods else "viewership"
-            times = [one.replace(tzinfo=None) for one in (period.start, period.end)]
-            db.execute(
-                "insert into load_ledger values (?, ?, ?, ?, ?, 1, '', '', 0, ?)",
-                [dataset, name, str(period.grain), *times, JAN],
-            )
-        assert db.sql("from reported_period").fetchall() == [(expected,)]
+    for name in (*hours, *periods):
+        period = Period.parse(name)
+        dataset = "audience_base" if name in periods else "viewership"
+        times = f"'{period.start:%Y-%m-%d %H:00:00}', '{period.end:%Y-%m-%d %H:00:00}'"
+        row = f"'{dataset}', '{name}', '{period.grain}', {times}, 1, '', '', 0, '2026-01-01'"
+        change(kiosk, f"insert into load_ledger values ({row})")  # noqa: S608 - made above
+    assert rows_of(kiosk, "select period from reported_period") == [(expected,)]
 
 
 def test_questions_are_listed_without_a_kiosk() -> None:
     """Each has a name, words and how it is reckoned."""
-    columns, rows = ask("duckdb:///nowhere/kiosk.duckdb")
+    columns, rows = ask(kiosk_of(Path("/nowhere/kiosk.duckdb")))
     assert columns == ["name", "question", "reckoning"]
     assert [row[0] for row in rows] == [one.name for one in QUESTIONS]
     assert "TVmaze" in CREDIT
 
 
-def test_an_empty_kiosk_has_empty_answers(lake: LocalStore, tmp_path: Path) -> None:
+def test_an_empty_kiosk_has_empty_answers(lake: LocalStore, new_kiosk: Callable[[], Kiosk]) -> None:
     """Nothing loaded is no error, whatever is asked."""
-    load(lake, tmp_path / "kiosk.duckdb")
-    assert [answer(tmp_path / "kiosk.duckdb", one.name, "period") for one in QUESTIONS] == [[]] * len(QUESTIONS)
+    kiosk = new_kiosk()
+    load(lake, kiosk)
+    assert [answer(kiosk, one.name, "period") for one in QUESTIONS] == [[]] * len(QUESTIONS)
 
 
-def test_an_answer_is_cut_to_the_limit(counted: Path) -> None:
+def test_an_answer_is_cut_to_the_limit(counted: Kiosk) -> None:
     """The question's own limit, another, or none."""
-    url = f"duckdb://{counted}"
-    assert [len(ask(url, "top-shows", limit)[1]) for limit in (None, 2, 0)] == [7, 2, 7]
+    assert [len(ask(kiosk_of(counted), "top-shows", limit)[1]) for limit in (None, 2, 0)] == [7, 2, 7]
 
 
 @pytest.mark.parametrize(
@@ -447,16 +446,15 @@ def test_an_answer_is_cut_to_the_limit(counted: Path) -> None:
     ],
     ids=["a slip", "no such question", "no such column", "no SQL"],
 )
-def test_what_cannot_be_asked(counted: Path, question: str, only: dict[str, str], message: str) -> None:
+def test_what_cannot_be_asked(counted: Kiosk, question: str, only: dict[str, str], message: str) -> None:
     """The error says what can be asked."""
     with pytest.raises(ConfigError, match=message):
-        ask(f"duckdb://{counted}", question, None, only)
+        ask(kiosk_of(counted), question, None, only)
 
 
-def test_there_must_be_a_kiosk(tmp_path: Path) -> None:
+def test_there_must_be_a_kiosk(new_kiosk: Callable[[], Kiosk]) -> None:
     """Asking makes none."""
-    with pytest.raises(ConfigError, match=r"there is no kiosk at 'duckdb://.*none.duckdb': load one first"):
-        ask(f"duckdb://{tmp_path}/none.duckdb", "binge")
-    assert list(tmp_path.iterdir()) == []
-    with pytest.raises(ConfigError, match=r"expected duckdb:///folder/kiosk\.duckdb"):
-        ask("mysql://host/mart", "binge")
+    kiosk = new_kiosk()
+    for _ in range(2):
+        with pytest.raises(ConfigError, match=r"there is no (kiosk at|mart in) .*: load one first"):
+            ask(kiosk_of(kiosk), "binge")

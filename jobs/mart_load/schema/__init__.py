@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-VERSION = 1
+VERSION = 2
 """Counted up with every change of tables or views: a kiosk of another version is not touched."""
 
 _HERE = Path(__file__).parent
@@ -16,7 +16,11 @@ _CREATE = re.compile(
     r"(?P<comment>(?:^-- [^\n]*\n)+)^create (?P<kind>table|view) (?P<name>\w+) (?P<body>.*?);$",
     re.MULTILINE | re.DOTALL,
 )
-_COLUMN = re.compile(r"^    (?P<name>\w+) (?P<type>[^,\n]*?)(?: not null)?,? -- (?P<comment>.+)$", re.MULTILINE)
+_COLUMN = re.compile(
+    r"^    (?P<name>\w+) (?P<type>[^,\n]*?)(?P<required> not null)?,? -- (?P<comment>.+)$", re.MULTILINE
+)
+_KEY = re.compile(r"^    primary key \((?P<columns>[^)]+)\)$", re.MULTILINE)
+_FILLING = re.compile(r"^insert into .*?;$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -26,16 +30,19 @@ class Column:
     name: str
     type: str
     comment: str
+    nullable: bool
 
 
 @dataclass(frozen=True)
 class Relation:
-    """A table or view; of a view no columns are told."""
+    """A table or view; of a view no columns are told, only its query."""
 
     kind: str
     name: str
     comment: str
-    columns: tuple[Column, ...]
+    columns: tuple[Column, ...] = ()
+    key: tuple[str, ...] = ()
+    query: str = ""
 
 
 def tables_sql() -> str:
@@ -53,7 +60,18 @@ def relations() -> list[Relation]:
     return [_relation(match) for match in _CREATE.finditer(f"{tables_sql()}\n{views_sql()}")]
 
 
+def fillings() -> list[str]:
+    """Return the statements that fill the tables that never change."""
+    return [statement.removesuffix(";") for statement in _FILLING.findall(tables_sql())]
+
+
 def _relation(match: re.Match[str]) -> Relation:
-    columns = _COLUMN.finditer(match["body"]) if match["kind"] == "table" else ()
+    kind, name, body = match["kind"], match["name"], match["body"]
     comment = " ".join(line.removeprefix("-- ") for line in match["comment"].splitlines())
-    return Relation(match["kind"], match["name"], comment, tuple(Column(**one.groupdict()) for one in columns))
+    if kind == "view":
+        return Relation(kind, name, comment, query=body.removeprefix("as\n"))
+    columns = tuple(
+        Column(one["name"], one["type"], one["comment"], nullable=not one["required"]) for one in _COLUMN.finditer(body)
+    )
+    key = _KEY.search(body)
+    return Relation(kind, name, comment, columns, tuple(key["columns"].split(", ")) if key else ())

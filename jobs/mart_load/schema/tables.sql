@@ -1,8 +1,8 @@
 -- The kiosk: dimensions, facts, and the ledger of what is loaded. All times are UTC.
 --
 -- The comment above a table and the one after each column become comments in the database. "-> t" says: a key of table
--- t. Types and clauses are those that DuckDB and MySQL both have. Columns that hold the lake's are defined in
--- jobs/common/datasets.py.
+-- t. Types and clauses are those that DuckDB and MySQL both have; what MySQL has beyond them (engine, collation, foreign
+-- keys) jobs/mart_load/mysql_schema.py adds. Columns that hold the lake's are defined in jobs/common/datasets.py.
 
 -- Version of this schema; one row.
 create table schema_version (
@@ -28,7 +28,7 @@ create table load_ledger (
     run_id varchar(64) not null, -- the run in the lake whose rows these are
     digest char(64) not null, -- SHA-256 that tells the content of the run's rows
     rows_loaded bigint not null, -- rows of the dataset, as its manifest says
-    loaded_at datetime not null, -- when they were loaded
+    loaded_at datetime(6) not null, -- when they were loaded
     primary key (dataset, period)
 );
 
@@ -83,9 +83,10 @@ create table dim_show (
     weight bigint, -- popularity at the schedule service, 0 to 100
     imdb varchar(100), -- IMDb id
     url varchar(2000), -- the show's page at the schedule service, for the credit
-    updated datetime, -- when the schedule service last changed the show or a child of it
+    updated datetime(6), -- when the schedule service last changed the show or a child of it
     primary key (show_id)
 );
+insert into dim_show (show_id, label) values (0, 'not in any captured schedule');
 
 -- Genres of each show, as last captured; a show may have none.
 create table dim_show_genre (
@@ -98,8 +99,8 @@ create table dim_show_genre (
 -- are not followed.
 create table show_history (
     show_id bigint not null, -- -> dim_show
-    valid_from datetime not null, -- when the service last changed the show before this version was first captured
-    valid_to datetime, -- valid_from of the version that follows; null for the last
+    valid_from datetime(6) not null, -- when the service last changed the show before this version was first captured
+    valid_to datetime(6), -- valid_from of the version that follows; null for the last
     name varchar(1000), -- as dim_show
     type varchar(100), -- as dim_show
     language varchar(100), -- as dim_show
@@ -126,7 +127,7 @@ create table dim_episode (
     type varchar(100), -- regular, significant_special or insignificant_special
     airdate date, -- the broadcaster's programming day
     airtime varchar(100), -- local time of broadcast, HH:MM
-    airstamp datetime, -- instant of airing; made up by the service where airtime is null
+    airstamp datetime(6), -- instant of airing; made up by the service where airtime is null
     runtime_minutes bigint, -- runtime
     rating double, -- average rating, 0 to 10
     url varchar(2000), -- the episode's page at the schedule service, for the credit
@@ -135,7 +136,7 @@ create table dim_episode (
 
 -- Parts of the viewer's day: the one place that says which hours are the evening.
 create table dim_daypart (
-    local_hour smallint not null, -- hour of the day at the viewer, 0 to 23
+    local_hour tinyint not null, -- hour of the day at the viewer, 0 to 23
     daypart varchar(8) not null, -- morning 6-12, daytime 12-18, evening 18-23, night 23-6
     primary key (local_hour)
 );
@@ -151,11 +152,12 @@ create table fact_viewership (
     hour datetime not null, -- start of the hour in which the play events were received
     episode_id bigint not null, -- -> dim_episode
     country char(2) not null, -- -> dim_country: where it was watched
-    local_hour smallint not null, -- -> dim_daypart: hour of the day at the viewer, 0 to 23
+    local_hour tinyint not null, -- -> dim_daypart: hour of the day at the viewer, 0 to 23
     device varchar(32) not null, -- kind of device, as the player names it
-    plays bigint not null, -- play events counted once (one is about a minute of play)
-    watched_seconds bigint not null -- seconds of play
-    -- No primary key here: with an index of all rows DuckDB loads five times as long, into a file 37 times as large.
+    plays integer not null, -- play events counted once (one is about a minute of play)
+    watched_seconds integer not null -- seconds of play
+    -- No primary key here: with an index of all rows DuckDB loads five times as long, into a file 37 times as large. In
+    -- MySQL, which stores rows by it, the key is one.
 );
 
 -- Audience of shows: period x show x country. Viewers do not add up: never sum them over periods, shows or countries.

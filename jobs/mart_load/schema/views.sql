@@ -1,8 +1,11 @@
 -- The questions (q_...) and the few views they share. The comment above a view, with its grain and units, becomes its
 -- comment in the database. Shares are percent, hours and shares are rounded to one decimal; place 1 is the most.
 --
--- Portable: no construct that DuckDB or MySQL 8 lacks. So quantiles are taken from ranks, "1e0 *" makes a division one
--- of floating-point numbers, and what the ledger knows of hours takes the place of reckoning with dates.
+-- Portable: no construct that DuckDB, MySQL 8 or MariaDB lacks, and the same answer from each. So quantiles are taken
+-- from ranks, "1e0 *" makes a division one of floating-point numbers, and what the ledger knows of hours takes the place
+-- of reckoning with dates. What is summed and ranked is whole seconds, for sums of fractions depend on their order; and
+-- "+ 1e-6" rounds halves up, which one engine would round to even and another away from zero. Facts are summed before
+-- they are joined: the other way round MariaDB may read all of them again for each show.
 
 -- Hours of which the viewership is loaded, be there rows or not. Grain: hour.
 create view loaded_hour as
@@ -61,8 +64,8 @@ select * from reported_show where reach >= 50;
 create view reported_base as
 select b.* from reported_period p join fact_audience_base b on b.period = p.period and b.country = '**';
 
--- Genres of each show, with the part 1/n that each of its n genres gets of it; 'Unclassified' for a show without
--- genres, and 'Unknown show' for what no captured schedule knows. Grain: show x genre.
+-- Genres of each show, and how many they are: each of n gets 1/n of it; 'Unclassified' for a show without genres, and
+-- 'Unknown show' for what no captured schedule knows. Grain: show x genre.
 create view show_genre_part as
 with counted as (
     select s.show_id, count(g.genre) as genres
@@ -70,11 +73,11 @@ with counted as (
     left join dim_show_genre g on g.show_id = s.show_id
     group by s.show_id
 )
-select g.show_id, g.genre, 1e0 / c.genres as part
+select g.show_id, g.genre, c.genres
 from dim_show_genre g
 join counted c on c.show_id = g.show_id
 union all
-select show_id, case when show_id = 0 then 'Unknown show' else 'Unclassified' end as genre, 1e0 as part
+select show_id, case when show_id = 0 then 'Unknown show' else 'Unclassified' end as genre, 1 as genres
 from counted
 where genres = 0;
 
@@ -83,15 +86,15 @@ where genres = 0;
 -- that of the country's hours.
 create view q_genre_hours as
 with watched as (
-    select f.country, e.show_id, sum(f.watched_seconds) / 3600e0 as hours
-    from fact_viewership f
-    join dim_episode e on e.episode_id = f.episode_id
-    group by f.country, e.show_id
+    select country, episode_id, sum(watched_seconds) as seconds
+    from fact_viewership
+    group by country, episode_id
 ),
 by_genre as (
-    select w.country, g.genre, sum(w.hours) as hours, sum(w.hours * g.part) as fractional_hours
+    select w.country, g.genre, sum(w.seconds) as seconds, sum(1e0 * w.seconds / g.genres) as fractional_seconds
     from watched w
-    join show_genre_part g on g.show_id = w.show_id
+    join dim_episode e on e.episode_id = w.episode_id
+    join show_genre_part g on g.show_id = e.show_id
     group by w.country, g.genre
 )
 select
@@ -99,11 +102,11 @@ select
     b.country,
     c.name as country_name,
     b.genre,
-    rank() over (partition by b.country order by b.hours desc) as place,
-    round(b.hours, 1) as hours,
-    round(b.fractional_hours, 1) as fractional_hours,
+    rank() over (partition by b.country order by b.seconds desc) as place,
+    round(b.seconds / 3600e0 + 1e-6, 1) as hours,
+    round(b.fractional_seconds / 3600e0 + 1e-6, 1) as fractional_hours,
     round(
-        100 * b.fractional_hours / nullif(sum(b.fractional_hours) over (partition by b.country), 0), 1
+        100 * b.fractional_seconds / nullif(sum(b.fractional_seconds) over (partition by b.country), 0) + 1e-6, 1
     ) as share_percent
 from by_genre b
 join dim_country c on c.country = b.country
@@ -113,16 +116,16 @@ cross join viewed_period p;
 -- hours counts a show in full for each of its genres; share_percent is that of the hours of the genre in the country.
 create view q_genre_daypart as
 with watched as (
-    select f.country, e.show_id, d.daypart, sum(f.watched_seconds) / 3600e0 as hours
+    select f.country, f.episode_id, d.daypart, sum(f.watched_seconds) as seconds
     from fact_viewership f
-    join dim_episode e on e.episode_id = f.episode_id
     join dim_daypart d on d.local_hour = f.local_hour
-    group by f.country, e.show_id, d.daypart
+    group by f.country, f.episode_id, d.daypart
 ),
 by_genre as (
-    select w.country, g.genre, w.daypart, sum(w.hours) as hours
+    select w.country, g.genre, w.daypart, sum(w.seconds) as seconds
     from watched w
-    join show_genre_part g on g.show_id = w.show_id
+    join dim_episode e on e.episode_id = w.episode_id
+    join show_genre_part g on g.show_id = e.show_id
     group by w.country, g.genre, w.daypart
 )
 select
@@ -131,9 +134,11 @@ select
     c.name as country_name,
     b.genre,
     b.daypart,
-    rank() over (partition by b.country, b.genre order by b.hours desc) as place,
-    round(b.hours, 1) as hours,
-    round(100 * b.hours / nullif(sum(b.hours) over (partition by b.country, b.genre), 0), 1) as share_percent
+    rank() over (partition by b.country, b.genre order by b.seconds desc) as place,
+    round(b.seconds / 3600e0 + 1e-6, 1) as hours,
+    round(
+        100e0 * b.seconds / nullif(sum(b.seconds) over (partition by b.country, b.genre), 0) + 1e-6, 1
+    ) as share_percent
 from by_genre b
 join dim_country c on c.country = b.country
 cross join viewed_period p;
@@ -162,14 +167,17 @@ hour_of as (
     join loaded_hour l on l.hour >= e.ended - interval 28 day and l.hour < e.ended + interval 92 day
     where e.place = 1
 ),
+ended_episode as (
+    select d.episode_id, d.show_id from ending e join dim_episode d on d.show_id = e.show_id where e.place = 1
+),
 watched as (
     select f.hour, e.show_id, sum(f.watched_seconds) / 3600e0 as hours
     from fact_viewership f
-    join dim_episode e on e.episode_id = f.episode_id
+    join ended_episode e on e.episode_id = f.episode_id
     group by f.hour, e.show_id
 ),
 catalogue as (
-    select hour, sum(hours) as hours from watched group by hour
+    select hour, sum(watched_seconds) / 3600e0 as hours from fact_viewership group by hour
 ),
 rate as (
     select
@@ -192,11 +200,11 @@ select
     s.label as title,
     e.ended,
     case when s.status = 'Ended' then 'Ended' else concat('Ended, then ', coalesce(s.status, 'unknown')) end as status,
-    round(r.before_end, 1) as before_hours_a_day,
-    round(r.after_end, 1) as after_hours_a_day,
-    round(r.later, 1) as later_hours_a_day,
-    round(100 * (r.after_end / r.before_end) / nullif(r.all_after / r.all_before, 0), 1) as after_percent,
-    round(100 * (r.later / r.before_end) / nullif(r.all_later / r.all_before, 0), 1) as later_percent
+    round(r.before_end + 1e-6, 1) as before_hours_a_day,
+    round(r.after_end + 1e-6, 1) as after_hours_a_day,
+    round(r.later + 1e-6, 1) as later_hours_a_day,
+    round(100 * (r.after_end / r.before_end) / nullif(r.all_after / r.all_before, 0) + 1e-6, 1) as after_percent,
+    round(100 * (r.later / r.before_end) / nullif(r.all_later / r.all_before, 0) + 1e-6, 1) as later_percent
 from rate r
 join ending e on e.show_id = r.show_id and e.place = 1
 join dim_show s on s.show_id = r.show_id
@@ -213,10 +221,10 @@ select
     rank() over (order by 1e0 * s.multilingual_viewers / s.reach desc) as place,
     s.reach,
     s.multilingual_viewers,
-    round(100e0 * s.multilingual_viewers / s.reach, 1) as share_percent,
-    round(100e0 * b.multilingual_viewers / b.active_viewers, 1) as base_percent,
+    round(100e0 * s.multilingual_viewers / s.reach + 1e-6, 1) as share_percent,
+    round(100e0 * b.multilingual_viewers / b.active_viewers + 1e-6, 1) as base_percent,
     round(
-        100e0 * s.multilingual_viewers / s.reach / nullif(1e0 * b.multilingual_viewers / b.active_viewers, 0)
+        100e0 * s.multilingual_viewers / s.reach / nullif(1e0 * b.multilingual_viewers / b.active_viewers, 0) + 1e-6
     ) as multilingual_index
 from sizeable_show s
 cross join reported_base b
@@ -247,11 +255,11 @@ select
     s.title,
     case when s.reach < b.median_reach and s.loyalty >= b.upper_loyalty then 'yes' else 'no' end as small_but_loyal,
     s.reach,
-    round(b.median_reach, 1) as median_reach,
-    round(100 * s.loyalty, 1) as loyalty_percent,
-    round(100 * b.upper_loyalty, 1) as upper_quarter_percent,
-    round(s.return_days, 1) as return_days,
-    round(100e0 * s.loyal_viewers / s.reach, 1) as loyal_viewers_percent
+    round(b.median_reach + 1e-6, 1) as median_reach,
+    round(100 * s.loyalty + 1e-6, 1) as loyalty_percent,
+    round(100 * b.upper_loyalty + 1e-6, 1) as upper_quarter_percent,
+    round(s.return_days + 1e-6, 1) as return_days,
+    round(100e0 * s.loyal_viewers / s.reach + 1e-6, 1) as loyal_viewers_percent
 from sizeable_show s
 cross join bound b;
 
@@ -265,8 +273,8 @@ select
     rank() over (order by 1e0 * binge_viewers / reach desc) as place,
     reach,
     binge_viewers,
-    round(100e0 * binge_viewers / reach, 1) as binge_percent,
-    round(100e0 * binge5_viewers / reach, 1) as binge5_percent
+    round(100e0 * binge_viewers / reach + 1e-6, 1) as binge_percent,
+    round(100e0 * binge5_viewers / reach + 1e-6, 1) as binge5_percent
 from sizeable_show
 where binge_viewers is not null;
 
@@ -281,11 +289,11 @@ select
     rank() over (order by 1e0 * sole_viewers / reach desc) as place,
     reach,
     sole_viewers,
-    round(100e0 * sole_viewers / reach, 1) as sole_percent,
+    round(100e0 * sole_viewers / reach + 1e-6, 1) as sole_percent,
     near_sole_viewers,
-    round(100e0 * near_sole_viewers / reach, 1) as near_sole_percent,
-    round(valued_seconds / 3600e0, 1) as valued_hours,
-    round(watched_seconds / 3600e0, 1) as hours,
+    round(100e0 * near_sole_viewers / reach + 1e-6, 1) as near_sole_percent,
+    round(valued_seconds / 3600e0 + 1e-6, 1) as valued_hours,
+    round(watched_seconds / 3600e0 + 1e-6, 1) as hours,
     new_viewers,
     new_sole_viewers
 from sizeable_show
@@ -325,11 +333,11 @@ select
     w.title,
     h.place as country_place,
     w.place as world_place,
-    w.place - h.place as places_lost,
+    case when w.place >= h.place then w.place - h.place else -(h.place - w.place) end as places_lost,
     h.reach,
-    round(100 * h.share, 1) as country_percent,
-    round(100 * w.share, 1) as world_percent,
-    round(100 * h.share / nullif(w.share, 0)) as reach_index
+    round(100 * h.share + 1e-6, 1) as country_percent,
+    round(100 * w.share + 1e-6, 1) as world_percent,
+    round(100 * h.share / nullif(w.share, 0) + 1e-6) as reach_index
 from here h
 join world w on w.show_id = h.show_id
 join dim_country c on c.country = h.country
@@ -342,8 +350,8 @@ select
     period,
     title,
     rank() over (order by watched_seconds desc) as place,
-    round(watched_seconds / 3600e0, 1) as hours,
-    round(views, 1) as views,
+    round(watched_seconds / 3600e0 + 1e-6, 1) as hours,
+    round(views + 1e-6, 1) as views,
     reach
 from reported_show;
 
@@ -354,10 +362,10 @@ select
     s.period,
     s.title,
     rank() over (order by s.average_seconds desc) as place,
-    round(s.average_seconds / 3600e0, 1) as hours_a_viewer,
-    round(s.watched_seconds / 3600e0, 1) as hours,
+    round(s.average_seconds / 3600e0 + 1e-6, 1) as hours_a_viewer,
+    round(s.watched_seconds / 3600e0 + 1e-6, 1) as hours,
     s.reach,
-    round(100e0 * s.reach / b.active_viewers, 1) as reach_percent
+    round(100e0 * s.reach / b.active_viewers + 1e-6, 1) as reach_percent
 from sizeable_show s
 cross join reported_base b;
 
@@ -370,7 +378,7 @@ with watched as (
         a.period,
         g.genre,
         sum(a.watched_seconds) / 3600e0 as hours,
-        sum(a.watched_seconds * g.part) / 3600e0 as fractional_hours
+        sum(1e0 * a.watched_seconds / g.genres) / 3600e0 as fractional_hours
     from reported_period p
     join fact_audience a on a.period = p.period and a.country = '**'
     join show_genre_part g on g.show_id = a.show_id
@@ -380,9 +388,9 @@ select
     w.period,
     w.genre,
     rank() over (order by w.hours desc) as place,
-    round(w.hours, 1) as hours,
-    round(w.fractional_hours, 1) as fractional_hours,
-    round(w.hours / b.active_viewers, 2) as hours_a_viewer
+    round(w.hours + 1e-6, 1) as hours,
+    round(w.fractional_hours + 1e-6, 1) as fractional_hours,
+    round(w.hours / b.active_viewers + 1e-6, 2) as hours_a_viewer
 from watched w
 cross join reported_base b;
 
@@ -415,8 +423,8 @@ select
     w.kind,
     rank() over (order by w.hours desc) as place,
     w.shows,
-    round(w.hours, 1) as hours,
-    round(w.hours / b.active_viewers, 2) as hours_a_viewer
+    round(w.hours + 1e-6, 1) as hours,
+    round(w.hours / b.active_viewers + 1e-6, 2) as hours_a_viewer
 from watched w
 left join dim_network n on n.kind = w.kind and n.network_id = w.network_id
 cross join reported_base b;
@@ -429,11 +437,11 @@ select
     b.country,
     c.name as country_name,
     rank() over (order by 1e0 * b.watched_seconds / b.active_viewers desc) as place,
-    round(b.watched_seconds / 3600e0 / b.active_viewers, 2) as hours_a_viewer,
-    round(b.watched_seconds / 3600e0, 1) as hours,
+    round(b.watched_seconds / 3600e0 / b.active_viewers + 1e-6, 2) as hours_a_viewer,
+    round(b.watched_seconds / 3600e0 + 1e-6, 1) as hours,
     b.active_viewers,
-    round(100e0 * b.multilingual_viewers / b.active_viewers, 1) as multilingual_percent,
-    round(100e0 * b.new_viewers / b.active_viewers, 1) as new_percent
+    round(100e0 * b.multilingual_viewers / b.active_viewers + 1e-6, 1) as multilingual_percent,
+    round(100e0 * b.new_viewers / b.active_viewers + 1e-6, 1) as new_percent
 from reported_period p
 join fact_audience_base b on b.period = p.period
 join dim_country c on c.country = b.country

@@ -1,10 +1,10 @@
-"""The kiosk as a DuckDB file: opening it, and replacing what is in it, one transaction at a time.
+"""The mart as a DuckDB file: opening it, and replacing what is in it, one transaction at a time.
 
 A transaction writes rows and the ledger's word on them together, so a loader that dies anywhere leaves the old or the
 new, and the ledger true. DuckDB lets one process write, or several read: the file's lock keeps a second loader out.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,7 +17,8 @@ import pyarrow as pa
 from jobs.common.calendar import Period
 from jobs.common.errors import ConfigError, TryAgainError
 from jobs.mart_load import schema
-from jobs.mart_load.plan import Entry, Ledger
+from jobs.mart_load.errors import NoMartError
+from jobs.mart_load.plan import Answer, Change, Entry, Ledger
 from jobs.mart_load.settings import MartSettings, kiosk_path
 
 # What the facts name and no captured schedule does gets a row of its own, ...
@@ -51,8 +52,8 @@ _EVER = (datetime(1, 1, 1), datetime(9999, 1, 1))  # noqa: DTZ001 - the database
 _LEDGER = "select dataset, period, generation, run_id, digest, rows_loaded, loaded_at from load_ledger"
 
 
-class Kiosk:
-    """An open kiosk."""
+class DuckdbMart:
+    """An open file. No other loader can come between: the file's lock keeps it out."""
 
     def __init__(self, db: duckdb.DuckDBPyConnection, path: Path) -> None:
         self._db = db
@@ -64,33 +65,38 @@ class Kiosk:
         entries = [replace(Entry(*row), loaded_at=row[-1].replace(tzinfo=UTC)) for row in rows]
         return {(entry.dataset, entry.period): entry for entry in entries}
 
-    def load_dimensions(self, tables: Mapping[str, pa.Table], entries: Sequence[Entry]) -> None:
-        """Replace all dimensions."""
-        with self._transaction(entries):
+    def load_dimensions(self, tables: Mapping[str, pa.Table], change: Change) -> bool:
+        with self._transaction(change.entries):
             for name, rows in tables.items():
                 self.execute(f"delete from {name}")  # noqa: S608 - our own names
                 self._insert(name, rows)
             self._add_what_was_watched(*_EVER)
             self.execute(_ADD_AUDIENCE_COUNTRIES)
+        return True
 
-    def load_viewership(self, rows: pa.Table, entries: Sequence[Entry]) -> None:
-        """Replace the viewership of the entries' hours."""
-        hours = sorted(_naive(Period.parse(entry.period).start) for entry in entries)
-        with self._transaction(entries):
+    def load_viewership(self, hours: Iterable[pa.Table], change: Change) -> bool:
+        rows = pa.concat_tables(hours)
+        starts = sorted(_naive(Period.parse(entry.period).start) for entry in change.entries)
+        with self._transaction(change.entries):
             replaced = self._delete("fact_viewership", "hour in (select starts_at from entry)")
             self._insert("fact_viewership", rows)
-            self._add_what_was_watched(hours[0], hours[-1])
+            self._add_what_was_watched(starts[0], starts[-1])
             self._drop_what_no_fact_names(replaced)
+        return True
 
-    def load_audience(self, tables: Mapping[str, pa.Table], entries: Sequence[Entry]) -> None:
-        """Replace the audience of the entries' period."""
-        with self._transaction(entries):
+    def load_audience(self, tables: Mapping[str, pa.Table], change: Change) -> bool:
+        with self._transaction(change.entries):
             replaced = 0
             for name, rows in tables.items():
                 replaced += self._delete(name, "period in (select period from entry)")
                 self._insert(name, rows)
             self.execute(_ADD_AUDIENCE_COUNTRIES)
             self._drop_what_no_fact_names(replaced)
+        return True
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> Answer:
+        found = self.execute(sql, parameters)
+        return [name for name, *_ in found.description or ()], found.fetchall()
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> duckdb.DuckDBPyConnection:
         """Run one statement. TryAgainError when the disk or the memory does not suffice."""
@@ -136,8 +142,8 @@ class Kiosk:
 
 
 @contextmanager
-def open_kiosk(settings: MartSettings) -> Iterator[Kiosk]:
-    """Open a kiosk for loading; there is one afterwards.
+def open_duckdb_mart(settings: MartSettings) -> Iterator[DuckdbMart]:
+    """Open a file for loading; there is one afterwards.
 
     Raises:
         TryAgainError: another process has it open.
@@ -154,22 +160,19 @@ def open_kiosk(settings: MartSettings) -> Iterator[Kiosk]:
             _create(db, settings.period)
         _check(db, path)
         _check_period(db, path, settings.period)
-        yield Kiosk(db, path)
+        yield DuckdbMart(db, path)
 
 
 @contextmanager
-def read_kiosk(url: str) -> Iterator[Kiosk]:
-    """Open a kiosk for reading. ConfigError if there is none, TryAgainError while it is being loaded."""
-    try:
-        path = kiosk_path(url)
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
+def read_duckdb_mart(settings: MartSettings) -> Iterator[DuckdbMart]:
+    """Open a file for reading. ConfigError if there is none, TryAgainError while it is being loaded."""
+    path = kiosk_path(settings.url)
     if not path.exists():
-        message = f"there is no kiosk at {url!r}: load one first, with `marquee mart-load`"
-        raise ConfigError(message)
+        message = f"there is no kiosk at {settings.url!r}: load one first, with `marquee mart-load`"
+        raise NoMartError(message)
     with _connect(path, read_only=True) as db:
         _check(db, path)
-        yield Kiosk(db, path)
+        yield DuckdbMart(db, path)
 
 
 @contextmanager

@@ -1,0 +1,237 @@
+"""Compare loading a day of viewership into MySQL with a bare LOAD DATA of the same rows, and with executemany.
+
+A MariaDB of the bench's own; every time an empty table of the same mart. See docs/benchmarks.md.
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+from pydantic import SecretStr
+from rich.console import Console
+from rich.table import Table
+
+from bench.days import day_name, make_day, make_schedule
+from bench.measure import BenchError
+from jobs.common.calendar import Period, Span
+from jobs.common.commit import Markers
+from jobs.common.errors import MarqueeError
+from jobs.common.store import LocalStore
+from jobs.mart_load.load import load_mart
+from jobs.mart_load.settings import MartLoadSettings, MartSettings
+from tests.mariadb_server import MariaDB, MysqlDatabase, install, mariadb_server, mysql_database
+
+ROWS = 600_000
+DAYS = 15
+LARGER = 5
+"""How many times the rows of a day the larger day has, whose memory is measured."""
+LOOK_S = 0.02
+LARGER_DAY = 90
+"""Its number."""
+SERVER = (
+    "--local-infile=1",
+    "--innodb-buffer-pool-size=512M",
+    "--innodb-log-file-size=256M",
+    "--innodb-flush-method=O_DIRECT",
+)
+"""As one would have it, with commits as durable as they are by default."""
+COLUMNS = ("hour", "episode_id", "country", "local_hour", "device", "plays", "watched_seconds")
+NO_DAY = Span.of(Period.parse("1999-01-01"), Period.parse("1999-01-01"))
+"""With it only the dimensions are loaded, which go with every span."""
+
+
+Rows = Sequence[tuple[object, ...]]
+
+
+@dataclass(frozen=True)
+class World:
+    """A lake with days in it, a server to load them into, and the first day as a file and as Python's own rows."""
+
+    store: LocalStore
+    server: MariaDB
+    tsv: Path
+    rows: Rows
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the comparison; return the exit code."""
+    given = _parse(arguments)
+    console = Console(stderr=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix="marquee-bench-") as work:
+            folder = Path(work)
+            with mariadb_server(install(folder), folder / "server", *SERVER) as server:
+                world = _make(given, folder, server, console)
+                Console().print(_compare(world, given.rounds, console))
+                if given.days:
+                    Console().print(_in_a_row(world, given.days, console))
+                Console().print(_memory(world, given.rows, console))
+    except (BenchError, MarqueeError) as error:
+        console.print(f"[red]{error}", highlight=False)
+        return 1
+    return 0
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("python -m bench mart", description=__doc__)
+    parser.add_argument("--rows", type=int, default=ROWS, help="rows of a day (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each runs (default: %(default)s)")
+    parser.add_argument("--days", type=int, default=DAYS, help="days in a row, 0: none (default: %(default)s)")
+    return parser.parse_args(arguments)
+
+
+def _make(given: argparse.Namespace, folder: Path, server: MariaDB, console: Console) -> World:
+    days = max(1, given.days)
+    console.print(f"{days} days of {given.rows:,} rows, and one of {LARGER} times as many", highlight=False)
+    store = LocalStore(folder / "lake")
+    make_schedule(store)
+    (first, *_) = [pa.concat_tables(make_day(store, day, given.rows)) for day in range(days)]
+    make_day(store, LARGER_DAY, given.rows * LARGER)
+    tsv = folder / "day.tsv"
+    options = pyarrow.csv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none")
+    hours = first.set_column(0, "hour", pc.strftime(first["hour"], "%Y-%m-%d %H:%M:%S"))
+    pyarrow.csv.write_csv(hours, tsv, options)
+    return World(store, server, tsv, list(zip(*(column.to_pylist() for column in first.columns), strict=True)))
+
+
+def _compare(world: World, rounds: int, console: Console) -> Table:
+    """Return what each way took, in turns, each time into a new mart that knows the schedule."""
+    took: dict[str, list[float]] = {name: [] for name in WAYS}
+    for number in range(1, rounds + 1):
+        for name, way in WAYS.items():
+            with _mart(world) as mart:
+                started = time.monotonic()
+                way(world, mart)
+                took[name].append(time.monotonic() - started)
+                _check(mart, len(world.rows))
+            console.print(f"round {number}/{rounds}  {name:26} {took[name][-1]:6.2f} s", highlight=False)
+    table = _table(
+        f"A day of {len(world.rows):,} rows into MySQL; medians of {rounds} round(s)", "s", "rows a second", "x"
+    )
+    for name, seconds in took.items():
+        ratio = median(one / bare for one, bare in zip(seconds, took[BARE], strict=True))
+        table.add_row(name, f"{median(seconds):.2f}", f"{len(world.rows) / median(seconds):,.0f}", f"{ratio:.2f}")
+    return table
+
+
+def _in_a_row(world: World, days: int, console: Console) -> Table:
+    """Return what a day takes, after how many others."""
+    seconds = []
+    with _mart(world) as mart:
+        for day in range(days):
+            started = time.monotonic()
+            _load(world, mart, day)
+            seconds.append(time.monotonic() - started)
+            console.print(f"day {day + 1}/{days}  {seconds[-1]:6.2f} s", highlight=False)
+        _check(mart, days * len(world.rows))
+    third = max(1, days // 3)
+    table = _table(f"{days} days of {len(world.rows):,} rows, one after the other", "s a day", "x")
+    first, last = median(seconds[:third]), median(seconds[-third:])
+    table.add_row(f"the first {third}", f"{first:.2f}", "1.00")
+    table.add_row(f"the last {third}", f"{last:.2f}", f"{last / first:.2f}")
+    return table
+
+
+def _memory(world: World, rows: int, console: Console) -> Table:
+    """Return how much memory the loader's process takes for a day, and for a larger one."""
+    table = _table("Memory of the loader's process, at its highest", "MB")
+    for day, size in ((0, rows), (LARGER_DAY, rows * LARGER)):
+        with _mart(world) as mart:
+            peak_mb = _peak_mb(world, mart, day_name(day))
+            _check(mart, size)
+        console.print(f"{size:,} rows  {peak_mb:6.0f} MB", highlight=False)
+        table.add_row(f"a day of {size:,} rows", f"{peak_mb:.0f}")
+    return table
+
+
+def _peak_mb(world: World, mart: MysqlDatabase, day: str) -> float:
+    """Load a day in a process of its own; return its peak resident memory, in MiB, as it was last seen."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MARQUEE_")}
+    settings = {
+        "MARQUEE_LAKE": world.store.url,
+        "MARQUEE_MART__URL": mart.url,
+        "MARQUEE_MART__PASSWORD": mart.password,
+    }
+    command = [sys.executable, "-m", "jobs.mart_load", "--from", day, "--to", day]
+    log = world.tsv.with_suffix(".log")
+    with log.open("wb") as output:
+        child = subprocess.Popen(command, env=inherited | settings, stdout=output, stderr=output)
+    # The peak that the system tells at the end would be that of this process, which the child was forked from.
+    peak = re.compile(r"VmHWM:\s+(\d+) kB")
+    peak_mb = 0.0
+    while child.poll() is None:
+        if found := peak.search(Path(f"/proc/{child.pid}/status").read_text()):
+            peak_mb = int(found[1]) / 1024
+        time.sleep(LOOK_S)
+    if child.returncode:
+        message = f"the loader ended with code {child.returncode}: {log.read_text()[-2000:]}"
+        raise BenchError(message)
+    return peak_mb
+
+
+@contextmanager
+def _mart(world: World) -> Iterator[MysqlDatabase]:
+    """Make a mart that has the schedule and no facts."""
+    with mysql_database(world.server) as database:
+        _load_span(world, database, NO_DAY)
+        yield database
+
+
+def _load(world: World, mart: MysqlDatabase, day: int = 0) -> None:
+    _load_span(world, mart, Span.of(Period.parse(day_name(day)), Period.parse(day_name(day))))
+
+
+def _load_span(world: World, mart: MysqlDatabase, span: Span) -> None:
+    settings = MartSettings(url=mart.url, password=SecretStr(mart.password))
+    report = load_mart(MartLoadSettings(lake=world.store.url, mart=settings), Markers(world.store), span)
+    if report.exit_code:
+        message = f"the load ended with code {report.exit_code}: {Markers(world.store).failures('mart_load')}"
+        raise BenchError(message)
+
+
+def _load_bare(world: World, mart: MysqlDatabase) -> None:
+    with mart.connect(autocommit=False, local_infile=True) as connection, connection.cursor() as cursor:
+        cursor.execute(f"load data local infile '{world.tsv}' into table fact_viewership ({', '.join(COLUMNS)})")
+        connection.commit()
+
+
+def _execute_many(world: World, mart: MysqlDatabase) -> None:
+    places = ", ".join(["%s"] * len(COLUMNS))
+    with mart.connect(autocommit=False) as connection, connection.cursor() as cursor:
+        cursor.executemany(f"insert into fact_viewership ({', '.join(COLUMNS)}) values ({places})", world.rows)  # noqa: S608 - our own names
+        connection.commit()
+
+
+BARE = "LOAD DATA LOCAL INFILE"
+WAYS: Mapping[str, Callable[[World, MysqlDatabase], None]] = {
+    "Marquee": _load,
+    BARE: _load_bare,
+    "executemany": _execute_many,
+}
+
+
+def _check(mart: MysqlDatabase, rows: int) -> None:
+    ((found,),) = mart.ask("select count(*) from fact_viewership")
+    if found != rows:
+        message = f"{found} rows were loaded, expected {rows}"
+        raise BenchError(message)
+
+
+def _table(title: str, *headings: str) -> Table:
+    table = Table(title=f"{title}; {os.cpu_count()} cores")
+    table.add_column("")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    return table

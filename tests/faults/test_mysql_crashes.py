@@ -1,0 +1,161 @@
+"""The loader of a mart in MySQL dies at any call, or loses a commit's answer: in the end all is right, and there once.
+
+Each time the lake has changed in every stage, so that every kind of step is on its way when the loader dies.
+"""
+
+import itertools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymysql.connections import Connection
+
+from jobs.common.calendar import Period
+from jobs.common.commit import read_marker
+from jobs.common.store import LocalStore
+from jobs.mart_load import schema
+from jobs.mart_load.dimensions import make_dimensions
+from tests.faults.crashing import STORE_CALLS, Calls, CrashPoint, Killed
+from tests.faults.mysql_proxy import LOGIN, Fault, Plan, mysql_proxy
+from tests.helpers_mart import SmallLake, load
+from tests.helpers_mysql import Content, all_rows, load_mysql, restate, small_lake, url_at
+from tests.mariadb_server import MysqlDatabase
+
+DATABASE_CALLS: Calls = [(Connection, "_execute_command"), (Connection, "write_packet")]
+"""Every statement, and every packet of rows, on its way to the server."""
+STATES = (660, 720)
+"""Of the lake, in turn: what its changes are told by."""
+STEPS = ("schedule_fetch", "rollup", "audience")
+PARTS = {
+    "schedule_fetch": ("shows", "2026-01-05", "select name from dim_show where show_id = 1"),
+    "rollup": (
+        "viewership",
+        "2026-01-05T00",
+        "select watched_seconds from fact_viewership where hour = '2026-01-05' and episode_id = 11",
+    ),
+    "audience": ("audience_base", "2026-01-05", "select watched_seconds from fact_audience_base"),
+}
+"""Of each stage a dataset and its period in the ledger, and a query that tells the state of its rows."""
+
+
+@pytest.fixture
+def small(lake: LocalStore, mysql_mart: MysqlDatabase) -> SmallLake:
+    """A lake that is loaded."""
+    small = small_lake(lake)
+    assert load_mysql(lake, mysql_mart).loaded == 4
+    return small
+
+
+@pytest.fixture
+def expected(small: SmallLake, mysql_mart: MysqlDatabase, tmp_path: Path) -> Mapping[int, Content]:
+    """What a mart must hold that never saw a fault: what DuckDB makes of the same lake, in both of its states."""
+    rows = {}
+    for state in STATES:
+        restate(small, state)
+        load(small.store, tmp_path / f"{state}.duckdb")
+        rows[state] = without_run(all_rows(tmp_path / f"{state}.duckdb"))
+    assert load_mysql(small.store, mysql_mart).replaced == 3
+    return rows
+
+
+@pytest.fixture
+def made_once(expected: Mapping[int, Content], monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - before this
+    """Make the dimensions of each state but once, to be quick."""
+    made: dict[Any, Any] = {}
+
+    def make(markers: Any) -> Any:
+        (capture,) = markers.of("schedule_fetch").values()
+        digests = tuple(output.sha256 for output in capture.outputs)
+        if digests not in made:
+            made[digests] = make_dimensions(markers)
+        return made[digests]
+
+    monkeypatch.setattr("jobs.mart_load.load.make_dimensions", make)
+
+
+def without_run(rows: Content) -> Content:
+    """Leave out of the ledger what differs from run to run."""
+    (ledger,) = [one for one in schema.relations() if one.name == "load_ledger"]
+    names = [column.name for column in ledger.columns if column.name != "loaded_at"]
+    left = [number for number, name in enumerate(names) if name not in {"run_id", "generation"}]
+    return {**rows, "load_ledger": [tuple(row[number] for number in left) for row in rows["load_ledger"]]}
+
+
+def load_until(small: SmallLake, database: MysqlDatabase, point: CrashPoint) -> None:
+    """Load until the loader dies, if it does."""
+    with point.in_force():
+        try:
+            load_mysql(small.store, database)
+        except Killed:
+            assert point.died_at
+
+
+def steps_done(small: SmallLake, database: MysqlDatabase, state: int) -> tuple[str, ...]:
+    """Return the stages whose new markers are loaded: rows and ledger tell the same of each."""
+    done = []
+    for stage, (dataset, period, sql) in PARTS.items():
+        marker = read_marker(small.store, stage, Period.parse(period))
+        ledger = "select run_id from load_ledger where dataset = %s and period = %s"
+        assert marker is not None
+        loaded = database.ask(ledger, [dataset, period]) == ((marker.run_id,),)
+        assert str(database.ask(sql)[0][0]).endswith(str(state)) is loaded, stage
+        done += [stage] * loaded
+    return tuple(done)
+
+
+@pytest.mark.parametrize("calls", [DATABASE_CALLS, STORE_CALLS], ids=["of the database", "of the store"])
+@pytest.mark.usefixtures("made_once")
+def test_killed_before_every_call(
+    small: SmallLake, mysql_mart: MysqlDatabase, expected: Mapping[int, Content], calls: Calls
+) -> None:
+    """What is left is as before or after one of the steps; the rerun ends as a mart that saw no fault."""
+    nothing_to_do, clean = CrashPoint(calls), CrashPoint(calls)
+    load_until(small, mysql_mart, nothing_to_do)
+    states = itertools.cycle(STATES)
+    restate(small, next(states))
+    load_until(small, mysql_mart, clean)
+    left = set()
+    # Until there is something to do, nothing is changed.
+    for at in range(nothing_to_do.count, clean.count + 1):
+        state = next(states)
+        restate(small, state)
+        point = CrashPoint(calls, at)
+        load_until(small, mysql_mart, point)
+        left.add(steps_done(small, mysql_mart, state))
+        assert load_mysql(small.store, mysql_mart).exit_code == 0
+        assert without_run(all_rows(mysql_mart)) == expected[state], f"killed before call {at}, {point.died_at}"
+        assert steps_done(small, mysql_mart, state) == STEPS
+    assert left >= {STEPS[:number] for number in range(len(STEPS))}
+
+
+def lost_at_commit(number: int, fault: Fault) -> Plan:
+    """Return a plan that loses the n-th commit after rows have begun to be sent."""
+    commits, sent = 0, False
+
+    def plan(statement: str) -> Fault | None:
+        nonlocal commits, sent
+        sent |= statement.startswith("load data")
+        commit = sent and statement.lower() == "commit"
+        commits += commit
+        return fault if commit and commits == number else None
+
+    return plan
+
+
+@pytest.mark.parametrize("fault", Fault)
+def test_the_answer_of_a_commit_is_lost(
+    small: SmallLake, mysql_mart: MysqlDatabase, expected: Mapping[int, Content], fault: Fault
+) -> None:
+    """Whichever commit it is, and whether it was done or not: the load itself goes on and ends right, nothing twice."""
+    states = itertools.cycle(STATES)
+    for number in itertools.count(1):
+        state = next(states)
+        restate(small, state)
+        with mysql_proxy(mysql_mart.server.port, lost_at_commit(number, fault)) as proxy:
+            report = load_mysql(small.store, mysql_mart, url=url_at(mysql_mart, proxy.port))
+        assert (report.failed, report.replaced) == ((), 3)
+        assert without_run(all_rows(mysql_mart)) == expected[state]
+        if proxy.statements.count(LOGIN) == 1:  # no connection was lost: there are no more commits
+            break
+    assert number > len(STEPS)

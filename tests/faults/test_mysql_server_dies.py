@@ -1,0 +1,127 @@
+"""The server of a mart is killed, started again, or has a full disk: old data stays, and the rerun ends right."""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from jobs.common.commit import Markers
+from jobs.common.store import LocalStore
+from tests.faults.mysql_proxy import Fault, Plan, mysql_proxy
+from tests.helpers_mart import SmallLake, load, rows_of
+from tests.helpers_mysql import all_rows, load_mysql, restate, small_lake, url_at
+from tests.mariadb_server import MariaDB, MysqlDatabase, mariadb_server, mysql_database
+
+
+@pytest.fixture(scope="module")
+def server(mariadb_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
+    """A server that may be killed."""
+    with mariadb_server(mariadb_data, tmp_path_factory.mktemp("dying")) as server:
+        yield server
+
+
+@pytest.fixture
+def mart(server: MariaDB) -> Iterator[MysqlDatabase]:
+    """An empty database of it."""
+    with mysql_database(server) as database:
+        yield database
+
+
+@pytest.fixture
+def small(lake: LocalStore, mart: MysqlDatabase) -> SmallLake:
+    """A lake that is loaded, and has changed in every stage since."""
+    small = small_lake(lake)
+    assert load_mysql(lake, mart).loaded == 4
+    restate(small, 660)
+    return small
+
+
+def reasons(small: SmallLake) -> str:
+    """Return why loads failed."""
+    return "\n".join(failure.reason for failure in Markers(small.store).failures("mart_load").values())
+
+
+def after(sent: str, then: Callable[[], None]) -> Plan:
+    """Return a plan: the statement that follows the first that begins so finds that something has happened."""
+    state = "waiting"
+
+    def plan(statement: str) -> Fault | None:
+        nonlocal state
+        if state == "sent":
+            state = "done"
+            then()
+            return Fault.LOST_BEFORE
+        if state == "waiting" and sent in statement.lower():
+            state = "sent"
+        return None
+
+    return plan
+
+
+@pytest.mark.parametrize(
+    "moment", ["into table staged_dim_show", "into table fact_viewership", "insert into load_ledger"]
+)
+def test_the_server_is_killed(small: SmallLake, mart: MysqlDatabase, tmp_path: Path, moment: str) -> None:
+    """In the middle of a step: it ends with "try again", and what was there is there when the server is back."""
+    old = all_rows(mart)
+    with mysql_proxy(mart.server.port, after(moment, mart.server.kill)) as proxy:
+        report = load_mysql(small.store, mart, url=url_at(mart, proxy.port))
+    assert report.exit_code == 75
+    assert "cannot be reached" in reasons(small)
+    mart.server.start()
+    left = all_rows(mart)
+    changed = {name for name in old if left[name] != old[name]} - {"load_ledger"}
+    assert not changed & {"fact_viewership", "fact_audience", "fact_audience_base"}
+    if moment == "into table staged_dim_show":
+        assert left == old
+    assert load_mysql(small.store, mart).exit_code == 0
+    load(small.store, tmp_path / "kiosk.duckdb")
+    assert all_rows(mart) == all_rows(tmp_path / "kiosk.duckdb")
+    assert reasons(small) == ""
+
+
+def test_the_server_is_restarted_between_two_steps(small: SmallLake, mart: MysqlDatabase, tmp_path: Path) -> None:
+    """The load connects again and goes on."""
+    with mysql_proxy(mart.server.port, after("insert into load_ledger", lambda: None)) as proxy:
+        assert load_mysql(small.store, mart, url=url_at(mart, proxy.port)).replaced == 3
+    restate(small, 720)
+    with mysql_proxy(mart.server.port, after("commit", mart.server.restart)) as proxy:
+        report = load_mysql(small.store, mart, url=url_at(mart, proxy.port))
+    assert (report.failed, report.replaced) == ((), 3)
+    load(small.store, tmp_path / "kiosk.duckdb")
+    assert all_rows(mart) == all_rows(tmp_path / "kiosk.duckdb")
+
+
+@pytest.fixture
+def little_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)]
+    done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.fail(f"a disk that fills up has to be mounted, and only root may: run the tests as root ({done.stderr})")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_the_disk_is_full(mariadb_data: Path, little_disk: Path, lake: LocalStore, tmp_path: Path) -> None:
+    """The message says so; old data can be asked for all the while; when there is room the rerun ends right."""
+    small = small_lake(lake)
+    with (
+        mariadb_server(mariadb_data, tmp_path / "server", data=little_disk / "data") as server,
+        mysql_database(server) as mart,
+    ):
+        assert load_mysql(lake, mart).loaded == 4
+        old = all_rows(mart)
+        small.hour("2026-01-05T00", *[(number, "KR", 9, "x" * 32, 60) for number in range(100_000)])
+        free = os.statvfs(little_disk)
+        (little_disk / "filler").write_bytes(bytes(free.f_bavail * free.f_frsize - 300_000))
+        assert load_mysql(lake, mart).exit_code == 75
+        assert "make room at the server" in reasons(small)
+        assert all_rows(mart) == old
+        (little_disk / "filler").unlink()
+        assert load_mysql(lake, mart).replaced == 1
+        assert rows_of(mart, "select count(*) from fact_viewership") == [(100_001,)]

@@ -1,0 +1,480 @@
+"""What only a mart in MySQL has: exact names or none, its users, its schema and versions, and two loaders at once."""
+
+import logging
+import re
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pydantic import SecretStr
+
+from jobs.cli import main
+from jobs.common.calendar import Period
+from jobs.common.commit import Markers
+from jobs.common.datasets import SHOWS
+from jobs.common.errors import ConfigError, TryAgainError
+from jobs.common.store import LocalStore
+from jobs.mart_load import mysql_database, mysql_schema, schema
+from jobs.mart_load.admin import check_mart, init_mart, upgrade_mart
+from jobs.mart_load.load import MartReport, load_mart
+from jobs.mart_load.mart import open_mart
+from jobs.mart_load.mysql_connection import MysqlSession
+from jobs.mart_load.plan import make_plan
+from jobs.mart_load.questions import QUESTIONS, ask
+from tests.helpers_mart import Kiosk, SmallLake, content, kiosk_of, load, mart_settings, rows_of
+from tests.mariadb_server import MariaDB, MysqlDatabase
+from tests.mariadb_server import mysql_database as new_database
+
+HOSTILE = [
+    "'); DROP TABLE dim_show; --",
+    "Pokemon",
+    "Pokémon",
+    "pokemon",
+    "Pokemon ",
+    "ß",
+    "ss",
+    "🙂",
+    "🙃",
+    "tab\tline\nreturn\rback\\slash\\N",
+    "\\N",
+    "NULL",
+    "NUL\0inside",
+    '=HYPERLINK("x")',
+    "%s %(a)s ?",
+    "",
+    "x" * 1000,
+    "🙂" * 1000,
+]
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Put back what the command line sets up for the whole process."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+
+
+@pytest.fixture
+def small(lake: LocalStore) -> SmallLake:
+    """A lake to be written."""
+    return SmallLake(lake)
+
+
+def shows(names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return shows of these names, with ids from 1 on."""
+    return [{"show_id": number, "name": name} for number, name in enumerate(names, start=1)]
+
+
+def test_names_go_in_exactly(small: SmallLake, mysql_mart: MysqlDatabase) -> None:
+    """Whatever they hold; and names that the usual collations take for one stay several."""
+    small.capture("2026-01-05", shows=shows(HOSTILE))
+    assert load(small.store, mysql_mart).exit_code == 0
+    found = rows_of(mysql_mart, "select name from dim_show where show_id > 0 order by show_id")
+    assert [name for (name,) in found] == HOSTILE
+    assert rows_of(mysql_mart, "select show_id from dim_show where name = 'Pokemon' and show_id = 3") == []
+
+
+def test_names_that_are_keys_go_in_exactly(small: SmallLake, mysql_mart: MysqlDatabase) -> None:
+    """Languages and genres are keys of their own: each stays another."""
+    names = ["Crime", "crime", "Crimé", "🙂", "🙃", "ß", "ss", "'; --", "back\\", "tab\t"]
+    small.capture(
+        "2026-01-05",
+        shows=[{"show_id": number, "language": name} for number, name in enumerate(names, start=1)],
+        genres=[{"show_id": number, "genre": name} for number, name in enumerate(names, start=1)],
+    )
+    assert load(small.store, mysql_mart).exit_code == 0
+    for column in ("language", "genre"):
+        assert {name for (name,) in rows_of(mysql_mart, f"select {column} from dim_{column}")} == set(names)  # noqa: S608
+    assert rows_of(mysql_mart, "select count(*) from dim_show_genre") == [(len(names),)]
+
+
+@pytest.mark.parametrize(
+    ("tables", "reason"),
+    [
+        (
+            {"shows": shows(["fits", "x" * 10_000])},
+            r"dim_show\.label, row of show_id '2': the value is too long, or .*\. Nothing",
+        ),
+        (
+            {"shows": [{"show_id": 1, "rating": float("nan")}]},
+            r"dim_show\.rating, row of show_id '1': the value is none of the column's type",
+        ),
+        (
+            {"shows": [{"show_id": 1, "language": "x" * 101}]},
+            r"dim_language\.language, row of language 'x{101}': the value is too long",
+        ),
+    ],
+    ids=["too long", "no number", "a key too long"],
+)
+def test_what_does_not_go_in_exactly_is_refused(
+    small: SmallLake, mysql_mart: MysqlDatabase, tables: dict[str, Any], reason: str
+) -> None:
+    """It is bad input (65), the row is named, and what stood before stands."""
+    small.capture("2026-01-04", shows=[{"show_id": 7, "name": "before"}])
+    load(small.store, mysql_mart)
+    before = content(mysql_mart)
+    small.capture("2026-01-05", **tables)
+    report = load(small.store, mysql_mart)
+    assert report.exit_code == 65
+    assert re.search(reason, Markers(small.store).failures("mart_load")[Period.parse("2026-01-05")].reason)
+    assert content(mysql_mart) == before
+
+
+def test_facts_that_do_not_fit_are_refused(small: SmallLake, mysql_mart: MysqlDatabase) -> None:
+    """A cell of more seconds than its column holds, or a device too long: named by its key, and nothing is cut."""
+    small.hour("2026-01-05T00", (11, "KR", 9, "tv", 60), (12, "KR", 9, "tv", 2**31))
+    small.hour("2026-01-06T00", (11, "KR", 9, "d" * 33, 60))
+    assert load(small.store, mysql_mart).exit_code == 65
+    reasons = [one.reason for one in Markers(small.store).failures("mart_load").values()]
+    key = "hour '2026-01-0{} 00:00:00.000000', episode_id '{}', country 'KR', local_hour '9', device '{}'"
+    assert f"fact_viewership.watched_seconds, row of {key.format(5, 12, 'tv')}: the value is out of range" in reasons[0]
+    assert f"fact_viewership.device, row of {key.format(6, 11, 'd' * 33)}: the value is too long" in reasons[1]
+    assert rows_of(mysql_mart, "select count(*) from fact_viewership") == [(0,)]
+
+
+def test_a_row_too_many_for_its_key_is_refused(small: SmallLake, mysql_mart: MysqlDatabase) -> None:
+    """LOAD DATA LOCAL would drop it with a warning."""
+    small.hour("2026-01-05T00", (11, "KR", 9, "tv", 60), (11, "KR", 9, "tv", 120))
+    assert load(small.store, mysql_mart).exit_code == 65
+    (failure,) = Markers(small.store).failures("mart_load").values()
+    assert "fact_viewership, row of key '2026-01-05 00:00:00-11-KR-9-tv': its key is there twice" in failure.reason
+
+
+def test_blanks_at_the_end_of_keys_do_not_count(small: SmallLake, new_kiosk: Callable[[], Kiosk]) -> None:
+    """MySQL takes such keys for one, DuckDB does not: so there are none. Names that are no keys keep theirs."""
+    for day, blank in (("2026-01-05", " "), ("2026-01-06", "")):
+        show = {"show_id": 1, "name": "one ", "language": f"Korean{blank}"}
+        small.capture(day, shows=[show], genres=[{"show_id": 1, "genre": f"Crime{blank}"}])
+    kiosk = new_kiosk()
+    assert load(small.store, kiosk).exit_code == 0
+    assert rows_of(kiosk, "select language from dim_language") == [("Korean",)]
+    assert rows_of(kiosk, "select genre from dim_genre") == rows_of(kiosk, "select genre from dim_show_genre")
+    assert rows_of(kiosk, "select name, language, genres from show_history") == [("one ", "Korean", "Crime")]
+
+
+def test_defaults_of_the_database_do_not_matter(lake: LocalStore, mariadb: MariaDB) -> None:
+    """In a database of another character set, at a server without strictness, names go in exactly all the same."""
+    small = SmallLake(lake)
+    small.capture("2026-01-05", shows=shows(HOSTILE))
+    mode, engine = mariadb.ask("select @@global.sql_mode, @@global.default_storage_engine")[0]
+    mariadb.ask("set global sql_mode = ''")
+    mariadb.ask("set global default_storage_engine = MEMORY")
+    try:
+        with new_database(mariadb, "latin1") as database:
+            assert load(lake, database).exit_code == 0
+            found = rows_of(database, "select name from dim_show where show_id > 0 order by show_id")
+            assert [name for (name,) in found] == HOSTILE
+    finally:
+        mariadb.ask("set global sql_mode = %s", arguments=[mode])
+        mariadb.ask("set global default_storage_engine = %s", arguments=[engine])
+
+
+# Its schema.
+
+
+def test_the_schema_in_the_database(lake: LocalStore, mysql_mart: MysqlDatabase) -> None:
+    """Every table and column has its comment, InnoDB and exact collation; the dimensions refer to each other."""
+    load(lake, mysql_mart)
+    without = """
+        select c.table_name, c.column_name from information_schema.columns c
+        join information_schema.tables t on t.table_schema = c.table_schema and t.table_name = c.table_name
+        where c.table_schema = database() and t.table_type = 'BASE TABLE' and (
+            c.column_comment = '' or c.collation_name <> 'utf8mb4_bin' or t.table_comment = '' or t.engine <> 'InnoDB'
+        )
+    """
+    assert rows_of(mysql_mart, without) == []
+    referring = """
+        select table_name, column_name, referenced_table_name from information_schema.key_column_usage
+        where table_schema = database() and referenced_table_name is not null order by 1, 2
+    """
+    assert rows_of(mysql_mart, referring) == [
+        ("dim_episode", "show_id", "dim_show"),
+        ("dim_network", "country", "dim_country"),
+        ("dim_show", "dvd_country", "dim_country"),
+        ("dim_show", "language", "dim_language"),
+        ("dim_show_genre", "genre", "dim_genre"),
+        ("dim_show_genre", "show_id", "dim_show"),
+        ("show_history", "show_id", "dim_show"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("statements", "message"),
+    [
+        (["create table mine (i int)"], "is a database, but no mart: expected a mart, or nothing"),
+        (["update schema_version set version = 99"], "schema version 99, this Marquee expects .*: upgrade Marquee"),
+        (["update schema_version set version = 1"], "schema version 1, .*: run `marquee mart upgrade`"),
+        (["alter table dim_genre add column mine int"], r"has not the tables .*: dim_genre\.mine"),
+        (["drop table fact_audience"], r"has not the tables .*: fact_audience\."),
+        (["alter table fact_audience engine = MyISAM"], "fact_audience is in MyISAM: expected InnoDB"),
+        (
+            ["alter table dim_episode modify name varchar(1000) collate utf8mb4_general_ci"],
+            r"dim_episode\.name has collation utf8mb4_general_ci: expected InnoDB and utf8mb4_bin",
+        ),
+    ],
+    ids=["of somebody else", "newer", "older", "a column more", "a table less", "engine", "collation"],
+)
+def test_other_databases_are_left_alone(
+    lake: LocalStore, mysql_mart: MysqlDatabase, statements: Sequence[str], message: str
+) -> None:
+    """They are refused by name, with what to do, for loading and for asking."""
+    if "mine (" not in statements[0]:
+        load(lake, mysql_mart)
+    for statement in statements:
+        mysql_mart.ask(statement)
+    with pytest.raises(ConfigError, match=f"database '{mysql_mart.name}' of .*{message}"):
+        load(lake, mysql_mart)
+    with pytest.raises(ConfigError, match=message):
+        ask(kiosk_of(mysql_mart), "binge")
+
+
+def test_a_schema_half_made_is_gone_on_with(small: SmallLake, mysql_mart: MysqlDatabase) -> None:
+    """What creates tables commits by itself: whoever dies in between leaves a part, without its version."""
+    with open_mart(kiosk_of(mysql_mart)):
+        pass
+    mysql_mart.ask("delete from schema_version")
+    mysql_mart.ask("drop view q_binge")
+    mysql_mart.ask("drop table fact_audience_base")
+    small.capture("2026-01-05", shows=shows(["one"]))
+    assert load(small.store, mysql_mart).loaded == 1
+    assert [ask(kiosk_of(mysql_mart), one.name)[1] for one in QUESTIONS] == [[]] * len(QUESTIONS)
+    assert rows_of(mysql_mart, "select count(*) from dim_daypart") == [(24,)]
+
+
+def test_an_upgrade(lake: LocalStore, mysql_mart: MysqlDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Migrations run in order, one cut short runs again from its start, and views are made anew; data stay."""
+    small = SmallLake(lake)
+    small.capture("2026-01-05", shows=shows(["one"]))
+    load(lake, mysql_mart)
+    before = content(mysql_mart)
+    mysql_mart.ask("alter table fact_audience_base drop column new_viewers")
+    mysql_mart.ask("update schema_version set version = 0")
+    mysql_mart.ask("drop view q_binge")
+    first = [
+        "alter table fact_audience_base add column added int",
+        "alter table fact_audience_base add column new_viewers bigint",
+    ]
+    second = ["alter table fact_audience_base drop column added"]
+    mysql_mart.ask(first[0])  # by an upgrade that was killed
+    monkeypatch.setattr(mysql_database, "MIGRATIONS", {1: first, 2: second})
+    monkeypatch.setattr(schema, "VERSION", 2)
+    (done,) = upgrade_mart(kiosk_of(mysql_mart))
+    assert "schema version 0 is now 2" in done
+    assert content(mysql_mart) == before
+    assert ask(kiosk_of(mysql_mart), "binge")[1] == []
+
+
+@pytest.mark.parametrize(
+    ("version", "message"),
+    [(0, "schema version 0, too old for an upgrade: load an empty database"), (99, "version 99, .*: upgrade Marquee")],
+)
+def test_no_way_to_upgrade(lake: LocalStore, mysql_mart: MysqlDatabase, version: int, message: str) -> None:
+    """Nothing is touched."""
+    load(lake, mysql_mart)
+    mysql_mart.ask(f"update schema_version set version = {version}")  # noqa: S608 - a number
+    with pytest.raises(ConfigError, match=message):
+        upgrade_mart(kiosk_of(mysql_mart))
+    assert rows_of(mysql_mart, "select version from schema_version") == [(version,)]
+
+
+def test_an_upgrade_needs_a_mart(mysql_mart: MysqlDatabase) -> None:
+    """An empty database is none."""
+    with pytest.raises(ConfigError, match=r"there is no mart in database .*: make one with `marquee mart init`"):
+        upgrade_mart(kiosk_of(mysql_mart))
+
+
+# Its users.
+
+
+def users_of(database: MysqlDatabase) -> Any:
+    """Return the settings that make users, named after the database so that no two tests meet."""
+    names = {"loader": f"{database.name}_l", "analyst": f"{database.name}_a"}
+    passwords = {"loader_password": SecretStr("l'%s"), "analyst_password": SecretStr("a")}
+    return kiosk_of(database).model_copy(update={**names, **passwords})
+
+
+def test_users_may_do_what_they_need_and_no_more(small: SmallLake, mysql_mart: MysqlDatabase) -> None:
+    """The loader loads, and neither creates nor grants; the analyst asks, and changes nothing."""
+    settings = users_of(mysql_mart)
+    lines = init_mart(settings)
+    assert init_mart(settings) == lines
+    assert not any("l'%s" in line for line in lines)
+    small.capture("2026-01-05", shows=shows(["one"]))
+    small.hour("2026-01-05T00", (11, "KR", 9, "tv", 60))
+
+    def as_user(name: str, password: str) -> Any:
+        url = f"mysql://{name}@127.0.0.1:{mysql_mart.server.port}/{mysql_mart.name}"
+        changed = {"url": url, "password": SecretStr(password)}
+        return mart_settings(small.store, mysql_mart).model_copy(
+            update={"mart": kiosk_of(mysql_mart).model_copy(update=changed)}
+        )
+
+    loader, analyst = as_user(settings.loader, "l'%s"), as_user(settings.analyst, "a")
+    assert load_mart(loader, Markers(small.store)).loaded == 2
+    assert "may be loaded" in check_mart(loader.mart)
+    assert ask(analyst.mart, "genre-hours")[0][0] == "period"
+    with pytest.raises(ConfigError, match="DELETE command denied"):
+        check_mart(analyst.mart)
+    report = load_mart(analyst, Markers(small.store), force=True)
+    assert report.exit_code == 78
+    for user, password in ((settings.loader, "l'%s"), (settings.analyst, "a")):
+        with mysql_mart.server.connect(mysql_mart.name, user, password) as connection, connection.cursor() as cursor:
+            for statement in ("drop table dim_show", "create table mine (i int)", "create user mine"):
+                with pytest.raises(Exception, match="denied"):
+                    cursor.execute(statement)
+
+
+def test_check_tells_what_is_there(lake: LocalStore, mysql_mart: MysqlDatabase) -> None:
+    """Before the first load, and after it."""
+    assert "MariaDB 10" in check_mart(kiosk_of(mysql_mart))
+    assert "no mart yet" in check_mart(kiosk_of(mysql_mart))
+    load(lake, mysql_mart)
+    assert f"schema version {schema.VERSION}; may be loaded" in check_mart(kiosk_of(mysql_mart))
+
+
+def test_check_wants_a_server_that_takes_rows(mysql_mart: MysqlDatabase) -> None:
+    """LOAD DATA LOCAL is off by default in MySQL 8: the message says what to set."""
+    mysql_mart.server.ask("set global local_infile = 0")
+    try:
+        for act in (check_mart, init_mart):
+            with pytest.raises(ConfigError, match=r"local_infile is OFF: .* set it to 1"):
+                act(kiosk_of(mysql_mart))
+    finally:
+        mysql_mart.server.ask("set global local_infile = 1")
+
+
+# Two loaders, and readers.
+
+
+def load_while(other: Callable[[], Any], small: SmallLake, database: MysqlDatabase) -> MartReport:
+    """Load, and let another do something between the planning and the first transaction."""
+
+    def plan_slowly(*given: Any, **named: Any) -> Any:
+        planned = make_plan(*given, **named)
+        patch.undo()
+        other()
+        return planned
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("jobs.mart_load.load.make_plan", plan_slowly)
+        return load(small.store, database)
+
+
+def test_what_another_has_loaded_is_not_loaded_twice(small: SmallLake, mysql_mart: MysqlDatabase) -> None:
+    """A loader decides again once it has the lock, and then finds nothing to do."""
+    small.hour("2026-01-05T00", (11, "KR", 9, "tv", 60))
+    loaded = load_while(lambda: load(small.store, mysql_mart), small, mysql_mart)
+    assert loaded == MartReport(unchanged=1)
+
+
+def test_a_loader_that_comes_late_does_not_turn_back(small: SmallLake, mysql_mart: MysqlDatabase) -> None:
+    """When another has meanwhile loaded a newer run it ends with 76, and the newer stands."""
+    small.hour("2026-01-05T00", (11, "KR", 9, "tv", 60))
+
+    def overtake() -> None:
+        small.hour("2026-01-05T00", (11, "KR", 9, "tv", 120))
+        load(small.store, mysql_mart)
+
+    assert load_while(overtake, small, mysql_mart).exit_code == 76
+    assert rows_of(mysql_mart, "select watched_seconds from fact_viewership") == [(120,)]
+    (failure,) = Markers(small.store).failures("mart_load").values()
+    assert "another loader has loaded something newer than generation 1" in failure.reason
+
+
+def test_a_lock_held_by_another_is_waited_for_and_told(small: SmallLake, mysql_mart: MysqlDatabase) -> None:
+    """Whoever holds the kiosk's row for too long is in the way: try again, with what to do; readers do not wait."""
+    small.hour("2026-01-05T00", (11, "KR", 9, "tv", 60))
+    load(small.store, mysql_mart)
+    settings = mart_settings(small.store, mysql_mart)
+    short = settings.model_copy(update={"mart": settings.mart.model_copy(update={"lock_timeout_s": 1})})
+    with mysql_mart.connect(autocommit=False) as holder, holder.cursor() as cursor:
+        cursor.execute("select * from kiosk for update")
+        report = load_mart(short, Markers(small.store), force=True)
+        assert ask(short.mart, "genre-hours", 0)[1] != []
+    assert report.exit_code == TryAgainError.exit_code
+    (failure,) = Markers(small.store).failures("mart_load").values()
+    assert "MARQUEE_MART__LOCK_TIMEOUT_S: let them end, and try again" in failure.reason
+
+
+def test_orphans_are_looked_for_only_where_they_may_be(
+    small: SmallLake, mysql_mart: MysqlDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A restated hour whose unknown episodes are all still there does not read all facts again."""
+    small.hour("2026-01-05T00", (98, "BR", 9, "tv", 60), (99, "US", 19, "tv", 60))
+    small.hour("2026-01-06T00", (98, "US", 9, "tv", 60))
+    load(small.store, mysql_mart)
+    asked: list[Any] = []
+    real = MysqlSession.query
+
+    def query(self: Any, sql: str, parameters: Sequence[Any] = ()) -> Any:
+        asked.append((sql, list(parameters)))
+        return real(self, sql, parameters)
+
+    monkeypatch.setattr(MysqlSession, "query", query)
+    everywhere = "select distinct episode_id from fact_viewership where episode_id in"
+    small.hour("2026-01-05T00", (98, "BR", 9, "tv", 120), (99, "US", 19, "tv", 60))
+    load(small.store, mysql_mart)
+    assert [sql for sql, _ in asked if sql.startswith(everywhere)] == []
+    small.hour("2026-01-05T00", (98, "BR", 9, "tv", 120))
+    load(small.store, mysql_mart)
+    assert [values for sql, values in asked if sql.startswith(everywhere)] == [[99]]
+    assert rows_of(mysql_mart, "select episode_id from dim_episode") == [(98,)]
+
+
+def test_a_capture_that_is_gone_leaves_orphans(small: SmallLake, mysql_mart: MysqlDatabase) -> None:
+    """What facts name keeps a row, as one that no captured schedule knows; the rest goes."""
+    known = {"episodes": [{"episode_id": 11, "show_id": 1}, {"episode_id": 12, "show_id": 1}], "shows": shows(["one"])}
+    countries = [{"country": "KR", "name": "Korea"}, {"country": "JP", "name": "Japan"}]
+    small.capture("2026-01-05", **known, countries=countries)
+    small.hour("2026-01-05T00", (11, "KR", 9, "tv", 60))
+    load(small.store, mysql_mart)
+    small.capture("2026-01-05")
+    load(small.store, mysql_mart)
+    assert rows_of(mysql_mart, "select episode_id, show_id, name from dim_episode") == [(11, 0, None)]
+    assert rows_of(mysql_mart, "select country, name from dim_country order by country") == [
+        ("**", "worldwide"),
+        ("KR", None),
+    ]
+    assert rows_of(mysql_mart, "select show_id from dim_show") == [(0,)]
+
+
+def test_staging_tables_are_the_connections_own(small: SmallLake, mysql_mart: MysqlDatabase) -> None:
+    """Nothing is left of them."""
+    small.publish("schedule_fetch", "2026-01-05", {SHOWS: pa.Table.from_pylist([], schema=SHOWS.schema)})
+    load(small.store, mysql_mart)
+    ours = set(mysql_schema.tables()) | {one.name for one in schema.relations()}
+    assert {name for (name,) in rows_of(mysql_mart, "show tables")} == ours
+
+
+# The command line.
+
+
+def test_the_commands(
+    small: SmallLake, mysql_mart: MysqlDatabase, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mart is made, loaded for a period, asked and told of, by its URL alone; a second load does nothing."""
+    small.capture("2026-01-05", shows=shows(["one"]), episodes=[{"episode_id": 11, "show_id": 1}])
+    small.hour("2026-01-05T00", (11, "KR", 9, "tv", 3600))
+    small.hour("2026-04-01T00", (11, "KR", 9, "tv", 3600))
+    monkeypatch.setenv("MARQUEE_LAKE", small.store.url)
+    monkeypatch.setenv("MARQUEE_MART__URL", "duckdb:///nowhere/kiosk.duckdb")
+    monkeypatch.setenv("MARQUEE_MART__PASSWORD", mysql_mart.password)
+    mart, q1 = ["--mart", mysql_mart.url], ["--period", "2026-Q1"]
+
+    def marquee(*arguments: str) -> tuple[int, str]:
+        return main(list(arguments)), capsys.readouterr().out
+
+    assert marquee("mart", "init", *mart, *q1)[0] == 0
+    assert marquee("mart-load", *mart, *q1) == (0, "mart-load: 2 made\n")
+    assert marquee("mart-load", *mart, *q1) == (0, "mart-load: nothing was pending\n")
+    assert rows_of(mysql_mart, "select hour from fact_viewership") == [(datetime(2026, 1, 5),)]  # noqa: DTZ001
+    code, answer = marquee("ask", "genre-hours", *mart, "--format", "csv")
+    assert (code, answer.splitlines()[1]) == (0, "2026-01-05,KR,,Unclassified,1,1.0,1.0,100.0")
+    code, status = marquee("status", *mart, *q1, "--format", "csv")
+    assert [line.split(",")[2] for line in status.splitlines() if line.startswith("mart_load")] == ["done", "done"]
+    assert marquee("mart", "upgrade", *mart)[0] == 0
+    assert marquee("mart-load", *mart)[0] == 78  # of everything there is

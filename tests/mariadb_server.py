@@ -1,0 +1,239 @@
+"""A MariaDB server of the tests' own: its data in a folder of theirs, reached by a socket there and a port of loopback.
+
+``install`` makes an empty data folder once; every server gets a copy, so that one may be killed, filled up or set up
+wrongly without harm to another. Statements of an administrator go through the socket, as root without a password.
+"""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pymysql
+from pymysql.connections import Connection
+
+PATIENCE_S = 60.0
+"""How long a server may take to answer, or to end."""
+SMALL = (
+    "--innodb-buffer-pool-size=32M",
+    "--innodb-log-file-size=16M",
+    "--innodb-flush-method=nosync",
+    "--key-buffer-size=1M",
+    "--aria-pagecache-buffer-size=8M",
+    "--performance-schema=OFF",
+    "--skip-name-resolve",
+    "--skip-log-bin",
+    "--bind-address=127.0.0.1",
+    "--character-set-server=utf8mb4",
+    "--collation-server=utf8mb4_general_ci",
+)
+"""Quick to start, and sparing. Nothing waits for the disk: that matters to a power cut, not to a killed server."""
+_QUICK_INSTALL = (
+    "--auth-root-authentication-method=normal",
+    "--skip-test-db",
+    "--skip-name-resolve",
+    "--innodb-log-file-size=16M",
+    "--innodb-flush-method=nosync",
+)
+
+
+@dataclass
+class MariaDB:
+    """A server that may be started, stopped, killed, frozen and started again; its data outlives all of these."""
+
+    folder: Path
+    options: Sequence[str] = ()
+    data: Path | None = None
+    """Where its data is; below ``folder`` when None."""
+    port: int = field(default=0, init=False)
+    _process: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
+
+    @property
+    def socket(self) -> Path:
+        """Its socket."""
+        return self.folder / "s"
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        if self._process is None:
+            message = f"the server in {self.folder} does not run"
+            raise RuntimeError(message)
+        return self._process.pid
+
+    @property
+    def log(self) -> str:
+        """What it has said since it was made."""
+        return (self.folder / "log").read_text(errors="replace")
+
+    def start(self) -> None:
+        """Start it and wait until it answers; it keeps the port that it had before."""
+        self.port = self.port or _free_port()
+        command = [
+            *(_program("mariadbd"), "--no-defaults", *_as_root()),
+            f"--datadir={self.data or self.folder / 'data'}",
+            f"--socket={self.socket}",
+            f"--pid-file={self.folder / 'pid'}",
+            f"--port={self.port}",
+            f"--tmpdir={self.folder}",  # of the one in common each server that starts deletes the others' tables
+            *SMALL,
+            *self.options,
+        ]
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        patience_ends = time.monotonic() + PATIENCE_S
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > patience_ends:
+                self.kill()
+                message = f"MariaDB did not start: {self.log[-3000:]}"
+                raise RuntimeError(message)
+            time.sleep(0.02)  # between two looks
+
+    def stop(self) -> None:
+        """End it in order."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it at once, as a power cut would: nothing is tidied up."""
+        self._end(signal.SIGKILL)
+
+    def restart(self) -> None:
+        """End it in order and start it again: every connection is lost."""
+        self.stop()
+        self.start()
+
+    def connect(self, database: str | None = None, user: str = "root", password: str = "", **named: Any) -> Connection:
+        """Connect by the socket; each statement is committed at once unless told otherwise."""
+        settings = {"charset": "utf8mb4", "autocommit": True, **named}
+        return pymysql.connect(
+            unix_socket=str(self.socket), user=user, password=password, database=database, **settings
+        )
+
+    def ask(self, sql: str, database: str | None = None, arguments: Sequence[Any] = ()) -> tuple[tuple[Any, ...], ...]:
+        """Run one statement as root in a connection of its own, and return its rows."""
+        with self.connect(database) as connection, connection.cursor() as cursor:
+            cursor.execute(sql, arguments or None)
+            return tuple(cursor.fetchall())
+
+    def _answers(self) -> bool:
+        # Not by PyMySQL, which leaves a socket open where nobody listens.
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self.socket)) == 0 and bool(probe.recv(1))
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is None:
+            return
+        if self._process.poll() is None:
+            self._process.send_signal(how)
+        try:
+            self._process.wait(PATIENCE_S)
+        finally:
+            if self._process.poll() is None:
+                self._process.kill()
+                self._process.wait()
+            self._process = None
+
+
+@dataclass(frozen=True)
+class MysqlDatabase:
+    """An empty database for one mart, and a user who may do everything in it and nothing elsewhere but make users."""
+
+    server: MariaDB
+    name: str
+    user: str
+    password: str
+
+    @property
+    def url(self) -> str:
+        """Its URL by loopback, as the mart's settings want it."""
+        return f"mysql://{self.user}@127.0.0.1:{self.server.port}/{self.name}"
+
+    @property
+    def socket(self) -> Path:
+        """The server's socket."""
+        return self.server.socket
+
+    def connect(self, **named: Any) -> Connection:
+        """Connect to it as root."""
+        return self.server.connect(self.name, **named)
+
+    def ask(self, sql: str, arguments: Sequence[Any] = ()) -> tuple[tuple[Any, ...], ...]:
+        """Run one statement in it as root, and return its rows."""
+        return self.server.ask(sql, self.name, arguments)
+
+
+def install(folder: Path) -> Path:
+    """Make an empty data folder, with all that a server keeps for itself."""
+    data = folder / "data"
+    command = [_program("mariadb-install-db"), "--no-defaults", *_as_root(), f"--datadir={data}", *_QUICK_INSTALL]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        message = f"mariadb-install-db ended with code {done.returncode}: {done.stdout}{done.stderr}"
+        raise RuntimeError(message)
+    return data
+
+
+@contextmanager
+def mariadb_server(installed: Path, folder: Path, *options: str, data: Path | None = None) -> Iterator[MariaDB]:
+    """Run a server on a copy of an installed data folder; it goes with the block, whatever was done to it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(installed, data or folder / "data", dirs_exist_ok=True)
+    server = MariaDB(folder, options, data)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill() if data or options else server.stop()
+
+
+@contextmanager
+def mysql_database(server: MariaDB, charset: str = "utf8mb4") -> Iterator[MysqlDatabase]:
+    """Make a database with a user of its own; both go with the block, and whatever users it made."""
+    name = f"kiosk_{secrets.token_hex(4)}"
+    mine = MysqlDatabase(server, name, f"{name}_owner", secrets.token_hex(8))
+    before = _users(server)
+    server.ask(f"create database {name} character set {charset}")
+    server.ask(f"create user {mine.user} identified by '{mine.password}'")
+    server.ask(f"grant all on {name}.* to {mine.user} with grant option")
+    server.ask(f"grant create user on *.* to {mine.user}")
+    try:
+        yield mine
+    finally:
+        server.ask(f"drop database {name}")
+        for user, host in _users(server) - before:
+            server.ask(f"drop user '{user}'@'{host}'")
+
+
+def _users(server: MariaDB) -> set[tuple[str, str]]:
+    return {(user, host) for user, host in server.ask("select user, host from mysql.user")}
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"]))
+    if found is None:
+        message = (
+            f"{name} is not on the PATH, and the tests of the mart in MySQL start a server of their own: install "
+            "MariaDB 10.11 (Debian: apt-get install mariadb-server-core mariadb-client-core)"
+        )
+        raise RuntimeError(message)
+    return found
+
+
+def _as_root() -> list[str]:
+    """Root has to say that the server may run as root."""
+    return ["--user=root"] if os.geteuid() == 0 else []
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
