@@ -30,9 +30,13 @@ def commands() -> Iterator[str]:
 
 
 def subcommands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    """Return the parser of each command by its name."""
-    (action,) = (action for action in _actions(parser) if isinstance(action.choices, dict))
-    return dict(action.choices or {})
+    """Return the parser of each command by its name; those below another by both names, in its place."""
+    found = {}
+    for action in _actions(parser):
+        for name, command in action.choices.items() if isinstance(action.choices, dict) else ():
+            below = {f"{name} {one}": deeper for one, deeper in subcommands(command).items()}
+            found.update(below or {name: command})
+    return found
 
 
 def _actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:

@@ -28,10 +28,10 @@ also keeps the answers as served, as `payload/<source>.json`.
 KIOSK = """\
 ## The kiosk
 
-Tables and views of the mart, the same in DuckDB and in MySQL; types are DuckDB's. The same texts are comments in the
-database, but for views in MySQL, which has none for them. An arrow names the table that a column is a key of; in MySQL it
-is a foreign key where it leads from one dimension to another. Shows and episodes: TVmaze (<https://www.tvmaze.com>),
-[CC BY-SA 4.0](https://creativecommons.org/licenses/by-sa/4.0/).
+Tables and views of the mart, the same in DuckDB and in MySQL; types of views are DuckDB's. The same texts are comments
+in the database, but for views in MySQL, which has none for them. An arrow names the table that a column is a key of; in
+MySQL it is a foreign key where it leads from one dimension to another. Shows and episodes: TVmaze
+(<https://www.tvmaze.com>), [CC BY-SA 4.0](https://creativecommons.org/licenses/by-sa/4.0/).
 """
 SEE = "see above"
 VIEW_COLUMNS = {

@@ -13,7 +13,7 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
-IN_MEMORY = 32 << 20
+IN_MEMORY = 16 << 20
 CHUNK = 1 << 18  # a packet, which must be smaller than the server's max_allowed_packet
 ROWS_AT_ONCE = 65_536
 _ESCAPES = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"), ("\0", "\\0"))

@@ -41,7 +41,7 @@ from jobs.mart_load.settings import MartLoadSettings
 
 log = logging.getLogger(__name__)
 
-HOURS_AHEAD = 4
+HOURS_AHEAD = 2
 """How many hours are read ahead of the one that is being loaded: what bounds the memory, with the largest hour."""
 
 

@@ -4,7 +4,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -14,6 +14,10 @@ from jobs.common.settings import Section, StageSettings
 URL_HINT = "expected duckdb:///folder/kiosk.duckdb or mysql://user@host:3306/database"
 MYSQL_PORT = 3306
 _NAME = re.compile(r"[A-Za-z0-9_]{1,32}", re.ASCII)
+_USER = re.compile(r"[^@/?#:]+")
+_PLACE = re.compile(
+    r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^@/?#:\[\]]+)(:(?P<port>\d{1,5}))?/(?P<database>[A-Za-z0-9_-]{1,64})", re.ASCII
+)
 
 
 class MartSettings(Section):
@@ -101,23 +105,17 @@ def is_mysql(url: str) -> bool:
 
 
 def mysql_address(url: str) -> MysqlAddress:
-    """Read a mysql:// URL. ValueError says what is expected; it does not repeat a password."""
-    parts = urlsplit(url)
-    if parts.password is not None or parts.netloc.count("@") > 1:
-        message = "the URL holds a password: expected mysql://user@host:3306/database, and MARQUEE_MART__PASSWORD"
+    """Read a mysql:// URL. ValueError says what is expected, and does not repeat the URL, which may hold a password."""
+    userinfo, _, place = url.removeprefix("mysql://").rpartition("@")
+    if ":" in userinfo:
+        message = "it holds a password: expected mysql://user@host:3306/database, and MARQUEE_MART__PASSWORD"
         raise ValueError(message)
-    user, database = unquote(parts.username or ""), unquote(parts.path.removeprefix("/"))
-    if not (user and parts.hostname and _NAME_OF_DATABASE.fullmatch(database)) or parts.query or parts.fragment:
-        message = f"{url!r} is no mart: expected mysql://user@host:3306/database, the database of A-Z, a-z, 0-9, _, -"
+    found = _PLACE.fullmatch(place)
+    if not (found and _USER.fullmatch(userinfo)):
+        message = "it is no mart: expected mysql://user@host:3306/database, the database of A-Z, a-z, 0-9, _ and -"
         raise ValueError(message)
-    return MysqlAddress(user, parts.hostname, _port(parts), database)
-
-
-_NAME_OF_DATABASE = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
-
-
-def _port(parts: SplitResult) -> int:
-    return parts.port or MYSQL_PORT
+    host = found["host"].strip("[]")
+    return MysqlAddress(unquote(userinfo), host, int(found["port"] or MYSQL_PORT), found["database"])
 
 
 def _is_here(host: str) -> bool:

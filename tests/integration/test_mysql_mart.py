@@ -1,13 +1,16 @@
 """What only a mart in MySQL has: exact names or none, its users, its schema and versions, and two loaders at once."""
 
+import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 import pytest
 from pydantic import SecretStr
 
+from jobs.cli import main
 from jobs.common.calendar import Period
 from jobs.common.commit import Markers
 from jobs.common.datasets import SHOWS
@@ -44,6 +47,15 @@ HOSTILE = [
     "x" * 1000,
     "🙂" * 1000,
 ]
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Put back what the command line sets up for the whole process."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
 
 
 @pytest.fixture
@@ -436,3 +448,33 @@ def test_staging_tables_are_the_connections_own(small: SmallLake, mysql_mart: My
     load(small.store, mysql_mart)
     ours = set(mysql_schema.tables()) | {one.name for one in schema.relations()}
     assert {name for (name,) in rows_of(mysql_mart, "show tables")} == ours
+
+
+# The command line.
+
+
+def test_the_commands(
+    small: SmallLake, mysql_mart: MysqlDatabase, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mart is made, loaded for a period, asked and told of, by its URL alone; a second load does nothing."""
+    small.capture("2026-01-05", shows=shows(["one"]), episodes=[{"episode_id": 11, "show_id": 1}])
+    small.hour("2026-01-05T00", (11, "KR", 9, "tv", 3600))
+    small.hour("2026-04-01T00", (11, "KR", 9, "tv", 3600))
+    monkeypatch.setenv("MARQUEE_LAKE", small.store.url)
+    monkeypatch.setenv("MARQUEE_MART__URL", "duckdb:///nowhere/kiosk.duckdb")
+    monkeypatch.setenv("MARQUEE_MART__PASSWORD", mysql_mart.password)
+    mart, q1 = ["--mart", mysql_mart.url], ["--period", "2026-Q1"]
+
+    def marquee(*arguments: str) -> tuple[int, str]:
+        return main(list(arguments)), capsys.readouterr().out
+
+    assert marquee("mart", "init", *mart, *q1)[0] == 0
+    assert marquee("mart-load", *mart, *q1) == (0, "mart-load: 2 made\n")
+    assert marquee("mart-load", *mart, *q1) == (0, "mart-load: nothing was pending\n")
+    assert rows_of(mysql_mart, "select hour from fact_viewership") == [(datetime(2026, 1, 5),)]  # noqa: DTZ001
+    code, answer = marquee("ask", "genre-hours", *mart, "--format", "csv")
+    assert (code, answer.splitlines()[1]) == (0, "2026-01-05,KR,,Unclassified,1,1.0,1.0,100.0")
+    code, status = marquee("status", *mart, *q1, "--format", "csv")
+    assert [line.split(",")[2] for line in status.splitlines() if line.startswith("mart_load")] == ["done", "done"]
+    assert marquee("mart", "upgrade", *mart)[0] == 0
+    assert marquee("mart-load", *mart)[0] == 78  # of everything there is

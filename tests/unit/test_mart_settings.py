@@ -2,13 +2,21 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from jobs.common.calendar import Span
 from jobs.common.errors import ConfigError
 from jobs.common.settings import load_settings
-from jobs.mart_load.settings import MartLoadSettings, kiosk_path, span_of
+from jobs.mart_load.settings import (
+    MartLoadSettings,
+    MartSettings,
+    MysqlAddress,
+    kiosk_path,
+    mysql_address,
+    span_of,
+)
 
 
 def test_without_a_url_the_error_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,7 +27,7 @@ def test_without_a_url_the_error_names_its_variable(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    "url", ["", "kiosk.duckdb", "mysql://host/mart", "duckdb://host/kiosk.duckdb", "duckdb:///", "duckdb:///folder/"]
+    "url", ["", "kiosk.duckdb", "postgres://host/mart", "duckdb://host/kiosk.duckdb", "duckdb:///", "duckdb:///folder/"]
 )
 def test_other_urls_are_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     """The error shows the value and the form."""
@@ -56,3 +64,68 @@ def test_other_periods_are_refused(monkeypatch: pytest.MonkeyPatch, text: str) -
     monkeypatch.setenv("MARQUEE_MART__PERIOD", text)
     with pytest.raises(ConfigError, match=r"MARQUEE_MART__PERIOD=.*2026-Q1 \(quarter\), or two of them as first/last"):
         load_settings(MartLoadSettings)
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("mysql://me@127.0.0.1/q1", MysqlAddress("me", "127.0.0.1", 3306, "q1")),
+        ("mysql://a%40b@[::1]:3307/q1-2026_x", MysqlAddress("a@b", "::1", 3307, "q1-2026_x")),
+    ],
+)
+def test_a_mysql_url(url: str, address: MysqlAddress) -> None:
+    """User, host, port and database."""
+    assert mysql_address(url) == address
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://",
+        "mysql://me@h",
+        "mysql://h/q1",
+        "mysql://me@h/",
+        "mysql://me@h/a/b",
+        "mysql://me@h/q1?x=1",
+        "mysql://me@h/`q`",
+    ],
+)
+def test_other_mysql_urls_are_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """The error shows the form."""
+    monkeypatch.setenv("MARQUEE_LAKE", "file:///lake")
+    monkeypatch.setenv("MARQUEE_MART__URL", url)
+    with pytest.raises(ConfigError, match=r"MARQUEE_MART__URL=.*expected mysql://user@host:3306/database"):
+        load_settings(MartLoadSettings)
+
+
+@pytest.mark.parametrize("password", ["geheim", "ge/heim", "ge@heim", "ge#heim", "ge?heim", "ge:heim", ""])
+def test_a_password_in_the_url_is_refused_and_not_repeated(monkeypatch: pytest.MonkeyPatch, password: str) -> None:
+    """URLs are logged; it has a setting of its own."""
+    monkeypatch.setenv("MARQUEE_LAKE", "file:///lake")
+    monkeypatch.setenv("MARQUEE_MART__URL", f"mysql://me:{password}@127.0.0.1/q1")
+    with pytest.raises(ConfigError, match="MARQUEE_MART__PASSWORD") as refused:
+        load_settings(MartLoadSettings)
+    assert "heim" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "more", "refused"),
+    [
+        ("localhost", {}, False),
+        ("127.0.0.5", {}, False),
+        ("[::1]", {}, False),
+        ("10.0.0.1", {}, True),
+        ("db.example", {}, True),
+        ("db.example", {"tls_ca": "/ca.pem"}, False),
+        ("db.example", {"plaintext": True}, False),
+        ("db.example", {"socket": "/run/mysqld/s"}, False),
+    ],
+)
+def test_without_tls_only_on_this_machine(host: str, more: dict[str, Any], refused: bool) -> None:
+    """Beyond it a CA is needed, or somebody's word that the network is safe."""
+    given = {"url": f"mysql://me@{host}/q1", **more}
+    if not refused:
+        MartSettings.model_validate(given)
+        return
+    with pytest.raises(ValueError, match=r"another machine.*MARQUEE_MART__TLS_CA.*MARQUEE_MART__PLAINTEXT=true"):
+        MartSettings.model_validate(given)
