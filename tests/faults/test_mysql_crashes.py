@@ -27,7 +27,15 @@ DATABASE_CALLS: Calls = [(Connection, "_execute_command"), (Connection, "write_p
 STATES = (660, 720)
 """Of the lake, in turn: what its changes are told by."""
 STEPS = ("schedule_fetch", "rollup", "audience")
-MADE = {"dim_country", "dim_show", "dim_episode", "fact_viewership", "fact_audience", "fact_audience_base"}
+MADE = {
+    "dim_country",
+    "dim_language",
+    "dim_show",
+    "dim_episode",
+    "fact_viewership",
+    "fact_audience",
+    "fact_audience_base",
+}
 PARTS = {
     "schedule_fetch": ("shows", "2026-01-05", "select name from dim_show where show_id = 1"),
     "rollup": (

@@ -54,7 +54,7 @@ def capture(small: SmallLake, day: str, shows: dict[int, dict[str, Any]], genres
     )
 
 
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(captures=st.lists(CAPTURE, min_size=1, max_size=5))
 def test_the_way_there_leaves_no_trace(
     captures: Sequence[dict[str, Any]], mysql_mart: MysqlDatabase, tmp_path_factory: pytest.TempPathFactory
