@@ -40,7 +40,7 @@ demo: $(BASE)  ## run all of Marquee on a simulated week and print the answers
 	@$(BIN)/marquee demo $(ARGS)
 
 .PHONY: test
-test: java lint  ## lint, types and tests (the Spark tests need Java 17 or later)
+test: java lint  ## lint, types and tests (those of Spark need Java 17 or later, those of S3 versitygw)
 	@$(BIN)/pytest -n 2 --dist loadfile $(if $(NO_JAVA),-m 'not spark') $(ARGS)
 	@$(if $(NO_JAVA),printf '\n!!! NOT RUN: %s.\n' '$(JAVA_HELP)')
 

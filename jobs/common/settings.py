@@ -46,7 +46,7 @@ class S3Settings(Section):
     """How to reach S3, beyond boto3's own chain of credentials and profiles."""
 
     endpoint_url: str | None = Field(None, description="URL of an S3-compatible server; AWS when unset")
-    region: str | None = Field(None, pattern=r"^[a-z0-9-]+$", description="region, where boto3 does not know it")
+    region: str | None = Field(None, pattern=r"^[A-Za-z0-9-]+$", description="region, where boto3 does not know it")
     path_style: bool = Field(default=False, description="address buckets by path, as most other servers need")
     ca_bundle: str | None = Field(
         None, description="file of the authorities that the server's certificate is checked against; boto3's when unset"
