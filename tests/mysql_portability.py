@@ -129,7 +129,7 @@ RULES = (
     ),
     Rule(
         "create or replace",
-        r"\bcreate\s+or\s+replace\s+(?!view\b)",
+        r"\bcreate\s+or\s+replace\s+(?!(sql\s+security\s+\w+\s+)?view\b)",
         "MySQL has it for views alone",
         "create or replace table t (i int)",
     ),

@@ -61,6 +61,7 @@ def test_a_reserved_word_as_a_name_is_found(statement: str) -> None:
         "delete from t where i in (select i from u)",
         "insert into t select i from u on duplicate key update j = 1",
         "create or replace view v as select 1 as i",
+        "create or replace sql security invoker view v as select 1 as i",
         "create table if not exists t (c varchar(9) character set utf8mb4 collate utf8mb4_bin)",
         "select i from t for update",
         "select i from t limit 3 offset 2",

@@ -1,0 +1,41 @@
+"""Every statement that goes to the server in the life of a mart holds on MySQL 8.0, MySQL 8.4 and MariaDB 10.11."""
+
+from jobs.common.commit import Markers
+from jobs.common.store import LocalStore
+from jobs.mart_load.admin import check_mart, init_mart, upgrade_mart
+from jobs.mart_load.questions import QUESTIONS, ask
+from jobs.mart_load.settings import MartLoadSettings
+from jobs.mart_load.states import ledger_states
+from tests.faults.mysql_proxy import LOGIN, mysql_proxy
+from tests.helpers_mysql import load_mysql, restate, settings_of, small_lake, url_at
+from tests.mariadb_server import MysqlDatabase
+from tests.mysql_portability import findings
+
+WHERE_KNOWN = "idle_write_transaction_timeout"
+"""A variable of MariaDB's alone, which is set where the server says that it has it."""
+
+
+def test_all_that_is_said_to_the_server_is_portable(lake: LocalStore, mysql_mart: MysqlDatabase) -> None:
+    """Made with its users, checked, loaded, loaded anew, upgraded, asked every question, and looked at."""
+    small = small_lake(lake)
+    with mysql_proxy(mysql_mart.server.port) as proxy:
+        url = url_at(mysql_mart, proxy.port)
+        users = {f"{role}_password": "made up" for role in ("loader", "analyst")}
+        names = {role: f"{mysql_mart.name}_{role}" for role in ("loader", "analyst")}
+        settings = settings_of(mysql_mart, url=url, **users, **names)
+        init_mart(settings)
+        check_mart(settings)
+        assert load_mysql(lake, mysql_mart, url=url).exit_code == 0
+        restate(small, 660)
+        assert load_mysql(lake, mysql_mart, url=url).exit_code == 0
+        assert load_mysql(lake, mysql_mart, url=url, force=True).exit_code == 0
+        upgrade_mart(settings)
+        for question in QUESTIONS:
+            ask(settings, question.name, only=question.example)
+        ledger_states(MartLoadSettings(lake=lake.url, mart=settings), Markers(lake))
+    said = [statement for statement in dict.fromkeys(proxy.statements) if statement != LOGIN]
+    assert len(said) > 100
+    kinds = {statement.lower().split()[0] for statement in said}
+    assert {"create", "insert", "delete", "update", "select", "load", "set", "grant", "commit"} <= kinds
+    found = {statement: findings(statement) for statement in said if WHERE_KNOWN not in statement}
+    assert {statement: why for statement, why in found.items() if why} == {}
