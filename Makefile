@@ -19,6 +19,11 @@ INSTALL := $(BIN)/pip --disable-pip-version-check install --no-build-isolation
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 
+# The images: a folder in images/ and a lock file each, whose versions are those that the tests ran with.
+PYTHON_IMAGES := mart_load schedule_fetch
+SPARK_IMAGES := profile rollup
+LOCK_IMAGE = $(COMPILE) $(ARGS) pyproject.toml -c requirements/dev.txt
+
 # The Java that Spark would start: its main version (8 calls itself 1.8), nothing where there is none.
 JAVA := $(if $(JAVA_HOME),$(JAVA_HOME)/bin/java,java)
 JAVA_VERSION = $(shell "$(JAVA)" -version 2>&1 | sed -n 's/.* version "\(1\.\)\{0,1\}\([0-9]*\).*/\2/p')
@@ -67,8 +72,11 @@ docs: $(BASE)  ## write the generated pages of docs/ anew
 lock:  ## write requirements/*.txt from pyproject.toml (ARGS=--upgrade: with the newest versions)
 	@command -v $(UV) >/dev/null || { echo 'make lock needs uv: pip install uv' >&2; exit 1; }
 	$(COMPILE) $(ARGS) --group build -o requirements/build.txt
-	$(COMPILE) $(ARGS) pyproject.toml -o requirements/base.txt
+	$(COMPILE) $(ARGS) pyproject.toml --extra local -o requirements/base.txt
 	$(COMPILE) $(ARGS) pyproject.toml --all-extras -c requirements/base.txt -o requirements/dev.txt
+	$(foreach image,$(PYTHON_IMAGES),$(LOCK_IMAGE) --extra $(image) -o requirements/$(image).txt &&) \
+	$(foreach image,$(SPARK_IMAGES),$(LOCK_IMAGE) --extra $(image) --extra launcher -o requirements/$(image).txt &&) \
+	echo pyspark | $(COMPILE) - -c requirements/dev.txt -o requirements/spark.txt
 
 .PHONY: clean
 clean:  ## remove .venv and what the tools left
