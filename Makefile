@@ -20,9 +20,23 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --fork-str
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 
 # The images: a folder in images/ and a lock file each, whose versions are those that the tests ran with.
+#
+#   make images REGISTRY=registry.example.org/marquee VERSION=1.2.3 BUILD_ARGS='--network host'
+#   make images BUILD_ARGS='--secret id=pip,src=pip.conf --build-arg DEBIAN=mirror.example.org/debian:bookworm-slim'
 PYTHON_IMAGES := mart_load schedule_fetch
 SPARK_IMAGES := profile rollup
+IMAGES := $(PYTHON_IMAGES) $(SPARK_IMAGES)
 LOCK_IMAGE = $(COMPILE) $(ARGS) pyproject.toml -c requirements/dev.txt
+DOCKER ?= docker
+REGISTRY ?= marquee
+VERSION ?= $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' jobs/__init__.py)
+# Builds trust whom this machine trusts, such as a proxy's own authority.
+CERTIFICATES := $(wildcard /etc/ssl/certs/ca-certificates.crt)
+BUILD = DOCKER_BUILDKIT=1 $(DOCKER) build $(CERTIFICATES:%=--secret id=ca,src=%) $(BUILD_ARGS)
+BUILD_BASE = $(BUILD) --file images/base/Dockerfile --target $(1) --tag $(REGISTRY)/base-$(1):$(VERSION) .
+BUILD_IMAGE = $(BUILD) --file images/$(1)/Dockerfile --tag $(REGISTRY)/$(1):$(VERSION) \
+	--build-arg BUILD=$(REGISTRY)/base-build:$(VERSION) --build-arg BASE=$(REGISTRY)/base-$(2):$(VERSION) \
+	--build-arg VERSION=$(VERSION) --build-arg REVISION="$$(git rev-parse HEAD 2>/dev/null)" .
 
 # The Java that Spark would start: its main version (8 calls itself 1.8), nothing where there is none.
 JAVA := $(if $(JAVA_HOME),$(JAVA_HOME)/bin/java,java)
@@ -33,8 +47,8 @@ JAVA_HELP = the Spark tests need Java 17 or later, and "$(JAVA)" is $(or $(JAVA_
 
 .PHONY: help
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*  ## /\1	/p' Makefile | \
-		while IFS='	' read -r target text; do printf '%-8s %s\n' "$$target" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1	/p' Makefile | \
+		while IFS='	' read -r target text; do printf '%-12s %s\n' "$$target" "$$text"; done
 
 .PHONY: setup
 setup: $(BASE)  ## make .venv with what `marquee` needs (Python 3.11 or later)
@@ -67,6 +81,18 @@ bench: $(DEV)  ## compare the rollup with plain PySpark, DuckDB and Polars scrip
 .PHONY: docs
 docs: $(BASE)  ## write the generated pages of docs/ anew
 	@$(BIN)/python -m tools.docs $(ARGS)
+
+.PHONY: images
+images:  ## build the container images and print their sizes (needs Docker)
+	$(foreach target,build python spark,$(call BUILD_BASE,$(target)) &&) true
+	$(foreach image,$(PYTHON_IMAGES),$(call BUILD_IMAGE,$(image),python) &&) true
+	$(foreach image,$(SPARK_IMAGES),$(call BUILD_IMAGE,$(image),spark) &&) true
+	@$(DOCKER) image inspect --format '{{index .RepoTags 0}} {{.Size}}' $(IMAGES:%=$(REGISTRY)/%:$(VERSION)) | \
+		awk '{printf "%-40s %4d MB\n", $$1, $$2 / 1e6}'
+
+.PHONY: test-images
+test-images: $(DEV)  ## test the container images that `make images` has built (needs Docker)
+	@DOCKER=$(DOCKER) REGISTRY=$(REGISTRY) VERSION=$(VERSION) $(BIN)/pytest tests/images $(ARGS)
 
 .PHONY: lock
 lock:  ## write requirements/*.txt from pyproject.toml (ARGS=--upgrade: with the newest versions)

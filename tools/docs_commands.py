@@ -11,7 +11,7 @@ HEAD = """\
 
 The command line of Marquee; `marquee COMMAND --help` says the same. Periods are in UTC. Exit codes are those of the
 [failure model](architecture.md#exit-codes). A stage also starts as a module, with the same period arguments:
-`python -m jobs.rollup 2026-01-05`.
+`python -m jobs.rollup 2026-01-05`; there, `--config` lists its settings, and `--version` tells the version.
 """
 
 
