@@ -26,17 +26,26 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --fork-str
 PYTHON_IMAGES := mart_load schedule_fetch
 SPARK_IMAGES := profile rollup
 IMAGES := $(PYTHON_IMAGES) $(SPARK_IMAGES)
-LOCK_IMAGE = $(COMPILE) $(ARGS) pyproject.toml -c requirements/dev.txt
+define LOCK_IMAGE
+	$(COMPILE) $(ARGS) pyproject.toml -c requirements/dev.txt $(addprefix --extra ,$(2)) -o requirements/$(1).txt
+
+endef
 DOCKER ?= docker
 REGISTRY ?= marquee
 VERSION ?= $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' jobs/__init__.py)
 # Builds trust whom this machine trusts, such as a proxy's own authority.
 CERTIFICATES := $(wildcard /etc/ssl/certs/ca-certificates.crt)
 BUILD = DOCKER_BUILDKIT=1 $(DOCKER) build $(CERTIFICATES:%=--secret id=ca,src=%) $(BUILD_ARGS)
-BUILD_BASE = $(BUILD) --file images/base/Dockerfile --target $(1) --tag $(REGISTRY)/base-$(1):$(VERSION) .
-BUILD_IMAGE = $(BUILD) --file images/$(1)/Dockerfile --tag $(REGISTRY)/$(1):$(VERSION) \
-	--build-arg BUILD=$(REGISTRY)/base-build:$(VERSION) --build-arg BASE=$(REGISTRY)/base-$(2):$(VERSION) \
-	--build-arg VERSION=$(VERSION) --build-arg REVISION="$$(git rev-parse HEAD 2>/dev/null)" .
+define BUILD_BASE
+	$(BUILD) --file images/base/Dockerfile --target $(1) --tag $(REGISTRY)/base-$(1):$(VERSION) .
+
+endef
+define BUILD_IMAGE
+	$(BUILD) --file images/$(1)/Dockerfile --tag $(REGISTRY)/$(1):$(VERSION) \
+		--build-arg BUILD=$(REGISTRY)/base-build:$(VERSION) --build-arg BASE=$(REGISTRY)/base-$(2):$(VERSION) \
+		--build-arg VERSION=$(VERSION) --build-arg REVISION="$$(git rev-parse HEAD 2>/dev/null)" .
+
+endef
 
 # The Java that Spark would start: its main version (8 calls itself 1.8), nothing where there is none.
 JAVA := $(if $(JAVA_HOME),$(JAVA_HOME)/bin/java,java)
@@ -84,9 +93,9 @@ docs: $(BASE)  ## write the generated pages of docs/ anew
 
 .PHONY: images
 images:  ## build the container images and print their sizes (needs Docker)
-	$(foreach target,build python spark,$(call BUILD_BASE,$(target)) &&) true
-	$(foreach image,$(PYTHON_IMAGES),$(call BUILD_IMAGE,$(image),python) &&) true
-	$(foreach image,$(SPARK_IMAGES),$(call BUILD_IMAGE,$(image),spark) &&) true
+	$(foreach target,build python spark,$(call BUILD_BASE,$(target)))
+	$(foreach image,$(PYTHON_IMAGES),$(call BUILD_IMAGE,$(image),python))
+	$(foreach image,$(SPARK_IMAGES),$(call BUILD_IMAGE,$(image),spark))
 	@$(DOCKER) image inspect --format '{{index .RepoTags 0}} {{.Size}}' $(IMAGES:%=$(REGISTRY)/%:$(VERSION)) | \
 		awk '{printf "%-40s %4d MB\n", $$1, $$2 / 1e6}'
 
@@ -100,9 +109,9 @@ lock:  ## write requirements/*.txt from pyproject.toml (ARGS=--upgrade: with the
 	$(COMPILE) $(ARGS) --group build -o requirements/build.txt
 	$(COMPILE) $(ARGS) pyproject.toml --extra local -o requirements/base.txt
 	$(COMPILE) $(ARGS) pyproject.toml --all-extras -c requirements/base.txt -o requirements/dev.txt
-	$(foreach image,$(PYTHON_IMAGES),$(LOCK_IMAGE) --extra $(image) -o requirements/$(image).txt &&) \
-	$(foreach image,$(SPARK_IMAGES),$(LOCK_IMAGE) --extra $(image) --extra launcher -o requirements/$(image).txt &&) \
-	echo pyspark | $(COMPILE) - -c requirements/dev.txt -o requirements/spark.txt
+	$(foreach image,$(PYTHON_IMAGES),$(call LOCK_IMAGE,$(image),$(image)))
+	$(foreach image,$(SPARK_IMAGES),$(call LOCK_IMAGE,$(image),$(image) launcher))
+	echo pyspark | $(COMPILE) $(ARGS) - -c requirements/dev.txt -o requirements/spark.txt
 
 .PHONY: clean
 clean:  ## remove .venv and what the tools left

@@ -11,6 +11,8 @@ import pytest
 from jobs.common.engine import SparkEngine
 from jobs.common.store import LocalStore, S3Options, S3Store
 
+collect_ignore = ["images"]  # they need Docker, and images that are built: `make test-images`
+
 SPARK_CONF = {
     "spark.master": "local[2]",
     "spark.driver.memory": "512m",
