@@ -19,6 +19,34 @@ INSTALL := $(BIN)/pip --disable-pip-version-check install --no-build-isolation
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 
+# The images: a folder in images/ and a lock file each, whose versions are those that the tests ran with.
+#
+#   make images REGISTRY=registry.example.org/marquee VERSION=1.2.3 BUILD_ARGS='--network host'
+#   make images BUILD_ARGS='--secret id=pip,src=pip.conf --build-arg DEBIAN=mirror.example.org/debian:bookworm-slim'
+PYTHON_IMAGES := mart_load schedule_fetch
+SPARK_IMAGES := profile rollup
+IMAGES := $(PYTHON_IMAGES) $(SPARK_IMAGES)
+define LOCK_IMAGE
+	$(COMPILE) $(ARGS) pyproject.toml -c requirements/dev.txt $(addprefix --extra ,$(2)) -o requirements/$(1).txt
+
+endef
+DOCKER ?= docker
+REGISTRY ?= marquee
+VERSION ?= $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' jobs/__init__.py)
+# Builds trust whom this machine trusts, such as a proxy's own authority.
+CERTIFICATES := $(wildcard /etc/ssl/certs/ca-certificates.crt)
+BUILD = DOCKER_BUILDKIT=1 $(DOCKER) build $(CERTIFICATES:%=--secret id=ca,src=%) $(BUILD_ARGS)
+define BUILD_BASE
+	$(BUILD) --file images/base/Dockerfile --target $(1) --tag $(REGISTRY)/base-$(1):$(VERSION) .
+
+endef
+define BUILD_IMAGE
+	$(BUILD) --file images/$(1)/Dockerfile --tag $(REGISTRY)/$(1):$(VERSION) \
+		--build-arg BUILD=$(REGISTRY)/base-build:$(VERSION) --build-arg BASE=$(REGISTRY)/base-$(2):$(VERSION) \
+		--build-arg VERSION=$(VERSION) --build-arg REVISION="$$(git rev-parse HEAD 2>/dev/null)" .
+
+endef
+
 # The Java that Spark would start: its main version (8 calls itself 1.8), nothing where there is none.
 JAVA := $(if $(JAVA_HOME),$(JAVA_HOME)/bin/java,java)
 JAVA_VERSION = $(shell "$(JAVA)" -version 2>&1 | sed -n 's/.* version "\(1\.\)\{0,1\}\([0-9]*\).*/\2/p')
@@ -28,8 +56,8 @@ JAVA_HELP = the Spark tests need Java 17 or later, and "$(JAVA)" is $(or $(JAVA_
 
 .PHONY: help
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*  ## /\1	/p' Makefile | \
-		while IFS='	' read -r target text; do printf '%-8s %s\n' "$$target" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1	/p' Makefile | \
+		while IFS='	' read -r target text; do printf '%-12s %s\n' "$$target" "$$text"; done
 
 .PHONY: setup
 setup: $(BASE)  ## make .venv with what `marquee` needs (Python 3.11 or later)
@@ -63,12 +91,27 @@ bench: $(DEV)  ## compare the rollup with plain PySpark, DuckDB and Polars scrip
 docs: $(BASE)  ## write the generated pages of docs/ anew
 	@$(BIN)/python -m tools.docs $(ARGS)
 
+.PHONY: images
+images:  ## build the container images and print their sizes (needs Docker)
+	$(foreach target,build python spark,$(call BUILD_BASE,$(target)))
+	$(foreach image,$(PYTHON_IMAGES),$(call BUILD_IMAGE,$(image),python))
+	$(foreach image,$(SPARK_IMAGES),$(call BUILD_IMAGE,$(image),spark))
+	@$(DOCKER) image inspect --format '{{index .RepoTags 0}} {{.Size}}' $(IMAGES:%=$(REGISTRY)/%:$(VERSION)) | \
+		awk '{printf "%-40s %4d MB\n", $$1, $$2 / 1e6}'
+
+.PHONY: test-images
+test-images: $(DEV)  ## test the container images that `make images` has built (needs Docker)
+	@DOCKER=$(DOCKER) REGISTRY=$(REGISTRY) VERSION=$(VERSION) $(BIN)/pytest tests/images $(ARGS)
+
 .PHONY: lock
 lock:  ## write requirements/*.txt from pyproject.toml (ARGS=--upgrade: with the newest versions)
 	@command -v $(UV) >/dev/null || { echo 'make lock needs uv: pip install uv' >&2; exit 1; }
 	$(COMPILE) $(ARGS) --group build -o requirements/build.txt
-	$(COMPILE) $(ARGS) pyproject.toml -o requirements/base.txt
+	$(COMPILE) $(ARGS) pyproject.toml --extra local -o requirements/base.txt
 	$(COMPILE) $(ARGS) pyproject.toml --all-extras -c requirements/base.txt -o requirements/dev.txt
+	$(foreach image,$(PYTHON_IMAGES),$(call LOCK_IMAGE,$(image),$(image)))
+	$(foreach image,$(SPARK_IMAGES),$(call LOCK_IMAGE,$(image),$(image) launcher))
+	echo pyspark | $(COMPILE) $(ARGS) - -c requirements/dev.txt -o requirements/spark.txt
 
 .PHONY: clean
 clean:  ## remove .venv and what the tools left

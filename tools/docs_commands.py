@@ -11,8 +11,8 @@ HEAD = """\
 
 The command line of Marquee; `marquee COMMAND --help` says the same. Periods are in UTC. Exit codes are those of the
 [failure model](architecture.md#exit-codes). A stage also starts as a module, with the same period arguments:
-`python -m jobs.rollup 2026-01-05`; so does the [launcher](architecture.md#the-launcher), of `rollup` or `profile`:
-`python -m jobs.launcher rollup 2026-01-05`.
+`python -m jobs.rollup 2026-01-05`; there, `--config` lists its settings, and `--version` tells the version. So does the
+[launcher](architecture.md#the-launcher), of `rollup` or `profile`: `python -m jobs.launcher rollup 2026-01-05`.
 """
 
 

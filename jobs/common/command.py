@@ -1,6 +1,7 @@
 """A stage as a command: ``python -m jobs.<stage> [PERIOD] [--from PERIOD] [--to PERIOD] [--force]``.
 
-At a terminal a progress bar shows how far the periods are; elsewhere the log alone tells.
+At a terminal a progress bar shows how far the periods are; elsewhere the log alone tells. With ``--config`` it only
+lists its settings: where there is no ``marquee``, as in an image, whoever runs a stage sees what it is told.
 """
 
 import argparse
@@ -10,10 +11,12 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Protocol, TypeVar
 
 from pydantic_settings import SettingsConfigDict
 
+from jobs import __version__
 from jobs.common.calendar import FORMS_HINT, Period, Span
 from jobs.common.commit import Markers
 from jobs.common.errors import (
@@ -28,6 +31,7 @@ from jobs.common.errors import (
 from jobs.common.logs import set_up_logs
 from jobs.common.settings import LogSettings, StageSettings, check_names, env_name, load_settings
 from jobs.common.stage import Advance
+from jobs.config import list_settings
 from jobs.settings import SETTINGS
 
 log = logging.getLogger(__name__)
@@ -86,10 +90,15 @@ def stage_command(
         formatter_class=HelpFormatter,
     )
     add_period_arguments(parser)
+    parser.add_argument("--config", action="store_true", help="list the settings in force, secrets masked, and end")
+    parser.add_argument("--version", action="version", version=f"marquee {__version__}")
     given = parser.parse_args(arguments)
     span = read_span(parser, given)
 
     def command() -> int:
+        if given.config:
+            print_settings(kind)
+            return 0
         outcome = run_over(kind, run, name, span, force=given.force)
         log.info("%s", summary_of(name, outcome))
         return outcome.exit_code
@@ -104,6 +113,13 @@ def run_over(kind: type[S], run: Run[S], name: str, span: Span, *, force: bool, 
     span, force = settings.asked(span, force=force)
     with progress_bar(name) as advance:
         return run(settings, Markers(settings.store), span, force=force, advance=advance)
+
+
+def print_settings(kind: type[StageSettings]) -> None:
+    """Print a stage's settings, a line each: variable, value, and where it came from."""
+    check_names(SETTINGS)
+    for name, value, source in list_settings([kind]):
+        sys.stdout.write(f"{name}={value}  # {source}\n")
 
 
 def summary_of(name: str, outcome: Outcome) -> str:
@@ -188,11 +204,11 @@ def read_span(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Spa
 
 @contextmanager
 def progress_bar(label: str) -> Iterator[Advance]:
-    """Show a bar at a terminal; yields what is told after each period."""
-    if not sys.stderr.isatty():
+    """Show a bar at a terminal, where rich is installed; yields what is told after each period."""
+    if not sys.stderr.isatty() or find_spec("rich") is None:
         yield lambda _done, _all, _period: None
         return
-    from rich.console import Console  # noqa: PLC0415 - slow, and not in every image
+    from rich.console import Console  # noqa: PLC0415 - slow, and not in the images
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
 
     columns = (

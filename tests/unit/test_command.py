@@ -16,12 +16,14 @@ from typing import Any
 
 import pytest
 
+from jobs import __version__
 from jobs.common.calendar import EVER, Span
 from jobs.common.command import add_period_arguments, guarded, progress_bar, read_span, stage_command, summary_of
 from jobs.common.commit import Markers
 from jobs.common.errors import BadInputError, ConfigError, CorruptLakeError, LostRaceError, MarqueeError, TryAgainError
 from jobs.common.settings import StageSettings
 from jobs.common.stage import Advance
+from jobs.rollup.settings import RollupSettings
 from tests.schedule_service import ScheduleService, schedule_service, silence
 from tests.small_world import CASE, DAY, SmallWorld, tell_schedule
 
@@ -222,6 +224,39 @@ def test_wrong_settings_end_it_before_any_work(
     assert message in line["message"]
 
 
+def test_config_lists_the_settings_and_runs_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A line each: variable, value and source; secrets are masked, and neither lake nor engine is needed."""
+    monkeypatch.setenv("MARQUEE_LAKE", "s3://lake/marquee")
+    monkeypatch.setenv("MARQUEE_RAW", "s3://raw")
+    monkeypatch.setenv("MARQUEE_ROLLUP__VIEWER_KEY", SECRET * 2)
+    assert stage_command("rollup", "", RollupSettings, run_never, ["--config"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "MARQUEE_LAKE=s3://lake/marquee  # MARQUEE_LAKE" in lines
+    assert "MARQUEE_ENGINE__KIND=local  # default" in lines
+    assert "MARQUEE_ROLLUP__VIEWER_KEY=**********  # MARQUEE_ROLLUP__VIEWER_KEY" in lines
+    assert not any(line.startswith("MARQUEE_MART") for line in lines)
+
+
+def test_config_refuses_what_the_stage_would_refuse(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So it shows beforehand whether a stage will start."""
+    monkeypatch.setenv("MARQUEE_LAKE", "s3://lake/marquee")
+    monkeypatch.setenv("MARQUEE_LOG__LEVL", "info")
+    assert stage_command("profile", "", StageSettings, run_never, ["--config"]) == 78
+    assert "MARQUEE_LOG__LEVL is no setting: did you mean MARQUEE_LOG__LEVEL?" in logged(capsys)[0]["message"]
+
+
+def test_version_is_that_of_the_code(capsys: pytest.CaptureFixture[str]) -> None:
+    """The same that markers name."""
+    with pytest.raises(SystemExit) as caught:
+        stage_command("rollup", "", StageSettings, run_never, ["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"marquee {__version__}\n"
+
+
 # How a command ends.
 
 
@@ -305,6 +340,15 @@ def test_sigterm_ends_it_in_order(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_no_progress_bar_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     """A log file is for lines."""
+    with progress_bar("rollup") as advance:
+        advance(1, 2, "2026-01-05")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_no_progress_bar_without_rich(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """An image has no rich; its stage runs at a terminal too, as `docker run -t` gives it one."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setitem(sys.modules, "rich", None)
     with progress_bar("rollup") as advance:
         advance(1, 2, "2026-01-05")
     assert capsys.readouterr() == ("", "")

@@ -4,8 +4,11 @@ import importlib.metadata
 import os
 import re
 import subprocess
+import sys
+import textwrap
 import tomllib
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -15,12 +18,32 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-EXTRAS = [name for extra in PYPROJECT["project"]["optional-dependencies"].values() for name in extra]
-DEPENDENCIES = {
-    "build": PYPROJECT["dependency-groups"]["build"] + PYPROJECT["build-system"]["requires"],
-    "base": PYPROJECT["project"]["dependencies"],
-    "dev": PYPROJECT["project"]["dependencies"] + EXTRAS,
+EXTRAS: dict[str, list[str]] = PYPROJECT["project"]["optional-dependencies"]
+IMAGES = {
+    "schedule_fetch": ["schedule-fetch"],
+    "rollup": ["rollup", "launcher"],
+    "profile": ["profile", "launcher"],
+    "mart_load": ["mart-load"],
 }
+"""The extras in the image of each stage."""
+
+
+def dependencies(extras: Iterable[str]) -> list[Requirement]:
+    """Return what the package needs with these extras, and with those that they name."""
+    found = [Requirement(text) for text in PYPROJECT["project"]["dependencies"]]
+    for requirement in (Requirement(text) for extra in extras for text in EXTRAS[extra]):
+        found += dependencies(requirement.extras) if requirement.name == "marquee" else [requirement]
+    return found
+
+
+DEPENDENCIES = {
+    "build": [
+        Requirement(text) for text in PYPROJECT["dependency-groups"]["build"] + PYPROJECT["build-system"]["requires"]
+    ],
+    "base": dependencies(["local"]),
+    "dev": dependencies(EXTRAS),
+    "spark": [Requirement(text) for text in EXTRAS["spark"]],
+} | {image: dependencies(extras) for image, extras in IMAGES.items()}
 LOCKS = sorted(DEPENDENCIES)
 HASHES = r"(?: \\\n    --hash=sha256:[0-9a-f]{64})+"
 
@@ -70,15 +93,38 @@ def test_lock_holds_nothing_but_exact_versions_with_hashes(name: str) -> None:
 def test_lock_satisfies_pyproject(name: str) -> None:
     """Each dependency is locked, at a version that pyproject.toml allows; if not, `make lock` was forgotten."""
     locked = pins(name)
-    for requirement in map(Requirement, DEPENDENCIES[name]):
+    for requirement in DEPENDENCIES[name]:
         version = locked.get(canonicalize_name(requirement.name))
         assert version is not None, f"{requirement} is not in requirements/{name}.txt"
         assert requirement.specifier.contains(version), f"{requirement}, but requirements/{name}.txt has {version}"
 
 
-def test_dev_lock_extends_the_base_lock() -> None:
-    """Setting up the tests changes no version of what `marquee` runs with."""
-    assert pins("dev").items() >= pins("base").items()
+@pytest.mark.parametrize("name", sorted({*LOCKS} - {"build", "dev"}))
+def test_tests_run_with_what_is_shipped(name: str) -> None:
+    """Whatever a lock has, on one machine or in an image, the tests have in the same version."""
+    assert pins("dev").items() >= pins(name).items()
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_stage_starts_with_its_own_requirements(image: str) -> None:
+    """A stage starts where nothing is installed but the lock of its image: what others need is not imported."""
+    allowed = {canonicalize_name(name) for name in pins(image)}
+    others = {
+        module
+        for module, owners in importlib.metadata.packages_distributions().items()
+        if not {canonicalize_name(owner) for owner in owners} & {*allowed, "marquee"}
+    }
+    assert "pytest" in others
+    start = f"""
+        import runpy, sys
+        sys.modules.update(dict.fromkeys({sorted(others)}))  # None: importing it fails
+        sys.argv = ["stage", "--help"]
+        runpy.run_module("jobs.{image}", run_name="__main__")
+    """
+    command = [sys.executable, "-c", textwrap.dedent(start)]
+    run = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert run.stderr == ""
+    assert run.stdout.startswith(f"usage: python -m jobs.{image}")
 
 
 def test_wheel_carries_every_file_of_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

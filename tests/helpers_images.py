@@ -1,0 +1,53 @@
+"""The container images that `make images` has built, named by the environment, and how to run them."""
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jobs import __version__
+from jobs.pipeline import STEPS
+
+STAGES = [step.command.replace("-", "_") for step in STEPS]
+DOCKER = os.environ.get("DOCKER", "docker")
+REGISTRY = os.environ.get("REGISTRY", "marquee")
+VERSION = os.environ.get("VERSION", __version__)
+STRANGER = "4711:0"
+"""A user that no image knows, as a cluster may pick one, in the group of root."""
+
+STRICT = ("--read-only", "--tmpfs=/tmp:exec,size=1g", "--cap-drop=ALL", "--security-opt=no-new-privileges")
+
+
+def docker(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Docker's client; the engine's own errors fail the test, also where there is no engine."""
+    run = subprocess.run([DOCKER, *arguments], check=False, capture_output=True, text=True)
+    assert run.returncode != 125, run.stderr
+    return run
+
+
+@dataclass(frozen=True)
+class Image:
+    """The image of a stage."""
+
+    stage: str
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return f"{REGISTRY}/{self.stage}:{VERSION}"
+
+    def inspect(self) -> dict[str, Any]:
+        """Return what the engine knows of it."""
+        found = docker("image", "inspect", self.name)
+        assert found.returncode == 0, f"{found.stderr}: run `make images`"
+        (image,) = json.loads(found.stdout)
+        return dict(image)
+
+    def run(
+        self, *command: str, options: tuple[str, ...] = ("--network", "none"), env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command in it as strict clusters do: as a strange user, who may write in /tmp alone, an emptyDir."""
+        variables = [f"--env={name}={value}" for name, value in (env or {}).items()]
+        return docker("run", "--rm", "--user", STRANGER, *STRICT, *options, *variables, self.name, *command)

@@ -1,0 +1,121 @@
+"""What is in the images, what they run as, and that each starts where nothing may be written but /tmp."""
+
+import re
+import subprocess
+from typing import IO
+
+import pytest
+
+from tests.helpers_images import DOCKER, VERSION, Image
+
+MB = 1_000_000
+LIMITS = {"schedule_fetch": 400 * MB, "mart_load": 400 * MB, "rollup": 900 * MB, "profile": 900 * MB}
+"""Bytes of all files, uncompressed."""
+
+SETTINGS = {
+    "MARQUEE_LAKE": "s3://lake",
+    "MARQUEE_RAW": "s3://raw",
+    "MARQUEE_ROLLUP__VIEWER_KEY": "canary-77c0-canary-77c0",
+    "MARQUEE_SCHEDULE_FETCH__COUNTRIES": '["KR"]',
+    "MARQUEE_MART__URL": "duckdb:////tmp/kiosk.duckdb",
+}
+
+
+def test_stage_tells_of_itself(image: Image) -> None:
+    """A stage is what an image runs, and --help needs nothing but the image."""
+    assert image.inspect()["Config"]["Cmd"] == ["python", "-m", f"jobs.{image.stage}"]
+    run = image.run("python", "-m", f"jobs.{image.stage}", "--help")
+    assert (run.stderr, run.returncode) == ("", 0)
+    assert run.stdout.startswith(f"usage: python -m jobs.{image.stage}")
+
+
+def test_stage_tells_its_settings(image: Image) -> None:
+    """With --config each lists what it would run with; secrets are masked."""
+    run = image.run("python", "-m", f"jobs.{image.stage}", "--config", env=SETTINGS)
+    assert (run.stderr, run.returncode) == ("", 0)
+    assert "MARQUEE_LAKE=s3://lake  # MARQUEE_LAKE" in run.stdout.splitlines()
+    assert "canary" not in run.stdout
+
+
+def test_stage_ends_with_its_own_exit_code(image: Image) -> None:
+    """78, for settings that are missing, comes through tini and entry point: a cluster acts on it."""
+    run = image.run()
+    assert run.returncode == 78
+    assert "MARQUEE_LAKE: is not set" in run.stderr
+
+
+def test_stage_runs_at_a_terminal(image: Image) -> None:
+    """With a terminal, but without rich, it gets as far as without: to its settings."""
+    run = image.run(options=("--network", "none", "--tty"), env=SETTINGS | {"MARQUEE_S3__ATTEMPTS": "0"})
+    assert run.returncode == 78
+    assert "MARQUEE_S3__ATTEMPTS" in run.stdout
+
+
+def test_first_process_is_tini(image: Image) -> None:
+    """It passes signals on and reaps what Spark's workers leave."""
+    assert image.run("cat", "/proc/1/comm").stdout == "tini\n"
+
+
+def test_user_is_a_number_and_not_root(image: Image) -> None:
+    """Kubernetes can tell a number from root, a name it cannot."""
+    assert image.inspect()["Config"]["User"] == "185:185"
+
+
+@pytest.mark.parametrize("tool", ["pip", "pip3", "gcc", "cc", "ld", "strip", "make", "curl", "javac", "git"])
+def test_no_tools_for_building(image: Image, tool: str) -> None:
+    """Neither pip nor a compiler is left in an image."""
+    assert image.run("sh", "-c", f"command -v {tool}").stdout == ""
+
+
+@pytest.mark.parametrize("module", ["pip", "ensurepip", "setuptools", "rich", "pytest", "moto"])
+def test_no_modules_that_no_stage_needs(image: Image, module: str) -> None:
+    """Nor is what installs, or tests, or shows tables."""
+    run = image.run("python", "-c", f"import {module}")
+    assert f"No module named '{module}'" in run.stderr
+
+
+def test_labels_tell_what_it_is(image: Image) -> None:
+    """Title, description, licence, version and commit, by the names of the OCI."""
+    found = {
+        name.removeprefix("org.opencontainers.image."): text
+        for name, text in image.inspect()["Config"]["Labels"].items()
+    }
+    assert found["title"] == f"marquee/{image.stage}"
+    assert found["description"]
+    assert found["licenses"] == "Apache-2.0"
+    assert found["version"] == VERSION
+    assert re.fullmatch("[0-9a-f]{40}", found["revision"])
+
+
+def test_version_is_that_of_the_label(image: Image) -> None:
+    """What the image was built as is what the code tells, in markers too."""
+    assert image.run("python", "-m", f"jobs.{image.stage}", "--version").stdout == f"marquee {VERSION}\n"
+
+
+def size_of(stream: IO[bytes] | None) -> int:
+    """Read a stream to its end and return how long it was."""
+    size = 0
+    while stream and (chunk := stream.read(MB)):
+        size += len(chunk)
+    return size
+
+
+def test_image_is_small(image: Image) -> None:
+    """Its files, as a node unpacks them, are below the limit of its kind."""
+    container = subprocess.run(
+        [DOCKER, "create", image.name], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    try:
+        with subprocess.Popen([DOCKER, "export", container], stdout=subprocess.PIPE) as export:
+            size = size_of(export.stdout)
+    finally:
+        subprocess.run([DOCKER, "rm", container], check=True, capture_output=True)
+    assert export.returncode == 0
+    assert size < LIMITS[image.stage]
+
+
+def test_nothing_of_the_build_is_left(image: Image) -> None:
+    """No cache, no list of packages, no secret of the build."""
+    left = "ls -A /root /var/lib/apt/lists /var/cache/apt /build /run/secrets /etc/pip.conf 2>/dev/null | grep -v ':$'"
+    run = image.run("sh", "-c", left, options=("--network", "none", "--user", "0:0"))
+    assert [line for line in run.stdout.splitlines() if line and not line.startswith((".bashrc", ".profile"))] == []
