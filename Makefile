@@ -60,7 +60,7 @@ bench: $(DEV)  ## compare the rollup with plain PySpark, DuckDB and Polars scrip
 	@$(BIN)/python -m bench $(ARGS)
 
 .PHONY: docs
-docs: $(BASE)  ## write the generated pages of docs/ anew
+docs: $(DEV)  ## write the generated pages and schemas anew
 	@$(BIN)/python -m tools.docs $(ARGS)
 
 .PHONY: lock
