@@ -24,9 +24,9 @@ HEADS = {
 Marquee in a Kubernetes cluster: a CronJob for each stage, one release for each environment. How to install, upgrade,
 rerun, restore and remove it: [operations](../../docs/operations.md).
 
-It needs Kubernetes 1.30 or later, a bucket, a mart in MySQL or MariaDB for the stage `mart_load`, and for stages on Spark
-kubeflow's spark-operator (2.4 or later, which watches the namespace of the release; its webhook may be on or off). It
-makes no Secret: it reads those that `secrets` names.
+It needs Kubernetes 1.30 or later, a bucket, a mart in MySQL or MariaDB for the stage `mart_load`, and for stages on
+Spark kubeflow's spark-operator (2.4 or later, which watches the namespace of the release; its webhook may be on or off).
+It makes no Secret: it reads those that `secrets` names.
 
 Everything runs as a numeric user, without privileges, on a read-only root file system, as the Pod Security Standard
 *restricted* asks. Examples of values: [dev](values-dev.yaml), [staging](values-staging.yaml), [prod](values-prod.yaml).
@@ -44,9 +44,13 @@ CHARTS = Path(__file__).parents[1] / "charts"
 MARK = "# -- "
 SETTINGS_OF: dict[str, Sequence[type[StageSettings]]] = {"marquee": SETTINGS, "kiosk": (MartLoadSettings,)}
 FOR_ONE_JOB: set[Keys] = {("force",), ("period",)}
+OF_THE_KIOSK = (
+    *("url", "period", "password", "plaintext", "socket", "tls_ca"),
+    *("loader", "loader_password", "analyst", "analyst_password"),
+)
 DECIDED_BY: dict[str, set[Keys]] = {
     "marquee": {("engine", "kind"), ("engine", "scratch"), ("engine", "spark"), ("launcher",), *FOR_ONE_JOB},
-    "kiosk": {("mart", "url"), ("mart", "period"), *FOR_ONE_JOB},
+    "kiosk": {*(("mart", name) for name in OF_THE_KIOSK), *FOR_ONE_JOB},
 }
 """Settings that are not for values: other values decide them, or they go without saying in a pod."""
 DEFS = "$defs"
@@ -119,8 +123,8 @@ def _simplified(
 ) -> dict[str, Any]:
     """Return a part of pydantic's schema in the form that Helm reads: without references, titles and defaults.
 
-    Nothing is required, since variables may add it; a secret is let through to templates/validate.yaml, which says where
-    it belongs; a decimal is a number, since Go does not know the pattern of its other form.
+    Nothing is required, since variables may add it; a secret is let through to templates/validate.yaml, which says
+    where it belongs; a decimal is a number, since Go does not know the pattern of its other form.
     """
     if "$ref" in schema:
         schema = defs[schema["$ref"].rpartition("/")[2]] | {key: schema[key] for key in schema if key != "$ref"}

@@ -36,7 +36,7 @@ template:
           {{- toYaml .Values.load.resources | nindent 10 }}
       - name: init
         {{- include "kiosk.loadContainer" . | nindent 8 }}
-        args: [marquee, mart, init]
+        args: [python, -m, jobs.mart_load.init]
         env:
           {{- include "kiosk.initEnv" . | nindent 10 }}
     containers:
@@ -54,7 +54,6 @@ template:
 {{- define "kiosk.loadContainer" -}}
 image: {{ default (printf "marquee/mart_load:%s" .Chart.AppVersion) .Values.image.name }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
-workingDir: /tmp
 envFrom:
   - configMapRef:
       name: {{ include "kiosk.fullname" . }}-settings
@@ -67,17 +66,16 @@ volumeMounts:
     mountPath: /tmp
 {{- end -}}
 
+{{/* The one container that is root: it makes the database, the loader, and the analyst, who may only read. */}}
 {{- define "kiosk.initEnv" -}}
-- name: HOME
-  value: /tmp
-{{ include "kiosk.passwordEnv" (dict "root" . "variable" "MARQUEE_MART__ADMIN_PASSWORD" "user" "root") }}
-{{ include "kiosk.passwordEnv" (dict "root" . "variable" "MARQUEE_MART__PASSWORD" "user" "loader") }}
+- name: MARQUEE_MART__URL
+  value: mysql://root@{{ include "kiosk.fullname" . }}/marquee
+{{ include "kiosk.passwordEnv" (dict "root" . "variable" "MARQUEE_MART__PASSWORD" "user" "root") }}
+{{ include "kiosk.passwordEnv" (dict "root" . "variable" "MARQUEE_MART__LOADER_PASSWORD" "user" "loader") }}
 {{ include "kiosk.passwordEnv" (dict "root" . "variable" "MARQUEE_MART__ANALYST_PASSWORD" "user" "analyst") }}
 {{- end -}}
 
 {{- define "kiosk.loadEnv" -}}
-- name: HOME
-  value: /tmp
 {{ include "kiosk.passwordEnv" (dict "root" . "variable" "MARQUEE_MART__PASSWORD" "user" "loader") }}
 {{- with .Values.secrets.s3 }}
 {{- if .name }}

@@ -54,8 +54,6 @@
       "spark.metrics.namespace" .name
       "spark.metrics.conf.driver.sink.prometheusServlet.class" "org.apache.spark.metrics.sink.PrometheusServlet"
       "spark.metrics.conf.driver.sink.prometheusServlet.path" "/metrics/driver/prometheus/"
-      "spark.kubernetes.driver.podTemplateContainerName" "spark-kubernetes-driver"
-      "spark.kubernetes.executor.podTemplateContainerName" "spark-kubernetes-executor"
 -}}
 {{- include "marquee.merged" (dict "base" $conf "over" .spark.sparkConf) | fromJson | toYaml -}}
 {{- end -}}

@@ -35,28 +35,17 @@ securityContext:
   {{- toYaml .pod.podSecurityContext | nindent 2 }}
 {{- end -}}
 
-{{/* What every container has: of (pod, env, envFrom, mounts, working folder /tmp). All text arguments are YAML lists. */}}
+{{/* What every container has: of (pod; env, envFrom, mounts: texts of YAML lists). The root file system is read-only:
+     whatever is written on the way goes to /tmp, where the images are at home. */}}
 {{- define "marquee.container" -}}
-# The root file system is read-only: whatever is written on the way goes to /tmp.
-workingDir: /tmp
+{{- with concat (default "" .env | fromYamlArray) .pod.extraEnv -}}
 env:
-  - name: HOME
-    value: /tmp
-  {{- with .env }}
-  {{- . | trim | nindent 2 }}
-  {{- end }}
-  {{- with .pod.extraEnv }}
   {{- toYaml . | nindent 2 }}
-  {{- end }}
-{{- if or .envFrom .pod.extraEnvFrom }}
+{{ end -}}
+{{- with concat (default "" .envFrom | fromYamlArray) .pod.extraEnvFrom -}}
 envFrom:
-  {{- with .envFrom }}
-  {{- . | trim | nindent 2 }}
-  {{- end }}
-  {{- with .pod.extraEnvFrom }}
   {{- toYaml . | nindent 2 }}
-  {{- end }}
-{{- end }}
+{{ end -}}
 securityContext:
   {{- toYaml .pod.securityContext | nindent 2 }}
 volumeMounts:
