@@ -25,7 +25,7 @@ Marquee in a Kubernetes cluster: a CronJob for each stage, one release for each 
 rerun, restore and remove it: [operations](../../docs/operations.md).
 
 It needs Kubernetes 1.30 or later, a bucket, a mart in MySQL or MariaDB for the stage `mart_load`, and for stages on
-Spark kubeflow's spark-operator (2.4 or later, which watches the namespace of the release; its webhook may be on or off).
+Spark kubeflow's spark-operator (2.4 or later, watching the namespace of the release; its webhook may be on or off).
 It makes no Secret: it reads those that `secrets` names.
 
 Everything runs as a numeric user, without privileges, on a read-only root file system, as the Pod Security Standard
