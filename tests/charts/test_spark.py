@@ -4,7 +4,17 @@ from typing import Any
 
 import pytest
 
-from tests.charts.rendering import SPARK_STAGES, applications, environment, of_kind, render
+from jobs.common.settings import load_settings
+from jobs.launcher.application import Owner, fill_in, read_template
+from jobs.launcher.settings import LauncherSettings
+from tests.charts.rendering import (
+    SPARK_STAGES,
+    applications,
+    environment,
+    of_kind,
+    render,
+    stage_container,
+)
 
 pytestmark = pytest.mark.helm
 
@@ -146,3 +156,25 @@ def test_pods_of_spark_are_scheduled_as_the_stage_or_by_themselves() -> None:
     assert "nodeSelector" not in roles["driver"]
     assert roles["executor"]["nodeSelector"] == {"example.org/pool": "spark"}
     assert roles["executor"]["tolerations"][0]["key"] == "example.org/pool"
+
+
+@pytest.mark.parametrize("stage", SPARK_STAGES)
+def test_launcher_can_work_with_what_the_chart_gives_it(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its settings suffice, and it can fill in the application, which keeps the labels of the release."""
+    objects = render("marquee", STAGING, release="a" * 18)
+    settings = of_kind(objects, "ConfigMap")["aaaaaaaaaaaaaaaaaa-marquee-settings"]["data"]
+    variables = environment(stage_container(objects, stage, "aaaaaaaaaaaaaaaaaa-marquee"))
+    for name, value in (settings | variables).items():
+        if name.startswith("MARQUEE_"):
+            monkeypatch.setenv(name, value if isinstance(value, str) else "filled-in")
+    told = load_settings(LauncherSettings).launcher
+    assert (told.namespace, told.job_name, told.job_uid) == ("filled-in", "filled-in", "filled-in")
+    assert told.deadline_s < of_kind(objects, "CronJob")[f"aaaaaaaaaaaaaaaaaa-marquee-{stage}"]["spec"]["jobTemplate"][
+        "spec"
+    ]["activeDeadlineSeconds"]
+    text = of_kind(objects, "ConfigMap")[f"aaaaaaaaaaaaaaaaaa-marquee-{stage}-application"]["data"][told.application.name]
+    owner = Owner(stage, "job", "uid")
+    made = fill_in(read_template(text, "the file"), owner, ["--from", "2026-01-05"], 1)
+    assert len(made["metadata"]["name"]) <= 40
+    assert made["metadata"]["labels"]["app.kubernetes.io/instance"] == "a" * 18
+    assert made["spec"]["arguments"] == ["--from", "2026-01-05"]
