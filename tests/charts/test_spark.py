@@ -169,10 +169,15 @@ def test_launcher_can_work_with_what_the_chart_gives_it(stage: str, monkeypatch:
             monkeypatch.setenv(name, value if isinstance(value, str) else "filled-in")
     told = load_settings(LauncherSettings).launcher
     assert (told.namespace, told.job_name, told.job_uid) == ("filled-in", "filled-in", "filled-in")
-    assert told.deadline_s < of_kind(objects, "CronJob")[f"aaaaaaaaaaaaaaaaaa-marquee-{stage}"]["spec"]["jobTemplate"][
-        "spec"
-    ]["activeDeadlineSeconds"]
-    text = of_kind(objects, "ConfigMap")[f"aaaaaaaaaaaaaaaaaa-marquee-{stage}-application"]["data"][told.application.name]
+    assert (
+        told.deadline_s
+        < of_kind(objects, "CronJob")[f"aaaaaaaaaaaaaaaaaa-marquee-{stage}"]["spec"]["jobTemplate"]["spec"][
+            "activeDeadlineSeconds"
+        ]
+    )
+    text = of_kind(objects, "ConfigMap")[f"aaaaaaaaaaaaaaaaaa-marquee-{stage}-application"]["data"][
+        told.application.name
+    ]
     owner = Owner(stage, "job", "uid")
     made = fill_in(read_template(text, "the file"), owner, ["--from", "2026-01-05"], 1)
     assert len(made["metadata"]["name"]) <= 40
