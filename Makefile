@@ -54,6 +54,15 @@ NO_JAVA = $(shell [ "0$(JAVA_VERSION)" -ge 17 ] || echo yes)
 JAVA_HELP = the Spark tests need Java 17 or later, and "$(JAVA)" is $(or $(JAVA_VERSION:%=Java %),not there). \
 	Install one (Debian: apt-get install default-jre-headless, macOS: brew install openjdk) or point JAVA_HOME to it
 
+# What the tests of charts/ call.
+NO_HELM = $(if $(and $(shell command -v helm),$(shell command -v skaffold)),,yes)
+HELM_HELP = the tests of charts/ need helm (3.18 or later) and skaffold (2.19 or later) in the PATH
+
+# Tests that cannot run here, by their markers.
+NOTHING :=
+SKIPPED = $(strip $(if $(NO_JAVA),spark) $(if $(NO_HELM),helm))
+SELECTED = $(if $(SKIPPED),-m 'not ($(subst $(NOTHING) $(NOTHING), or ,$(SKIPPED)))')
+
 .PHONY: help
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1	/p' Makefile | \
@@ -68,9 +77,10 @@ demo: $(BASE)  ## run all of Marquee on a simulated week and print the answers
 	@$(BIN)/marquee demo $(ARGS)
 
 .PHONY: test
-test: java lint  ## lint, types and tests (those of Spark need Java 17 or later, those of S3 versitygw)
-	@$(BIN)/pytest -n 2 --dist loadfile $(if $(NO_JAVA),-m 'not spark') $(ARGS)
+test: java helm lint  ## lint, types and tests (Spark's need Java 17 or later, S3's versitygw, the charts' helm and skaffold)
+	@$(BIN)/pytest -n 2 --dist loadfile $(SELECTED) $(ARGS)
 	@$(if $(NO_JAVA),printf '\n!!! NOT RUN: %s.\n' '$(JAVA_HELP)')
+	@$(if $(NO_HELM),printf '\n!!! NOT RUN: %s.\n' '$(HELM_HELP)')
 
 .PHONY: lint
 lint: $(DEV)  ## check style, format and types
@@ -88,7 +98,7 @@ bench: $(DEV)  ## compare the rollup with plain PySpark, DuckDB and Polars scrip
 	@$(BIN)/python -m bench $(ARGS)
 
 .PHONY: docs
-docs: $(BASE)  ## write the generated pages of docs/ anew
+docs: $(DEV)  ## write the generated pages and schemas anew
 	@$(BIN)/python -m tools.docs $(ARGS)
 
 .PHONY: images
@@ -118,10 +128,14 @@ clean:  ## remove .venv and what the tools left
 	rm -rf .venv .demo dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Before anything is installed: where nobody would read a warning, a missing Java is an error.
+# Before anything is installed: where nobody would read a warning, a missing Java is an error, as are missing tools.
 .PHONY: java
 java:
 	@$(if $(NO_JAVA),$(if $(filter true,$(CI)),$(error $(JAVA_HELP))))
+
+.PHONY: helm
+helm:
+	@$(if $(NO_HELM),$(if $(filter true,$(CI)),$(error $(HELM_HELP))))
 
 # Made anew when its Python went away too, as an upgrade of the system does.
 $(VENV): requirements/build.txt $(shell [ -x $(BIN)/python ] || echo FORCE)

@@ -1,9 +1,13 @@
 """``marquee preflight``: whether the stages can work here, with the settings in force, before they do.
 
+Also ``python -m jobs.preflight``, which logs what it finds: in a cluster, with no more than a stage's image.
+
 Each check tells what it found, as one or more findings: ``ok``; ``weak``, which works but gives away something; or
 ``failed``, with the exit code that the stages would end with. What a check writes it deletes again.
 """
 
+import logging
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +17,14 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from jobs.common import lake
+from jobs.common.command import guarded
 from jobs.common.errors import DONE, MarqueeError, worst
-from jobs.common.settings import StageSettings, load_settings
+from jobs.common.settings import StageSettings, check_names, load_settings
 from jobs.common.store import ObjectInfo, PreconditionError, Store
 from jobs.rollup.settings import RollupSettings
-from jobs.settings import SETTINGS
+from jobs.settings import SETTINGS, STAGES
+
+log = logging.getLogger(__name__)
 
 WRITERS = 32
 ROUNDS = 5
@@ -54,7 +61,7 @@ Check = Callable[[], Iterator[Finding]]
 
 def check_settings() -> Iterator[Finding]:
     """See that every stage has its settings."""
-    for kind in SETTINGS:
+    for kind in STAGES:
         name = f"settings of {kind.__module__.split('.')[1].replace('_', '-')}"
         try:
             load_settings(kind)
@@ -194,3 +201,23 @@ def _probe_prefix(store: Store) -> Iterator[str]:
 
 def _failed(check: str, error: MarqueeError) -> Finding:
     return Finding(check, Verdict.FAILED, " ".join(str(error).split()), error.exit_code)
+
+
+LEVELS = {Verdict.OK: logging.INFO, Verdict.WEAK: logging.WARNING, Verdict.FAILED: logging.ERROR}
+
+
+def main() -> int:
+    """Make every check, log what was found, and return the exit code."""
+
+    def command() -> int:
+        check_names(SETTINGS)
+        findings = run_checks()
+        for one in findings:
+            log.log(LEVELS[one.verdict], "%s: %s", one.check, one.words, extra={"verdict": str(one.verdict)})
+        return exit_code_of(findings)
+
+    return guarded(command)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,54 +1,64 @@
-"""Writes the generated pages of ``docs/``: ``python -m tools.docs``; ``--check`` only tells which are out of date.
+"""Writes the generated files: ``python -m tools.docs``; ``--check`` only tells which are out of date.
 
-    docs/commands.md          from the parser of the command line
-    docs/data-dictionary.md   from jobs/common/datasets.py and the comments of jobs/mart_load/schema
-    docs/settings.md          from the settings classes that jobs/settings.py lists
+    docs/commands.md                    from the parser of the command line
+    docs/data-dictionary.md             from jobs/common/datasets.py and the comments of jobs/mart_load/schema
+    docs/settings.md                    from the settings classes that jobs/settings.py lists
+    charts/*/README.md                  from the comments of values.yaml beside it
+    charts/*/values.schema.json         the settings in it, from the same classes
 
-What a command, a column or a setting is stands once, where it is defined; the pages show it.
+What a command, a column, a setting or a value is stands once, where it is defined; the files show it.
 """
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
+from tools.docs_chart import chart_readme, chart_schema
 from tools.docs_commands import commands
 from tools.docs_dictionary import data_dictionary
 from tools.docs_settings import settings
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
 GENERATED = "<!-- Written by `make docs`: change what it is made from, then run that again. -->"
 
-PAGES: dict[str, Callable[[], Iterator[str]]] = {
-    "commands.md": commands,
-    "data-dictionary.md": data_dictionary,
-    "settings.md": settings,
+
+def page(lines: Callable[[], Iterable[str]]) -> str:
+    """Return a page of Markdown."""
+    return "\n".join([GENERATED, "", *lines()]).rstrip() + "\n"
+
+
+FILES: dict[str, Callable[[], str]] = {
+    "charts/kiosk/README.md": partial(page, partial(chart_readme, "kiosk")),
+    "charts/kiosk/values.schema.json": partial(chart_schema, "kiosk"),
+    "charts/marquee/README.md": partial(page, partial(chart_readme, "marquee")),
+    "charts/marquee/values.schema.json": partial(chart_schema, "marquee"),
+    "docs/commands.md": partial(page, commands),
+    "docs/data-dictionary.md": partial(page, data_dictionary),
+    "docs/settings.md": partial(page, settings),
 }
-"""What gives the lines of each page, by its file in ``docs/``."""
+"""What gives the text of each file, by its place in the project."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the pages, or check them; return 1 if one that was to be checked is out of date."""
-    parser = argparse.ArgumentParser("python -m tools.docs", description="Write the generated pages of docs/.")
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if a page is out of date")
+    """Write the files, or check them; return 1 if one that was to be checked is out of date."""
+    parser = argparse.ArgumentParser("python -m tools.docs", description="Write the generated files.")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if a file is out of date")
     check: bool = parser.parse_args(arguments).check
-    stale = [name for name in PAGES if not is_current(name)]
+    stale = [name for name in FILES if not is_current(name)]
     for name in stale:
         if not check:
-            (DOCS / name).write_text(make_page(name), encoding="utf-8")
-        print(f"docs/{name}: " + ("out of date: run `make docs`" if check else "written"))
+            (ROOT / name).parent.mkdir(parents=True, exist_ok=True)
+            (ROOT / name).write_text(FILES[name](), encoding="utf-8")
+        print(f"{name}: " + ("out of date: run `make docs`" if check else "written"))
     return int(check and bool(stale))
 
 
 def is_current(name: str) -> bool:
-    """Tell whether a page is what it would be written as now."""
-    page = DOCS / name
-    return page.exists() and page.read_text(encoding="utf-8") == make_page(name)
-
-
-def make_page(name: str) -> str:
-    """Return the text of a page."""
-    return "\n".join([GENERATED, "", *PAGES[name]()]).rstrip() + "\n"
+    """Tell whether a file is what it would be written as now."""
+    file = ROOT / name
+    return file.exists() and file.read_text(encoding="utf-8") == FILES[name]()
 
 
 if __name__ == "__main__":

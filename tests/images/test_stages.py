@@ -8,7 +8,8 @@ import pytest
 
 from jobs.common import lake
 from jobs.common.commit import Markers
-from jobs.common.store import S3Options, S3Store
+from jobs.common.s3 import S3Store
+from jobs.common.store import S3Options
 from tests.helpers_images import Image
 from tests.schedule_service import ScheduleService, schedule_service
 from tests.small_world import CASE, DAY, WINTER, SmallWorld, digests, tell_schedule

@@ -69,6 +69,20 @@ def test_good_stores_pass(raw: S3Store, s3_lake: S3Store, capsys: pytest.Capture
 
 
 @pytest.mark.usefixtures("raw")
+def test_in_a_cluster_it_logs_what_it_found(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a module: a line of JSON each, by level, and the exit code of what failed."""
+    monkeypatch.setenv("MARQUEE_LOG__FORMAT", "json")
+    monkeypatch.delenv("MARQUEE_MART__URL")
+    assert preflight.main() == 78
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    told = {line["message"].partition(":")[0]: (line["level"], line["verdict"]) for line in lines}
+    assert told["lake"] == ("info", "ok")
+    assert told["settings of mart-load"] == ("error", "failed")
+
+
+@pytest.mark.usefixtures("raw")
 def test_store_that_ignores_conditions_is_weak(
     s3_lake: S3Store,
     s3_proxy: S3Proxy,

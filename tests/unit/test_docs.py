@@ -26,7 +26,7 @@ from tools.docs_commands import subcommands
 from tools.docs_dictionary import SEE
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("charts/*/*.md")])
 README = (ROOT / "README.md").read_text()
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
 CONTRACT = (ROOT / "docs" / "event-contract.md").read_text()
@@ -36,7 +36,7 @@ COMMANDS = subcommands(cli.make_parser())
 ARGPARSE_USAGE = 2
 SETTING_NAMES = {name for kind in SETTINGS for name in setting_names(kind)}
 
-every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 
 
 def part_of(text: str, heading: str) -> str:
@@ -82,26 +82,26 @@ def anchors(page: Path) -> set[str]:
 # Generated pages.
 
 
-@pytest.mark.parametrize("name", sorted(docs.PAGES))
-def test_generated_page_is_up_to_date(name: str) -> None:
-    """The page is what `make docs` would write; if not, that was forgotten."""
-    assert (ROOT / "docs" / name).read_text() == docs.make_page(name)
+@pytest.mark.parametrize("name", sorted(docs.FILES))
+def test_generated_file_is_up_to_date(name: str) -> None:
+    """The file is what `make docs` would write; if not, that was forgotten."""
+    assert (ROOT / name).read_text() == docs.FILES[name]()
 
 
 def test_check_finds_what_is_out_of_date_and_writes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Of a page that is missing and one that was changed by hand; `make docs` then mends both."""
-    monkeypatch.setattr(docs, "DOCS", tmp_path)
+    monkeypatch.setattr(docs, "ROOT", tmp_path)
     assert docs.main([]) == 0
-    (tmp_path / "commands.md").unlink()
-    (tmp_path / "settings.md").write_text("by hand")
+    (tmp_path / "docs" / "commands.md").unlink()
+    (tmp_path / "docs" / "settings.md").write_text("by hand")
     capsys.readouterr()
     assert docs.main(["--check"]) == 1
     assert capsys.readouterr().out == (
         "docs/commands.md: out of date: run `make docs`\ndocs/settings.md: out of date: run `make docs`\n"
     )
-    assert (tmp_path / "settings.md").read_text() == "by hand"
+    assert (tmp_path / "docs" / "settings.md").read_text() == "by hand"
     assert docs.main([]) == 0
     assert docs.main(["--check"]) == 0
 
@@ -133,7 +133,9 @@ def test_command_and_its_options_are_documented(name: str) -> None:
 def test_commands_that_a_page_shows_exist(page: Path) -> None:
     """`marquee …` and its options, and the targets of make."""
     lines = [line.partition("#")[0] for line in code_in(page.read_text())]
-    for name, rest in (match.groups() for line in lines for match in re.finditer(r"\bmarquee ([a-z-]+)([^&]*)", line)):
+    for name, rest in (
+        match.groups() for line in lines for match in re.finditer(r"(?<![\w/])marquee ([a-z-]+)([^&]*)", line)
+    ):
         assert name in COMMANDS, name
         options = re.findall(r"--[a-z-]+", rest)
         assert [option for option in options if option not in COMMANDS[name].format_help()] == [], rest
@@ -203,7 +205,7 @@ def test_files_that_a_page_names_exist(page: Path) -> None:
     named = [
         code
         for code in code_in(page.read_text())
-        if re.fullmatch(r"(jobs|tests|tools|docs|requirements)/[\w/.-]+", code)
+        if re.fullmatch(r"(jobs|tests|tools|docs|charts|requirements)/[\w/.-]+", code)
     ]
     assert [name for name in named if not (ROOT / name).exists()] == []
 

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from jobs.common.errors import ConfigError
 from jobs.launcher.application import (

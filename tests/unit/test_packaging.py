@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -167,7 +168,7 @@ def test_make_lists_its_targets() -> None:
     """`make` alone shows each target that people call, with a line of help."""
     targets = set(re.findall(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE))
     listed = [line.split(maxsplit=1) for line in make(ROOT, "help").stdout.splitlines()]
-    assert {target for target, _ in listed} == targets - {"java", "FORCE"}
+    assert {target for target, _ in listed} == targets - {"java", "helm", "FORCE"}
 
 
 @pytest.mark.parametrize(
@@ -217,3 +218,19 @@ def test_java_17_and_later_will_do(tmp_path: Path, says: str) -> None:
     """A Java that Spark starts on passes, with or without a minor version."""
     write_command(tmp_path / "bin" / "java", f"echo '{says}' >&2")
     assert make(tmp_path, "java", CI="true", JAVA_HOME=str(tmp_path)).returncode == 0
+
+
+@pytest.mark.parametrize("there", [[], ["helm"], ["skaffold"]], ids=["neither", "helm alone", "skaffold alone"])
+def test_missing_helm_fails_in_ci(tmp_path: Path, there: list[str]) -> None:
+    """Both tools are needed; without CI the tests of the charts are left out, which `make test` says."""
+    (tmp_path / "bin").mkdir()
+    for name in ("make", "sh", "sed", "cksum", "cut", "pwd"):
+        (tmp_path / "bin" / name).symlink_to(shutil.which(name) or name)
+    for name in there:
+        write_command(tmp_path / "bin" / name, "true")
+    run = make(tmp_path, "helm", CI="true", PATH=str(tmp_path / "bin"))
+    assert run.returncode != 0
+    assert "the tests of charts/ need helm" in run.stderr
+    write_command(tmp_path / "bin" / "helm", "true")
+    write_command(tmp_path / "bin" / "skaffold", "true")
+    assert make(tmp_path, "helm", CI="true", PATH=str(tmp_path / "bin")).returncode == 0

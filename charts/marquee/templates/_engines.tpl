@@ -1,0 +1,161 @@
+{{/* Where a stage computes: in its own pod, or in a SparkApplication that its pod, the launcher, makes. */}}
+
+{{/* The engine in the stage's own pod: of (root, stage). It has as many workers as the pod has cores, where nobody said
+     otherwise; the machine's own count would be the node's. */}}
+{{- define "marquee.localEngineEnv" -}}
+- name: MARQUEE_ENGINE__KIND
+  value: local
+{{- if not (hasKey .root.Values.settings.engine "workers") }}
+- name: MARQUEE_ENGINE__WORKERS
+  valueFrom:
+    resourceFieldRef:
+      resource: {{ if (dig "limits" "cpu" "" .stage.resources) }}limits.cpu{{ else }}requests.cpu{{ end }}
+{{- end }}
+{{- end -}}
+
+{{/* What the launcher of a stage is told: of a stage. It gives up a minute before its job is ended. */}}
+{{- define "marquee.launcherEnv" -}}
+- name: MARQUEE_LAUNCHER__APPLICATION
+  value: /etc/marquee/sparkapplication.yaml
+- name: MARQUEE_LAUNCHER__MAX_PERIODS
+  value: {{ .spark.maxPeriods | quote }}
+- name: MARQUEE_LAUNCHER__STARTUP_DEADLINE_S
+  value: {{ .spark.startupDeadlineSeconds | quote }}
+- name: MARQUEE_LAUNCHER__DEADLINE_S
+  value: {{ sub .activeDeadlineSeconds 60 | quote }}
+- name: MARQUEE_LAUNCHER__POLL_S
+  value: {{ .spark.pollSeconds | quote }}
+- name: MARQUEE_LAUNCHER__NAMESPACE
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.namespace
+- name: MARQUEE_LAUNCHER__JOB_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.labels['batch.kubernetes.io/job-name']
+- name: MARQUEE_LAUNCHER__JOB_UID
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.labels['batch.kubernetes.io/controller-uid']
+{{- end -}}
+
+{{- define "marquee.applicationName" -}}
+{{- printf "%s-%s-application" (include "marquee.fullname" .root) .stage.component -}}
+{{- end -}}
+
+{{/* Spark's configuration: of a stage. Ports are fixed for the sake of network policies. */}}
+{{- define "marquee.sparkConf" -}}
+{{- $conf := dict
+      "spark.driver.port" "7078"
+      "spark.driver.blockManager.port" "7079"
+      "spark.blockManager.port" "7079"
+      "spark.authenticate" "true"
+      "spark.ui.prometheus.enabled" "true"
+      "spark.metrics.namespace" .name
+      "spark.metrics.conf.driver.sink.prometheusServlet.class" "org.apache.spark.metrics.sink.PrometheusServlet"
+      "spark.metrics.conf.driver.sink.prometheusServlet.path" "/metrics/driver/prometheus/"
+-}}
+{{- include "marquee.merged" (dict "base" $conf "over" .spark.sparkConf) | fromJson | toYaml -}}
+{{- end -}}
+
+{{/* The settings as a list of env: the driver has them in its own template, not from the ConfigMap. An upgrade while a
+     launcher is at work would otherwise start its old image with new settings. */}}
+{{- define "marquee.settingsEnv" -}}
+{{- range $name, $value := include "marquee.settings" . | fromYaml }}
+- name: {{ $name }}
+  value: {{ quote $value }}
+{{- end }}
+{{- end -}}
+
+{{/* The pod of a driver or an executor: of (root, stage, role, pod, env, token). */}}
+{{- define "marquee.sparkTemplate" -}}
+{{- $workload := printf "%s-%s" .stage.component .role -}}
+{{- $account := include "marquee.accountName" (dict "root" .root "account" .pod.serviceAccount "workload" $workload) -}}
+metadata:
+  {{- include "marquee.podMetadata" (dict "root" .root "component" $workload "pod" .pod) | nindent 2 }}
+spec:
+  {{- include "marquee.podSpec" (dict "pod" .pod "account" $account "token" .token) | nindent 2 }}
+  containers:
+    - name: spark-kubernetes-{{ .role }}
+      {{- $mounts := "- name: spark-local-dir-1\n  mountPath: /var/data/spark-local-dir-1" }}
+      {{- include "marquee.container" (dict "pod" .pod "env" .env "mounts" $mounts) | nindent 6 }}
+  volumes:
+    {{- $local := printf "- name: spark-local-dir-1\n  emptyDir:\n    sizeLimit: %s" .pod.localDirSize }}
+    {{- include "marquee.volumes" (dict "pod" .pod "volumes" $local) | nindent 4 }}
+{{- end -}}
+
+{{/* What driver and executors have in the SparkApplication beside the template: of (root, stage, role, pod). Labels of
+     the SparkApplication come upon those of the template, so the component is said once more here. */}}
+{{- define "marquee.sparkRoleSpec" -}}
+{{- $workload := printf "%s-%s" .stage.component .role -}}
+cores: {{ .pod.cores }}
+coreRequest: {{ .pod.coreRequest | quote }}
+{{- with .pod.coreLimit }}
+coreLimit: {{ . | quote }}
+{{- end }}
+memory: {{ .pod.memory }}
+memoryOverhead: {{ .pod.memoryOverhead }}
+{{- with .pod.javaOptions }}
+javaOptions: {{ . | quote }}
+{{- end }}
+serviceAccount: {{ include "marquee.accountName" (dict "root" .root "account" .pod.serviceAccount "workload" $workload) }}
+labels:
+  app.kubernetes.io/component: {{ $workload }}
+{{- end -}}
+
+{{/* The SparkApplication of a stage: of (root, stage). Each role has a pod template that says everything, so that the
+     operator does the same with its webhook and without. */}}
+{{- define "marquee.application" -}}
+{{- $driver := include "marquee.sparkRole" (dict "stage" .stage "role" "driver") | fromJson -}}
+{{- $executor := include "marquee.sparkRole" (dict "stage" .stage "role" "executor") | fromJson -}}
+apiVersion: sparkoperator.k8s.io/v1beta2
+kind: SparkApplication
+metadata:
+  name: {{ include "marquee.fullname" .root }}-{{ .stage.component }}
+  labels:
+    {{- include "marquee.labels" (dict "root" .root "component" .stage.component "managedBy" "marquee-launcher") | nindent 4 }}
+spec:
+  type: Python
+  pythonVersion: "3"
+  mode: cluster
+  sparkVersion: {{ .stage.spark.version | quote }}
+  image: {{ .stage.image }}
+  imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+  {{- with .root.Values.image.pullSecrets }}
+  imagePullSecrets:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  mainApplicationFile: local:///opt/marquee/{{ .stage.name }}.py
+  restartPolicy:
+    type: Never
+  timeToLiveSeconds: {{ .stage.spark.timeToLiveSeconds }}
+  sparkConf:
+    {{- include "marquee.sparkConf" .stage | nindent 4 }}
+  {{- with .stage.spark.dynamicAllocation }}
+  {{- if .enabled }}
+  dynamicAllocation:
+    enabled: true
+    shuffleTrackingEnabled: true
+    initialExecutors: {{ .initialExecutors }}
+    minExecutors: {{ .minExecutors }}
+    maxExecutors: {{ .maxExecutors }}
+  {{- end }}
+  {{- end }}
+  driver:
+    {{- include "marquee.sparkRoleSpec" (dict "root" .root "stage" .stage "role" "driver" "pod" $driver) | nindent 4 }}
+    template:
+      {{- $settings := include "marquee.settingsEnv" .root | trim }}
+      {{- $secrets := include "marquee.stageSecretEnv" (dict "root" .root "stage" .stage) }}
+      {{- $env := printf "%s\n- name: MARQUEE_ENGINE__KIND\n  value: spark\n%s" $settings $secrets }}
+      {{- include "marquee.sparkTemplate" (dict "root" .root "stage" .stage "role" "driver" "pod" $driver "env" $env "token" true) | nindent 6 }}
+  executor:
+    {{- if not .stage.spark.dynamicAllocation.enabled }}
+    instances: {{ $executor.instances }}
+    {{- end }}
+    deleteOnTermination: true
+    {{- include "marquee.sparkRoleSpec" (dict "root" .root "stage" .stage "role" "executor" "pod" $executor) | nindent 4 }}
+    template:
+      {{- /* Tasks are told everything but the keys of S3. */}}
+      {{- $env := include "marquee.secretEnv" (dict "root" .root "s3" true) }}
+      {{- include "marquee.sparkTemplate" (dict "root" .root "stage" .stage "role" "executor" "pod" $executor "env" $env "token" false) | nindent 6 }}
+{{- end -}}

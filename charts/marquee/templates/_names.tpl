@@ -1,0 +1,47 @@
+{{/* Names, labels and images. Everything carries the release, so that two releases in one namespace never meet. */}}
+
+{{- define "marquee.name" -}}
+{{- default .Chart.Name .Values.nameOverride -}}
+{{- end -}}
+
+{{- define "marquee.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride -}}
+{{- else if contains (include "marquee.name" .) .Release.Name -}}
+{{- .Release.Name -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name (include "marquee.name" .) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Labels by which workloads are selected: of (root, component). */}}
+{{- define "marquee.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "marquee.name" .root }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+{{- with .component }}
+app.kubernetes.io/component: {{ . }}
+{{- end }}
+{{- end -}}
+
+{{/* Labels of an object: of (root, component; managedBy, where that is not Helm). */}}
+{{- define "marquee.labels" -}}
+{{ include "marquee.selectorLabels" . }}
+app.kubernetes.io/part-of: marquee
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ default .root.Release.Service .managedBy }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- with .root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* The image of a stage: of (root, stage, image). */}}
+{{- define "marquee.image" -}}
+{{- $of := .root.Values.image -}}
+{{- default (printf "%s/%s:%s" $of.repository .stage (default .root.Chart.AppVersion $of.tag)) .image -}}
+{{- end -}}
+
+{{/* The service account of a workload: of (root, account, workload). */}}
+{{- define "marquee.accountName" -}}
+{{- default (printf "%s-%s" (include "marquee.fullname" .root) .workload) .account.name -}}
+{{- end -}}

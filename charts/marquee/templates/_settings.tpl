@@ -1,0 +1,63 @@
+{{/* Settings as environment variables, and the secrets beside them. */}}
+
+{{/* Return NAME: "value" for each setting: of (above, values). */}}
+{{- define "marquee.variables" -}}
+{{- range $key, $value := .values }}
+{{- $name := printf "%s%s" $.above (upper $key) }}
+{{- if kindIs "map" $value }}
+{{- include "marquee.variables" (dict "above" (printf "%s__" $name) "values" $value) }}
+{{- else if kindIs "string" $value }}
+{{- if $value }}
+{{ $name }}: {{ quote $value }}
+{{- end }}
+{{- else if not (kindIs "invalid" $value) }}
+{{ $name }}: {{ toJson $value | quote }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "marquee.settings" -}}
+{{- include "marquee.variables" (dict "above" "MARQUEE_" "values" .Values.settings) | trim -}}
+{{- end -}}
+
+{{- define "marquee.settingsName" -}}
+{{- printf "%s-settings" (include "marquee.fullname" .) -}}
+{{- end -}}
+
+{{/* Variables from Secrets: of (root, and those of s3, viewerKey, mart that are wanted). */}}
+{{- define "marquee.secretEnv" -}}
+{{- with .root.Values.secrets }}
+{{- if and $.s3 .s3.name }}
+- name: AWS_ACCESS_KEY_ID
+  valueFrom:
+    secretKeyRef:
+      name: {{ .s3.name }}
+      key: {{ .s3.accessKeyId }}
+- name: AWS_SECRET_ACCESS_KEY
+  valueFrom:
+    secretKeyRef:
+      name: {{ .s3.name }}
+      key: {{ .s3.secretAccessKey }}
+{{- end }}
+{{- if and $.viewerKey .viewerKey.name }}
+- name: MARQUEE_ROLLUP__VIEWER_KEY
+  valueFrom:
+    secretKeyRef:
+      name: {{ .viewerKey.name }}
+      key: {{ .viewerKey.key }}
+{{- end }}
+{{- if and $.mart .mart.name }}
+- name: MARQUEE_MART__PASSWORD
+  valueFrom:
+    secretKeyRef:
+      name: {{ .mart.name }}
+      key: {{ .mart.key }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Secrets that a stage reads: of (root, stage). */}}
+{{- define "marquee.stageSecretEnv" -}}
+{{- include "marquee.secretEnv" (dict "root" .root "s3" true "viewerKey" (eq .stage.name "rollup")
+      "mart" (eq .stage.name "mart_load")) -}}
+{{- end -}}

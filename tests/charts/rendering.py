@@ -1,0 +1,99 @@
+"""Charts as Helm renders them: each set of values once a test process."""
+
+import json
+import subprocess
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+CHARTS = ROOT / "charts"
+EXAMPLES = {
+    "marquee": ("values-dev.yaml", "values-staging.yaml", "values-prod.yaml"),
+    "kiosk": ("values-example.yaml",),
+}
+ALL_EXAMPLES = [(chart, name) for chart, names in EXAMPLES.items() for name in names]
+SPARK_STAGES = ("rollup", "profile")
+STAGES = ("schedule-fetch", "rollup", "profile", "mart-load")
+NAMESPACE = "space"
+
+Object = dict[str, Any]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a tool of the PATH; FileNotFoundError where it is missing."""
+    return subprocess.run(arguments, check=False, capture_output=True, text=True)
+
+
+def helm_template(chart: str, release: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Render a chart, whether that goes well or not."""
+    return run("helm", "template", release, str(CHARTS / chart), "--namespace", NAMESPACE, *arguments)
+
+
+@cache
+def render(chart: str, example: str, *sets: str, release: str = "r") -> tuple[Object, ...]:
+    """Return the objects of a chart with an example's values, under what ``sets`` says more."""
+    done = helm_template(chart, release, "--values", str(CHARTS / chart / example), *flags(sets))
+    assert done.returncode == 0, done.stderr
+    return tuple(one for one in yaml.load_all(done.stdout, yaml.CSafeLoader) if one)
+
+
+def flags(sets: Sequence[str]) -> list[str]:
+    """Return the arguments of Helm for values such as ``a.b=value``, in JSON or as text."""
+    return [part for one in sets for part in ("--set-json" if is_json(one.partition("=")[2]) else "--set", one)]
+
+
+def is_json(text: str) -> bool:
+    """Tell whether a text is JSON."""
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def of_kind(objects: Sequence[Object], kind: str) -> dict[str, Object]:
+    """Return the objects of a kind by name."""
+    return {one["metadata"]["name"]: one for one in objects if one["kind"] == kind}
+
+
+def applications(objects: Sequence[Object]) -> dict[str, Object]:
+    """Return the SparkApplications that launchers would create, by stage."""
+    texts = [one["data"].get("sparkapplication.yaml") for one in of_kind(objects, "ConfigMap").values()]
+    found = [yaml.load(text, yaml.CSafeLoader) for text in texts if text]
+    return {one["metadata"]["labels"]["app.kubernetes.io/component"]: one for one in found}
+
+
+def pod_templates(objects: Sequence[Object]) -> Iterator[tuple[str, Object]]:
+    """Yield (name, pod template) of everything that makes pods, Spark's drivers and executors among them."""
+    for one in objects:
+        name = f"{one['kind']} {one['metadata']['name']}"
+        if one["kind"] == "CronJob":
+            yield name, one["spec"]["jobTemplate"]["spec"]["template"]
+        elif one["kind"] in {"Job", "Deployment"}:
+            yield name, one["spec"]["template"]
+        elif one["kind"] == "Pod":
+            yield name, {"metadata": one["metadata"], "spec": one["spec"]}
+    for stage, application in applications(objects).items():
+        for role in ("driver", "executor"):
+            yield f"{role} of {stage}", application["spec"][role]["template"]
+
+
+def containers(template: Object) -> list[Object]:
+    """Return a pod's containers, those of its start too."""
+    return [*template["spec"].get("initContainers", []), *template["spec"]["containers"]]
+
+
+def environment(container: Object) -> dict[str, Any]:
+    """Return a container's variables: a text, or where it is taken from."""
+    return {one["name"]: one.get("value", one.get("valueFrom")) for one in container.get("env", [])}
+
+
+def stage_container(objects: Sequence[Object], stage: str, release: str = "r-marquee") -> Object:
+    """Return the container of a stage's CronJob."""
+    template = of_kind(objects, "CronJob")[f"{release}-{stage}"]["spec"]["jobTemplate"]["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+    return dict(container)

@@ -1,0 +1,102 @@
+"""The chart kiosk: a database, its loads, its passwords, and nothing that outlives the release."""
+
+import base64
+
+import pytest
+
+from tests.charts.rendering import environment, helm_template, of_kind, render
+
+pytestmark = pytest.mark.helm
+
+EXAMPLE = "values-example.yaml"
+
+
+def test_kiosk_is_a_database_and_a_load_of_one_period() -> None:
+    """The first load is a job, at once; later ones are the same, by the clock."""
+    objects = render("kiosk", EXAMPLE)
+    (job,) = of_kind(objects, "Job").values()
+    later = of_kind(objects, "CronJob")["r-kiosk-load"]["spec"]["jobTemplate"]["spec"]
+    assert job["spec"] == later
+    settings = of_kind(objects, "ConfigMap")["r-kiosk-settings"]["data"]
+    assert (settings["MARQUEE_MART__PERIOD"], settings["MARQUEE_LAKE"]) == ("2026-Q1", "s3://example-prod-marquee/lake")
+    (container,) = later["template"]["spec"]["containers"]
+    assert container["args"] == ["python", "-m", "jobs.mart_load"]
+    assert container["envFrom"] == [{"configMapRef": {"name": "r-kiosk-settings"}}]
+
+
+def test_changed_values_make_another_job() -> None:
+    """A job cannot be changed; the same values keep it as it is."""
+    names = {
+        next(iter(of_kind(render("kiosk", EXAMPLE, *sets), "Job")))
+        for sets in ((), ("load.suspend=true",), ("period=2026-Q2",), ("image.name=other",))
+    }
+    assert len(names) == 3
+    assert all(name.startswith("r-kiosk-load-") for name in names)
+
+
+def test_load_waits_for_the_database_and_makes_its_users() -> None:
+    """Only the init container has root's password; the load has the loader's."""
+    (job,) = of_kind(render("kiosk", EXAMPLE), "Job").values()
+    wait, init = job["spec"]["template"]["spec"]["initContainers"]
+    (load,) = job["spec"]["template"]["spec"]["containers"]
+    assert wait["command"][0] == "mariadb-admin"
+    assert init["args"] == ["python", "-m", "jobs.mart_load.init"]
+    secrets = {
+        one["name"]: {value["secretKeyRef"]["key"] for value in environment(one).values() if "secretKeyRef" in value}
+        for one in (wait, init, load)
+    }
+    assert secrets == {"wait": {"root"}, "init": {"root", "loader", "analyst"}, "load": {"loader"}}
+
+
+def test_passwords_are_random_and_long() -> None:
+    """Three different ones, other ones for every kiosk."""
+    found = []
+    for release in ("r", "s"):
+        (secret,) = of_kind(render("kiosk", EXAMPLE, release=release), "Secret").values()
+        found += [base64.b64decode(text) for text in secret["data"].values()]
+        assert set(secret["data"]) == {"root", "loader", "analyst"}
+    assert len(set(found)) == 6
+    assert all(len(password) == 24 for password in found)
+
+
+def test_existing_passwords_are_used() -> None:
+    """Then the chart makes none."""
+    objects = render("kiosk", EXAMPLE, "secrets.passwords.name=mine")
+    assert not of_kind(objects, "Secret")
+    (container,) = of_kind(objects, "Deployment")["r-kiosk"]["spec"]["template"]["spec"]["containers"]
+    assert environment(container)["MARIADB_ROOT_PASSWORD"] == {"secretKeyRef": {"name": "mine", "key": "root"}}
+
+
+@pytest.mark.parametrize("persistent", ["true", "false"])
+def test_nothing_outlives_the_release(persistent: str) -> None:
+    """Data are in the pod or in a claim that is an object of the release, deleted with it; nothing is kept."""
+    objects = render("kiosk", EXAMPLE, f"storage.persistent={persistent}")
+    kinds = {one["kind"] for one in objects}
+    assert "StatefulSet" not in kinds  # its claims stay
+    assert ("PersistentVolumeClaim" in kinds) == (persistent == "true")
+    assert not any("helm.sh/resource-policy" in one["metadata"].get("annotations", {}) for one in objects)
+    assert not any("helm.sh/hook" in one["metadata"].get("annotations", {}) for one in objects)
+    (data,) = [
+        volume
+        for volume in of_kind(objects, "Deployment")["r-kiosk"]["spec"]["template"]["spec"]["volumes"]
+        if volume["name"] == "data"
+    ]
+    assert set(data) == {"name", "persistentVolumeClaim" if persistent == "true" else "emptyDir"}
+
+
+def test_database_is_closed_but_for_its_loader_and_analysts() -> None:
+    """The database has no way out; those who may come in can be named."""
+    sets = ('networkPolicy.from=[{"namespaceSelector": {"matchLabels": {"team": "analysts"}}}]',)
+    policies = of_kind(render("kiosk", EXAMPLE, *sets), "NetworkPolicy")
+    database = policies["r-kiosk-mariadb"]["spec"]
+    assert database["egress"] == []
+    (rule,) = database["ingress"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": 3306}]
+    assert [sorted(peer) for peer in rule["from"]] == [["podSelector"], ["namespaceSelector"]]
+    assert policies["r-kiosk-load"]["spec"]["ingress"] == []
+
+
+def test_one_value_and_the_lake_suffice() -> None:
+    """As the README shows it: with no file of values."""
+    done = helm_template("kiosk", "q1", "--set", "period=2026-Q1", "--set", "settings.lake=s3://b/lake")
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,377 @@
+"""The chart marquee: CronJobs, engines, launchers, rights, networks, settings."""
+
+import pytest
+
+from jobs.common import errors
+from jobs.common.settings import check_names, load_settings
+from jobs.mart_load.settings import MartLoadSettings
+from jobs.profile.settings import ProfileSettings
+from jobs.rollup.settings import RollupSettings
+from jobs.schedule_fetch.settings import ScheduleFetchSettings
+from jobs.settings import SETTINGS
+from tests.charts.rendering import (
+    SPARK_STAGES,
+    STAGES,
+    Object,
+    environment,
+    of_kind,
+    render,
+    stage_container,
+)
+
+pytestmark = pytest.mark.helm
+
+DEV, STAGING, PROD = "values-dev.yaml", "values-staging.yaml", "values-prod.yaml"
+
+
+def cron_job(stage: str, example: str, *sets: str) -> Object:
+    """Return the spec of a stage's CronJob."""
+    return dict(of_kind(render("marquee", example, *sets), "CronJob")[f"r-marquee-{stage}"]["spec"])
+
+
+def job(stage: str, example: str, *sets: str) -> Object:
+    """Return the spec of a stage's jobs."""
+    return dict(cron_job(stage, example, *sets)["jobTemplate"]["spec"])
+
+
+# CronJobs.
+
+
+def test_every_stage_has_its_cron_job() -> None:
+    """The rollup at twelve minutes past, the schedule daily; an hour's rollup, profile and load follow one another."""
+    schedules = {stage: cron_job(stage, STAGING)["schedule"] for stage in STAGES}
+    assert schedules == {
+        "schedule-fetch": "20 3 * * *",
+        "rollup": "12 * * * *",
+        "profile": "32 * * * *",
+        "mart-load": "52 * * * *",
+    }
+    assert set(of_kind(render("marquee", STAGING), "CronJob")) == {f"r-marquee-{stage}" for stage in STAGES}
+
+
+def test_a_stage_can_be_left_out() -> None:
+    """With all that it alone needs: its CronJob, accounts and SparkApplication."""
+    objects = render("marquee", STAGING, "stages.profile.enabled=false")
+    assert [one["metadata"]["name"] for one in objects if "profile" in one["metadata"]["name"]] == []
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_jobs_are_bounded_and_kept(stage: str) -> None:
+    """One at a time, late only a little, ended in time, retried a little, listed for a while, in a time zone."""
+    spec = cron_job(stage, STAGING)
+    assert (spec["concurrencyPolicy"], spec["timeZone"], spec["suspend"]) == ("Forbid", "Etc/UTC", False)
+    assert (spec["startingDeadlineSeconds"], spec["successfulJobsHistoryLimit"], spec["failedJobsHistoryLimit"]) == (
+        600,
+        3,
+        3,
+    )
+    jobs = spec["jobTemplate"]["spec"]
+    assert jobs["activeDeadlineSeconds"] == (10800 if stage in SPARK_STAGES else 3600)
+    assert (jobs["backoffLimit"], jobs["ttlSecondsAfterFinished"]) == (2, 7 * 24 * 3600)
+    assert jobs["template"]["spec"]["restartPolicy"] == "Never"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_a_retry_does_not_mend_is_not_retried(stage: str) -> None:
+    """A moved pod is not counted; usage, bad input and configuration fail the job; all other codes are tried again."""
+    ignore, fail = job(stage, STAGING)["podFailurePolicy"]["rules"]
+    assert ignore == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+    assert fail["action"] == "FailJob"
+    assert fail["onExitCodes"] == {
+        "containerName": stage,
+        "operator": "In",
+        "values": [2, errors.BadInputError.exit_code, errors.ConfigError.exit_code],
+    }
+    assert [one["name"] for one in job(stage, STAGING)["template"]["spec"]["containers"]] == [stage]
+
+
+def test_one_stage_can_be_suspended_and_all() -> None:
+    """What holds for all gives way to what a stage says, be it `false`."""
+    assert [cron_job(stage, STAGING, "stages.rollup.suspend=true")["suspend"] for stage in STAGES] == [
+        False,
+        True,
+        False,
+        False,
+    ]
+    sets = ("defaults.suspend=true", "stages.rollup.suspend=false")
+    assert [cron_job(stage, STAGING, *sets)["suspend"] for stage in STAGES] == [True, False, True, True]
+
+
+def test_stages_merge_maps_and_add_extras() -> None:
+    """A stage's map goes over the common one, its `extra…` lists come after, other lists replace."""
+    sets = (
+        'defaults.nodeSelector={"zone": "a", "disk": "ssd"}',
+        'defaults.extraEnv=[{"name": "HTTPS_PROXY", "value": "http://proxy"}]',
+        'defaults.tolerations=[{"key": "all"}]',
+        'stages.rollup.nodeSelector={"zone": "b"}',
+        'stages.rollup.extraEnv=[{"name": "MORE", "value": "1"}]',
+        'stages.rollup.tolerations=[{"key": "rollup"}]',
+    )
+    pods = {stage: job(stage, STAGING, *sets)["template"]["spec"] for stage in ("rollup", "mart-load")}
+    assert pods["rollup"]["nodeSelector"] == {"zone": "b", "disk": "ssd"}
+    assert pods["rollup"]["tolerations"] == [{"key": "rollup"}]
+    assert [one["name"] for one in pods["rollup"]["containers"][0]["env"]][-2:] == ["HTTPS_PROXY", "MORE"]
+    assert pods["mart-load"]["nodeSelector"] == {"zone": "a", "disk": "ssd"}
+    assert pods["mart-load"]["tolerations"] == [{"key": "all"}]
+    assert "MORE" not in environment(pods["mart-load"]["containers"][0])
+
+
+# Images and commands.
+
+
+def test_images_are_named_by_repository_stage_and_version() -> None:
+    """Unless a stage names its own, with a digest for instance."""
+    sets = ("image.tag=1.2.3", "stages.mart_load.image=other/mart@sha256:0123")
+    images = {stage: stage_container(render("marquee", STAGING, *sets), stage)["image"] for stage in STAGES}
+    assert images == {
+        "schedule-fetch": "registry.example.org/marquee/schedule_fetch:1.2.3",
+        "rollup": "registry.example.org/marquee/rollup:1.2.3",
+        "profile": "registry.example.org/marquee/profile:1.2.3",
+        "mart-load": "other/mart@sha256:0123",
+    }
+
+
+@pytest.mark.parametrize(
+    ("example", "expected"),
+    [(STAGING, ["python", "-m", "jobs.launcher", "rollup"]), (DEV, ["python", "-m", "jobs.rollup"])],
+    ids=["spark", "local"],
+)
+def test_pod_of_a_computing_stage_runs_launcher_or_stage(example: str, expected: list[str]) -> None:
+    """The image's entry point is left alone."""
+    container = stage_container(render("marquee", example), "rollup")
+    assert container["args"] == expected
+    assert "command" not in container
+
+
+def test_local_engine_has_as_many_workers_as_the_pod_has_cores() -> None:
+    """The limit, or else the request; the settings win."""
+    variables = environment(stage_container(render("marquee", DEV), "rollup"))
+    assert variables["MARQUEE_ENGINE__KIND"] == "local"
+    assert variables["MARQUEE_ENGINE__WORKERS"] == {"resourceFieldRef": {"resource": "requests.cpu"}}
+    limited = render("marquee", DEV, "stages.rollup.resources.limits.cpu=4")
+    assert environment(stage_container(limited, "rollup"))["MARQUEE_ENGINE__WORKERS"] == {
+        "resourceFieldRef": {"resource": "limits.cpu"}
+    }
+    told = render("marquee", DEV, "settings.engine.workers=3")
+    assert "MARQUEE_ENGINE__WORKERS" not in environment(stage_container(told, "rollup"))
+    assert of_kind(told, "ConfigMap")["r-marquee-settings"]["data"]["MARQUEE_ENGINE__WORKERS"] == "3"
+
+
+# Launchers.
+
+
+@pytest.mark.parametrize("stage", SPARK_STAGES)
+def test_launcher_is_told_what_and_for_whom(stage: str) -> None:
+    """The application in its mounted file, bounds, and its own job by the downward API; it gives up before the job."""
+    objects = render("marquee", STAGING, "spark.maxPeriods=7", f"stages.{stage}.activeDeadlineSeconds=4000")
+    container = stage_container(objects, stage)
+    told = {name: value for name, value in environment(container).items() if "LAUNCHER" in name}
+    assert told == {
+        "MARQUEE_LAUNCHER__APPLICATION": "/etc/marquee/sparkapplication.yaml",
+        "MARQUEE_LAUNCHER__MAX_PERIODS": "7",
+        "MARQUEE_LAUNCHER__STARTUP_DEADLINE_S": "600",
+        "MARQUEE_LAUNCHER__DEADLINE_S": "3940",
+        "MARQUEE_LAUNCHER__POLL_S": "5",
+        "MARQUEE_LAUNCHER__NAMESPACE": {"fieldRef": {"fieldPath": "metadata.namespace"}},
+        "MARQUEE_LAUNCHER__JOB_NAME": {"fieldRef": {"fieldPath": "metadata.labels['batch.kubernetes.io/job-name']"}},
+        "MARQUEE_LAUNCHER__JOB_UID": {
+            "fieldRef": {"fieldPath": "metadata.labels['batch.kubernetes.io/controller-uid']"}
+        },
+    }
+    (mount,) = [one for one in container["volumeMounts"] if one["mountPath"] == "/etc/marquee"]
+    spec = of_kind(objects, "CronJob")[f"r-marquee-{stage}"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    (volume,) = [one for one in spec["volumes"] if one["name"] == mount["name"]]
+    assert volume["configMap"]["name"] == f"r-marquee-{stage}-application"
+    assert "MARQUEE_ENGINE__KIND" not in environment(container)
+
+
+# Secrets and settings.
+
+
+def test_secrets_go_to_those_who_need_them() -> None:
+    """The keys of S3 to all, the viewers' key to the rollup, the mart's password to its loader."""
+    objects = render("marquee", STAGING)
+    given = {
+        stage: {
+            (value["secretKeyRef"]["name"], value["secretKeyRef"]["key"])
+            for value in environment(stage_container(objects, stage)).values()
+            if "secretKeyRef" in value
+        }
+        for stage in STAGES
+    }
+    s3 = {("marquee-s3", "AWS_ACCESS_KEY_ID"), ("marquee-s3", "AWS_SECRET_ACCESS_KEY")}
+    assert given == {
+        "schedule-fetch": s3,
+        "rollup": s3 | {("marquee-viewer-key", "viewer-key")},
+        "profile": s3,
+        "mart-load": s3 | {("marquee-mart", "password")},
+    }
+
+
+def test_without_keys_of_s3_service_accounts_carry_the_rights() -> None:
+    """Then no pod asks for keys, and every account has its annotation."""
+    objects = render("marquee", PROD)
+    for stage in STAGES:
+        assert "AWS_ACCESS_KEY_ID" not in environment(stage_container(objects, stage))
+    for name, account in of_kind(objects, "ServiceAccount").items():
+        assert "eks.amazonaws.com/role-arn" in account["metadata"]["annotations"], name
+
+
+def test_existing_service_accounts_are_used() -> None:
+    """Named and not made: for a stage, and for drivers of all stages together."""
+    sets = (
+        "stages.mart_load.serviceAccount.create=false",
+        "stages.mart_load.serviceAccount.name=loader",
+        "spark.driver.serviceAccount.create=false",
+        "spark.driver.serviceAccount.name=spark",
+    )
+    objects = render("marquee", STAGING, *sets)
+    assert job("mart-load", STAGING, *sets)["template"]["spec"]["serviceAccountName"] == "loader"
+    assert {"loader", "spark", "r-marquee-rollup-driver"} & set(of_kind(objects, "ServiceAccount")) == set()
+    (subject,) = of_kind(objects, "RoleBinding")["r-marquee-driver"]["subjects"]
+    assert subject["name"] == "spark"
+
+
+@pytest.mark.parametrize("example", [DEV, STAGING, PROD])
+def test_every_stage_can_read_the_settings(example: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variables of the ConfigMap and of the Secrets are settings, and suffice; numbers and lists arrive as such."""
+    sets = (
+        "settings.rollup.buckets=32",
+        "settings.rollup.reject_share=0.000001",
+        'settings.schedule_fetch.countries=["JP"]',
+    )
+    objects = render("marquee", example, *sets)
+    for name, value in of_kind(objects, "ConfigMap")["r-marquee-settings"]["data"].items():
+        monkeypatch.setenv(name, value)
+    for stage in STAGES:
+        for name, value in environment(stage_container(objects, stage)).items():
+            if name.startswith("MARQUEE_") and "LAUNCHER" not in name:
+                monkeypatch.setenv(name, value if isinstance(value, str) else "4" * 32)
+    check_names(SETTINGS)
+    rollup = load_settings(RollupSettings)
+    assert (rollup.rollup.buckets, rollup.rollup.reject_share, rollup.log.format) == (32, 0.000001, "json")
+    assert load_settings(ScheduleFetchSettings).schedule_fetch.countries == ("JP",)
+    assert load_settings(ProfileSettings).lake == rollup.lake
+    assert load_settings(MartLoadSettings).mart.url.startswith("mysql://loader@")
+
+
+# Rights.
+
+
+def test_launchers_and_drivers_have_the_least_rights() -> None:
+    """A launcher may make, watch and delete SparkApplications, and read pods, logs, events; it may change nothing."""
+    roles = {name: role["rules"] for name, role in of_kind(render("marquee", STAGING), "Role").items()}
+    assert roles == {
+        "r-marquee-launcher": [
+            {
+                "apiGroups": ["sparkoperator.k8s.io"],
+                "resources": ["sparkapplications"],
+                "verbs": ["create", "get", "list", "watch", "delete"],
+            },
+            {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]},
+            {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
+            {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
+        ],
+        "r-marquee-driver": [
+            {
+                "apiGroups": [""],
+                "resources": ["pods", "configmaps", "persistentvolumeclaims", "services"],
+                "verbs": ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"],
+            }
+        ],
+    }
+
+
+def test_rights_are_bound_to_launchers_and_drivers_alone() -> None:
+    """Executors, other stages and the preflight have none; there are no rights in the whole cluster."""
+    objects = render("marquee", STAGING)
+    bound = {
+        name: [subject["name"] for subject in binding["subjects"]]
+        for name, binding in of_kind(objects, "RoleBinding").items()
+    }
+    assert bound == {
+        "r-marquee-launcher": ["r-marquee-rollup", "r-marquee-profile"],
+        "r-marquee-driver": ["r-marquee-rollup-driver", "r-marquee-profile-driver"],
+    }
+    assert not of_kind(objects, "ClusterRole")
+
+
+def test_without_spark_nobody_has_rights() -> None:
+    """And nothing of Spark is there."""
+    objects = render("marquee", DEV)
+    assert not of_kind(objects, "Role")
+    assert not of_kind(objects, "RoleBinding")
+    assert set(of_kind(objects, "ConfigMap")) == {"r-marquee-settings"}
+
+
+# Networks.
+
+
+def egress_ports(policy: Object) -> set[int]:
+    """Return the ports to which a policy opens the way out, to anywhere."""
+    return {port["port"] for rule in policy["spec"]["egress"] if "to" not in rule for port in rule["ports"]}
+
+
+def test_every_workload_has_a_network_policy_of_its_own() -> None:
+    """Closed both ways but for name servers, S3, and what it needs: the service, the mart, the API server."""
+    objects = render("marquee", STAGING)
+    policies = of_kind(objects, "NetworkPolicy")
+    dns, s3, mart, server = {53}, {443}, {3306}, {443, 6443}
+    assert {name.removeprefix("r-marquee-"): egress_ports(one) for name, one in policies.items()} == {
+        "schedule-fetch": dns | s3,
+        "rollup": dns | s3 | server,
+        "rollup-driver": dns | s3 | server,
+        "rollup-executor": dns | s3,
+        "profile": dns | s3 | server,
+        "profile-driver": dns | s3 | server,
+        "profile-executor": dns | s3,
+        "mart-load": dns | s3 | mart,
+        "preflight": dns | s3 | mart | server,
+    }
+    assert all(one["spec"]["policyTypes"] == ["Ingress", "Egress"] for one in policies.values())
+    closed = {name for name, one in policies.items() if not one["spec"]["ingress"]}
+    assert {name.removeprefix("r-marquee-") for name in closed} == {*STAGES, "preflight"}
+
+
+def test_driver_and_executors_reach_each_other() -> None:
+    """At the ports that the configuration fixes; metrics of the driver are open to those who are named."""
+
+    def peers(policy: Object, way: str) -> set[tuple[str, int]]:
+        rules = [rule for rule in policy["spec"][way] if {"from", "to"} & set(rule)]
+        return {
+            (
+                peer.get("podSelector", peer.get("namespaceSelector"))["matchLabels"].get(
+                    "app.kubernetes.io/component", "monitoring"
+                ),
+                port["port"],
+            )
+            for rule in rules
+            for peer in rule.get("from", rule.get("to"))
+            for port in rule["ports"]
+        }
+
+    policies = of_kind(render("marquee", STAGING), "NetworkPolicy")
+    driver, executor = policies["r-marquee-rollup-driver"], policies["r-marquee-rollup-executor"]
+    assert peers(driver, "ingress") == {("rollup-executor", 7078), ("rollup-executor", 7079), ("monitoring", 4040)}
+    assert peers(driver, "egress") == {("rollup-executor", 7079)}
+    assert peers(executor, "ingress") == {("rollup-driver", 7079), ("rollup-executor", 7079)}
+    assert peers(executor, "egress") == {("rollup-driver", 7078), ("rollup-driver", 7079), ("rollup-executor", 7079)}
+
+
+# Preflight, and objects of one's own.
+
+
+def test_preflight_is_a_test_of_helm() -> None:
+    """It runs with the settings and secrets of all stages, in the loader's image, and is no part of the release."""
+    (pod,) = of_kind(render("marquee", STAGING, "stages.mart_load.image=loader:1"), "Pod").values()
+    assert pod["metadata"]["annotations"]["helm.sh/hook"] == "test"
+    (container,) = pod["spec"]["containers"]
+    assert (container["image"], container["args"]) == ("loader:1", ["python", "-m", "jobs.preflight"])
+    assert {"AWS_ACCESS_KEY_ID", "MARQUEE_ROLLUP__VIEWER_KEY", "MARQUEE_MART__PASSWORD"} <= set(environment(container))
+    assert container["envFrom"] == [{"configMapRef": {"name": "r-marquee-settings"}}]
+
+
+def test_objects_of_ones_own_are_rendered() -> None:
+    """With templates in them filled in."""
+    own = '{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-own"}}'
+    assert "r-own" in of_kind(render("marquee", STAGING, f"extraObjects=[{own}]"), "ConfigMap")

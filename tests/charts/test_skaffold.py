@@ -1,0 +1,74 @@
+"""skaffold.yaml: every profile can be read and rendered; the images that are built are those that run."""
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.charts.rendering import ROOT, SPARK_STAGES, STAGES, Object, applications, run, stage_container
+
+pytestmark = pytest.mark.helm
+
+PROFILES = ("dev", "staging", "prod")
+BASES = {"marquee/base-build", "marquee/base-python", "marquee/base-spark"}
+IMAGES = {f"marquee/{stage.replace('-', '_')}" for stage in STAGES}
+every_profile = pytest.mark.parametrize("profile", PROFILES)
+
+
+@cache
+def diagnosed(profile: str) -> Object:
+    """Return the configuration of a profile, as skaffold understands it."""
+    file = str(ROOT / "skaffold.yaml")
+    done = run("skaffold", "diagnose", "--yaml-only", "--filename", file, "--profile", profile)
+    assert done.returncode == 0, done.stderr
+    return dict(yaml.safe_load(done.stdout))
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a build would have told: a tag of its own for every image."""
+    builds = [{"imageName": name, "tag": f"registry.test/{name}:built-{name[8:]}"} for name in sorted(BASES | IMAGES)]
+    file = tmp_path_factory.mktemp("skaffold") / "builds.json"
+    file.write_text(json.dumps({"builds": builds}))
+    return file
+
+
+@every_profile
+def test_profile_builds_every_image_on_its_base(profile: str) -> None:
+    """Python stages on Python, Spark stages on Spark, all with what builds them; every Dockerfile has the arguments."""
+    artifacts = {one["image"]: one for one in diagnosed(profile)["build"]["artifacts"]}
+    assert set(artifacts) == BASES | IMAGES
+    for name in IMAGES:
+        requires = {one["alias"]: one["image"] for one in artifacts[name]["requires"]}
+        base = "spark" if name.removeprefix("marquee/") in SPARK_STAGES else "python"
+        assert requires == {"BUILD": "marquee/base-build", "BASE": f"marquee/base-{base}"}
+
+
+@every_profile
+def test_profile_deploys_its_environment(profile: str) -> None:
+    """The example values of its name, in a namespace of its own."""
+    (release,) = diagnosed(profile)["deploy"]["helm"]["releases"]
+    assert release["namespace"] == f"marquee-{profile}"
+    assert [Path(file).name for file in release["valuesFiles"]] == [f"values-{profile}.yaml"]
+
+
+@every_profile
+def test_built_images_are_those_that_run(profile: str, built: Path, tmp_path: Path) -> None:
+    """In CronJobs, and, by its tag, in the SparkApplication that a launcher creates."""
+    file = tmp_path / "rendered.yaml"
+    arguments = ("--build-artifacts", str(built), "--digest-source=none", "--offline=true", "--output", str(file))
+    done = run("skaffold", "render", "--filename", str(ROOT / "skaffold.yaml"), "--profile", profile, *arguments)
+    assert done.returncode == 0, done.stderr
+    objects = [one for one in yaml.load_all(file.read_text(), yaml.CSafeLoader) if one]
+    for stage in STAGES:
+        name = stage.replace("-", "_")
+        assert stage_container(objects, stage, "marquee")["image"] == f"registry.test/marquee/{name}:built-{name}"
+    made = applications(objects)
+    assert set(made) == (set() if profile == "dev" else set(SPARK_STAGES))
+    for stage, application in made.items():
+        assert application["spec"]["image"] == f"registry.test/marquee/{stage}:built-{stage}"
+    named = set(re.findall(r"image: \"?([^\s\"]+)", file.read_text()))
+    assert named == {f"registry.test/{name}:built-{name[8:]}" for name in IMAGES}

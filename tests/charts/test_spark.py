@@ -1,0 +1,185 @@
+"""The SparkApplication that a launcher creates: all of it, so that the operator's webhook has nothing to add."""
+
+from typing import Any
+
+import pytest
+
+from jobs.common.settings import load_settings
+from jobs.launcher.application import Owner, fill_in, read_template
+from jobs.launcher.settings import LauncherSettings
+from tests.charts.rendering import (
+    SPARK_STAGES,
+    applications,
+    environment,
+    of_kind,
+    render,
+    stage_container,
+)
+
+pytestmark = pytest.mark.helm
+
+STAGING, PROD = "values-staging.yaml", "values-prod.yaml"
+WITH_TEMPLATE = {
+    "cores",
+    "coreRequest",
+    "coreLimit",
+    "memory",
+    "memoryOverhead",
+    "javaOptions",
+    "serviceAccount",
+    "labels",
+    "template",
+}
+"""Fields of driver and executor that become arguments of spark-submit; all others are ignored beside a template."""
+
+
+def application(stage: str, example: str = STAGING, *sets: str) -> dict[str, Any]:
+    """Return a stage's SparkApplication."""
+    return applications(render("marquee", example, *sets))[stage]
+
+
+@pytest.mark.parametrize("stage", SPARK_STAGES)
+def test_application_says_everything(stage: str) -> None:
+    """What the operator's webhook would fill in is there; the launcher adds the owner, the run and the periods."""
+    one = application(stage, STAGING, 'image.tag="9"')
+    assert (one["apiVersion"], one["kind"]) == ("sparkoperator.k8s.io/v1beta2", "SparkApplication")
+    spec = one["spec"]
+    assert {name: spec[name] for name in ("type", "pythonVersion", "mode", "sparkVersion", "restartPolicy")} == {
+        "type": "Python",
+        "pythonVersion": "3",
+        "mode": "cluster",
+        "sparkVersion": "4.3.0",
+        "restartPolicy": {"type": "Never"},
+    }
+    assert spec["image"] == f"registry.example.org/marquee/{stage}:9"
+    assert spec["mainApplicationFile"] == f"local:///opt/marquee/{stage}.py"
+    assert spec["timeToLiveSeconds"] == 86400
+    assert "arguments" not in spec
+    assert one["metadata"]["labels"]["app.kubernetes.io/instance"] == "r"
+
+
+@pytest.mark.parametrize("role", ["driver", "executor"])
+def test_role_uses_the_template_and_nothing_that_needs_the_webhook(role: str) -> None:
+    """Its container has the name by which operator and launcher know it, its component the role."""
+    spec = application("rollup")["spec"][role]
+    assert set(spec) <= WITH_TEMPLATE | ({"instances", "deleteOnTermination"} if role == "executor" else set())
+    template = spec["template"]
+    assert [one["name"] for one in template["spec"]["containers"]] == [f"spark-kubernetes-{role}"]
+    assert spec["labels"] == {"app.kubernetes.io/component": f"rollup-{role}"}
+    assert template["metadata"]["labels"]["app.kubernetes.io/component"] == f"rollup-{role}"
+    assert template["spec"]["serviceAccountName"] == spec["serviceAccount"] == f"r-marquee-rollup-{role}"
+    assert template["metadata"]["annotations"]["sidecar.istio.io/inject"] == "false"
+
+
+@pytest.mark.parametrize("role", ["driver", "executor"])
+def test_spark_spills_to_a_bounded_volume_of_its_own(role: str) -> None:
+    """Spark takes volumes of this name for its local folders."""
+    spec = application("rollup", STAGING, f"spark.{role}.localDirSize=3Gi")["spec"][role]["template"]["spec"]
+    assert {"name": "spark-local-dir-1", "emptyDir": {"sizeLimit": "3Gi"}} in spec["volumes"]
+    assert "spark-local-dir-1" in [one["name"] for one in spec["containers"][0]["volumeMounts"]]
+
+
+def test_driver_has_the_settings_of_its_launcher() -> None:
+    """In its template, not by reference: an upgrade meanwhile changes the ConfigMap, but not the image."""
+    objects = render("marquee", STAGING)
+    settings = of_kind(objects, "ConfigMap")["r-marquee-settings"]["data"]
+    (container,) = applications(objects)["rollup"]["spec"]["driver"]["template"]["spec"]["containers"]
+    variables = environment(container)
+    assert settings.items() <= variables.items()
+    assert variables["MARQUEE_ENGINE__KIND"] == "spark"
+    assert "envFrom" not in container
+
+
+def test_secrets_of_driver_and_executors() -> None:
+    """The rollup's driver has the viewers' key, the profile's has not; executors have the keys of S3 alone."""
+    objects = applications(render("marquee", STAGING))
+
+    def secrets(stage: str, role: str) -> set[str]:
+        (container,) = objects[stage]["spec"][role]["template"]["spec"]["containers"]
+        return {name for name, value in environment(container).items() if "secretKeyRef" in value}
+
+    s3 = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+    assert secrets("rollup", "driver") == s3 | {"MARQUEE_ROLLUP__VIEWER_KEY"}
+    assert secrets("profile", "driver") == s3
+    assert secrets("rollup", "executor") == secrets("profile", "executor") == s3
+
+
+def test_configuration_fixes_ports_and_names_metrics() -> None:
+    """Metrics carry the stage, not the application's id; values add to it and win."""
+    conf = application("profile", STAGING, 'spark.sparkConf.spark\\.ui\\.prometheus\\.enabled="false"')["spec"][
+        "sparkConf"
+    ]
+    assert conf["spark.metrics.namespace"] == "profile"
+    assert (conf["spark.driver.port"], conf["spark.driver.blockManager.port"], conf["spark.blockManager.port"]) == (
+        "7078",
+        "7079",
+        "7079",
+    )
+    assert conf["spark.metrics.conf.driver.sink.prometheusServlet.class"].endswith("PrometheusServlet")
+    assert all(isinstance(value, str) for value in conf.values())
+
+
+def test_executors_are_fixed_or_come_and_go() -> None:
+    """By dynamic allocation there is no number of instances beside it."""
+    fixed = application("profile", STAGING)["spec"]
+    assert fixed["executor"]["instances"] == 2
+    assert application("rollup", STAGING)["spec"]["executor"]["instances"] == 1  # its own values say so
+    assert "dynamicAllocation" not in fixed
+    moving = application("rollup", PROD)["spec"]
+    assert moving["dynamicAllocation"] == {
+        "enabled": True,
+        "shuffleTrackingEnabled": True,
+        "initialExecutors": 1,
+        "minExecutors": 1,
+        "maxExecutors": 8,
+    }
+    assert "instances" not in moving["executor"]
+
+
+def test_sizes_come_from_values() -> None:
+    """As arguments of spark-submit, where resources of a template would be overwritten."""
+    executor = application("rollup", PROD)["spec"]["executor"]
+    assert (executor["cores"], executor["coreRequest"], executor["memory"], executor["memoryOverhead"]) == (
+        4,
+        "4",
+        "2g",
+        "6g",
+    )
+    assert "coreLimit" not in executor
+    assert "resources" not in executor["template"]["spec"]["containers"][0]
+
+
+def test_pods_of_spark_are_scheduled_as_the_stage_or_by_themselves() -> None:
+    """The driver as the stage's own pod; executors on the nodes that are for them."""
+    roles = {role: application("rollup", PROD)["spec"][role]["template"]["spec"] for role in ("driver", "executor")}
+    assert (roles["driver"]["priorityClassName"], roles["executor"]["priorityClassName"]) == ("batch", "batch")
+    assert "nodeSelector" not in roles["driver"]
+    assert roles["executor"]["nodeSelector"] == {"example.org/pool": "spark"}
+    assert roles["executor"]["tolerations"][0]["key"] == "example.org/pool"
+
+
+@pytest.mark.parametrize("stage", SPARK_STAGES)
+def test_launcher_can_work_with_what_the_chart_gives_it(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its settings suffice, and it can fill in the application, which keeps the labels of the release."""
+    objects = render("marquee", STAGING, release="a" * 18)
+    settings = of_kind(objects, "ConfigMap")["aaaaaaaaaaaaaaaaaa-marquee-settings"]["data"]
+    variables = environment(stage_container(objects, stage, "aaaaaaaaaaaaaaaaaa-marquee"))
+    for name, value in (settings | variables).items():
+        if name.startswith("MARQUEE_"):
+            monkeypatch.setenv(name, value if isinstance(value, str) else "filled-in")
+    told = load_settings(LauncherSettings).launcher
+    assert (told.namespace, told.job_name, told.job_uid) == ("filled-in", "filled-in", "filled-in")
+    assert (
+        told.deadline_s
+        < of_kind(objects, "CronJob")[f"aaaaaaaaaaaaaaaaaa-marquee-{stage}"]["spec"]["jobTemplate"]["spec"][
+            "activeDeadlineSeconds"
+        ]
+    )
+    text = of_kind(objects, "ConfigMap")[f"aaaaaaaaaaaaaaaaaa-marquee-{stage}-application"]["data"][
+        told.application.name
+    ]
+    owner = Owner(stage, "job", "uid")
+    made = fill_in(read_template(text, "the file"), owner, ["--from", "2026-01-05"], 1)
+    assert len(made["metadata"]["name"]) <= 40
+    assert made["metadata"]["labels"]["app.kubernetes.io/instance"] == "a" * 18
+    assert made["spec"]["arguments"] == ["--from", "2026-01-05"]

@@ -1,0 +1,165 @@
+"""Wrong values fail at the installation, with what to do; right ones are documented."""
+
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+from pydantic import SecretStr
+
+from jobs import __version__
+from jobs.settings import SETTINGS
+from tests.charts.rendering import CHARTS, flags, helm_template
+from tools.docs_chart import documented
+
+EXAMPLES = {"marquee": "values-staging.yaml", "kiosk": "values-example.yaml"}
+
+
+def error_of(chart: str, *sets: str, release: str = "r") -> str:
+    """Return what Helm says of an example with other values, which has to fail."""
+    done = helm_template(chart, release, "--values", str(CHARTS / chart / EXAMPLES[chart]), *flags(sets))
+    assert done.returncode != 0
+    return done.stderr
+
+
+@pytest.mark.helm
+@pytest.mark.parametrize(
+    ("chart", "wrong"),
+    [
+        ("marquee", "stage.rollup.enabled=false"),
+        ("marquee", "stages.rolup.enabled=false"),
+        ("marquee", "stages.rollup.shedule=@daily"),
+        ("marquee", "stages.mart_load.engine=spark"),
+        ("marquee", "defaults.suspended=true"),
+        ("marquee", "spark.executor.memoryoverhead=2g"),
+        ("marquee", "spark.driver.serviceAccount.annotation.a=b"),
+        ("marquee", "networkPolicy.egress.s3.port=443"),
+        ("marquee", "secrets.s3.secret=x"),
+        ("marquee", "settings.rollup.bucket=32"),
+        ("marquee", "settings.engine.kind=spark"),
+        ("marquee", "settings.period=2026-01-05"),
+        ("marquee", "image.digest=x"),
+        ("kiosk", "storage.persist=true"),
+        ("kiosk", "settings.mart.url=mysql://a@b/c"),
+    ],
+)
+def test_misspelt_value_fails(chart: str, wrong: str) -> None:
+    """A name that is not known is refused, on every level."""
+    assert "additional properties" in error_of(chart, wrong)
+
+
+@pytest.mark.helm
+@pytest.mark.parametrize(
+    ("chart", "wrong"),
+    [
+        ("marquee", "stages.rollup.engine=flink"),
+        ("marquee", "stages.rollup.schedule=hourly"),
+        ("marquee", "defaults.backoffLimit=-1"),
+        ("marquee", "spark.executor.memory=2Gi"),
+        ("marquee", "spark.version=4"),
+        ("marquee", 'spark.sparkConf={"driver.cores": "1"}'),
+        ("marquee", "settings.rollup.buckets=0"),
+        ("marquee", "settings.rollup.buckets=many"),
+        ("marquee", "settings.profile.loyal_share=1.5"),
+        ("marquee", "settings.log.level=chatty"),
+        ("marquee", "image.pullPolicy=Sometimes"),
+        ("kiosk", "load.schedule=hourly"),
+        ("kiosk", "mariadb.user=0"),
+    ],
+)
+def test_value_out_of_bounds_fails(chart: str, wrong: str) -> None:
+    """Of another type, out of the bounds that the code has, or of another form."""
+    assert "values don't meet the specifications of the schema" in error_of(chart, wrong)
+
+
+@pytest.mark.helm
+@pytest.mark.parametrize(
+    ("chart", "sets", "words"),
+    [
+        ("marquee", ["settings.lake="], "settings.lake is not set: expected s3://bucket/prefix"),
+        ("marquee", ["settings.lake=/data"], 'settings.lake="/data": expected s3://bucket/prefix'),
+        ("marquee", ["settings.raw=file:///raw"], "on a volume of defaults.extraVolumes"),
+        ("marquee", ["settings.raw="], "settings.raw is not set, which the stage rollup reads"),
+        ("marquee", ["secrets.viewerKey.name="], "secrets.viewerKey.name is not set"),
+        ("marquee", ["settings.mart.url="], "settings.mart.url is not set"),
+        ("marquee", ["secrets.mart.name="], "secrets.mart.name is not set"),
+        ("marquee", ["settings.mart.url=mysql://u:secret@h/d"], "settings.mart.url has a password in it"),
+        (
+            "marquee",
+            ["defaults.activeDeadlineSeconds=600", "stages.profile.activeDeadlineSeconds=600"],
+            "leaves no time",
+        ),
+        ("marquee", ["spark.executor.cores=8"], "8 tasks of 400 MiB"),
+        (
+            "marquee",
+            ["spark.dynamicAllocation.enabled=true", "spark.dynamicAllocation.minExecutors=5"],
+            "expected minExecutors ≤ initialExecutors ≤ maxExecutors",
+        ),
+        ("kiosk", ["period="], "expected a period such as 2026-Q1"),
+        ("kiosk", ["period=Q1"], 'period="Q1": expected a period'),
+        ("kiosk", ["settings.lake=file:///lake"], "expected s3://bucket/prefix"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_values_that_do_not_work_fail_with_words(chart: str, sets: list[str], words: str) -> None:
+    """The message names the value, and what is expected; a secret is not shown."""
+    said = error_of(chart, *sets)
+    assert words in said
+    assert "u:secret" not in said
+
+
+SECRETS = sorted(
+    {
+        f"{section}.{name}"
+        for kind in SETTINGS
+        for section, field in kind.model_fields.items()
+        for name, one in getattr(field.annotation, "model_fields", {}).items()
+        if SecretStr in (one.annotation, *get_args(one.annotation))
+    }
+)
+
+
+@pytest.mark.helm
+@pytest.mark.parametrize("secret", SECRETS)
+def test_secrets_among_the_settings_are_refused(secret: str) -> None:
+    """Every secret setting that the code has: the message says where it belongs, and does not show it."""
+    said = error_of("marquee", f"settings.{secret}=0123456789abcdef")
+    assert f"settings.{secret} is a secret: put it into a Secret" in said
+    assert "0123456789abcdef" not in said
+
+
+@pytest.mark.helm
+@pytest.mark.parametrize(("chart", "release"), [("marquee", "a" * 19), ("kiosk", "a" * 35)])
+def test_names_that_kubernetes_would_cut_are_refused(chart: str, release: str) -> None:
+    """One character more than the longest."""
+    assert "choose a shorter release or fullnameOverride" in error_of(chart, release=release)
+
+
+@pytest.mark.helm
+def test_name_of_a_spark_application_begins_with_a_letter() -> None:
+    """A release that begins with a digit has no name for them."""
+    assert "does not begin with a letter" in error_of("marquee", release="2026")
+
+
+@pytest.mark.parametrize("chart", sorted(EXAMPLES))
+def test_every_value_is_documented(chart: str) -> None:
+    """Each leaf of values.yaml has a comment of its own, or its map has."""
+    told = {path for path, _, _ in documented(chart)}
+    values = yaml.safe_load((CHARTS / chart / "values.yaml").read_text())
+    leaves = list(leaves_of(values))
+    assert [path for path in leaves if not any(path[:depth] in told for depth in range(1, len(path) + 1))] == []
+    assert len(told) > 30
+
+
+def leaves_of(value: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Return the path of each value that is no map."""
+    if isinstance(value, dict) and value:
+        return [leaf for name, below in value.items() for leaf in leaves_of(below, (*path, name))]
+    return [path]
+
+
+@pytest.mark.parametrize("chart", sorted(EXAMPLES))
+def test_chart_carries_the_version_of_the_code(chart: str) -> None:
+    """Images are tagged with it, so a chart brings those that it was made with."""
+    about = yaml.safe_load(Path(CHARTS / chart / "Chart.yaml").read_text())
+    assert about["appVersion"] == __version__

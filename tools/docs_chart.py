@@ -1,0 +1,148 @@
+"""charts/*/README.md from the comments of values.yaml; the settings in charts/*/values.schema.json from the code.
+
+A value is documented by the comment above it that begins with two dashes. The rest of the schema is written by hand.
+"""
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from jobs.common.settings import StageSettings
+from jobs.mart_load.settings import MartLoadSettings
+from jobs.settings import SETTINGS
+from tools.markdown import table
+
+Keys = tuple[str, ...]
+
+HEADS = {
+    "marquee": """\
+# Chart marquee
+
+Marquee in a Kubernetes cluster: a CronJob for each stage, one release for each environment. How to install, upgrade,
+rerun, restore and remove it: [operations](../../docs/operations.md).
+
+It needs Kubernetes 1.30 or later, a bucket, a mart in MySQL or MariaDB for the stage `mart_load`, and for stages on
+Spark kubeflow's spark-operator (2.4 or later, watching the namespace of the release; its webhook may be on or off).
+It makes no Secret: it reads those that `secrets` names.
+
+Everything runs as a numeric user, without privileges, on a read-only root file system, as the Pod Security Standard
+*restricted* asks. Examples of values: [dev](values-dev.yaml), [staging](values-staging.yaml), [prod](values-prod.yaml).
+What stands in `settings` is described in [settings](../../docs/settings.md). A misspelt value fails the installation.
+""",
+    "kiosk": """\
+# Chart kiosk
+
+The datamart of one period, for as long as somebody needs it: MariaDB, loaded with just those files of the lake.
+`helm install` brings it up and tells how to connect as its read-only analyst; `helm uninstall` leaves nothing.
+More: [operations](../../docs/operations.md#a-kiosk).
+""",
+}
+CHARTS = Path(__file__).parents[1] / "charts"
+MARK = "# -- "
+SETTINGS_OF: dict[str, Sequence[type[StageSettings]]] = {"marquee": SETTINGS, "kiosk": (MartLoadSettings,)}
+FOR_ONE_JOB: set[Keys] = {("force",), ("period",)}
+OF_THE_KIOSK = (
+    *("url", "period", "password", "plaintext", "socket", "tls_ca"),
+    *("loader", "loader_password", "analyst", "analyst_password"),
+)
+DECIDED_BY: dict[str, set[Keys]] = {
+    "marquee": {("engine", "kind"), ("engine", "scratch"), ("engine", "spark"), ("launcher",), *FOR_ONE_JOB},
+    "kiosk": {*(("mart", name) for name in OF_THE_KIOSK), *FOR_ONE_JOB},
+}
+"""Settings that are not for values: other values decide them, or they go without saying in a pod."""
+DEFS = "$defs"
+
+
+def chart_readme(chart: str) -> Iterator[str]:
+    """Yield the lines of a chart's README: its head, and a table of all values."""
+    yield from HEADS[chart].splitlines()
+    yield ""
+    yield "## Values"
+    yield ""
+    rows = ((f"`{'.'.join(path)}`", f"`{json.dumps(value)}`", said) for path, value, said in documented(chart))
+    yield from table(["value", "default", "what it says"], rows)
+
+
+def documented(chart: str) -> Iterator[tuple[Keys, Any, str]]:
+    """Yield (path, default, comment) of each value that has a comment."""
+    text = (CHARTS / chart / "values.yaml").read_text(encoding="utf-8")
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    yield from _documented(root, text.splitlines(), yaml.safe_load(text), ())
+
+
+def _documented(node: yaml.Node | None, lines: list[str], value: Any, above: Keys) -> Iterator[tuple[Keys, Any, str]]:  # noqa: ANN401 - values are any YAML
+    if not isinstance(node, yaml.MappingNode):
+        return
+    for key, below in node.value:
+        path, default = (*above, key.value), value[key.value]
+        said = _comment(lines, key.start_mark.line)
+        if said:
+            yield path, default, said
+        yield from _documented(below, lines, default, path)
+
+
+def _comment(lines: list[str], number: int) -> str:
+    """Return what the comment that ends above a line says from its two dashes on, nothing without them."""
+    said: list[str] = []
+    for line in reversed(lines[:number]):
+        text = line.strip()
+        if text.startswith(MARK):
+            return " ".join([text.removeprefix(MARK), *reversed(said)])
+        if not text.startswith("#"):
+            break
+        said.append(text.removeprefix("#").strip())
+    return ""
+
+
+def chart_schema(chart: str) -> str:
+    """Return the schema of a chart's values, the settings in it as the code has them."""
+    schema = json.loads((CHARTS / chart / "values.schema.json").read_text(encoding="utf-8"))
+    schema[DEFS]["settings"] = settings_schema(SETTINGS_OF[chart], DECIDED_BY[chart])
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def settings_schema(kinds: Sequence[type[StageSettings]], left_out: Collection[Keys]) -> dict[str, Any]:
+    """Return what may stand in ``settings``: all of the TOML file but what the chart decides."""
+    properties: dict[str, Any] = {}
+    for kind in kinds:
+        schema = kind.model_json_schema()
+        properties |= _simplified(schema, schema.get(DEFS, {}), left_out)["properties"]
+    return {
+        "$comment": "Written by `make docs` from the settings classes.",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": properties,
+    }
+
+
+def _simplified(
+    schema: Mapping[str, Any], defs: Mapping[str, Any], left_out: Collection[Keys], path: Keys = ()
+) -> dict[str, Any]:
+    """Return a part of pydantic's schema in the form that Helm reads: without references, titles and defaults.
+
+    Nothing is required, since variables may add it; a secret is let through to templates/validate.yaml, which says
+    where it belongs; a decimal is a number, since Go does not know the pattern of its other form.
+    """
+    if "$ref" in schema:
+        schema = defs[schema["$ref"].rpartition("/")[2]] | {key: schema[key] for key in schema if key != "$ref"}
+    if schema.get("format") == "password":
+        return {}
+    kept = {key: value for key, value in schema.items() if key not in {"title", "default", "required", DEFS}}
+    if "properties" in kept:
+        kept["additionalProperties"] = False
+        kept["properties"] = {
+            name: _simplified(one, defs, left_out, (*path, name))
+            for name, one in kept["properties"].items()
+            if (*path, name) not in left_out
+        }
+    if "anyOf" in kept:
+        forms = [one for one in kept["anyOf"] if "(?" not in one.get("pattern", "")]
+        forms = [_simplified(one, defs, left_out, path) for one in forms]
+        if len(forms) == 1:
+            kept = {key: value for key, value in kept.items() if key != "anyOf"} | forms[0]
+        else:
+            kept["anyOf"] = forms
+    return kept
