@@ -59,8 +59,8 @@ DRIVER_MEMORY_MB = 256
 """MiB for what is merged once the tasks are done: tables that are small by design."""
 
 _databases: dict[tuple[int, int, int, Path], duckdb.DuckDBPyConnection] = {}
-"""Databases by process, thread, memory and folder. Not in a ``threading.local``: a fork, as Spark's start makes one, would
-take down those of other threads in the child, which crashes it.
+"""Databases by process, thread, memory and folder. Not in a ``threading.local``: a fork, as Spark's start makes one,
+would take down those of other threads in the child, which crashes it.
 """
 
 
