@@ -58,9 +58,9 @@ class Task:
 DRIVER_MEMORY_MB = 256
 """MiB for what is merged once the tasks are done: tables that are small by design."""
 
-_databases: dict[tuple[int, int, int], duckdb.DuckDBPyConnection] = {}
-"""Databases by process, thread and memory. Not in a ``threading.local``: a fork, as Spark's start makes one, would take
-down those of other threads in the child, which crashes it.
+_databases: dict[tuple[int, int, int, Path], duckdb.DuckDBPyConnection] = {}
+"""Databases by process, thread, memory and folder. Not in a ``threading.local``: a fork, as Spark's start makes one,
+would take down those of other threads in the child, which crashes it.
 """
 
 
@@ -69,9 +69,10 @@ def open_database(memory_mb: int = DRIVER_MEMORY_MB, spill: Path | None = None) 
 
     A database takes 15 ms to start, a session of it none; a session's temporary tables go with it, so close it.
     """
-    owner = (os.getpid(), threading.get_ident(), memory_mb)
+    folder = spill or Path(tempfile.gettempdir())
+    owner = (os.getpid(), threading.get_ident(), memory_mb, folder)  # of threads that have ended idents are used again
     if owner not in _databases:
-        _databases[owner] = _start_database(memory_mb, spill or Path(tempfile.gettempdir()))
+        _databases[owner] = _start_database(memory_mb, folder)
     return _databases[owner].cursor()
 
 

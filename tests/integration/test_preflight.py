@@ -53,8 +53,11 @@ def found(capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, tuple[str,
     return code, {one["check"]: (one["verdict"], one["finding"]) for one in json.loads(capsys.readouterr().out)}
 
 
-def test_good_stores_pass(raw: S3Store, s3_lake: S3Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_good_stores_pass(
+    raw: S3Store, s3_lake: S3Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A real server: every check is ok, among 32 writers at once one wins each time, and nothing is left behind."""
+    monkeypatch.delenv("COLUMNS", raising=False)  # which would have the table folded
     assert main(["preflight"]) == 0
     shown = capsys.readouterr().out
     lines = {" ".join(line.split()) for line in shown.splitlines()}
