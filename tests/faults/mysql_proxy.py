@@ -85,6 +85,7 @@ class _Pair:
         self.proxy, self.client, self.server = proxy, client, server
         self._mute = threading.Event()
         self._answered = threading.Event()
+        self._planning = threading.Lock()
 
     def from_client(self) -> None:
         try:
@@ -99,7 +100,9 @@ class _Pair:
                     continue
                 logged_in = True
                 self.proxy.statements.append(statement)
-                if not self._handle(self.proxy.plan(statement), number, payload):
+                with self._planning:
+                    fault = self.proxy.plan(statement)
+                if not self._handle(fault, number, payload):
                     return
         except OSError:
             pass  # one side is gone
@@ -114,7 +117,8 @@ class _Pair:
                 else:
                     self.client.sendall(data)
         self._answered.set()
-        _shut(self.client)
+        with self._planning:  # what is planned may take the server away: the client learns of it when that is done
+            _shut(self.client)
 
     def _handle(self, fault: Fault | AskForFile | None, number: int, payload: bytes) -> bool:
         """Do as planned; tell whether the connection goes on."""
