@@ -35,6 +35,7 @@ COMMANDS = [
     "mart-load",
     "status",
     "ask",
+    "mart",
     "config",
     "preflight",
     "gc",
