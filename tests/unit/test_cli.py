@@ -36,6 +36,7 @@ COMMANDS = [
     "mart-load",
     "status",
     "ask",
+    "mart",
     "config",
     "gc",
     "simulate",
