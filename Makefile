@@ -94,7 +94,7 @@ format: $(DEV)  ## format the code and mend what ruff can
 	@$(BIN)/ruff format
 
 .PHONY: bench
-bench: $(DEV)  ## compare the rollup with plain PySpark, DuckDB and Polars scripts
+bench: $(DEV)  ## compare the rollup with plain scripts, and loading MySQL with a bare LOAD DATA
 	@$(BIN)/python -m bench $(ARGS)
 
 .PHONY: docs

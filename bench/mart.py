@@ -117,12 +117,11 @@ def _compare(world: World, rounds: int, console: Console) -> Table:
                 took[name].append(time.monotonic() - started)
                 _check(mart, len(world.rows))
             console.print(f"round {number}/{rounds}  {name:26} {took[name][-1]:6.2f} s", highlight=False)
-    table = _table(
-        f"A day of {len(world.rows):,} rows into MySQL; medians of {rounds} round(s)", "s", "rows a second", "x"
-    )
+    table = _table(f"A day of {len(world.rows):,} rows into MySQL, {rounds} round(s)", "best s", "median s", "×")
     for name, seconds in took.items():
-        ratio = median(one / bare for one, bare in zip(seconds, took[BARE], strict=True))
-        table.add_row(name, f"{median(seconds):.2f}", f"{len(world.rows) / median(seconds):,.0f}", f"{ratio:.2f}")
+        # What else goes on at the machine makes a run longer, never shorter: the best of each are compared.
+        ratio = min(seconds) / min(took[BARE])
+        table.add_row(name, f"{min(seconds):.2f}", f"{median(seconds):.2f}", f"{ratio:.2f}")
     return table
 
 

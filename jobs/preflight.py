@@ -21,6 +21,7 @@ from jobs.common.command import guarded
 from jobs.common.errors import DONE, MarqueeError, worst
 from jobs.common.settings import StageSettings, check_names, load_settings
 from jobs.common.store import ObjectInfo, PreconditionError, Store
+from jobs.mart_load.settings import MartLoadSettings
 from jobs.rollup.settings import RollupSettings
 from jobs.settings import SETTINGS, STAGES
 
@@ -114,11 +115,19 @@ def check_raw() -> Iterator[Finding]:
         yield Finding("raw events", Verdict.OK, f"{store.url}: listed and reached {first.key!r}")
 
 
+def check_mart() -> Iterator[Finding]:
+    """Reach the mart; see that it, its server and what the user may do there are fit for loading."""
+    from jobs.mart_load.admin import check_mart as look  # noqa: PLC0415 - needs a driver that not every image has
+
+    yield Finding("mart", Verdict.OK, look(load_settings(MartLoadSettings).mart))
+
+
 CHECKS: tuple[tuple[str, Check], ...] = (
     ("settings", check_settings),
     ("lake", check_lake),
     ("conditional writes", check_conditional_writes),
     ("raw events", check_raw),
+    ("mart", check_mart),
 )
 """In the order in which they are made; the name is that of a finding which an error makes."""
 

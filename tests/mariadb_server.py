@@ -112,7 +112,8 @@ class MariaDB:
 
     def connect(self, database: str | None = None, user: str = "root", password: str = "", **named: Any) -> Connection:
         """Connect by the socket; each statement is committed at once unless told otherwise."""
-        settings = {"charset": "utf8mb4", "autocommit": True, **named}
+        # Without ssl_disabled PyMySQL reads the system's certificates for every connection.
+        settings = {"charset": "utf8mb4", "autocommit": True, "ssl_disabled": True, **named}
         return pymysql.connect(
             unix_socket=str(self.socket), user=user, password=password, database=database, **settings
         )

@@ -4,6 +4,7 @@ The files are plain SQL; comments become the database's own, so that each fact a
 belongs to what follows it (a table, a view) or, after a column, to that column.
 """
 
+import functools
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,9 +56,10 @@ def views_sql() -> str:
     return (_HERE / "views.sql").read_text(encoding="utf-8")
 
 
-def relations() -> list[Relation]:
+@functools.cache
+def relations() -> tuple[Relation, ...]:
     """Return every table and view with its comments, in the order of the files."""
-    return [_relation(match) for match in _CREATE.finditer(f"{tables_sql()}\n{views_sql()}")]
+    return tuple(_relation(match) for match in _CREATE.finditer(f"{tables_sql()}\n{views_sql()}"))
 
 
 def fillings() -> list[str]:
