@@ -1,5 +1,13 @@
-"""What an administrator does with a mart: make it, with its users; bring it to this version's schema; check it."""
+"""What an administrator does with a mart: make it, with its users; bring it to this version's schema; check it.
 
+``python -m jobs.mart_load.admin`` makes it, as `marquee mart init` does, with no more than the stage's image has.
+"""
+
+import logging
+import sys
+
+from jobs.common.command import guarded
+from jobs.common.settings import check_names, load_settings
 from jobs.mart_load import schema
 from jobs.mart_load.duckdb_mart import open_duckdb_mart
 from jobs.mart_load.errors import NoMartError
@@ -14,7 +22,10 @@ from jobs.mart_load.mysql_database import (
     upgrade_database,
 )
 from jobs.mart_load.mysql_users import make_users
-from jobs.mart_load.settings import MartSettings, is_mysql
+from jobs.mart_load.settings import MartLoadSettings, MartSettings, is_mysql
+from jobs.settings import SETTINGS
+
+log = logging.getLogger(__name__)
 
 
 def init_mart(settings: MartSettings) -> list[str]:
@@ -59,3 +70,19 @@ def check_mart(settings: MartSettings) -> str:
             return f"{name_of(session)}: {server}; no mart yet: the first load, or `marquee mart init`, makes one"
         probe_privileges(session)
         return f"{name_of(session)}: {server}; schema version {schema.VERSION}; may be loaded"
+
+
+def main() -> int:
+    """Make the mart of the settings, log what is there now, and return the exit code."""
+
+    def command() -> int:
+        check_names(SETTINGS)
+        for line in init_mart(load_settings(MartLoadSettings).mart):
+            log.info("%s", line)
+        return 0
+
+    return guarded(command)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -4,6 +4,9 @@ import base64
 
 import pytest
 
+from jobs.common.settings import check_names, load_settings
+from jobs.mart_load.settings import MartLoadSettings, mysql_address
+from jobs.settings import SETTINGS
 from tests.charts.rendering import environment, helm_template, of_kind, render
 
 pytestmark = pytest.mark.helm
@@ -40,12 +43,32 @@ def test_load_waits_for_the_database_and_makes_its_users() -> None:
     wait, init = job["spec"]["template"]["spec"]["initContainers"]
     (load,) = job["spec"]["template"]["spec"]["containers"]
     assert wait["command"][0] == "mariadb-admin"
-    assert init["args"] == ["python", "-m", "jobs.mart_load.init"]
+    assert init["args"] == ["python", "-m", "jobs.mart_load.admin"]
     secrets = {
         one["name"]: {value["secretKeyRef"]["key"] for value in environment(one).values() if "secretKeyRef" in value}
         for one in (wait, init, load)
     }
     assert secrets == {"wait": {"root"}, "init": {"root", "loader", "analyst"}, "load": {"loader"}}
+
+
+def test_settings_of_init_and_load_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root makes the schema and the users, and the loader loads: each with what its container is told."""
+    objects = render("kiosk", EXAMPLE)
+    settings = of_kind(objects, "ConfigMap")["r-kiosk-settings"]["data"]
+    (job,) = of_kind(objects, "Job").values()
+    pod = job["spec"]["template"]["spec"]
+    users = []
+    loader = ""
+    for container in (pod["initContainers"][1], pod["containers"][0]):
+        with monkeypatch.context() as given:
+            for name, value in (settings | environment(container)).items():
+                given.setenv(name, value if isinstance(value, str) else "from-a-secret")
+            check_names(SETTINGS)
+            mart = load_settings(MartLoadSettings).mart
+        users.append(mysql_address(mart.url).user)
+        loader = mart.loader
+        assert (mart.period, mysql_address(mart.url).database) == ("2026-Q1", "marquee")
+    assert users == ["root", loader]
 
 
 def test_passwords_are_random_and_long() -> None:

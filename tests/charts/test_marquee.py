@@ -252,7 +252,7 @@ def test_every_stage_can_read_the_settings(example: str, monkeypatch: pytest.Mon
     assert (rollup.rollup.buckets, rollup.rollup.reject_share, rollup.log.format) == (32, 0.000001, "json")
     assert load_settings(ScheduleFetchSettings).schedule_fetch.countries == ("JP",)
     assert load_settings(ProfileSettings).lake == rollup.lake
-    assert load_settings(MartLoadSettings).mart.url.startswith("mysql://loader@")
+    assert load_settings(MartLoadSettings).mart.url.startswith("mysql://marquee_loader@")
 
 
 # Rights.

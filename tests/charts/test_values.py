@@ -83,6 +83,7 @@ def test_value_out_of_bounds_fails(chart: str, wrong: str) -> None:
         ("marquee", ["secrets.viewerKey.name="], "secrets.viewerKey.name is not set"),
         ("marquee", ["settings.mart.url="], "settings.mart.url is not set"),
         ("marquee", ["secrets.mart.name="], "secrets.mart.name is not set"),
+        ("marquee", ["settings.mart.tls_ca="], "nothing protects the way to settings.mart.url"),
         ("marquee", ["settings.mart.url=mysql://u:secret@h/d"], "settings.mart.url has a password in it"),
         (
             "marquee",

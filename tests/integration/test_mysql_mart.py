@@ -1,5 +1,6 @@
 """What only a mart in MySQL has: exact names or none, its users, its schema and versions, and two loaders at once."""
 
+import json
 import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,7 @@ from jobs.common.commit import Markers
 from jobs.common.datasets import SHOWS
 from jobs.common.errors import ConfigError, TryAgainError
 from jobs.common.store import LocalStore
-from jobs.mart_load import mysql_database, mysql_schema, schema
+from jobs.mart_load import admin, mysql_database, mysql_schema, schema
 from jobs.mart_load.admin import check_mart, init_mart, upgrade_mart
 from jobs.mart_load.load import MartReport, load_mart
 from jobs.mart_load.mart import open_mart
@@ -478,3 +479,16 @@ def test_the_commands(
     assert [line.split(",")[2] for line in status.splitlines() if line.startswith("mart_load")] == ["done", "done"]
     assert marquee("mart", "upgrade", *mart)[0] == 0
     assert marquee("mart-load", *mart)[0] == 78  # of everything there is
+
+
+def test_a_mart_is_made_without_the_command_line(
+    small: SmallLake, mysql_mart: MysqlDatabase, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a module, from the settings alone, it logs what is there now."""
+    monkeypatch.setenv("MARQUEE_LAKE", small.store.url)
+    monkeypatch.setenv("MARQUEE_LOG__FORMAT", "json")
+    monkeypatch.setenv("MARQUEE_MART__URL", mysql_mart.url)
+    monkeypatch.setenv("MARQUEE_MART__PASSWORD", mysql_mart.password)
+    assert admin.main() == 0
+    first, *_ = [json.loads(line)["message"] for line in capsys.readouterr().err.splitlines()]
+    assert first.endswith(f"is a mart of schema version {schema.VERSION}")

@@ -133,12 +133,11 @@ def test_command_and_its_options_are_documented(name: str) -> None:
 def test_commands_that_a_page_shows_exist(page: Path) -> None:
     """`marquee …` and its options, and the targets of make."""
     lines = [line.partition("#")[0] for line in code_in(page.read_text())]
-    below = "|".join(name for name in COMMANDS if " " in name)
-    shown = re.compile(rf"(?<![\w/])marquee ({below}|[a-z-]+)([^&]*)")
-    for name, rest in (match.groups() for line in lines for match in shown.finditer(line)):
-        assert name in COMMANDS, name
-        options = re.findall(r"--[a-z-]+", rest)
-        assert [option for option in options if option not in COMMANDS[name].format_help()] == [], rest
+    for text in (found for line in lines for found in re.findall(r"(?<![\w/])marquee ([a-z-][^&]*)", line)):
+        name = next((one for one in sorted(COMMANDS, key=len, reverse=True) if re.match(rf"{one}(?![\w-])", text)), None)
+        assert name, text
+        options = re.findall(r"--[a-z-]+", text)
+        assert [option for option in options if option not in COMMANDS[name].format_help()] == [], text
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert {match[1] for line in lines if (match := re.match(r"make ([a-z]+)", line))} <= targets
 

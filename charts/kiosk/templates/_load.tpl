@@ -36,7 +36,7 @@ template:
           {{- toYaml .Values.load.resources | nindent 10 }}
       - name: init
         {{- include "kiosk.loadContainer" . | nindent 8 }}
-        args: [python, -m, jobs.mart_load.init]
+        args: [python, -m, jobs.mart_load.admin]
         env:
           {{- include "kiosk.initEnv" . | nindent 10 }}
     containers:
