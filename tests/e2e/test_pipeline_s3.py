@@ -1,7 +1,6 @@
 """All stages on a bucket: from simulated events to answers, with a late file, reruns, and garbage collection."""
 
 import json
-import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,15 +35,6 @@ class Bucket:
         return {
             f"{stage}/{period}": one.generation for stage in lake.STAGES for period, one in markers.of(stage).items()
         }
-
-
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    """Put back what setting up changes for the whole process."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = handlers, level
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """docs/kafka-connect.md against the code: the layout that its configurations make is read by the settings it shows."""
 
 import json
-import logging
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,15 +17,6 @@ PAGE = (Path(__file__).parents[2] / "docs" / "kafka-connect.md").read_text()
 JODA = {"YYYY": "{year}", "MM": "{month}", "dd": "{day}", "HH": "{hour}"}
 """What the connector's pattern letters stand for."""
 HOUR = hour("2026-01-05T13")
-
-
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    """Put back what setting up changes for the whole process."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = handlers, level
 
 
 def block(language: str, after: str) -> str:

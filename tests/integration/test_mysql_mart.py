@@ -1,9 +1,8 @@
 """What only a mart in MySQL has: exact names or none, its users, its schema and versions, and two loaders at once."""
 
 import json
-import logging
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -48,15 +47,6 @@ HOSTILE = [
     "x" * 1000,
     "🙂" * 1000,
 ]
-
-
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    """Put back what the command line sets up for the whole process."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = handlers, level
 
 
 @pytest.fixture

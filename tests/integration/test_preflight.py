@@ -1,7 +1,6 @@
 """``marquee preflight``: what it says of stores that are as they should be, weak, or out of reach."""
 
 import json
-import logging
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,15 +17,6 @@ from tests.s3_proxy import CONDITIONS, Fault, S3Proxy
 from tests.s3_server import S3Server
 
 WEAK_WORDS = "the last one stands. It is one whole run all the same"
-
-
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    """Put back what setting up changes for the whole process."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = handlers, level
 
 
 @pytest.fixture
