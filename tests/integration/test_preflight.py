@@ -13,6 +13,7 @@ from jobs.common.errors import BadInputError, TryAgainError
 from jobs.common.s3 import S3Store
 from jobs.common.store import LocalStore
 from jobs.preflight import Finding, Verdict, exit_code_of, probe_absent, probe_unchanged, run_checks
+from tests.mariadb_server import MysqlDatabase
 from tests.s3_proxy import CONDITIONS, Fault, S3Proxy
 from tests.s3_server import S3Server
 
@@ -178,6 +179,23 @@ def test_raw_events_elsewhere_are_told_of(
     code, findings = found(capsys)
     assert (code, findings["raw events"][0]) == (0, "weak")
     assert words in findings["raw events"][1]
+
+
+@pytest.mark.usefixtures("raw")
+def test_mart_is_looked_at(
+    mysql_mart: MysqlDatabase, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A server that takes rows is ok, with or without a mart; a wrong password is a setting to mend."""
+    monkeypatch.setattr(preflight, "ROUNDS", 1)
+    monkeypatch.setenv("MARQUEE_MART__URL", mysql_mart.url)
+    monkeypatch.setenv("MARQUEE_MART__PASSWORD", mysql_mart.password)
+    code, findings = found(capsys)
+    assert (code, findings["mart"][0]) == (0, "ok")
+    assert "no mart yet: the first load, or `marquee mart init`, makes one" in findings["mart"][1]
+    monkeypatch.setenv("MARQUEE_MART__PASSWORD", "wrong")
+    code, findings = found(capsys)
+    assert (code, findings["mart"][0]) == (78, "failed")
+    assert "set MARQUEE_MART__URL and MARQUEE_MART__PASSWORD right" in findings["mart"][1]
 
 
 def test_further_checks_are_made_whatever_the_others_found() -> None:

@@ -134,7 +134,8 @@ def test_commands_that_a_page_shows_exist(page: Path) -> None:
     """`marquee …` and its options, and the targets of make."""
     lines = [line.partition("#")[0] for line in code_in(page.read_text())]
     for text in (found for line in lines for found in re.findall(r"(?<![\w/])marquee ([a-z-][^&]*)", line)):
-        name = next((one for one in sorted(COMMANDS, key=len, reverse=True) if re.match(rf"{one}(?![\w-])", text)), None)
+        longest_first = sorted(COMMANDS, key=len, reverse=True)
+        name = next((one for one in longest_first if re.match(rf"{one}(?![\w-])", text)), None)
         assert name, text
         options = re.findall(r"--[a-z-]+", text)
         assert [option for option in options if option not in COMMANDS[name].format_help()] == [], text
