@@ -218,7 +218,7 @@ def _add_mart_commands(commands: Any) -> None:  # noqa: ANN401
         epilog=EXIT_CODES,
         formatter_class=HelpFormatter,
     )
-    actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, help="what to do")
     summaries = {
         "init": (init_mart, "make the schema in an empty database, and the users whose passwords are set"),
         "upgrade": (upgrade_mart, "bring the schema of a mart to this version, and make its views anew"),
