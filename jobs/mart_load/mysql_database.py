@@ -149,6 +149,7 @@ def _alone(session: MysqlSession) -> Iterator[None]:
     if not got:
         message = f"{name_of(session)}: another process has been making its schema for a minute: try again"
         raise TryAgainError(message)
+    session.commit()  # what is read from now on was there when the lock was got
     try:
         yield
     finally:

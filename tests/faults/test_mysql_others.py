@@ -12,10 +12,11 @@ import pytest
 
 from jobs.common.calendar import Period
 from jobs.common.commit import Markers
+from jobs.common.errors import TryAgainError
 from jobs.common.store import LocalStore
 from jobs.mart_load.load import load_mart
 from jobs.mart_load.settings import MartLoadSettings
-from tests.faults.mysql_proxy import mysql_proxy
+from tests.faults.mysql_proxy import Fault, mysql_proxy, once
 from tests.helpers_mart import SmallLake, load
 from tests.helpers_mysql import all_rows, load_mysql, restate, settings_of, small_lake, url_at
 from tests.mariadb_server import MysqlDatabase
@@ -167,6 +168,26 @@ def test_two_loaders_at_once(
     kiosk = tmp_path_factory.mktemp("kiosk") / "kiosk.duckdb"
     load(lake, kiosk)
     assert all_rows(mysql_mart) == all_rows(kiosk)
+
+
+def test_a_maker_is_overtaken(lake: LocalStore, mysql_mart: MysqlDatabase) -> None:
+    """It finds a schema half made and waits for its turn; by then another has made the rest, and loaded."""
+    small_lake(lake)
+    done = []
+
+    def overtake(statement: str) -> None:
+        if statement.startswith("select get_lock"):
+            done.append(load_mysql(lake, mysql_mart).loaded)
+
+    with (
+        mysql_proxy(mysql_mart.server.port, once("create table if not exists load_ledger", Fault.LOST_BEFORE)) as proxy,
+        pytest.raises(TryAgainError),
+    ):
+        load_mysql(lake, mysql_mart, url=url_at(mysql_mart, proxy.port))
+    assert len(mysql_mart.ask("show tables")) == 2
+    with mysql_proxy(mysql_mart.server.port, overtake) as proxy:
+        assert load_mysql(lake, mysql_mart, url=url_at(mysql_mart, proxy.port)).unchanged == 4
+    assert done == [4]
 
 
 def test_a_frozen_loader_is_reaped(small: SmallLake, mysql_mart: MysqlDatabase) -> None:
