@@ -74,6 +74,13 @@ def test_no_modules_that_no_stage_needs(image: Image, module: str) -> None:
     assert f"No module named '{module}'" in run.stderr
 
 
+@pytest.mark.parametrize("stage", ["rollup", "profile"])
+def test_launcher_can_speak_to_kubernetes(stage: str) -> None:
+    """Its client works in the Spark images, though its asynchronous twin is left out."""
+    code = "from kubernetes import client, config, watch; client.CustomObjectsApi(); print('whole')"
+    assert Image(stage).run("python", "-c", code).stdout == "whole\n"
+
+
 def test_labels_tell_what_it_is(image: Image) -> None:
     """Title, description, licence, version and commit, by the names of the OCI."""
     found = {

@@ -60,7 +60,7 @@ def test_rollup_counts_an_hour(world: SmallWorld, engine: dict[str, str]) -> Non
     assert run.returncode == 0, run.stderr
     marker = json.loads(run.stdout)
     assert marker["period"] == f"{DAY}T10"
-    assert marker["counts"]["plays"] == 3
+    assert marker["counts"]["rows_out"] == 3
     assert marker["counts"]["rejects"] == {"not_json": 1}
 
 
