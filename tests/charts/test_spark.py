@@ -151,7 +151,8 @@ def test_sizes_come_from_values() -> None:
 
 def test_pods_of_spark_are_scheduled_as_the_stage_or_by_themselves() -> None:
     """The driver as the stage's own pod; executors on the nodes that are for them."""
-    roles = {role: application("rollup", PROD)["spec"][role]["template"]["spec"] for role in ("driver", "executor")}
+    spec = application("rollup", PROD, "defaults.priorityClassName=batch")["spec"]
+    roles = {role: spec[role]["template"]["spec"] for role in ("driver", "executor")}
     assert (roles["driver"]["priorityClassName"], roles["executor"]["priorityClassName"]) == ("batch", "batch")
     assert "nodeSelector" not in roles["driver"]
     assert roles["executor"]["nodeSelector"] == {"example.org/pool": "spark"}
