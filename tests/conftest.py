@@ -35,6 +35,13 @@ hypothesis.settings.register_profile("marquee", max_examples=100, deadline=None)
 hypothesis.settings.load_profile("marquee")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(error: object) -> None:
+    """End the run when a worker has died: xdist 3.8 may wait for ever for what it has given to the next."""
+    if error:
+        pytest.exit("a worker died, see the stacks above", returncode=pytest.ExitCode.INTERNAL_ERROR)
+
+
 @pytest.fixture
 def lake(tmp_path: Path) -> LocalStore:
     """An empty lake in a folder."""
