@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-import textwrap
 import tomllib
 import zipfile
 from collections.abc import Iterable
@@ -106,9 +105,8 @@ def test_tests_run_with_what_is_shipped(name: str) -> None:
     assert pins("dev").items() >= pins(name).items()
 
 
-@pytest.mark.parametrize("image", IMAGES)
-def test_stage_starts_with_its_own_requirements(image: str) -> None:
-    """A stage starts where nothing is installed but the lock of its image: what others need is not imported."""
+def start_with_lock_of(image: str, script: str) -> subprocess.CompletedProcess[str]:
+    """Run a script where nothing can be imported but what the lock of an image has."""
     allowed = {canonicalize_name(name) for name in pins(image)}
     others = {
         module
@@ -116,16 +114,32 @@ def test_stage_starts_with_its_own_requirements(image: str) -> None:
         if not {canonicalize_name(owner) for owner in owners} & {*allowed, "marquee"}
     }
     assert "pytest" in others
-    start = f"""
-        import runpy, sys
-        sys.modules.update(dict.fromkeys({sorted(others)}))  # None: importing it fails
-        sys.argv = ["stage", "--help"]
-        runpy.run_module("jobs.{image}", run_name="__main__")
-    """
-    command = [sys.executable, "-c", textwrap.dedent(start)]
-    run = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    hidden = f"import sys; sys.modules.update(dict.fromkeys({sorted(others)}))"  # None: importing it fails
+    command = [sys.executable, "-c", f"{hidden}\n{script}"]
+    return subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_stage_starts_with_its_own_requirements(image: str) -> None:
+    """A stage starts where nothing is installed but the lock of its image: what others need is not imported."""
+    script = f"import runpy; sys.argv = ['stage', '--help']; runpy.run_module('jobs.{image}', run_name='__main__')"
+    run = start_with_lock_of(image, script)
     assert run.stderr == ""
     assert run.stdout.startswith(f"usage: python -m jobs.{image}")
+
+
+@pytest.mark.parametrize(
+    ("image", "module"),
+    [
+        ("rollup", "jobs.launcher.__main__"),
+        ("profile", "jobs.launcher.__main__"),
+        ("mart_load", "jobs.preflight"),
+        ("mart_load", "jobs.mart_load.admin"),
+    ],
+)
+def test_what_else_the_charts_start_is_in_the_image(image: str, module: str) -> None:
+    """Launcher, preflight and the setting-up of a mart run in an image of a stage, with its requirements."""
+    assert start_with_lock_of(image, f"import {module}").stderr == ""
 
 
 def test_wheel_carries_every_file_of_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
