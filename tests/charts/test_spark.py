@@ -52,7 +52,7 @@ def test_application_says_everything(stage: str) -> None:
         "restartPolicy": {"type": "Never"},
     }
     assert spec["image"] == f"registry.example.org/marquee/{stage}:9"
-    assert spec["mainApplicationFile"] == f"local:///opt/marquee/{stage}.py"
+    assert spec["mainApplicationFile"] == f"local:///opt/marquee/jobs/{stage}/__main__.py"
     assert spec["timeToLiveSeconds"] == 86400
     assert "arguments" not in spec
     assert one["metadata"]["labels"]["app.kubernetes.io/instance"] == "r"
