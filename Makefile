@@ -113,6 +113,17 @@ images:  ## build the container images and print their sizes (needs Docker)
 test-images: $(DEV)  ## test the container images that `make images` has built (needs Docker)
 	@DOCKER=$(DOCKER) REGISTRY=$(REGISTRY) VERSION=$(VERSION) $(BIN)/pytest tests/images $(ARGS)
 
+# What the tests in a cluster call; they say themselves what else is missing.
+NO_CLUSTER = $(strip $(if $(shell command -v kubectl),,kubectl) $(if $(shell command -v helm),,helm))
+
+.PHONY: e2e
+e2e: $(DEV)  ## test images, charts and operator in the cluster of KUBECONFIG, in namespaces of their own
+	@$(if $(NO_CLUSTER),$(error make e2e needs in the PATH: $(NO_CLUSTER)))
+	@kubectl get --raw /readyz >/dev/null || { echo 'make e2e needs a cluster: set KUBECONFIG' >&2; exit 1; }
+	@kubectl get crd sparkapplications.sparkoperator.k8s.io >/dev/null || { \
+		echo 'make e2e needs the spark-operator in the cluster, for all namespaces' >&2; exit 1; }
+	@DOCKER=$(DOCKER) $(BIN)/pytest tests/e2e_cluster -s -o faulthandler_timeout=3600 $(ARGS)
+
 .PHONY: lock
 lock:  ## write requirements/*.txt from pyproject.toml (ARGS=--upgrade: with the newest versions)
 	@command -v $(UV) >/dev/null || { echo 'make lock needs uv: pip install uv' >&2; exit 1; }

@@ -1,4 +1,4 @@
-"""A namespace of a real cluster, for tests: what is in it, and what is started in it. Everything goes through kubectl."""
+"""A namespace of a real cluster, for tests: what is there, and what is started there; all of it through kubectl."""
 
 import json
 import os
@@ -62,7 +62,7 @@ class Release:
         own = {"RELEASE": self.name, "NAMESPACE": self.namespace, "VALUES": str(self.values)}
         return call("bash", "-euo", "pipefail", "-c", script, env=own | env)
 
-    def list(self, kind: str, selector: str = "") -> list[Manifest]:
+    def find(self, kind: str, selector: str = "") -> list[Manifest]:
         """Return the objects of a kind."""
         chosen = ["-l", selector] if selector else []
         return list(json.loads(self.kubectl("get", kind, *chosen, "-o", "json"))["items"])
@@ -96,13 +96,13 @@ class Release:
         """Return the SparkApplications that a job made."""
         return [
             one
-            for one in self.list("sparkapplications")
+            for one in self.find("sparkapplications")
             if job in {owner["name"] for owner in one["metadata"]["ownerReferences"]}
         ]
 
     def pods_of(self, application: str, role: str) -> list[Manifest]:
         """Return an application's driver or executors that run."""
-        pods = self.list("pods", f"sparkoperator.k8s.io/app-name={application},spark-role={role}")
+        pods = self.find("pods", f"sparkoperator.k8s.io/app-name={application},spark-role={role}")
         return [pod for pod in pods if pod["status"].get("phase") == "Running"]
 
     @contextmanager

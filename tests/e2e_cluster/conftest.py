@@ -74,7 +74,7 @@ class Environment:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:  # noqa: ARG001
     """Tell of a test that fails what there is in the cluster."""
-    report: pytest.TestReport = yield  # type: ignore[assignment,misc]
+    report: pytest.TestReport = yield  # type: ignore[assignment]
     if report.failed:
         for name in NAMESPACES:
             report.sections.append((f"namespace {name}", describe(name)))

@@ -57,7 +57,7 @@ def test_planted_answers_are_found_by_asking_the_mart(done: Environment) -> None
 
 
 def test_documented_look_at_bucket_mart_and_operator_succeeds(done: Environment) -> None:
-    """helm test, and what says where everything stands."""
+    """The test of the chart, and what says where everything stands."""
     helm_test = documented("Install")[2].splitlines()[1]
     assert "Phase:          Succeeded" in done.release.run(helm_test)
     for command in documented("Look"):
