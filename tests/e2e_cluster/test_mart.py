@@ -9,7 +9,8 @@ from tests.e2e_cluster.cluster import documented
 from tests.e2e_cluster.conftest import Environment
 
 KIOSK = (
-    " --set settings.s3.endpoint_url=http://s3:7070 --set settings.s3.region=eu-central-1 --set settings.s3.path_style=true"
+    " --set settings.s3.endpoint_url=http://s3:7070 --set settings.s3.region=eu-central-1"
+    " --set settings.s3.path_style=true"
     " --set image.name=marquee/mart_load:dev --set mariadb.image=marquee-e2e/mariadb:1"
     " --set mariadb.resources.requests.memory=128Mi --set load.resources.requests.memory=128Mi"
 )
@@ -23,7 +24,9 @@ def test_kiosk_comes_is_asked_by_its_analyst_and_leaves_nothing(environment_one:
     install = re.sub(r"(--set secrets.s3.name=marquee-s3)", rf"\1{KIOSK}", install)
     install = re.sub(r"export LAKE=\S+", "export LAKE=s3://marquee/lake", install)
     release.run(install)
-    secret = release.kubectl("get", "secret", "q1-kiosk-passwords", "-o", "go-template={{.data.analyst | base64decode}}")
+    secret = release.kubectl(
+        "get", "secret", "q1-kiosk-passwords", "-o", "go-template={{.data.analyst | base64decode}}"
+    )
     with (
         release.forward("q1-kiosk", 3306) as port,
         pymysql.connect(
