@@ -13,11 +13,8 @@ from jobs.common.commit import Markers
 from jobs.common.engine import IDLE
 from jobs.common.settings import StageSettings
 from jobs.common.stage import Stage, plan_stage
-from jobs.profile.audience_stage import AudienceStage
 from jobs.profile.settings import ProfileSettings
-from jobs.profile.stage import ProfileStage
 from jobs.rollup.settings import RollupSettings
-from jobs.rollup.stage import RollupStage
 
 
 @dataclass(frozen=True)
@@ -84,11 +81,17 @@ def to_arguments(span: Span, *, force: bool) -> list[str]:
 
 
 def _rollup(settings: RollupSettings, span: Span, force: bool) -> Work:  # noqa: FBT001 - as the table calls it
+    # Here, since the image of one stage has not the packages of the other.
+    from jobs.rollup.stage import RollupStage  # noqa: PLC0415
+
     markers = Markers(settings.store)
     return Work(_due(RollupStage(settings, markers, IDLE), markers, span, force=force))
 
 
 def _profile(settings: ProfileSettings, span: Span, force: bool) -> Work:  # noqa: FBT001 - as the table calls it
+    from jobs.profile.audience_stage import AudienceStage  # noqa: PLC0415
+    from jobs.profile.stage import ProfileStage  # noqa: PLC0415
+
     markers = Markers(settings.store)
     days, audience = ProfileStage(settings, markers, IDLE), AudienceStage(settings, markers, IDLE)
     due = _due(days, markers, span, force=force)
