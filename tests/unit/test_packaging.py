@@ -106,9 +106,8 @@ def test_tests_run_with_what_is_shipped(name: str) -> None:
     assert pins("dev").items() >= pins(name).items()
 
 
-@pytest.mark.parametrize("image", IMAGES)
-def test_stage_starts_with_its_own_requirements(image: str) -> None:
-    """A stage starts where nothing is installed but the lock of its image: what others need is not imported."""
+def run_in(image: str, module: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a module where nothing is installed but the lock of an image: importing anything else fails."""
     allowed = {canonicalize_name(name) for name in pins(image)}
     others = {
         module
@@ -119,13 +118,42 @@ def test_stage_starts_with_its_own_requirements(image: str) -> None:
     start = f"""
         import runpy, sys
         sys.modules.update(dict.fromkeys({sorted(others)}))  # None: importing it fails
-        sys.argv = ["stage", "--help"]
-        runpy.run_module("jobs.{image}", run_name="__main__")
+        sys.argv = {["stage", *arguments]}
+        runpy.run_module("{module}", run_name="__main__")
     """
     command = [sys.executable, "-c", textwrap.dedent(start)]
-    run = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    return subprocess.run(command, cwd=ROOT, env=os.environ | environment, check=False, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_stage_starts_with_its_own_requirements(image: str) -> None:
+    """What others need is not imported."""
+    run = run_in(image, f"jobs.{image}", "--help")
     assert run.stderr == ""
     assert run.stdout.startswith(f"usage: python -m jobs.{image}")
+
+
+@pytest.mark.parametrize("image", [name for name, extras in IMAGES.items() if "launcher" in extras])
+def test_launcher_plans_a_stage_with_that_stages_requirements(image: str, tmp_path: Path) -> None:
+    """It plans with the stage's own code: of the other Spark stage, whose packages are not there, it takes nothing."""
+    application = tmp_path / "application.yaml"
+    application.write_text(
+        "{apiVersion: sparkoperator.k8s.io/v1beta2, kind: SparkApplication, metadata: {name: a}, spec: {}}"
+    )
+    run = run_in(
+        image,
+        "jobs.launcher",
+        image,
+        MARQUEE_LAKE=(tmp_path / "lake").as_uri(),
+        MARQUEE_RAW=(tmp_path / "raw").as_uri(),
+        MARQUEE_ROLLUP__VIEWER_KEY="0123456789abcdef",
+        MARQUEE_LAUNCHER__APPLICATION=str(application),
+        MARQUEE_LAUNCHER__NAMESPACE="here",
+        MARQUEE_LAUNCHER__JOB_NAME="job",
+        MARQUEE_LAUNCHER__JOB_UID="uid",
+    )
+    assert run.returncode == 0, run.stderr
+    assert f"{image}: nothing is pending" in run.stderr
 
 
 def test_wheel_carries_every_file_of_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
