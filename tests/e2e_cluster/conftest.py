@@ -25,6 +25,7 @@ from jobs.common.store import S3Options
 from jobs.mart_load.admin import init_mart
 from jobs.mart_load.questions import ask
 from jobs.mart_load.settings import MartSettings
+from jobs.pipeline import STEPS
 from jobs.simulate.settings import SimulateSettings
 from jobs.simulate.write import add_late_files, simulate
 from tests.e2e_cluster.cluster import Release, call, describe, documented
@@ -36,6 +37,7 @@ BUILD_ARGS = shlex.split(os.environ.get("BUILD_ARGS", ""))
 KEEP = os.environ.get("MARQUEE_E2E_KEEP") == "true"
 HERE = Path(__file__).parent
 BUCKET = "marquee"
+COMMANDS = [step.command for step in STEPS]
 ROOT_PASSWORD, MART_PASSWORD, ANALYST_PASSWORD = "test-root", "test-loader", "test-analyst"
 WORLD = SimulateSettings(days=2, events_per_day=20_000)
 """As services.yaml serves the schedule of."""
@@ -113,6 +115,14 @@ def new_environment(images: None) -> Iterator[Callable[[str], Environment]]:  # 
 def environment_one(new_environment: Callable[[str], Environment]) -> Environment:
     """The environment that most tests share, on which nothing has run yet."""
     return new_environment("one")
+
+
+@pytest.fixture(scope="session")
+def done(environment_one: Environment) -> Environment:
+    """The same, once each stage has run, started by hand from its CronJob."""
+    for stage in COMMANDS:
+        environment_one.release.do(stage, f"{stage}-first")
+    return environment_one
 
 
 def _new_environment(name: str, stack: ExitStack) -> Environment:

@@ -17,9 +17,9 @@ KIOSK = (
 """Where S3 and the images are: the rest is as documented."""
 
 
-def test_kiosk_comes_is_asked_by_its_analyst_and_leaves_nothing(environment_one: Environment) -> None:
+def test_kiosk_comes_is_asked_by_its_analyst_and_leaves_nothing(done: Environment) -> None:
     """Installed and uninstalled as documented; the analyst reads, and may do no more."""
-    release = environment_one.release
+    release = done.release
     install, uninstall = documented("A kiosk")
     install = re.sub(r"(--set secrets.s3.name=marquee-s3)", rf"\1{KIOSK}", install)
     install = re.sub(r"export LAKE=\S+", "export LAKE=s3://marquee/lake", install)

@@ -4,19 +4,10 @@ import pytest
 
 from jobs.simulate.planted import CRIME_GENRE, JAPAN, KOREA_GENRE
 from tests.e2e_cluster.cluster import documented
-from tests.e2e_cluster.conftest import Environment
+from tests.e2e_cluster.conftest import COMMANDS, Environment
 
-STAGES = ("schedule-fetch", "rollup", "profile", "mart-load")
 FIRST, SECOND = "2026-01-05", "2026-01-06"
 AUDIENCES = {f"audience/{period}" for period in (FIRST, SECOND, "2026-W02", "2026-01", "2026-Q1")}
-
-
-@pytest.fixture(scope="module")
-def done(environment_one: Environment) -> Environment:
-    """An environment in which each stage has run once, started by hand from its CronJob."""
-    for stage in STAGES:
-        environment_one.release.do(stage, f"{stage}-first")
-    return environment_one
 
 
 def generations(environment: Environment) -> dict[str, int]:
@@ -67,9 +58,9 @@ def test_documented_look_at_bucket_mart_and_operator_succeeds(done: Environment)
 def test_rerun_without_change_starts_no_spark(done: Environment) -> None:
     """Each job ends with 0, no SparkApplication is made, and no marker changes."""
     before = generations(done)
-    for stage in STAGES:
+    for stage in COMMANDS:
         done.release.do(stage, f"{stage}-idle")
-    assert [done.release.applications(f"{stage}-idle") for stage in STAGES] == [[], [], [], []]
+    assert [done.release.applications(f"{stage}-idle") for stage in COMMANDS] == [[], [], [], []]
     assert generations(done) == before
 
 
@@ -78,7 +69,7 @@ def test_late_file_makes_its_hour_day_and_periods_again(done: Environment) -> No
     before = generations(done)
     hours = sum(row["hours"] for row in done.ask("genre-hours"))
     done.add_late_file()
-    for stage in STAGES:
+    for stage in COMMANDS:
         done.release.do(stage, f"{stage}-late")
     after = generations(done)
     changed = {name for name in after if after[name] != before[name]}
