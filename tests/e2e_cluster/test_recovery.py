@@ -88,7 +88,8 @@ def test_upgrade_leaves_a_running_job_alone(release: Release) -> None:
     """It completes; upgrade, suspension and rollback are done as documented."""
     start(release, "during-upgrade")
     running(release, "during-upgrade", "driver")
-    for command in (*documented("Upgrade"), *documented("Suspend a stage")[:2]):
+    upgrade, back = documented("Upgrade")
+    for command in (upgrade, back, *documented("Suspend a stage")[:2], upgrade):
         release.run(command)
     release.finish("during-upgrade")
     assert states(release, "during-upgrade") == ["COMPLETED"]
