@@ -65,7 +65,7 @@ SELECTED = $(if $(SKIPPED),-m 'not ($(subst $(NOTHING) $(NOTHING), or ,$(SKIPPED
 
 .PHONY: help
 help:  ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*  ## /\1	/p' Makefile | \
+	@sed -n 's/^\([a-z0-9-]*\):.*  ## /\1	/p' Makefile | \
 		while IFS='	' read -r target text; do printf '%-12s %s\n' "$$target" "$$text"; done
 
 .PHONY: setup
@@ -81,6 +81,10 @@ test: java helm lint  ## lint, types and tests (Spark's need Java 17 or later, S
 	@$(BIN)/pytest -n 2 --dist loadfile $(SELECTED) $(ARGS)
 	@$(if $(NO_JAVA),printf '\n!!! NOT RUN: %s.\n' '$(JAVA_HELP)')
 	@$(if $(NO_HELM),printf '\n!!! NOT RUN: %s.\n' '$(HELM_HELP)')
+
+.PHONY: check
+check: $(DEV) lint  ## the quick part: lint, types and the unit tests
+	@$(BIN)/pytest -n 2 --dist loadfile tests/unit $(SELECTED) $(ARGS)
 
 .PHONY: lint
 lint: $(DEV)  ## check style, format and types
@@ -112,6 +116,17 @@ images:  ## build the container images and print their sizes (needs Docker)
 .PHONY: test-images
 test-images: $(DEV)  ## test the container images that `make images` has built (needs Docker)
 	@DOCKER=$(DOCKER) REGISTRY=$(REGISTRY) VERSION=$(VERSION) $(BIN)/pytest tests/images $(ARGS)
+
+# What the tests in a cluster call; they say themselves what else is missing.
+NO_CLUSTER = $(strip $(if $(shell command -v kubectl),,kubectl) $(if $(shell command -v helm),,helm))
+
+.PHONY: e2e
+e2e: $(DEV)  ## test images, charts and operator in the cluster of KUBECONFIG, in namespaces of their own
+	@$(if $(NO_CLUSTER),$(error make e2e needs in the PATH: $(NO_CLUSTER)))
+	@kubectl get --raw /readyz >/dev/null || { echo 'make e2e needs a cluster: set KUBECONFIG' >&2; exit 1; }
+	@kubectl get crd sparkapplications.sparkoperator.k8s.io >/dev/null || { \
+		echo 'make e2e needs the spark-operator in the cluster, for all namespaces' >&2; exit 1; }
+	@DOCKER=$(DOCKER) $(BIN)/pytest tests/e2e_cluster -s -o faulthandler_timeout=3600 $(ARGS)
 
 .PHONY: lock
 lock:  ## write requirements/*.txt from pyproject.toml (ARGS=--upgrade: with the newest versions)

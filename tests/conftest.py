@@ -17,7 +17,8 @@ from tests.mariadb_server import MariaDB, MysqlDatabase, install, mariadb_server
 from tests.s3_proxy import S3Proxy, s3_proxy_before
 from tests.s3_server import ACCESS_KEY, BUCKET, REGION, SECRET_KEY, S3Server, s3_server_at
 
-collect_ignore = ["images"]  # they need Docker, and images that are built: `make test-images`
+# They need Docker, and images that are built (`make test-images`), or a cluster (`make e2e`).
+collect_ignore = ["images", "e2e_cluster"]
 
 SPARK_CONF = {
     "spark.master": "local[2]",

@@ -1,5 +1,6 @@
 """The SparkApplication that a launcher creates: all of it, so that the operator's webhook has nothing to add."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,7 +53,9 @@ def test_application_says_everything(stage: str) -> None:
         "restartPolicy": {"type": "Never"},
     }
     assert spec["image"] == f"registry.example.org/marquee/{stage}:9"
-    assert spec["mainApplicationFile"] == f"local:///opt/marquee/{stage}.py"
+    main = spec["mainApplicationFile"].removeprefix("local:///opt/marquee/")  # where the images have jobs/
+    assert main == f"jobs/{stage}/__main__.py"
+    assert (Path(__file__).parents[2] / main).is_file()
     assert spec["timeToLiveSeconds"] == 86400
     assert "arguments" not in spec
     assert one["metadata"]["labels"]["app.kubernetes.io/instance"] == "r"

@@ -125,7 +125,7 @@ spec:
   imagePullSecrets:
     {{- toYaml . | nindent 4 }}
   {{- end }}
-  mainApplicationFile: local:///opt/marquee/{{ .stage.name }}.py
+  mainApplicationFile: local:///opt/marquee/jobs/{{ .stage.name }}/__main__.py
   restartPolicy:
     type: Never
   timeToLiveSeconds: {{ .stage.spark.timeToLiveSeconds }}

@@ -1,0 +1,138 @@
+"""A namespace of a real cluster, for tests: what is there, and what is started there; all of it through kubectl."""
+
+import json
+import os
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Manifest = dict[str, Any]
+
+JOB_S = 420.0
+"""How long a job may take, on a slow machine: Spark alone needs a minute to come and go."""
+OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+
+
+def call(*command: str, stdin: str | None = None, env: Mapping[str, str] | None = None) -> str:
+    """Run a command and return what it prints; its errors fail the test."""
+    run = subprocess.run(
+        command, check=False, capture_output=True, text=True, input=stdin, env=os.environ | dict(env or {})
+    )
+    assert run.returncode == 0, f"{' '.join(command)} ended with {run.returncode}:\n{run.stdout}\n{run.stderr}"
+    return run.stdout
+
+
+def until(look: Callable[[], T | None], what: str, patience_s: float = 60.0) -> T:
+    """Look until there is something to see, and return it."""
+    patience_ends = time.monotonic() + patience_s
+    while not (found := look()):
+        assert time.monotonic() < patience_ends, f"not seen in {patience_s:.0f} s: {what}"
+        time.sleep(0.5)  # between two looks
+    return found
+
+
+def documented(heading: str) -> list[str]:
+    """Return the commands that docs/operations.md has below a heading, block by block."""
+    below = re.split(rf"^## {re.escape(heading)}$", OPERATIONS.read_text(), flags=re.MULTILINE)
+    assert len(below) == 2, f"{OPERATIONS} has no heading {heading!r}"
+    section = below[1].partition("\n## ")[0]
+    return re.findall(r"```sh\n(.*?)```", section, flags=re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release of charts/marquee, in a namespace."""
+
+    name: str
+    namespace: str
+    values: Path
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        """Run kubectl in the namespace."""
+        return call("kubectl", "-n", self.namespace, *arguments, stdin=stdin)
+
+    def run(self, script: str, **env: str) -> str:
+        """Run commands of the documentation, in which the release is named by variables."""
+        own = {"RELEASE": self.name, "NAMESPACE": self.namespace, "VALUES": str(self.values)}
+        return call("bash", "-euo", "pipefail", "-c", script, env=own | env)
+
+    def find(self, kind: str, selector: str = "") -> list[Manifest]:
+        """Return the objects of a kind."""
+        chosen = ["-l", selector] if selector else []
+        return list(json.loads(self.kubectl("get", kind, *chosen, "-o", "json"))["items"])
+
+    def start(self, stage: str, job: str, **env: str) -> None:
+        """Start a job by hand, as the documentation says, with more settings for it alone."""
+        source = f"--from=cronjob/{self.name}-marquee-{stage}"
+        manifest = self.kubectl("create", "job", job, source, "--dry-run=client", "-o", "json")
+        if env:
+            settings = [f"{name}={value}" for name, value in env.items()]
+            manifest = call("kubectl", "set", "env", "--local", "-f", "-", *settings, "-o", "json", stdin=manifest)
+        self.kubectl("apply", "-f", "-", stdin=manifest)
+
+    def finish(self, job: str, patience_s: float = JOB_S) -> str:
+        """Wait for a job's end, and return the log of its pods; the test fails if the job did."""
+        ended = until(lambda: self._ended(job), f"the end of job {job}", patience_s)
+        log = self.log(job)
+        assert ended == "Complete", f"job {job} is {ended}:\n{log}"
+        return log
+
+    def do(self, stage: str, job: str, **env: str) -> str:
+        """Start a job by hand, wait for its end, and return its log."""
+        self.start(stage, job, **env)
+        return self.finish(job)
+
+    def log(self, job: str) -> str:
+        """Return the log of a job's pods."""
+        return self.kubectl("logs", "-l", f"batch.kubernetes.io/job-name={job}", "--tail=-1")
+
+    def applications(self, job: str) -> list[Manifest]:
+        """Return the SparkApplications that a job made."""
+        return [
+            one
+            for one in self.find("sparkapplications")
+            if job in {owner["name"] for owner in one["metadata"]["ownerReferences"]}
+        ]
+
+    def pods_of(self, application: str, role: str) -> list[Manifest]:
+        """Return an application's driver or executors that run."""
+        pods = self.find("pods", f"sparkoperator.k8s.io/app-name={application},spark-role={role}")
+        return [pod for pod in pods if pod["status"].get("phase") == "Running"]
+
+    @contextmanager
+    def forward(self, service: str, port: int) -> Iterator[int]:
+        """Reach a service from here, at a port of loopback."""
+        command = ["kubectl", "-n", self.namespace, "port-forward", f"service/{service}", f":{port}"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                assert process.stdout is not None
+                found = re.search(r"127\.0\.0\.1:(\d+)", process.stdout.readline())
+                assert found is not None, f"{' '.join(command)} names no port"
+                yield int(found[1])
+            finally:
+                process.terminate()
+
+    def _ended(self, job: str) -> str | None:
+        status = json.loads(self.kubectl("get", "job", job, "-o", "json"))["status"]
+        held = {one["type"] for one in status.get("conditions", []) if one["status"] == "True"}
+        return next((name for name in ("Complete", "Failed") if name in held), None)
+
+
+def describe(namespace: str) -> str:
+    """Return what is going on in a namespace, for whoever has to find out why a test failed."""
+    looks = (
+        ("get", "all,sparkapplications", "-o", "wide"),
+        ("get", "events", "--sort-by=.lastTimestamp"),
+        ("logs", "-l", "app.kubernetes.io/part-of=marquee", "--tail=40", "--prefix", "--ignore-errors"),
+    )
+    told = []
+    for look in looks:
+        run = subprocess.run(["kubectl", "-n", namespace, *look], check=False, capture_output=True, text=True)
+        told.append(f"$ kubectl {' '.join(look)}\n{(run.stdout + run.stderr)[-12_000:]}")
+    return "\n".join(told)

@@ -1,0 +1,168 @@
+"""A cluster to test in, named by KUBECONFIG: the images in it, a namespace with all that Marquee needs, and a release.
+
+MARQUEE_E2E_LOAD is the command that brings images into the cluster, such as ``kind load docker-image``; without it they
+are taken to be there. MARQUEE_E2E_KEEP=true leaves everything where it is at the end.
+"""
+
+import os
+import secrets
+import shlex
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.common import lake
+from jobs.common.commit import Marker, Markers
+from jobs.common.s3 import S3Store
+from jobs.common.store import S3Options
+from jobs.mart_load.admin import init_mart
+from jobs.mart_load.questions import ask
+from jobs.mart_load.settings import MartSettings
+from jobs.pipeline import STEPS
+from jobs.simulate.settings import SimulateSettings
+from jobs.simulate.write import add_late_files, simulate
+from tests.e2e_cluster.cluster import Release, call, describe, documented
+from tests.helpers_images import DOCKER, STAGES
+from tests.s3_server import ACCESS_KEY, REGION, SECRET_KEY, find_server
+
+LOAD = shlex.split(os.environ.get("MARQUEE_E2E_LOAD", ""))
+BUILD_ARGS = shlex.split(os.environ.get("BUILD_ARGS", ""))
+KEEP = os.environ.get("MARQUEE_E2E_KEEP") == "true"
+HERE = Path(__file__).parent
+BUCKET = "marquee"
+COMMANDS = [step.command for step in STEPS]
+ROOT_PASSWORD, MART_PASSWORD, ANALYST_PASSWORD = "test-root", "test-loader", "test-analyst"
+WORLD = SimulateSettings(days=2, events_per_day=20_000)
+"""As services.yaml serves the schedule of."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A release with the services of its namespace, reached from here."""
+
+    release: Release
+    raw: S3Store
+    lake: S3Store
+    mart_port: int
+
+    def markers(self) -> dict[str, Marker]:
+        """Return all markers of the lake, by stage and period."""
+        markers = Markers(self.lake)
+        return {f"{stage}/{period}": one for stage in lake.STAGES for period, one in markers.of(stage).items()}
+
+    def add_late_file(self) -> None:
+        """Bring the file of 2026-01-05T14 that comes late."""
+        assert add_late_files(WORLD, self.raw).written == 1
+
+    def mart(self, user: str, password: str) -> MartSettings:
+        """Return how to reach the mart."""
+        return MartSettings.model_validate(
+            {"url": f"mysql://{user}@127.0.0.1:{self.mart_port}/marquee", "password": password}
+        )
+
+    def ask(self, question: str, **only: str) -> list[dict[str, Any]]:
+        """Ask the mart as the analyst does."""
+        columns, rows = ask(self.mart("marquee_analyst", ANALYST_PASSWORD), question, 0, only)
+        return [dict(zip([str(one) for one in columns], row, strict=True)) for row in rows]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:  # noqa: ARG001
+    """Tell of a test that fails what there is in the cluster."""
+    report: pytest.TestReport = yield  # type: ignore[assignment]
+    if report.failed:
+        for name in NAMESPACES:
+            report.sections.append((f"namespace {name}", describe(name)))
+    return report  # type: ignore[return-value]
+
+
+NAMESPACES: list[str] = []
+"""Those that the tests have made, and not yet deleted."""
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Marquee's images, which are there, and those of the services, which are made, in the cluster."""
+    if not LOAD:
+        return
+    s3 = tmp_path_factory.mktemp("s3-image")
+    shutil.copy(find_server(), s3 / "versitygw")
+    shutil.copy(HERE / "s3" / "Dockerfile", s3)
+    call(DOCKER, "build", *BUILD_ARGS, "--tag", "marquee-e2e/s3:1", str(s3), env={"DOCKER_BUILDKIT": "1"})
+    mariadb = str(HERE / "mariadb")
+    call(DOCKER, "build", *BUILD_ARGS, "--tag", "marquee-e2e/mariadb:1", mariadb, env={"DOCKER_BUILDKIT": "1"})
+    for name in ("marquee-e2e/s3:1", "marquee-e2e/mariadb:1", *(f"marquee/{stage}:dev" for stage in STAGES)):
+        call(*LOAD, name)
+
+
+@pytest.fixture(scope="session")
+def new_environment(images: None) -> Iterator[Callable[[str], Environment]]:  # noqa: ARG001 - in the cluster
+    """Makes a namespace with S3, a mart, a schedule and raw events, and installs a release as documented."""
+    with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+        patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+        yield lambda name: _new_environment(name, stack)
+
+
+@pytest.fixture(scope="session")
+def environment_one(new_environment: Callable[[str], Environment]) -> Environment:
+    """The environment that most tests share, on which nothing has run yet."""
+    return new_environment("one")
+
+
+@pytest.fixture(scope="session")
+def done(environment_one: Environment) -> Environment:
+    """The same, once each stage has run, started by hand from its CronJob."""
+    for stage in COMMANDS:
+        environment_one.release.do(stage, f"{stage}-first")
+    return environment_one
+
+
+def _new_environment(name: str, stack: ExitStack) -> Environment:
+    namespace = f"marquee-e2e-{name}-{secrets.token_hex(2)}"
+    release = Release(name, namespace, HERE / "values.yaml")
+    make_namespace, make_secrets, install = documented("Install")
+    release.run(make_namespace)
+    stack.callback(_delete, namespace)
+    NAMESPACES.append(namespace)
+    release.kubectl("apply", "-f", str(HERE / "services.yaml"))
+    for service in ("s3", "mart", "schedule"):
+        release.kubectl("rollout", "status", f"deployment/{service}", "--timeout=180s")
+    s3_port = stack.enter_context(release.forward("s3", 7070))
+    options = S3Options(endpoint_url=f"http://127.0.0.1:{s3_port}", region=REGION, path_style=True)
+    raw, lake_store = S3Store(BUCKET, "raw", options), S3Store(BUCKET, "lake", options)
+    raw._client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+    simulate(WORLD, raw)
+    made = Environment(release, raw, lake_store, stack.enter_context(release.forward("mart", 3306)))
+    _init_mart(made)
+    keys = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY, "MART_PASSWORD": MART_PASSWORD}
+    release.run(make_secrets, **keys)
+    release.run(install)
+    return made
+
+
+def _init_mart(environment: Environment) -> None:
+    passwords = {"loader_password": MART_PASSWORD, "analyst_password": ANALYST_PASSWORD}
+    root = environment.mart("root", ROOT_PASSWORD).model_dump() | passwords | {"password": ROOT_PASSWORD}
+    init_mart(MartSettings.model_validate(root))
+
+
+def _delete(namespace: str) -> None:
+    if not KEEP:
+        subprocess.run(["kubectl", "delete", "namespace", namespace, "--wait=false"], check=False, capture_output=True)
+    NAMESPACES.remove(namespace)
+
+
+@pytest.fixture(autouse=True)
+def timed(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Say how long each test takes, for whoever waits."""
+    begun = time.monotonic()
+    yield
+    print(f"\n{request.node.name}: {time.monotonic() - begun:.0f} s", flush=True)  # noqa: T201

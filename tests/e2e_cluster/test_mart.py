@@ -1,0 +1,43 @@
+"""The mart in a cluster: a kiosk for a quarter comes and goes."""
+
+import re
+
+import pymysql
+import pytest
+
+from tests.e2e_cluster.cluster import documented
+from tests.e2e_cluster.conftest import Environment
+
+KIOSK = (
+    " --set settings.s3.endpoint_url=http://s3:7070 --set settings.s3.region=eu-central-1"
+    " --set settings.s3.path_style=true"
+    " --set image.name=marquee/mart_load:dev --set mariadb.image=marquee-e2e/mariadb:1"
+    " --set mariadb.resources.requests.memory=128Mi --set load.resources.requests.memory=128Mi"
+)
+"""Where S3 and the images are: the rest is as documented."""
+
+
+def test_kiosk_comes_is_asked_by_its_analyst_and_leaves_nothing(done: Environment) -> None:
+    """Installed and uninstalled as documented; the analyst reads, and may do no more."""
+    release = done.release
+    install, uninstall = documented("A kiosk")
+    install = re.sub(r"(--set secrets.s3.name=marquee-s3)", rf"\1{KIOSK}", install)
+    install = re.sub(r"export LAKE=\S+", "export LAKE=s3://marquee/lake", install)
+    release.run(install)
+    secret = release.kubectl(
+        "get", "secret", "q1-kiosk-passwords", "-o", "go-template={{.data.analyst | base64decode}}"
+    )
+    with (
+        release.forward("q1-kiosk", 3306) as port,
+        pymysql.connect(
+            host="127.0.0.1", port=port, user="marquee_analyst", password=secret, database="marquee"
+        ) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("select genre from q_genre_hours where country = 'KR' and place = 1")
+        assert cursor.fetchall() == (("Romance",),)
+        with pytest.raises(pymysql.err.OperationalError, match="denied"):
+            cursor.execute("delete from fact_viewership")
+    release.run(uninstall)
+    kinds = "all,configmaps,secrets,persistentvolumeclaims,serviceaccounts,networkpolicies"
+    assert not release.find(kinds, "app.kubernetes.io/instance=q1")

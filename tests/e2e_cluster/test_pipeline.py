@@ -1,0 +1,89 @@
+"""The whole pipeline in a cluster: from raw events in S3 to answers in the mart, a late file, reruns. In this order."""
+
+import pytest
+
+from jobs.simulate.planted import CRIME_GENRE, JAPAN, KOREA_GENRE
+from tests.e2e_cluster.cluster import documented
+from tests.e2e_cluster.conftest import COMMANDS, Environment
+
+FIRST, SECOND = "2026-01-05", "2026-01-06"
+AUDIENCES = {f"audience/{period}" for period in (FIRST, SECOND, "2026-W02", "2026-01", "2026-Q1")}
+
+
+def generations(environment: Environment) -> dict[str, int]:
+    """Return which generation stands for each stage and period."""
+    return {name: one.generation for name, one in environment.markers().items()}
+
+
+def test_every_hour_day_and_period_has_its_marker(done: Environment) -> None:
+    """30 days of schedule, 48 hours, 2 days, and the day, week, month and quarter of them."""
+    made = generations(done)
+    hours = {f"rollup/{day}T{hour:02}" for day in (FIRST, SECOND) for hour in range(24)}
+    assert {name for name in made if not name.startswith("schedule_fetch/")} == (
+        hours | {f"profile/{FIRST}", f"profile/{SECOND}"} | AUDIENCES
+    )
+    assert sum(name.startswith("schedule_fetch/") for name in made) == 30
+    assert set(made.values()) == {1}
+
+
+@pytest.mark.parametrize("stage", ["rollup", "profile"])
+def test_spark_stage_is_one_application_whose_executor_did_the_work(done: Environment, stage: str) -> None:
+    """COMPLETED, with an executor of its own; the driver's last lines are in the launcher's log."""
+    (application,) = done.release.applications(f"{stage}-first")
+    status = application["status"]
+    assert status["applicationState"]["state"] == "COMPLETED"
+    assert len(status["executorState"]) == 1
+    assert f"{application['metadata']['name']}-driver" in done.release.log(f"{stage}-first")
+
+
+def test_planted_answers_are_found_by_asking_the_mart(done: Environment) -> None:
+    """Those that two days with few viewers bear out."""
+    leading = {row["country"]: row["genre"] for row in done.ask("genre-hours") if row["place"] == 1}
+    assert leading["KR"] == KOREA_GENRE
+    crime = done.ask("genre-daypart", country="US", genre=CRIME_GENRE)
+    assert next(row["daypart"] for row in crime if row["place"] == 1) == "evening"
+    (show,) = [row for row in done.ask("big-in-one-country", country="JP") if row["title"] == JAPAN.name]
+    assert show["country_place"] == 1
+    assert show["world_place"] > 10
+
+
+def test_documented_look_at_bucket_mart_and_operator_succeeds(done: Environment) -> None:
+    """The test of the chart, and what says where everything stands."""
+    helm_test = documented("Install")[2].splitlines()[1]
+    assert "Phase:          Succeeded" in done.release.run(helm_test)
+    for command in documented("Look"):
+        done.release.run(command)
+
+
+def test_rerun_without_change_starts_no_spark(done: Environment) -> None:
+    """Each job ends with 0, no SparkApplication is made, and no marker changes."""
+    before = generations(done)
+    for stage in COMMANDS:
+        done.release.do(stage, f"{stage}-idle")
+    assert [done.release.applications(f"{stage}-idle") for stage in COMMANDS] == [[], [], [], []]
+    assert generations(done) == before
+
+
+def test_late_file_makes_its_hour_day_and_periods_again(done: Environment) -> None:
+    """The second day as well: it tells who was first seen when, and the first day has a viewer more."""
+    before = generations(done)
+    hours = sum(row["hours"] for row in done.ask("genre-hours"))
+    done.add_late_file()
+    for stage in COMMANDS:
+        done.release.do(stage, f"{stage}-late")
+    after = generations(done)
+    changed = {name for name in after if after[name] != before[name]}
+    days = {f"profile/{FIRST}", f"profile/{SECOND}"}
+    assert changed == {f"rollup/{FIRST}T14"} | days | AUDIENCES
+    assert sum(row["hours"] for row in done.ask("genre-hours")) > hours
+
+
+def test_documented_commands_do_a_period_again(done: Environment) -> None:
+    """A day, though nothing changed: its hours are made again, with the same bytes, so nothing downstream is."""
+    before = done.markers()
+    for command in documented("Do a period again"):
+        done.release.run(command)
+    after = done.markers()
+    changed = {name for name in after if after[name].generation != before[name].generation}
+    assert changed == {f"rollup/{FIRST}T{hour:02}" for hour in range(24)}
+    assert "nothing is pending" in done.release.do("profile", "profile-after-again")

@@ -1,0 +1,118 @@
+"""What is killed in the middle of a job, and what a Spark job does about it: launcher, driver, executor; and helm."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.e2e_cluster.cluster import JOB_S, Manifest, Release, documented, until
+from tests.e2e_cluster.conftest import Environment
+
+HOUR = "2026-01-05T10"
+DAY = "2026-01-05"
+
+
+@pytest.fixture(scope="module")
+def release(environment_one: Environment) -> Release:
+    """A release on raw events: whatever has been done of them, force does it again."""
+    return environment_one.release
+
+
+def start(release: Release, job: str, period: str = HOUR) -> None:
+    """Start a job that has something to do."""
+    release.start("rollup", job, MARQUEE_PERIOD=period, MARQUEE_FORCE="true")
+
+
+def running(release: Release, job: str, role: str) -> Manifest:
+    """Return the pod of a role of the job's application, as soon as it runs."""
+
+    def look() -> list[Manifest]:
+        return [pod for one in release.applications(job) for pod in release.pods_of(one["metadata"]["name"], role)]
+
+    return until(look, f"a running {role} of {job}", JOB_S)[0]
+
+
+def kill(release: Release, pod: Manifest) -> None:
+    """End a pod without a word."""
+    release.kubectl("delete", "pod", pod["metadata"]["name"], "--grace-period=0", "--force", "--wait=false")
+
+
+def states(release: Release, job: str) -> list[str]:
+    """Return in which states a job's applications are."""
+    return sorted(one["status"]["applicationState"]["state"] for one in release.applications(job))
+
+
+def test_application_of_a_killed_launcher_is_adopted(release: Release) -> None:
+    """By SIGKILL, of which it does not know: the job's next pod follows the same SparkApplication to its end."""
+    start(release, "kill-launcher")
+    running(release, "kill-launcher", "driver")
+    (launcher,) = release.find("pods", "batch.kubernetes.io/job-name=kill-launcher")
+    (before,) = release.applications("kill-launcher")
+    # Tini's child: who asks the cluster to delete the pod sends SIGTERM first, at which the application is deleted.
+    command = ("sh", "-c", "kill -KILL $(cat /proc/1/task/1/children)")
+    release.kubectl("exec", launcher["metadata"]["name"], "--", *command)
+    assert "adopted" in release.finish("kill-launcher")
+    (after,) = release.applications("kill-launcher")
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
+    assert states(release, "kill-launcher") == ["COMPLETED"]
+
+
+def test_job_of_a_killed_driver_is_done_by_the_next_attempt(release: Release) -> None:
+    """The application fails, the job's next pod makes another, and that completes."""
+    start(release, "kill-driver")
+    kill(release, running(release, "kill-driver", "driver"))
+    release.finish("kill-driver", 2 * JOB_S)
+    assert states(release, "kill-driver") == ["COMPLETED", "FAILED"]
+
+
+def test_killed_executor_is_replaced_by_spark(release: Release, environment_one: Environment) -> None:
+    """The application goes on with another, and the result has the same bytes."""
+    before = environment_one.markers().get(f"rollup/{HOUR}")
+    start(release, "kill-executor", DAY)
+    kill(release, running(release, "kill-executor", "executor"))
+    release.finish("kill-executor")
+    assert states(release, "kill-executor") == ["COMPLETED"]
+    after = environment_one.markers()[f"rollup/{HOUR}"]
+    assert before is None or [one.sha256 for one in after.outputs] == [one.sha256 for one in before.outputs]
+
+
+def test_deleted_job_takes_its_application_and_pods_along(release: Release) -> None:
+    """As documented for ending a run."""
+    start(release, "rollup-now")
+    driver = running(release, "rollup-now", "driver")["metadata"]["name"]
+    name = release.applications("rollup-now")[0]["metadata"]["name"]
+    release.run(documented("Suspend a stage")[2])
+    until(lambda: gone(release, "sparkapplications", name) and gone(release, "pods", driver), "the end of Spark", 120)
+
+
+def test_upgrade_leaves_a_running_job_alone(release: Release) -> None:
+    """It completes; upgrade, suspension and rollback are done as documented."""
+    start(release, "during-upgrade")
+    running(release, "during-upgrade", "driver")
+    upgrade, back = documented("Upgrade")
+    for command in (upgrade, back, *documented("Suspend a stage")[:2], upgrade):
+        release.run(command)
+    release.finish("during-upgrade")
+    assert states(release, "during-upgrade") == ["COMPLETED"]
+
+
+def gone(release: Release, kind: str, name: str) -> bool:
+    """Tell whether there is no such object."""
+    return name not in {one["metadata"]["name"] for one in release.find(kind)}
+
+
+def test_two_environments_do_not_meet_and_uninstalling_one_leaves_the_other(
+    new_environment: Callable[[str], Environment], release: Release, environment_one: Environment
+) -> None:
+    """The second is uninstalled while its Spark runs: nothing of it stays, and the first is as it was."""
+    before = environment_one.markers()
+    other = new_environment("two")
+    start(other.release, "in-the-middle")
+    running(other.release, "in-the-middle", "driver")
+    cronjobs = [one["metadata"]["name"] for one in release.find("cronjobs")]
+    uninstall = documented("Uninstall")[0].splitlines()[0]
+    other.release.run(uninstall)
+    mine = "app.kubernetes.io/part-of=marquee"
+    until(lambda: not other.release.find("pods,sparkapplications,jobs", mine), "an empty namespace", 180)
+    assert not other.release.find("pods", "spark-role")
+    assert [one["metadata"]["name"] for one in release.find("cronjobs")] == cronjobs
+    assert environment_one.markers() == before
