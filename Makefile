@@ -33,6 +33,7 @@ endef
 DOCKER ?= docker
 REGISTRY ?= marquee
 VERSION ?= $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' jobs/__init__.py)
+REVISION := $(shell git rev-parse HEAD 2>/dev/null)
 # Builds trust whom this machine trusts, such as a proxy's own authority.
 CERTIFICATES := $(wildcard /etc/ssl/certs/ca-certificates.crt)
 BUILD = DOCKER_BUILDKIT=1 $(DOCKER) build $(CERTIFICATES:%=--secret id=ca,src=%) $(BUILD_ARGS)
@@ -43,7 +44,7 @@ endef
 define BUILD_IMAGE
 	$(BUILD) --file images/$(1)/Dockerfile --tag $(REGISTRY)/$(1):$(VERSION) \
 		--build-arg BUILD=$(REGISTRY)/base-build:$(VERSION) --build-arg BASE=$(REGISTRY)/base-$(2):$(VERSION) \
-		--build-arg VERSION=$(VERSION) --build-arg REVISION="$$(git rev-parse HEAD 2>/dev/null)" .
+		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) .
 
 endef
 

@@ -1,6 +1,7 @@
 """The stages at work in their images: a tiny hour without a network, and all stages on S3, on Spark where they can."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,9 +77,7 @@ def test_images_make_the_same_bytes(world: SmallWorld, tmp_path: Path, s3_lake: 
         "MARQUEE_S3__ENDPOINT_URL": str(s3_options.endpoint_url),
         "MARQUEE_S3__PATH_STYLE": "true",
         "MARQUEE_MART__URL": "duckdb:////tmp/kiosk.duckdb",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "eu-central-1",
+        **{name: value for name, value in os.environ.items() if name.startswith("AWS_") and name != "AWS_CONFIG_FILE"},
     }
     options = ("--network", "host", *mounted(world))
     for stage, engine in (("schedule_fetch", {}), ("rollup", SPARK), ("profile", SPARK), ("mart_load", {})):
