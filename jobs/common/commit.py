@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from jobs import __version__
 from jobs.common import lake
 from jobs.common.calendar import Period
 from jobs.common.datasets import Dataset
 from jobs.common.errors import CorruptLakeError, LostRaceError, MarqueeError, describe_foreign
-from jobs.common.parquet import Rows, count_rows, from_parquet, to_parquet
+from jobs.common.parquet import ROWS_A_GROUP, Rows, count_rows, from_parquet, to_parquet
 from jobs.common.store import ObjectNotFoundError, PreconditionError, Store, in_parallel
 
 MARKER_FORMAT = 1
@@ -186,13 +187,16 @@ def fetch_output(store: Store, output: Output, scratch: Path) -> Path:
 def read_output(store: Store, output: Output) -> pa.Table:
     """Return the rows of a Parquet object that a marker lists, checked, their number too."""
     table = from_parquet(read_bytes(store, output))
-    if table.num_rows != output.rows:
-        message = (
-            f"{store.url}/{output.key}: its manifest says {output.rows} rows, found {table.num_rows}: "
-            "run its period again with --force"
-        )
-        raise CorruptLakeError(message)
+    _check_rows(store, output, table.num_rows)
     return table
+
+
+def read_fetched(store: Store, output: Output, path: Path) -> Iterator[pa.Table]:
+    """Yield the rows of a Parquet object that ``fetch_output`` has brought here, a row group at a time."""
+    with pq.ParquetFile(path) as file:
+        _check_rows(store, output, file.metadata.num_rows)
+        for batch in file.iter_batches(batch_size=ROWS_A_GROUP):
+            yield pa.Table.from_batches([batch])
 
 
 @contextmanager
@@ -209,6 +213,15 @@ def _check(store: Store, output: Output, size: int, sha256: str) -> None:
         message = (
             f"{store.url}/{output.key} is damaged: its manifest says {output.size} bytes with SHA-256 {output.sha256}, "
             f"found {size} bytes with {sha256}: run its period again with --force"
+        )
+        raise CorruptLakeError(message)
+
+
+def _check_rows(store: Store, output: Output, rows: int) -> None:
+    if rows != output.rows:
+        message = (
+            f"{store.url}/{output.key}: its manifest says {output.rows} rows, found {rows}: "
+            "run its period again with --force"
         )
         raise CorruptLakeError(message)
 

@@ -10,13 +10,15 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.common import lake
 from jobs.common.calendar import EVER, Period, Span
-from jobs.common.commit import Marker, Markers, failure_of, read_output
+from jobs.common.commit import Marker, Markers, Output, failure_of, fetch_output, read_fetched, read_output
 from jobs.common.datasets import VIEWERSHIP, Dataset
 from jobs.common.errors import CorruptLakeError, LostRaceError, worst
 from jobs.common.parquet import empty
@@ -42,7 +44,7 @@ from jobs.mart_load.settings import MartLoadSettings
 log = logging.getLogger(__name__)
 
 HOURS_AHEAD = 2
-"""How many hours are read ahead of the one that is being loaded: what bounds the memory, with the largest hour."""
+"""How many hours are fetched ahead of the one that is being loaded."""
 
 
 @dataclass(frozen=True)
@@ -170,31 +172,32 @@ def _load(mart: Mart, markers: Markers, change: Change) -> int | None:
 
 
 def _read_hours(store: Store, hours: Sequence[Marker]) -> Iterator[pa.Table]:
-    """Yield the rows of each hour, checked, while the next are being read."""
-    with ThreadPoolExecutor(HOURS_AHEAD) as pool:
-        reading: deque[Future[pa.Table]] = deque()
+    """Yield the rows of each hour, checked, a part at a time, while the next hours are being fetched."""
+    yield empty(VIEWERSHIP)
+    with TemporaryDirectory(prefix="marquee-hours-") as folder, ThreadPoolExecutor(HOURS_AHEAD) as pool:
+        fetching: deque[tuple[Marker, Output, Future[Path]]] = deque()
         try:
-            for marker in hours:
-                reading.append(pool.submit(_read_hour, store, marker))
-                if len(reading) > HOURS_AHEAD:
-                    yield reading.popleft().result()
-            while reading:
-                yield reading.popleft().result()
-        finally:  # after an error the rest is not read
-            for one in reading:
+            for marker, output in [(hour, output) for hour in hours for output in hour.of(VIEWERSHIP)]:
+                fetching.append((marker, output, pool.submit(fetch_output, store, output, Path(folder))))
+                if len(fetching) > HOURS_AHEAD:
+                    yield from _rows_of_hour(store, *fetching.popleft())
+            while fetching:
+                yield from _rows_of_hour(store, *fetching.popleft())
+        finally:  # after an error the rest is not fetched
+            for *_, one in fetching:
                 one.cancel()
 
 
-def _read_hour(store: Store, marker: Marker) -> pa.Table:
-    rows = _read(store, marker, VIEWERSHIP)
+def _rows_of_hour(store: Store, marker: Marker, output: Output, fetched: Future[Path]) -> Iterator[pa.Table]:
     start = Period.parse(marker.period).start.replace(tzinfo=None)
-    if not pc.all(pc.equal(rows["hour"], pa.scalar(start, rows["hour"].type)), min_count=0).as_py():
-        message = (
-            f"{store.url}: rollup {marker.period}, run {marker.run_id}, has viewership of another hour: "
-            "run the hour again with --force"
-        )
-        raise CorruptLakeError(message)
-    return rows
+    for rows in read_fetched(store, output, fetched.result()):
+        if not pc.all(pc.equal(rows["hour"], pa.scalar(start, rows["hour"].type)), min_count=0).as_py():
+            message = (
+                f"{store.url}: rollup {marker.period}, run {marker.run_id}, has viewership of another hour: "
+                "run the hour again with --force"
+            )
+            raise CorruptLakeError(message)
+        yield rows
 
 
 def _read_audience(store: Store, marker: Marker, dataset: Dataset) -> pa.Table:
