@@ -71,6 +71,8 @@ def test_killed_executor_is_replaced_by_spark(release: Release, environment_one:
     kill(release, running(release, "kill-executor", "executor"))
     release.finish("kill-executor")
     assert states(release, "kill-executor") == ["COMPLETED"]
+    (application,) = release.applications("kill-executor")
+    assert len(application["status"]["executorState"]) == 2
     after = environment_one.markers()[f"rollup/{HOUR}"]
     assert before is None or [one.sha256 for one in after.outputs] == [one.sha256 for one in before.outputs]
 
