@@ -114,10 +114,9 @@ def test_two_environments_do_not_meet_and_uninstalling_one_leaves_the_other(
     start(other.release, "in-the-middle")
     running(other.release, "in-the-middle", "driver")
     cronjobs = [one["metadata"]["name"] for one in release.find("cronjobs")]
-    uninstall = documented("Uninstall")[0].splitlines()[0]
-    other.release.run(uninstall)
-    mine = "app.kubernetes.io/part-of=marquee"
-    until(lambda: not other.release.find("pods,sparkapplications,jobs", mine), "an empty namespace", 180)
+    other.release.run(documented("Uninstall")[0])
+    mine = "app.kubernetes.io/instance=two"
+    until(lambda: not other.release.find("all,sparkapplications", mine), "nothing of the release", 180)
     assert not other.release.find("pods", "spark-role")
     assert [one["metadata"]["name"] for one in release.find("cronjobs")] == cronjobs
     assert environment_one.markers() == before
