@@ -65,7 +65,7 @@ SELECTED = $(if $(SKIPPED),-m 'not ($(subst $(NOTHING) $(NOTHING), or ,$(SKIPPED
 
 .PHONY: help
 help:  ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*  ## /\1	/p' Makefile | \
+	@sed -n 's/^\([a-z0-9-]*\):.*  ## /\1	/p' Makefile | \
 		while IFS='	' read -r target text; do printf '%-12s %s\n' "$$target" "$$text"; done
 
 .PHONY: setup

@@ -1,7 +1,7 @@
 """A cluster to test in, named by KUBECONFIG: the images in it, a namespace with all that Marquee needs, and a release.
 
-MARQUEE_E2E_LOAD is the command that brings images into the cluster, such as ``kind load docker-image``; without it they
-are taken to be there. MARQUEE_E2E_KEEP=true leaves everything where it is at the end.
+E2E_LOAD is the command that brings images into the cluster, such as ``kind load docker-image``; without it they
+are taken to be there. E2E_KEEP=true leaves everything where it is at the end.
 """
 
 import os
@@ -32,9 +32,9 @@ from tests.e2e_cluster.cluster import Release, call, describe, documented
 from tests.helpers_images import DOCKER, STAGES
 from tests.s3_server import ACCESS_KEY, REGION, SECRET_KEY, find_server
 
-LOAD = shlex.split(os.environ.get("MARQUEE_E2E_LOAD", ""))
+LOAD = shlex.split(os.environ.get("E2E_LOAD", ""))
 BUILD_ARGS = shlex.split(os.environ.get("BUILD_ARGS", ""))
-KEEP = os.environ.get("MARQUEE_E2E_KEEP") == "true"
+KEEP = os.environ.get("E2E_KEEP") == "true"
 HERE = Path(__file__).parent
 BUCKET = "marquee"
 COMMANDS = [step.command for step in STEPS]

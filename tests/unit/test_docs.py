@@ -139,8 +139,8 @@ def test_commands_that_a_page_shows_exist(page: Path) -> None:
         assert name, text
         options = re.findall(r"--[a-z-]+", text)
         assert [option for option in options if option not in COMMANDS[name].format_help()] == [], text
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert {match[1] for line in lines if (match := re.match(r"make ([a-z]+)", line))} <= targets
+    targets = set(re.findall(r"^([a-z0-9]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {match[1] for line in lines if (match := re.match(r"make ([a-z0-9]+)", line))} <= targets
 
 
 def test_the_two_commands_of_the_readme_are_targets_with_help() -> None:
