@@ -129,7 +129,7 @@ def describe(namespace: str) -> str:
     looks = (
         ("get", "all,sparkapplications", "-o", "wide"),
         ("get", "events", "--sort-by=.lastTimestamp"),
-        ("logs", "-l", "app.kubernetes.io/part-of=marquee", "--tail=40", "--prefix", "--ignore-errors"),
+        ("logs", "-l", "app.kubernetes.io/name=marquee", "--tail=40", "--prefix", "--ignore-errors"),
     )
     told = []
     for look in looks:

@@ -5,7 +5,7 @@ import re
 import pymysql
 import pytest
 
-from tests.e2e_cluster.cluster import documented
+from tests.e2e_cluster.cluster import documented, until
 from tests.e2e_cluster.conftest import Environment
 
 KIOSK = (
@@ -40,4 +40,5 @@ def test_kiosk_comes_is_asked_by_its_analyst_and_leaves_nothing(done: Environmen
             cursor.execute("delete from fact_viewership")
     release.run(uninstall)
     kinds = "all,configmaps,secrets,persistentvolumeclaims,serviceaccounts,networkpolicies"
-    assert not release.find(kinds, "app.kubernetes.io/instance=q1")
+    # Helm does not wait for what the cluster deletes after it: pods, and what belongs to the CronJob.
+    until(lambda: not release.find(kinds, "app.kubernetes.io/instance=q1"), "nothing of the kiosk", 120)
