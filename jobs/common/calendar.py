@@ -154,6 +154,12 @@ class Span:
             raise ValueError(message)
         return cls(first.start if first else None, last.end if last else None)
 
+    @classmethod
+    def parse(cls, text: str) -> "Span":
+        """Read the name of a period, or of two as ``first/last``, both included; ValueError says what is wrong."""
+        first, slash, last = text.partition("/")
+        return cls.of(Period.parse(first), Period.parse(last if slash else first))
+
     def touches(self, period: Period) -> bool:
         """Tell whether the period and the span have time in common."""
         return (self.start is None or period.end > self.start) and (self.end is None or period.start < self.end)

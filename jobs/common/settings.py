@@ -23,7 +23,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from jobs.common.calendar import EVER, FORMS_HINT, Period, Span
+from jobs.common.calendar import EVER, FORMS_HINT, Span
 from jobs.common.engine import Engine, EngineOptions, LocalEngine
 from jobs.common.errors import ConfigError
 from jobs.common.store import READERS, S3Options, Store, open_store
@@ -159,13 +159,13 @@ class StageSettings(BaseSettings):
     @classmethod
     def _a_period(cls, text: str | None) -> str | None:
         if text is not None:
-            _parse_span(text)
+            Span.parse(text)
         return text
 
     def asked(self, span: Span, *, force: bool) -> tuple[Span, bool]:
         """Return the span to run over, and whether by force; the command line's span wins over the settings'."""
         if span == EVER and self.period is not None:
-            span = _parse_span(self.period)
+            span = Span.parse(self.period)
         if span == EVER and self.force:
             message = (
                 f"{env_name(('force',))}=true would make again everything there is, with every run: set "
@@ -296,11 +296,6 @@ def _json(text: str) -> object:
         return json.loads(text)
     except ValueError:
         return text
-
-
-def _parse_span(text: str) -> Span:
-    first, slash, last = text.partition("/")
-    return Span.of(Period.parse(first), Period.parse(last if slash else first))
 
 
 def _is_section(annotation: object) -> bool:

@@ -6,7 +6,6 @@ new, and the ledger true. DuckDB lets one process write, or several read: the fi
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from jobs.common.calendar import Period
 from jobs.common.errors import ConfigError, TryAgainError
 from jobs.mart_load import schema
 from jobs.mart_load.errors import NoMartError
-from jobs.mart_load.plan import Answer, Change, Entry, Ledger
+from jobs.mart_load.plan import LEDGER, Answer, Change, Entry, Ledger, ledger_of, naive
 from jobs.mart_load.settings import MartSettings, kiosk_path
 
 # What the facts name and no captured schedule does gets a row of its own, ...
@@ -49,7 +48,6 @@ and country not in (select country from dim_network where country is not null)
 and country not in (select dvd_country from show_history where dvd_country is not null)
 """
 _EVER = (datetime(1, 1, 1), datetime(9999, 1, 1))  # noqa: DTZ001 - the database's times have no zone
-_LEDGER = "select dataset, period, generation, run_id, digest, rows_loaded, loaded_at from load_ledger"
 
 
 class DuckdbMart:
@@ -61,9 +59,7 @@ class DuckdbMart:
 
     def ledger(self) -> Ledger:
         """Return what is loaded."""
-        rows = self.execute(_LEDGER).fetchall()
-        entries = [replace(Entry(*row), loaded_at=row[-1].replace(tzinfo=UTC)) for row in rows]
-        return {(entry.dataset, entry.period): entry for entry in entries}
+        return ledger_of(self.execute(LEDGER).fetchall())
 
     def load_dimensions(self, tables: Mapping[str, pa.Table], change: Change) -> bool:
         with self._transaction(change.entries):
@@ -76,7 +72,7 @@ class DuckdbMart:
 
     def load_viewership(self, hours: Iterable[pa.Table], change: Change) -> bool:
         rows = pa.concat_tables(hours)
-        starts = sorted(_naive(Period.parse(entry.period).start) for entry in change.entries)
+        starts = sorted(naive(Period.parse(entry.period).start) for entry in change.entries)
         with self._transaction(change.entries):
             replaced = self._delete("fact_viewership", "hour in (select starts_at from entry)")
             self._insert("fact_viewership", rows)
@@ -240,20 +236,15 @@ def _ledger_rows(entries: Sequence[Entry]) -> pa.Table:
             "dataset": [entry.dataset for entry in entries],
             "period": [entry.period for entry in entries],
             "grain": [str(period.grain) for period in periods],
-            "starts_at": [_naive(period.start) for period in periods],
-            "ends_at": [_naive(period.end) for period in periods],
+            "starts_at": [naive(period.start) for period in periods],
+            "ends_at": [naive(period.end) for period in periods],
             "generation": [entry.generation for entry in entries],
             "run_id": [entry.run_id for entry in entries],
             "digest": [entry.digest for entry in entries],
             "rows_loaded": [entry.rows for entry in entries],
-            "loaded_at": [_naive(entry.loaded_at or datetime.now(UTC)) for entry in entries],
+            "loaded_at": [naive(entry.loaded_at or datetime.now(UTC)) for entry in entries],
         }
     )
-
-
-def _naive(instant: datetime) -> datetime:
-    """Return a UTC instant as the database holds it, without a zone."""
-    return instant.astimezone(UTC).replace(tzinfo=None)
 
 
 def _quoted(text: str) -> str:

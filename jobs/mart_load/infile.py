@@ -6,7 +6,7 @@ server.
 """
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -93,10 +93,3 @@ def _unescape(cell: str) -> str | None:
         return None
     letters = iter(cell)
     return "".join(_UNESCAPES[next(letters)] if letter == "\\" else letter for letter in letters)
-
-
-def infile_of(rows: pa.Table, columns: Iterable[str], key: int) -> Infile:
-    """Return the rows of one table, encoded."""
-    made = Infile(list(columns), key)
-    made.add(rows)
-    return made

@@ -8,7 +8,7 @@ name that only this connection knows, once; any other request ends the connectio
 import secrets
 import socket
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -221,6 +221,11 @@ def _arguments(settings: MartSettings) -> dict[str, Any]:
     }
 
 
+def marks(values: Collection[Any]) -> str:
+    """Return the marks of a statement's parameters, one for each value."""
+    return ", ".join(["%s"] * len(values))
+
+
 def _number(text: str) -> int | float:
     """Read what MySQL calls decimal: sums of whole numbers, above all."""
     return float(text) if "." in text else int(text)
@@ -243,8 +248,7 @@ def _set_session(session: MysqlSession, settings: MartSettings) -> None:
         "autocommit": "OFF",
         "collation_connection": COLLATION,
     }
-    marks = ", ".join(["%s"] * len(expected))
-    show = f"show session variables where variable_name in ({marks})"
+    show = f"show session variables where variable_name in ({marks(expected)})"
     for name, _ in session.query(show, list(expected))[1]:
         if name in to_set:
             session.execute(f"set session {name} = %s", [to_set[name]])

@@ -11,7 +11,6 @@ as long again. Names that facts and dimensions share go through staging tables o
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,15 +21,14 @@ from jobs.mart_load import mysql_names as names
 from jobs.mart_load import mysql_schema
 from jobs.mart_load.errors import LostConnectionError
 from jobs.mart_load.infile import Infile
-from jobs.mart_load.mysql_connection import MysqlSession, mysql_session
+from jobs.mart_load.mysql_connection import MysqlSession, marks, mysql_session
 from jobs.mart_load.mysql_database import check_database, open_database
-from jobs.mart_load.plan import Answer, Change, Entry, Ledger
+from jobs.mart_load.plan import LEDGER, Answer, Change, Entry, Ledger, ledger_of, naive
 from jobs.mart_load.settings import MartSettings
 
 log = logging.getLogger(__name__)
 
 _LEDGER_COLUMNS = "dataset, period, grain, starts_at, ends_at, generation, run_id, digest, rows_loaded, loaded_at"
-_LEDGER = "select dataset, period, generation, run_id, digest, rows_loaded, loaded_at from load_ledger"
 Write = Callable[[MysqlSession], None]
 
 
@@ -58,7 +56,7 @@ class MysqlMart:
 
     def load_viewership(self, hours: Iterable[pa.Table], change: Change) -> bool:
         table = mysql_schema.tables()["fact_viewership"]
-        starts = [_naive(Period.parse(entry.period).start) for entry in change.entries]
+        starts = [naive(Period.parse(entry.period).start) for entry in change.entries]
         named = names.Named()
         with Infile([column.name for column in table.columns], len(mysql_schema.key_of(table))) as rows:
             for hour in hours:
@@ -70,7 +68,7 @@ class MysqlMart:
 
             def write(session: MysqlSession) -> None:
                 orphans = names.orphans_of(session, starts)
-                session.execute(f"delete from fact_viewership where hour in ({_marks(starts)})", starts)  # noqa: S608
+                session.execute(f"delete from fact_viewership where hour in ({marks(starts)})", starts)  # noqa: S608
                 session.load("fact_viewership", rows)
                 names.add_named(session)
                 names.drop_orphans(session, orphans.without(named))
@@ -180,30 +178,19 @@ def _load(session: MysqlSession, name: str, into: str, rows: pa.Table) -> None:
 
 
 def _ledger(session: MysqlSession) -> Ledger:
-    _, rows = session.query(_LEDGER)
-    entries = [replace(Entry(*row), loaded_at=row[-1].replace(tzinfo=UTC)) for row in rows]
-    return {(entry.dataset, entry.period): entry for entry in entries}
+    return ledger_of(session.query(LEDGER)[1])
 
 
 def _write_ledger(session: MysqlSession, entries: Sequence[Entry]) -> None:
     rows = []
     for entry in entries:
         period = Period.parse(entry.period)
-        times = (_naive(period.start), _naive(period.end))
-        run = (entry.generation, entry.run_id, entry.digest, entry.rows, _naive(entry.loaded_at or datetime.now(UTC)))
+        times = (naive(period.start), naive(period.end))
+        run = (entry.generation, entry.run_id, entry.digest, entry.rows, naive(entry.loaded_at or datetime.now(UTC)))
         rows.append((entry.dataset, entry.period, str(period.grain), *times, *run))
     for entry in entries:
         session.execute("delete from load_ledger where dataset = %s and period = %s", [entry.dataset, entry.period])
     session.execute_many(
-        f"insert into load_ledger ({_LEDGER_COLUMNS}) values ({_marks(rows[0])})",  # noqa: S608 - our own names
+        f"insert into load_ledger ({_LEDGER_COLUMNS}) values ({marks(rows[0])})",  # noqa: S608 - our own names
         rows,
     )
-
-
-def _naive(instant: datetime) -> datetime:
-    """Return a UTC instant as the database holds it, without a zone."""
-    return instant.astimezone(UTC).replace(tzinfo=None)
-
-
-def _marks(values: Sequence[Any]) -> str:
-    return ", ".join(["%s"] * len(values))

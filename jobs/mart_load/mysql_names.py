@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from jobs.common.datasets import UNKNOWN_SHOW
 from jobs.mart_load import mysql_schema
 from jobs.mart_load.infile import Infile
-from jobs.mart_load.mysql_connection import MysqlSession
+from jobs.mart_load.mysql_connection import MysqlSession, marks
 from jobs.mart_load.schema import Relation
 
 _STAGED_NAMES = {"episode_id": "bigint not null", "country": "char(2) not null"}
@@ -104,9 +104,9 @@ def add_named(session: MysqlSession) -> None:
 
 def orphans_of(session: MysqlSession, hours: Sequence[datetime]) -> Named:
     """Return the orphans that the viewership of these hours names."""
-    marks = f"({', '.join(['%s'] * len(hours))})"
-    episodes = session.column(_ORPHAN_EPISODES + marks, hours)
-    return Named(set(episodes), set(session.column(_ORPHAN_COUNTRIES + marks, hours)))
+    these = f"({marks(hours)})"
+    episodes = session.column(_ORPHAN_EPISODES + these, hours)
+    return Named(set(episodes), set(session.column(_ORPHAN_COUNTRIES + these, hours)))
 
 
 def audience_orphans_of(session: MysqlSession, period: str) -> Named:
@@ -165,7 +165,7 @@ def _remove(table: Relation) -> str:
 def _still_named(session: MysqlSession, candidates: Named) -> Named:
     found = Named()
     for some in _batches(sorted(candidates.episodes)):
-        sql = f"select distinct episode_id from fact_viewership where episode_id in ({_marks(some)})"  # noqa: S608
+        sql = f"select distinct episode_id from fact_viewership where episode_id in ({marks(some)})"  # noqa: S608
         found.episodes.update(session.column(sql, some))
     if candidates.countries:
         found.countries.update(session.column(_NAMED_COUNTRIES))
@@ -176,12 +176,8 @@ def _still_named(session: MysqlSession, candidates: Named) -> Named:
 
 def _delete(session: MysqlSession, table: str, column: str, values: Iterable[object]) -> None:
     for some in _batches(sorted(values, key=str)):
-        session.execute(f"delete from {table} where {column} in ({_marks(some)})", some)  # noqa: S608 - our own names
+        session.execute(f"delete from {table} where {column} in ({marks(some)})", some)  # noqa: S608 - our own names
 
 
 def _batches(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
     return (values[start : start + BATCH] for start in range(0, len(values), BATCH))
-
-
-def _marks(values: Sequence[Any]) -> str:
-    return ", ".join(["%s"] * len(values))

@@ -5,9 +5,9 @@ none of the period, *stale* when it has that of an older run. When the kiosk's i
 refused: a loader that slept through another's load must not turn the kiosk back.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -59,6 +59,21 @@ class Entry:
 
 Ledger = Mapping[tuple[str, str], Entry]
 """The ledger by dataset and period."""
+
+LEDGER = "select dataset, period, generation, run_id, digest, rows_loaded, loaded_at from load_ledger"
+"""What a mart is asked for its ledger."""
+
+
+def ledger_of(rows: Iterable[Sequence[Any]]) -> Ledger:
+    """Return the ledger of what a mart answers to ``LEDGER``."""
+    entries = [replace(Entry(*row), loaded_at=row[-1].replace(tzinfo=UTC)) for row in rows]
+    return {(entry.dataset, entry.period): entry for entry in entries}
+
+
+def naive(instant: datetime) -> datetime:
+    """Return a UTC instant as a database holds it, without a zone."""
+    return instant.astimezone(UTC).replace(tzinfo=None)
+
 
 Answer = tuple[list[str], list[tuple[Any, ...]]]
 """Columns and rows that a mart answers with."""

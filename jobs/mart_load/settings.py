@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from jobs.common.calendar import FORMS_HINT, Period, Span
+from jobs.common.calendar import FORMS_HINT, Span
 from jobs.common.settings import Section, StageSettings
 
 URL_HINT = "expected duckdb:///folder/kiosk.duckdb or mysql://user@host:3306/database"
@@ -139,9 +139,8 @@ def span_of(text: str) -> Span:
     """Read the period of a kiosk: a period's name, ``first/last``, or nothing for everything there is."""
     if not text:
         return Span()
-    first, slash, last = text.partition("/")
     try:
-        return Span.of(Period.parse(first), Period.parse(last if slash else first))
+        return Span.parse(text)
     except ValueError as error:
         message = f"{text!r} is no period: expected {FORMS_HINT}, or two of them as first/last"
         raise ValueError(message) from error
