@@ -1,12 +1,14 @@
 r"""Rows as LOAD DATA reads them: one line a row, columns between tabs, ``\N`` for null, specials after a backslash.
 
-They are encoded by pyarrow, column by column, and held compactly until they are sent (in memory; beyond ``IN_MEMORY``
-in a file without a name), so that nothing that is slow or may fail comes between the first and the last row at the
-server.
+They are encoded by pyarrow, column by column, in threads of their own while further rows are being read, and held
+compactly until they are sent (in memory; beyond ``IN_MEMORY`` in a file without a name), so that nothing that is slow
+or may fail comes between the first and the last row at the server.
 """
 
 import tempfile
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
@@ -16,6 +18,8 @@ import pyarrow.compute as pc
 IN_MEMORY = 16 << 20
 CHUNK = 1 << 18  # a packet, which must be smaller than the server's max_allowed_packet
 ROWS_AT_ONCE = 65_536
+ENCODERS = 2
+"""Threads; as many pieces at most wait to be encoded."""
 _ESCAPES = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"), ("\0", "\\0"))
 _UNESCAPES = {"t": "\t", "n": "\n", "r": "\r", "0": "\0", "\\": "\\"}
 
@@ -27,6 +31,8 @@ class Infile:
         self.columns = tuple(columns)
         self.rows = 0
         self._key = key
+        self._pool = ThreadPoolExecutor(ENCODERS, "marquee-encoder")
+        self._encoding: deque[Future[bytes]] = deque()
         self._file = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - closed by __exit__
 
     def __enter__(self) -> Self:
@@ -35,47 +41,68 @@ class Infile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._pool.shutdown(cancel_futures=True)
         self._file.close()
 
     def add(self, rows: pa.Table) -> None:
         """Append rows; their columns go by name."""
         chosen = rows.select(self.columns)
         for start in range(0, chosen.num_rows, ROWS_AT_ONCE):
-            self._file.write(encode(chosen.slice(start, ROWS_AT_ONCE)))
+            self._encoding.append(self._pool.submit(encode, chosen.slice(start, ROWS_AT_ONCE)))
+            self._write_until(ENCODERS)
         self.rows += rows.num_rows
+
+    def flush(self) -> None:
+        """Wait until all that was added is encoded."""
+        self._write_until(0)
 
     def chunks(self) -> Iterator[bytes]:
         """Yield all that was added."""
+        self.flush()
         self._file.seek(0)
         while chunk := self._file.read(CHUNK):
             yield chunk
 
     def key_of(self, number: int) -> dict[str, str | None]:
         """Return the key of a row by its number, from 1 on, as MySQL counts them in a warning."""
+        self.flush()
         self._file.seek(0)
         line = next(line for count, line in enumerate(self._file, start=1) if count == number)
         cells = line.decode().removesuffix("\n").split("\t")
         return {name: _unescape(cell) for name, cell in zip(self.columns[: self._key], cells, strict=False)}
+
+    def _write_until(self, waiting: int) -> None:
+        """Write what is encoded, in its order, until no more than so many pieces wait."""
+        while len(self._encoding) > waiting:
+            self._file.write(self._encoding.popleft().result())
 
 
 def encode(rows: pa.Table) -> bytes:
     """Return rows as lines."""
     if not rows.num_rows:
         return b""
-    cells = [_cells(pa.concat_arrays(column.chunks)) for column in rows.columns]
-    lines = pc.binary_join_element_wise(*cells, _text("\t"))
-    ended = pc.binary_join_element_wise(lines, _text(""), _text("\n"))
+    *cells, last = [_cells(pa.concat_arrays(column.chunks)) for column in rows.columns]
+    ended = pc.binary_join_element_wise(last, _text(""), _text("\n"))
+    lines = pc.binary_join_element_wise(*cells, ended, _text("\t"))
     # The texts of an Arrow array lie one after the other in its last buffer, of which this array is all.
-    data: bytes = ended.buffers()[-1].to_pybytes()
-    return data[: _length(ended)]
+    data: bytes = lines.buffers()[-1].to_pybytes()
+    return data[: _length(lines)]
 
 
 def _cells(column: pa.Array) -> pa.Array:
-    text = column.cast(pa.large_string())
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+    """Return a column's texts. Of an hour's rows most texts and times are the same few: each is encoded once."""
+    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+        return _encoded(column)
+    distinct = column.dictionary_encode()
+    return pc.fill_null(_encoded(distinct.dictionary).take(distinct.indices), "\\N")
+
+
+def _encoded(values: pa.Array) -> pa.Array:
+    texts = values.cast(pa.large_string())
+    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
         for special, escaped in _ESCAPES:
-            text = pc.replace_substring(text, special, escaped)
-    return pc.fill_null(text, "\\N")
+            texts = pc.replace_substring(texts, special, escaped)
+    return pc.fill_null(texts, "\\N")
 
 
 def _text(text: str) -> pa.Scalar:

@@ -137,6 +137,7 @@ class MysqlSession:
         Raises:
             BadInputError: names the first row that does not go in as it is.
         """
+        source.flush()
         name = self._connection.offer(source)
         sql = (
             f"load data local infile '{name}' into table {table} character set utf8mb4 "
