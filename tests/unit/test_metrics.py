@@ -87,7 +87,7 @@ def test_samples_become_text_for_prometheus() -> None:
 
 
 def test_instruments_leave_known_labels_to_be_added() -> None:
-    """`stage` and `environment` are the same in all of a job's series; nothing else goes along, no `_created` either."""
+    """`stage` and `environment` are the same in all of a job's series; no `_created` goes along."""
     registry = CollectorRegistry()
     make_counter(metrics.JOB_ROWS, registry, "stage").labels(direction="in").inc(5)
     make_gauge(metrics.JOB_EXIT_CODE, registry, "stage").set(75)
