@@ -97,7 +97,7 @@ def stage_command(
 
     def command() -> int:
         if given.config:
-            print_settings(kind)
+            print_settings([kind])
             return 0
         outcome = run_over(kind, run, name, span, force=given.force)
         log.info("%s", summary_of(name, outcome))
@@ -115,10 +115,10 @@ def run_over(kind: type[S], run: Run[S], name: str, span: Span, *, force: bool, 
         return run(settings, Markers(settings.store), span, force=force, advance=advance)
 
 
-def print_settings(kind: type[StageSettings]) -> None:
-    """Print a stage's settings, a line each: variable, value, and where it came from."""
+def print_settings(kinds: Sequence[type[StageSettings]]) -> None:
+    """Print what is read of the settings, a line each: variable, value, and where it came from."""
     check_names(SETTINGS)
-    for name, value, source in list_settings([kind]):
+    for name, value, source in list_settings(kinds):
         sys.stdout.write(f"{name}={value}  # {source}\n")
 
 

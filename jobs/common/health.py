@@ -74,23 +74,27 @@ def stage_samples(stage: str, marked: Marked, window: Sequence[Health]) -> Itera
         seen = [one for one in window if one.period.grain is grain]
         if own or seen:
             labels = {"stage": stage, "grain": grain.value}
-            yield from state_samples(labels, own, seen)
+            yield from state_samples(labels, own, seen, min([*own, *(one.period for one in seen)]))
             generations = sum(own[one.period].generation for one in seen if one.period in own)
             yield sample(metrics.GENERATIONS, generations, **labels)
             yield from _last_run(labels, own)
             yield from _newest(labels, own)
 
 
-def state_samples(labels: Mapping[str, str], made: Collection[Period], window: Sequence[Health]) -> Iterator[Sample]:
-    """Yield what is told of the states of one grain: how many, the oldest that is open, and the watermark."""
+def state_samples(
+    labels: Mapping[str, str], made: Collection[Period], window: Sequence[Health], first: Period
+) -> Iterator[Sample]:
+    """Yield what is told of the states of one grain: how many, the oldest that is open, and the watermark.
+
+    ``made`` are the periods that there are, of all time, and ``first`` is the first that there should be.
+    """
     counted = Counter(WAITING if one.waits else one.state.value for one in window)
     for state in (*State, WAITING):
         yield sample(metrics.PERIODS, counted[state], **labels, state=state)
     opened = [one.period.start for one in window if one.open]
     if opened:
         yield sample(metrics.OLDEST_OPEN, min(opened).timestamp(), **labels)
-    known = {*made, *(one.period for one in window)}
-    yield sample(metrics.WATERMARK, _watermark(made, min(known)).timestamp(), **labels)
+    yield sample(metrics.WATERMARK, _watermark(made, first).timestamp(), **labels)
 
 
 def _watermark(made: Collection[Period], first: Period) -> datetime:

@@ -259,15 +259,15 @@ def _left(metric: Metric, known: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class Labelled(Collector):
-    """What a registry tells, with labels added that are the same in all of this process' series."""
+    """What a registry or a collector tells, with labels added that are the same in all of this process' series."""
 
-    def __init__(self, registry: CollectorRegistry, **labels: str) -> None:
-        self._registry = registry
+    def __init__(self, told: CollectorRegistry | Collector, **labels: str) -> None:
+        self._told = told
         self._labels = labels
 
     def collect(self) -> Iterator[Family]:
-        """Yield the families of the registry, labelled."""
-        for family in self._registry.collect():
+        """Yield the families, labelled."""
+        for family in self._told.collect():
             family.samples = [one._replace(labels={**self._labels, **one.labels}) for one in family.samples]
             yield family
 
