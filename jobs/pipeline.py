@@ -12,9 +12,10 @@ from jobs.common import lake
 from jobs.common.calendar import Span
 from jobs.common.command import Outcome, Run
 from jobs.common.commit import Marker, Markers
+from jobs.common.datasets import AUDIENCE, EPISODES, VIEWER_DAY, VIEWERSHIP, Dataset
 from jobs.common.engine import IDLE
 from jobs.common.errors import ConfigError, MarqueeError, TryAgainError, worst
-from jobs.common.health import MAIN, Health, look_over
+from jobs.common.health import Health, look_over
 from jobs.common.settings import StageSettings, load_settings
 from jobs.common.stage import Advance, Stage, State
 from jobs.mart_load.load import load_mart
@@ -97,6 +98,14 @@ class PeriodStatus:
     generation: int | None = None
     made_at: datetime | None = None
     reason: str = ""
+
+
+MAIN: dict[str, Dataset] = {
+    lake.SCHEDULE_FETCH: EPISODES,
+    lake.ROLLUP: VIEWERSHIP,
+    lake.PROFILE: VIEWER_DAY,
+    lake.AUDIENCE: AUDIENCE,
+}
 
 
 def read_status(span: Span, given: Mapping[str, object] | None = None) -> list[PeriodStatus]:

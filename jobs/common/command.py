@@ -28,6 +28,7 @@ from jobs.common.errors import (
     MarqueeError,
     describe_foreign,
 )
+from jobs.common.job import measured
 from jobs.common.logs import set_up_logs
 from jobs.common.settings import LogSettings, StageSettings, check_names, env_name, load_settings
 from jobs.common.stage import Advance
@@ -107,12 +108,19 @@ def stage_command(
 
 
 def run_over(kind: type[S], run: Run[S], name: str, span: Span, *, force: bool, **overrides: object) -> Outcome:
-    """Load a stage's settings, of which some are given, and run it, with a progress bar at a terminal."""
+    """Load a stage's settings, of which some are given, and run it: measured, with a progress bar at a terminal."""
     check_names(SETTINGS)
     settings = load_settings(kind, **overrides)
     span, force = settings.asked(span, force=force)
-    with progress_bar(name) as advance:
-        return run(settings, Markers(settings.store), span, force=force, advance=advance)
+    with measured(settings, name.replace("-", "_")) as job, progress_bar(name) as show:
+
+        def advance(done: int, every: int, last: str) -> None:
+            job.advance(done, every, last)
+            show(done, every, last)
+
+        outcome = run(settings, Markers(settings.store), span, force=force, advance=advance)
+        job.end(outcome.exit_code)
+        return outcome
 
 
 def print_settings(kinds: Sequence[type[StageSettings]]) -> None:

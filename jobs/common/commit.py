@@ -107,6 +107,15 @@ class Marker:
         """Return how many rows a dataset of this run has."""
         return sum(one.rows for one in self.of(dataset))
 
+    @property
+    def rows_moved(self) -> dict[str, int]:
+        """The rows in and out of the run, as its stage counts them: lines and plays, episodes, or rows of datasets."""
+        counts = self.counts
+        return {
+            "in": counts.get("rows_in", counts.get("episodes_in", 0)),
+            "out": counts.get("rows_out", counts.get("episodes", 0)),
+        }
+
     def as_input(self, dataset: Dataset) -> Input:
         """Return a dataset of this run as an input downstream: the same content has the same digest in any run."""
         outputs = self.of(dataset)

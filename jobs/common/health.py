@@ -13,17 +13,8 @@ from datetime import datetime, timedelta
 from jobs.common import lake, metrics
 from jobs.common.calendar import DAY, Grain, Period, Span
 from jobs.common.commit import Marker, Markers
-from jobs.common.datasets import AUDIENCE, EPISODES, VIEWER_DAY, VIEWERSHIP, Dataset
 from jobs.common.metrics import Sample, sample
 from jobs.common.stage import Stage, State, state_of
-
-MAIN: Mapping[str, Dataset] = {
-    lake.SCHEDULE_FETCH: EPISODES,
-    lake.ROLLUP: VIEWERSHIP,
-    lake.PROFILE: VIEWER_DAY,
-    lake.AUDIENCE: AUDIENCE,
-}
-"""The dataset of each stage whose rows are told as what comes out of it."""
 
 WEEK = 7 * DAY
 WEEKLY = (Grain.HOUR, Grain.DAY, Grain.WEEK)
@@ -136,7 +127,7 @@ def _newest(labels: Mapping[str, str], own: Marked) -> Iterator[Sample]:
     yield from _counts(labels, [own[newest]], metrics.NEWEST_ROWS, metrics.NEWEST_DUPLICATES, metrics.NEWEST_REJECTS)
     before = Period.containing(newest.start - WEEK, newest.grain)
     if newest.grain in WEEKLY and before in own:
-        for direction, rows in _rows(own[before]).items():
+        for direction, rows in own[before].rows_moved.items():
             yield sample(metrics.WEEK_BEFORE_ROWS, rows, **labels, direction=direction)
     recent = [marker for period, marker in own.items() if newest.start - WEEK <= period.start < newest.start]
     if recent:
@@ -154,7 +145,7 @@ def _counts(
     moved: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     for marker in markers:
-        moved.update(_rows(marker))
+        moved.update(marker.rows_moved)
         reasons.update(marker.counts.get("rejects", {}))
     for direction, number in moved.items():
         yield sample(rows, number, **labels, direction=direction)
@@ -163,13 +154,6 @@ def _counts(
         yield sample(duplicates, total, **labels)
     for reason, number in reasons.items():
         yield sample(rejects, number, **labels, reason=reason)
-
-
-def _rows(marker: Marker) -> dict[str, int]:
-    """Return the rows in and out of a run."""
-    counts = marker.counts
-    rows_out = counts["rows_out"] if "rows_out" in counts else marker.rows(MAIN[marker.stage])
-    return {"in": counts.get("rows_in", counts.get("episodes_in", 0)), "out": rows_out}
 
 
 def hour_samples(marked: Marked, window: Sequence[Health], now: datetime, grace: timedelta) -> Iterator[Sample]:

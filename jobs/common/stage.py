@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Protocol
 
-from jobs.common import lake
+from jobs.common import instruments, lake
 from jobs.common.calendar import EVER, Period, Span
 from jobs.common.commit import (
     Input,
@@ -182,6 +182,7 @@ def _run_one(stage: Stage, target: Target, markers: Markers, clock: Callable[[],
     except LostRaceError as error:
         log.warning("%s", error, extra=context)
         markers.forget(stage.name)
+        instruments.JOB_PERIODS.labels("failed").inc()
         return error.exit_code
     except Exception as error:
         failure = failure_of(error, stage.name, period, run_id, generation, clock())
@@ -190,8 +191,10 @@ def _run_one(stage: Stage, target: Target, markers: Markers, clock: Callable[[],
         log.debug("traceback", exc_info=error, extra=context)
         markers.store.put(lake.failed_key(stage.name, period), failure.to_json())
         markers.note_failure(failure)
+        instruments.JOB_PERIODS.labels("failed").inc()
         return failure.exit_code
     markers.note(published)
+    instruments.count_published(published)
     seconds = round((clock() - started).total_seconds(), 3)
     log.info("%s %s published", stage.name, period, extra=context | _closing(published.counts) | {"seconds": seconds})
     return published
