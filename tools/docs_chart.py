@@ -49,8 +49,12 @@ OF_THE_KIOSK = (
     *("loader", "loader_password", "analyst", "analyst_password"),
 )
 DECIDED_BY: dict[str, set[Keys]] = {
-    "marquee": {("engine", "kind"), ("engine", "scratch"), ("engine", "spark"), ("launcher",), *FOR_ONE_JOB},
-    "kiosk": {*(("mart", name) for name in OF_THE_KIOSK), *FOR_ONE_JOB},
+    "marquee": {
+        *(("engine", "kind"), ("engine", "scratch"), ("engine", "spark"), ("launcher",)),
+        *(("environment",), ("metrics", "port"), ("exporter", "parts")),
+        *FOR_ONE_JOB,
+    },
+    "kiosk": {*(("mart", name) for name in OF_THE_KIOSK), ("metrics",), *FOR_ONE_JOB},
 }
 """Settings that are not for values: other values decide them, or they go without saying in a pod."""
 DEFS = "$defs"
