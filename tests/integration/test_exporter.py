@@ -165,10 +165,10 @@ def test_exporter_tells_of_lake_and_mart_and_then_of_what_changed(world: World) 
     assert world.value("dataset_objects", dataset="viewership") == 3
     assert world.value("last_run_cpu_seconds", **HOURLY) is not None
 
-    # Nothing has changed: a listing for the markers of each of five stages, and one for each of eight days of events.
+    # Nothing has changed: a listing for the markers of each of five stages, and one for each of seven days of events.
     world.proxy.mend()
     world.look()
-    assert world.proxy.answers == [("GET", 200)] * (5 + 8)
+    assert world.proxy.answers == [("GET", 200)] * (5 + 7)
 
     world.events(f"{DAY}T10", ("carl", 4, CASE), file=1)
     world.events(f"{DAY}T13", ("carl", 5, CASE))
@@ -221,7 +221,7 @@ def test_mart_that_is_down_takes_nothing_else_down(world: World) -> None:
 def test_raw_events_that_cannot_be_listed_take_nothing_else_down(world: World) -> None:
     """Only the rollup's states need them: its last ones stay."""
     world.look()
-    world.proxy.faults.append(Fault("refuse", times=DOWN, status=503, code="SlowDown", path="raw"))
+    world.proxy.faults.append(Fault("refuse", times=DOWN, status=503, code="SlowDown", path="topics"))
     world.look()
     assert world.errors() == {"schedule": 0, "rollup": 1, "profile": 0, "mart": 0, "garbage": 0}
     assert world.states("rollup", "hour") == [3, 0, 0, 0, 0]
@@ -246,7 +246,7 @@ def test_garbage_is_told_rarely(world: World) -> None:
     """Two objects of a run that was killed eight days ago; they are seen after six hours, not before."""
     world.look()
     assert world.value("garbage_objects") == 0
-    prefix = keys.run_prefix("rollup", Period.parse(f"{DAY}T10"), keys.new_run_id(NOON - timedelta(days=8)))
+    prefix = keys.run_prefix("rollup", Period.parse(f"{DAY}T20"), keys.new_run_id(NOON - timedelta(days=8)))
     for name in ("a", "b"):
         world.lake.put(f"{prefix}{name}.parquet", b"12345")
     world.look()
