@@ -162,11 +162,11 @@ def hour_samples(marked: Marked, window: Sequence[Health], now: datetime, grace:
     known = [*marked, *states]
     if not known:
         return
-    today = Period.containing(now, Grain.DAY)
+    first, today = min(known), Period.containing(now, Grain.DAY)
     for days_ago in range(DAYS_SHOWN):
         day = Period.containing(today.start - days_ago * DAY, Grain.DAY)
         for hour in day.parts(Grain.HOUR):
-            if hour >= min(known):
+            if hour >= first:
                 cell = _cell(states.get(hour), over=hour.end + grace <= now)
                 yield sample(metrics.HOUR_STATE, cell, days_ago=str(days_ago), hour=f"{hour.start:%H}")
 
