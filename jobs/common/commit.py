@@ -72,7 +72,7 @@ class Marker:
     started_at: str
     finished_at: str
     cpu_seconds: float | None = field(default=None, compare=False)
-    """CPU time of the run's process; not part of the result. None in markers of format 1."""
+    """CPU time of the run's process and tasks; not part of the result. None in markers of format 1."""
     format: int = MARKER_FORMAT
     etag: str = field(default="", compare=False)
 

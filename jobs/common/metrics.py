@@ -102,7 +102,9 @@ LAST_FINISHED = _gauge(
 )
 LAST_DURATION = _gauge("last_run_duration_seconds", _OF_GRAIN, "how long that run took")
 LAST_CPU = _gauge(
-    "last_run_cpu_seconds", _OF_GRAIN, "CPU time of that run's process; on Spark of the driver alone, not the executors"
+    "last_run_cpu_seconds",
+    _OF_GRAIN,
+    "CPU time of that run: of its process, and on Spark of the tasks' Python, without the JVMs",
 )
 NEWEST_ROWS = _gauge(
     "newest_period_rows",

@@ -6,7 +6,6 @@ files, restated hours and re-fetched schedules flow downstream by themselves, an
 """
 
 import logging
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +26,7 @@ from jobs.common.commit import (
     now_text,
     publish,
 )
+from jobs.common.engine import cpu_seconds
 from jobs.common.errors import LostRaceError, worst
 
 log = logging.getLogger(__name__)
@@ -156,7 +156,7 @@ def _is_due(stage: Stage, target: Target, markers: Markers, *, force: bool) -> b
 
 def _run_one(stage: Stage, target: Target, markers: Markers, clock: Callable[[], datetime]) -> Marker | int:
     period, previous = target.period, markers.of(stage.name).get(target.period)
-    started, cpu_before = clock(), time.process_time()
+    started, cpu_before = clock(), cpu_seconds()
     run_id = lake.new_run_id(started)
     generation = previous.generation + 1 if previous else 1
     context = {"stage": stage.name, "period": str(period), "run_id": run_id}
@@ -176,7 +176,7 @@ def _run_one(stage: Stage, target: Target, markers: Markers, clock: Callable[[],
             counts=result.counts,
             started_at=now_text(started),
             finished_at=now_text(clock()),
-            cpu_seconds=round(time.process_time() - cpu_before, 3),
+            cpu_seconds=round(cpu_seconds() - cpu_before, 3),
         )
         published = publish(markers.store, marker, previous)
     except LostRaceError as error:
