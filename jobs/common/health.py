@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter
 
 from jobs.common import lake, metrics
 from jobs.common.calendar import DAY, Grain, Period, Span
@@ -116,7 +117,7 @@ def _newest(labels: Mapping[str, str], own: Marked) -> Iterator[Sample]:
     newest = next(
         (
             period
-            for period in sorted(own, reverse=True)
+            for period in sorted(own, key=attrgetter("start"), reverse=True)
             if is_complete(stage, period, datetime.fromisoformat(own[period].started_at))
         ),
         None,

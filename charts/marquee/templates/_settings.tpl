@@ -17,7 +17,7 @@
 {{- end -}}
 
 {{- define "marquee.settings" -}}
-{{- $own := dict "environment" (default .Release.Name .Values.environment) "metrics" (dict "port" .Values.metrics.port) -}}
+{{- $own := dict "environment" (include "marquee.environmentName" .) "metrics" (dict "port" .Values.metrics.port) -}}
 {{- $settings := include "marquee.merged" (dict "base" .Values.settings "over" $own) | fromJson -}}
 {{- include "marquee.variables" (dict "above" "MARQUEE_" "values" $settings) | trim -}}
 {{- end -}}
