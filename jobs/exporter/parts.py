@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from jobs.common import lake, metrics
-from jobs.common.calendar import EVER, Period
+from jobs.common.calendar import EVER, Period, Span
 from jobs.common.commit import Markers
 from jobs.common.engine import IDLE
 from jobs.common.gc import plan_garbage
@@ -42,93 +42,102 @@ class Part:
     look: Look
 
 
+@dataclass(frozen=True)
+class _View:
+    """What the parts have in common."""
+
+    options: ExporterOptions
+    markers: Markers
+    clock: Callable[[], datetime]
+
+    @property
+    def every_round(self) -> timedelta:
+        """How often a part is looked at that costs little."""
+        return timedelta(seconds=self.options.interval_s)
+
+    def window(self, now: datetime) -> Span:
+        """Return the time of which every period's state is told."""
+        return window_of(now, self.options.window_days)
+
+    def samples(self, stage: Stage, periods: Iterable[Period]) -> Iterator[Sample]:
+        """Yield what is told of a stage, with the states of these periods."""
+        yield from self.samples_of(stage, list(look_over(stage, self.markers, periods)))
+
+    def samples_of(self, stage: Stage, window: Sequence[Health]) -> Iterator[Sample]:
+        """Yield what is told of a stage whose periods have been looked at."""
+        marked = self.markers.of(stage.name)
+        yield from stage_samples(stage.name, marked, window)
+        yield from dataset_samples(marked)
+
+
 def make_parts(
     settings: ExporterSettings, markers: Markers, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 ) -> list[Part]:
     """Return the parts of the settings; ConfigError when those of a part's stage are wrong."""
-    return [_MAKERS[name](settings.exporter, markers, clock) for name in settings.exporter.parts]
+    view = _View(settings.exporter, markers, clock)
+    return [_MAKERS[name](view) for name in settings.exporter.parts]
 
 
-def _schedule(options: ExporterOptions, markers: Markers, clock: Callable[[], datetime]) -> Part:
+def _schedule(view: _View) -> Part:
     own = load_settings(ScheduleFetchSettings).schedule_fetch
-    stage = ScheduleFetchStage(markers, own, ScheduleClient(own), clock)  # the client is asked for nothing
+    stage = ScheduleFetchStage(view.markers, own, ScheduleClient(own), view.clock)  # the client is asked for nothing
 
     def look(now: datetime) -> Iterator[Sample]:
         # The stage's first day moves on with time: what was captured before it counts, and what was not is not open.
-        days = sorted({*stage.periods(EVER), *markers.of(stage.name)})
-        yield from _look_at(stage, markers, filter(window_of(now, options.window_days).touches, days))
+        days = sorted({*stage.periods(EVER), *view.markers.of(stage.name)})
+        yield from view.samples(stage, filter(view.window(now).touches, days))
 
-    return Part("schedule", (lake.SCHEDULE_FETCH,), _each_round(options), look)
+    return Part("schedule", (lake.SCHEDULE_FETCH,), view.every_round, look)
 
 
-def _rollup(options: ExporterOptions, markers: Markers, clock: Callable[[], datetime]) -> Part:
+def _rollup(view: _View) -> Part:
     settings = load_settings(RollupSettings)
-    stage = RollupStage(settings, markers, IDLE, clock)
+    stage = RollupStage(settings, view.markers, IDLE, view.clock)
     grace = timedelta(minutes=settings.rollup.grace_minutes)
 
     def look(now: datetime) -> Iterator[Sample]:
-        hours = stage.periods(window_of(now, options.window_days))
-        window = list(look_over(stage, markers, hours))
-        yield from _samples(stage, markers, window)
-        yield from hour_samples(markers.of(stage.name), window, now, grace)
+        window = list(look_over(stage, view.markers, stage.periods(view.window(now))))
+        yield from view.samples_of(stage, window)
+        yield from hour_samples(view.markers.of(stage.name), window, now, grace)
 
-    return Part("rollup", (lake.ROLLUP,), _each_round(options), look)
+    return Part("rollup", (lake.ROLLUP,), view.every_round, look)
 
 
-def _profile(options: ExporterOptions, markers: Markers, clock: Callable[[], datetime]) -> Part:
-    del clock  # its stages ask the markers alone
+def _profile(view: _View) -> Part:
     settings = load_settings(ProfileSettings)
-    stages = ProfileStage(settings, markers, IDLE), AudienceStage(settings, markers, IDLE)
+    stages = ProfileStage(settings, view.markers, IDLE), AudienceStage(settings, view.markers, IDLE)
 
     def look(now: datetime) -> Iterator[Sample]:
         for stage in stages:
-            yield from _look_at(stage, markers, stage.periods(window_of(now, options.window_days)))
+            yield from view.samples(stage, stage.periods(view.window(now)))
 
     needed = (lake.SCHEDULE_FETCH, lake.ROLLUP, lake.PROFILE, lake.AUDIENCE)
-    return Part("profile", needed, _each_round(options), look)
+    return Part("profile", needed, view.every_round, look)
 
 
-def _mart(options: ExporterOptions, markers: Markers, clock: Callable[[], datetime]) -> Part:
-    del clock  # the ledger has no time of its own
+def _mart(view: _View) -> Part:
     settings = load_settings(MartLoadSettings)
 
     def look(now: datetime) -> Iterator[Sample]:
-        yield from ledger_samples(ledger_states(settings, markers), window_of(now, options.window_days))
+        yield from ledger_samples(ledger_states(settings, view.markers), view.window(now))
 
     needed = (lake.SCHEDULE_FETCH, lake.ROLLUP, lake.AUDIENCE, lake.MART_LOAD)
-    return Part("mart", needed, _each_round(options), look)
+    return Part("mart", needed, view.every_round, look)
 
 
-def _garbage(options: ExporterOptions, markers: Markers, clock: Callable[[], datetime]) -> Part:
-    del clock  # its grace is reckoned from the instant of the look
-
+def _garbage(view: _View) -> Part:
     def look(now: datetime) -> Iterator[Sample]:
-        plan = plan_garbage(markers.store, markers, now)
+        plan = plan_garbage(view.markers.store, view.markers, now)
         yield sample(metrics.GARBAGE_BYTES, sum(one.bytes for one in plan))
         yield sample(metrics.GARBAGE_OBJECTS, sum(one.objects for one in plan))
 
-    return Part("garbage", lake.STAGES, timedelta(hours=options.garbage_every_h), look)
+    return Part("garbage", lake.STAGES, timedelta(hours=view.options.garbage_every_h), look)
 
 
-Maker = Callable[[ExporterOptions, Markers, Callable[[], datetime]], Part]
-_MAKERS: Mapping[str, Maker] = {
+_MAKERS: Mapping[str, Callable[[_View], Part]] = {
     "schedule": _schedule,
     "rollup": _rollup,
     "profile": _profile,
     "mart": _mart,
     "garbage": _garbage,
 }
-
-
-def _each_round(options: ExporterOptions) -> timedelta:
-    return timedelta(seconds=options.interval_s)
-
-
-def _look_at(stage: Stage, markers: Markers, periods: Iterable[Period]) -> Iterator[Sample]:
-    yield from _samples(stage, markers, list(look_over(stage, markers, periods)))
-
-
-def _samples(stage: Stage, markers: Markers, window: Sequence[Health]) -> Iterator[Sample]:
-    marked = markers.of(stage.name)
-    yield from stage_samples(stage.name, marked, window)
-    yield from dataset_samples(marked)

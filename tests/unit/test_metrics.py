@@ -1,10 +1,14 @@
 """The registry of metrics: names, types and labels keep Prometheus' conventions; what is told has `environment`."""
 
 import re
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import prometheus_client
+import prometheus_client.openmetrics.exposition
+import prometheus_client.openmetrics.parser
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, openmetrics
 
 from jobs.common import metrics
 from jobs.common.metrics import (
@@ -84,6 +88,20 @@ def test_samples_become_text_for_prometheus() -> None:
         "# TYPE marquee_garbage_bytes gauge",
         "marquee_garbage_bytes 7.0",
     ]
+
+
+def test_every_metric_can_be_told_as_openmetrics() -> None:
+    """Prometheus asks for that form first, and it is strict: with a value of each, a parser reads all of them back."""
+    registry = CollectorRegistry()
+    for metric in JOBS:
+        make = {"gauge": make_gauge, "counter": make_counter, "histogram": make_histogram}[metric.kind]
+        make(metric, registry).labels(*("x" for _ in metric.labels))
+    listed = [sample(metric, 1, **dict.fromkeys(metric.labels, "x")) for metric in EXPORTER]
+    registry.register(type("Listed", (), {"collect": lambda _: families(listed)})())
+    encode: Callable[[CollectorRegistry], bytes] = openmetrics.exposition.generate_latest
+    parse: Callable[[str], Iterable[Any]] = openmetrics.parser.text_string_to_metric_families
+    found = {one.name: one.type for one in parse(encode(registry).decode())}
+    assert found == {one.name.removesuffix("_total"): one.kind for one in ALL}
 
 
 def test_instruments_leave_known_labels_to_be_added() -> None:
