@@ -21,8 +21,8 @@ HEADS = {
     "marquee": """\
 # Chart marquee
 
-Marquee in a Kubernetes cluster: a CronJob for each stage, one release for each environment. How to install, upgrade,
-rerun, restore and remove it: [operations](../../docs/operations.md).
+Marquee in a Kubernetes cluster: a CronJob for each stage, and an exporter for Prometheus; one release for each
+environment. How to install, upgrade, rerun, restore and remove it: [operations](../../docs/operations.md).
 
 It needs Kubernetes 1.30 or later, a bucket, a mart in MySQL or MariaDB for the stage `mart_load`, and for stages on
 Spark kubeflow's spark-operator (2.4 or later, watching the namespace of the release; its webhook may be on or off).
