@@ -23,7 +23,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --fork-str
 #
 #   make images REGISTRY=registry.example.org/marquee VERSION=1.2.3 BUILD_ARGS='--network host'
 #   make images BUILD_ARGS='--secret id=pip,src=pip.conf --build-arg DEBIAN=mirror.example.org/debian:bookworm-slim'
-PYTHON_IMAGES := mart_load schedule_fetch
+PYTHON_IMAGES := exporter mart_load schedule_fetch
 SPARK_IMAGES := profile rollup
 IMAGES := $(PYTHON_IMAGES) $(SPARK_IMAGES)
 define LOCK_IMAGE

@@ -27,11 +27,12 @@ from jobs.common.gc import GRACE, collect, plan_digest, plan_garbage
 from jobs.common.settings import StageSettings, check_names, load_settings, read_file, source_of
 from jobs.common.stage import State
 from jobs.config import list_settings
+from jobs.launcher.settings import LauncherSettings
 from jobs.mart_load.admin import init_mart, upgrade_mart
 from jobs.mart_load.questions import CREDIT, QUESTIONS, ask, find_question
 from jobs.mart_load.settings import MartLoadSettings, MartSettings
 from jobs.report import FORMATS, Format, say, say_command, show, show_answer
-from jobs.settings import SETTINGS, STAGES
+from jobs.settings import SETTINGS
 from jobs.simulate import command as simulate
 from jobs.simulate.settings import SimulateSettings
 
@@ -260,7 +261,8 @@ def _whole(text: str) -> int:
 def _add_config(commands: Any) -> None:  # noqa: ANN401
     def do(given: argparse.Namespace) -> int:
         check_names(SETTINGS)
-        kinds = STAGES if source_of(("launcher",), read_file()) == "default" else SETTINGS
+        launched = source_of(("launcher",), read_file()) != "default"
+        kinds = [kind for kind in SETTINGS if launched or kind is not LauncherSettings]
         show(["setting", "value", "from"], list_settings(kinds), given.format)
         return 0
 

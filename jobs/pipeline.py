@@ -15,8 +15,9 @@ from jobs.common.commit import Marker, Markers
 from jobs.common.datasets import AUDIENCE, EPISODES, VIEWER_DAY, VIEWERSHIP, Dataset
 from jobs.common.engine import IDLE
 from jobs.common.errors import ConfigError, MarqueeError, TryAgainError, worst
+from jobs.common.health import Health, look_over
 from jobs.common.settings import StageSettings, load_settings
-from jobs.common.stage import Advance, Stage, State, state_of
+from jobs.common.stage import Advance, Stage, State
 from jobs.mart_load.load import load_mart
 from jobs.mart_load.settings import MartLoadSettings
 from jobs.mart_load.states import ledger_states
@@ -129,29 +130,22 @@ def read_status(span: Span, given: Mapping[str, object] | None = None) -> list[P
 
 
 def _status_of(stage: Stage, markers: Markers, span: Span) -> Iterator[PeriodStatus]:
-    failures = markers.failures(stage.name)
-    for period in stage.periods(span):
-        target = stage.target(period)
-        marker = markers.of(stage.name).get(period)
-        state = state_of(stage, target, markers) if target else State.PENDING
-        reason = failures[period].reason if state is State.FAILED else ""
-        if target is None:
-            reason = "waits: not over yet, or something upstream is missing"
-        yield _describe(stage.name, str(period), state, marker, reason)
+    for one in look_over(stage, markers, stage.periods(span)):
+        yield _describe(stage.name, one, markers.of(stage.name).get(one.period))
 
 
-def _describe(stage: str, period: str, state: State, marker: Marker | None, reason: str) -> PeriodStatus:
+def _describe(stage: str, health: Health, marker: Marker | None) -> PeriodStatus:
     if marker is None:
-        return PeriodStatus(stage, period, state, reason=reason)
+        return PeriodStatus(stage, str(health.period), health.state, reason=health.reason)
     return PeriodStatus(
         stage,
-        period,
-        state,
+        str(health.period),
+        health.state,
         rows=marker.rows(MAIN[stage]),
         rejects=sum(marker.counts.get("rejects", {}).values()),
         generation=marker.generation,
         made_at=datetime.fromisoformat(marker.finished_at),
-        reason=reason,
+        reason=health.reason,
     )
 
 

@@ -1,6 +1,7 @@
-"""Every settings class of Marquee, the stages' and the launcher's: to check names by, and to list."""
+"""Every settings class of Marquee, the stages', the launcher's and the exporter's: to check names by, and to list."""
 
 from jobs.common.settings import StageSettings
+from jobs.exporter.settings import ExporterSettings
 from jobs.launcher.settings import LauncherSettings
 from jobs.mart_load.settings import MartLoadSettings
 from jobs.profile.settings import ProfileSettings
@@ -8,4 +9,4 @@ from jobs.rollup.settings import RollupSettings
 from jobs.schedule_fetch.settings import ScheduleFetchSettings
 
 STAGES: tuple[type[StageSettings], ...] = (ScheduleFetchSettings, RollupSettings, ProfileSettings, MartLoadSettings)
-SETTINGS: tuple[type[StageSettings], ...] = (*STAGES, LauncherSettings)
+SETTINGS: tuple[type[StageSettings], ...] = (*STAGES, ExporterSettings, LauncherSettings)

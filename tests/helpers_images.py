@@ -10,7 +10,8 @@ from typing import Any
 from jobs import __version__
 from jobs.pipeline import STEPS
 
-STAGES = [step.command.replace("-", "_") for step in STEPS]
+STAGES = [*(step.command.replace("-", "_") for step in STEPS), "exporter"]
+"""What there is an image of: each stage, and the exporter."""
 DOCKER = os.environ.get("DOCKER", "docker")
 REGISTRY = os.environ.get("REGISTRY", "marquee")
 VERSION = os.environ.get("VERSION", __version__)

@@ -20,6 +20,14 @@ def double(unit: Unit, _: Task) -> int:
     return 2 * number
 
 
+def burn(unit: Unit, _: Task) -> int:
+    """Keep a core busy for some CPU seconds."""
+    ends = time.thread_time() + unit["seconds"]
+    while time.thread_time() < ends:
+        pass
+    return 0
+
+
 def fail(unit: Unit, _: Task) -> int:
     """Return the number, noted in a folder; an odd one is an error of ours, zero is none of ours."""
     time.sleep(unit.get("seconds", 0))

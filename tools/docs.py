@@ -2,6 +2,7 @@
 
     docs/commands.md                    from the parser of the command line
     docs/data-dictionary.md             from jobs/common/datasets.py and the comments of jobs/mart_load/schema
+    docs/metrics.md                     from jobs/common/metrics.py
     docs/settings.md                    from the settings classes that jobs/settings.py lists
     charts/*/README.md                  from the comments of values.yaml beside it
     charts/*/values.schema.json         the settings in it, from the same classes
@@ -18,6 +19,7 @@ from pathlib import Path
 from tools.docs_chart import chart_readme, chart_schema
 from tools.docs_commands import commands
 from tools.docs_dictionary import data_dictionary
+from tools.docs_metrics import metrics
 from tools.docs_settings import settings
 
 ROOT = Path(__file__).parents[1]
@@ -36,6 +38,7 @@ FILES: dict[str, Callable[[], str]] = {
     "charts/marquee/values.schema.json": partial(chart_schema, "marquee"),
     "docs/commands.md": partial(page, commands),
     "docs/data-dictionary.md": partial(page, data_dictionary),
+    "docs/metrics.md": partial(page, metrics),
     "docs/settings.md": partial(page, settings),
 }
 """What gives the text of each file, by its place in the project."""

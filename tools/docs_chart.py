@@ -21,8 +21,8 @@ HEADS = {
     "marquee": """\
 # Chart marquee
 
-Marquee in a Kubernetes cluster: a CronJob for each stage, one release for each environment. How to install, upgrade,
-rerun, restore and remove it: [operations](../../docs/operations.md).
+Marquee in a Kubernetes cluster: a CronJob for each stage, and an exporter for Prometheus; one release for each
+environment. How to install, upgrade, rerun, restore and remove it: [operations](../../docs/operations.md).
 
 It needs Kubernetes 1.30 or later, a bucket, a mart in MySQL or MariaDB for the stage `mart_load`, and for stages on
 Spark kubeflow's spark-operator (2.4 or later, watching the namespace of the release; its webhook may be on or off).
@@ -49,8 +49,12 @@ OF_THE_KIOSK = (
     *("loader", "loader_password", "analyst", "analyst_password"),
 )
 DECIDED_BY: dict[str, set[Keys]] = {
-    "marquee": {("engine", "kind"), ("engine", "scratch"), ("engine", "spark"), ("launcher",), *FOR_ONE_JOB},
-    "kiosk": {*(("mart", name) for name in OF_THE_KIOSK), *FOR_ONE_JOB},
+    "marquee": {
+        *(("engine", "kind"), ("engine", "scratch"), ("engine", "spark"), ("launcher",)),
+        *(("environment",), ("metrics", "port"), ("exporter", "parts")),
+        *FOR_ONE_JOB,
+    },
+    "kiosk": {*(("mart", name) for name in OF_THE_KIOSK), ("metrics",), *FOR_ONE_JOB},
 }
 """Settings that are not for values: other values decide them, or they go without saying in a pod."""
 DEFS = "$defs"

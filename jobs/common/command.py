@@ -28,6 +28,7 @@ from jobs.common.errors import (
     MarqueeError,
     describe_foreign,
 )
+from jobs.common.job import measured
 from jobs.common.logs import set_up_logs
 from jobs.common.settings import LogSettings, StageSettings, check_names, env_name, load_settings
 from jobs.common.stage import Advance
@@ -97,7 +98,7 @@ def stage_command(
 
     def command() -> int:
         if given.config:
-            print_settings(kind)
+            print_settings([kind])
             return 0
         outcome = run_over(kind, run, name, span, force=given.force)
         log.info("%s", summary_of(name, outcome))
@@ -107,18 +108,25 @@ def stage_command(
 
 
 def run_over(kind: type[S], run: Run[S], name: str, span: Span, *, force: bool, **overrides: object) -> Outcome:
-    """Load a stage's settings, of which some are given, and run it, with a progress bar at a terminal."""
+    """Load a stage's settings, of which some are given, and run it: measured, with a progress bar at a terminal."""
     check_names(SETTINGS)
     settings = load_settings(kind, **overrides)
     span, force = settings.asked(span, force=force)
-    with progress_bar(name) as advance:
-        return run(settings, Markers(settings.store), span, force=force, advance=advance)
+    with measured(settings, name.replace("-", "_")) as job, progress_bar(name) as show:
+
+        def advance(done: int, every: int, last: str) -> None:
+            job.advance(done, every, last)
+            show(done, every, last)
+
+        outcome = run(settings, Markers(settings.store), span, force=force, advance=advance)
+        job.end(outcome.exit_code)
+        return outcome
 
 
-def print_settings(kind: type[StageSettings]) -> None:
-    """Print a stage's settings, a line each: variable, value, and where it came from."""
+def print_settings(kinds: Sequence[type[StageSettings]]) -> None:
+    """Print what is read of the settings, a line each: variable, value, and where it came from."""
     check_names(SETTINGS)
-    for name, value, source in list_settings([kind]):
+    for name, value, source in list_settings(kinds):
         sys.stdout.write(f"{name}={value}  # {source}\n")
 
 

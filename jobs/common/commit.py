@@ -25,9 +25,10 @@ from jobs.common.calendar import Period
 from jobs.common.datasets import Dataset
 from jobs.common.errors import CorruptLakeError, LostRaceError, MarqueeError, describe_foreign
 from jobs.common.parquet import ROWS_A_GROUP, Rows, count_rows, from_parquet, to_parquet
-from jobs.common.store import ObjectNotFoundError, PreconditionError, Store, in_parallel
+from jobs.common.store import ObjectInfo, ObjectNotFoundError, PreconditionError, Store, in_parallel
 
-MARKER_FORMAT = 1
+MARKER_FORMAT = 2
+"""1 had no ``cpu_seconds``."""
 
 Parameters = Mapping[str, Any]
 """Settings that decide the result, as JSON values; they stand in the marker and count as inputs."""
@@ -70,6 +71,8 @@ class Marker:
     counts: Mapping[str, Any]
     started_at: str
     finished_at: str
+    cpu_seconds: float | None = field(default=None, compare=False)
+    """CPU time of the run's process and tasks; not part of the result. None in markers of format 1."""
     format: int = MARKER_FORMAT
     etag: str = field(default="", compare=False)
 
@@ -103,6 +106,15 @@ class Marker:
     def rows(self, dataset: Dataset) -> int:
         """Return how many rows a dataset of this run has."""
         return sum(one.rows for one in self.of(dataset))
+
+    @property
+    def rows_moved(self) -> dict[str, int]:
+        """The rows in and out of the run, as its stage counts them: lines and plays, episodes, or rows of datasets."""
+        counts = self.counts
+        return {
+            "in": counts.get("rows_in", counts.get("episodes_in", 0)),
+            "out": counts.get("rows_out", counts.get("episodes", 0)),
+        }
 
     def as_input(self, dataset: Dataset) -> Input:
         """Return a dataset of this run as an input downstream: the same content has the same digest in any run."""
@@ -270,12 +282,17 @@ def _digest(value: object) -> str:
 
 
 class Markers:
-    """The markers of a lake as one process sees them: read once a stage, and kept up with its own publishing."""
+    """The markers of a lake as one process sees them: read once a stage, and kept up with its own publishing.
+
+    What lives on beside others that publish calls ``refresh``.
+    """
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self._success: dict[str, dict[Period, Marker]] = {}
         self._failed: dict[str, dict[Period, Failure]] = {}
+        self._etags: dict[str, dict[str, str]] = {}
+        """By stage and key, as they were listed when they were read."""
 
     def of(self, stage: str) -> dict[Period, Marker]:
         """Return the success markers of a stage by period."""
@@ -318,26 +335,44 @@ class Markers:
         self.store.delete(lake.failed_key(stage, period))
         self._failed[stage].pop(period, None)
 
-    def _load(self, stage: str) -> None:
-        if stage in self._success:
-            return
+    def refresh(self, stage: str) -> None:
+        """List the markers of a stage, and read those that have come, or changed, since they were last read."""
+        kept: Mapping[str, Mapping[Period, Any]] = {
+            lake.SUCCESS: self._success.get(stage, {}),
+            lake.FAILED: self._failed.get(stage, {}),
+        }
+        read = self._etags.get(stage, {})
         listed = list(lake.list_markers(self.store, stage))
-        bodies = in_parallel(self.store, lambda one: self._body(one[2].key), listed)
+        changed = [info for period, name, info in listed if period not in kept[name] or read.get(info.key) != info.etag]
+        got = in_parallel(self.store, lambda info: self._body(info.key), changed)
+        bodies = dict(zip((info.key for info in changed), got, strict=True))
         success: dict[Period, Marker] = {}
         failed: dict[Period, Failure] = {}
-        for (period, name, info), body in zip(listed, bodies, strict=True):
-            if body is not None and name == lake.SUCCESS:
-                success[period] = Marker.from_json(body, info.key, info.etag)
-            elif body is not None:
-                failed[period] = Failure.from_json(body, info.key)
+        for period, name, info in listed:
+            of: dict[Period, Any] = success if name == lake.SUCCESS else failed
+            if info.key not in bodies:
+                of[period] = kept[name][period]
+            elif (body := bodies[info.key]) is not None:
+                of[period] = _read_marker(name, body, info)
         # At the very end: after an error halfway, the stage is not taken for one that has been read.
         self._success[stage], self._failed[stage] = success, failed
+        self._etags[stage] = {info.key: info.etag for *_, info in listed}
+
+    def _load(self, stage: str) -> None:
+        if stage not in self._success:
+            self.refresh(stage)
 
     def _body(self, key: str) -> bytes | None:
         try:
             return self.store.get(key)
         except ObjectNotFoundError:  # another run has cleared its failure since the listing
             return None
+
+
+def _read_marker(name: str, body: bytes, info: ObjectInfo) -> Marker | Failure:
+    if name == lake.SUCCESS:
+        return Marker.from_json(body, info.key, info.etag)
+    return Failure.from_json(body, info.key)
 
 
 def failure_of(error: Exception, stage: str, period: Period, run_id: str, generation: int, now: datetime) -> Failure:

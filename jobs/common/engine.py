@@ -16,6 +16,7 @@ import importlib
 import os
 import tempfile
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -30,6 +31,7 @@ from jobs.common.errors import MarqueeError
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
+    from pyspark.accumulators import Accumulator
 
 Unit = Mapping[str, Any]
 """One piece of work: plain values only."""
@@ -189,6 +191,15 @@ class _Shuffle:
             yield pa.ipc.open_file(pa.memory_map(str(held))).read_all() if isinstance(held, Path) else held
 
 
+_elsewhere: list["Accumulator[float]"] = []
+"""CPU seconds of tasks that this process has had done elsewhere, for each engine."""
+
+
+def cpu_seconds() -> float:
+    """Return the CPU time of this process up to now, and that of the tasks that it has had done elsewhere."""
+    return time.process_time() + sum(one.value for one in _elsewhere)
+
+
 class SparkEngine:
     """Spark's scheduler and shuffle; the units go out as tasks, tables travel as Arrow buffers, never as rows."""
 
@@ -197,15 +208,17 @@ class SparkEngine:
     def __init__(self, context: "SparkContext", task_memory_mb: int) -> None:
         self._context = context
         self._task_memory_mb = task_memory_mb
+        self._cpu = context.accumulator(0.0)
+        _elsewhere.append(self._cpu)
 
     def map(self, kernel: str, units: Sequence[Unit]) -> list[Any]:
         load(kernel)  # a wrong name fails here, not in tasks that Spark tries again
         if not units:
             return []
-        memory_mb = self._task_memory_mb
+        memory_mb, cpu = self._task_memory_mb, self._cpu
 
         def one(unit: Unit) -> Any:  # noqa: ANN401 - a kernel's plain value
-            with _spark_task(memory_mb) as task:
+            with _spark_task(memory_mb, cpu) as task:
                 try:
                     return _import(kernel)(unit, task)
                 except MarqueeError as error:
@@ -217,10 +230,10 @@ class SparkEngine:
         load(mapper), load(reducer)
         if not units:
             return []
-        memory_mb = self._task_memory_mb
+        memory_mb, cpu = self._task_memory_mb, self._cpu
 
         def map_one(unit: Unit) -> Iterator[tuple[int, bytes | MarqueeError]]:
-            with _spark_task(memory_mb) as task:
+            with _spark_task(memory_mb, cpu) as task:
                 try:
                     for key, table in _import(mapper)(unit, task):
                         yield key, _to_buffer(table)
@@ -231,7 +244,7 @@ class SparkEngine:
             key, buffers = pair
             if key == _FAILED:
                 return key, next(iter(buffers))
-            with _spark_task(memory_mb) as task:
+            with _spark_task(memory_mb, cpu) as task:
                 tables = (_from_buffer(buffer) for buffer in buffers)
                 try:
                     return key, _import(reducer)(key, tables, parameters, task)
@@ -244,15 +257,18 @@ class SparkEngine:
 
 
 class _spark_task:  # noqa: N801 - a context manager that Spark can send along
-    def __init__(self, memory_mb: int) -> None:
+    def __init__(self, memory_mb: int, cpu: "Accumulator[float]") -> None:
         self._memory_mb = memory_mb
+        self._cpu = cpu
 
     def __enter__(self) -> Task:
+        self._began = time.process_time()
         self._folder = tempfile.TemporaryDirectory(prefix="marquee-task-")
         return Task(Path(self._folder.name), self._memory_mb)
 
     def __exit__(self, *_: object) -> None:
         self._folder.cleanup()
+        self._cpu.add(time.process_time() - self._began)
 
 
 def load(path: str) -> Callable[..., Any]:

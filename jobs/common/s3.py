@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobs.common.errors import ConfigError, MarqueeError, TryAgainError
+from jobs.common.instruments import watch_s3
 from jobs.common.store import ObjectInfo, ObjectNotFoundError, PreconditionError, S3Options, not_found
 
 if TYPE_CHECKING:
@@ -264,6 +265,7 @@ def _s3_client(options: S3Options) -> "BaseClient":
         message = f"S3 cannot be reached with endpoint_url={options.endpoint_url!r}, region={options.region!r}: {error}"
         raise ConfigError(message) from error
     client.meta.events.register("needs-retry.s3", _Collisions(options.attempts).wait_s)
+    watch_s3(client)
     return client
 
 

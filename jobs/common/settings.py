@@ -92,6 +92,27 @@ class LogSettings(Section):
     format: Literal["auto", "json", "text"] = Field("auto", description="auto: text at a terminal, JSON elsewhere")
 
 
+class MetricsSettings(Section):
+    """Where metrics are to be had, and where to push them to."""
+
+    port: int | None = Field(
+        None, ge=1024, le=65535, description="port of /metrics; a job has none when unset, the exporter takes 9464"
+    )
+    address: str = Field("0.0.0.0", min_length=1, description="address to listen at; `::` for IPv6")  # noqa: S104 - a pod's own
+    pushgateway_url: str | None = Field(
+        None, description="URL of a Pushgateway, to which a job pushes at its end, without user name and password"
+    )
+    push_timeout_s: float = Field(10.0, gt=0, le=60, description="seconds to wait for the Pushgateway")
+
+    @model_validator(mode="after")
+    def _plain_pushgateway(self) -> "MetricsSettings":
+        # Not left to the field's own validator, whose error shows the value.
+        if self.pushgateway_url is not None and not re.fullmatch(r"https?://[^/@?#]+(/[^@?#]*)?", self.pushgateway_url):
+            message = "pushgateway_url: expected http://host:port or https://host, without user name and password"
+            raise ValueError(message)
+        return self
+
+
 class EngineSettings(Section):
     """What computes, and how much of the machine it may use."""
 
@@ -121,8 +142,14 @@ class StageSettings(BaseSettings):
         None, description="period, or first/last, that a stage's command runs over when its arguments name none"
     )
     force: bool = Field(default=False, description="make again what is done, too; needs a period")
+    environment: str = Field(
+        "local",
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$",
+        description="name of this environment, such as dev or prod: the label by which its metrics are told apart",
+    )
     s3: S3Settings = S3Settings()
     log: LogSettings = LogSettings()
+    metrics: MetricsSettings = MetricsSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Protocol
 
-from jobs.common import lake
+from jobs.common import instruments, lake
 from jobs.common.calendar import EVER, Period, Span
 from jobs.common.commit import (
     Input,
@@ -26,6 +26,7 @@ from jobs.common.commit import (
     now_text,
     publish,
 )
+from jobs.common.engine import cpu_seconds
 from jobs.common.errors import LostRaceError, worst
 
 log = logging.getLogger(__name__)
@@ -155,7 +156,7 @@ def _is_due(stage: Stage, target: Target, markers: Markers, *, force: bool) -> b
 
 def _run_one(stage: Stage, target: Target, markers: Markers, clock: Callable[[], datetime]) -> Marker | int:
     period, previous = target.period, markers.of(stage.name).get(target.period)
-    started = clock()
+    started, cpu_before = clock(), cpu_seconds()
     run_id = lake.new_run_id(started)
     generation = previous.generation + 1 if previous else 1
     context = {"stage": stage.name, "period": str(period), "run_id": run_id}
@@ -175,11 +176,13 @@ def _run_one(stage: Stage, target: Target, markers: Markers, clock: Callable[[],
             counts=result.counts,
             started_at=now_text(started),
             finished_at=now_text(clock()),
+            cpu_seconds=round(cpu_seconds() - cpu_before, 3),
         )
         published = publish(markers.store, marker, previous)
     except LostRaceError as error:
         log.warning("%s", error, extra=context)
         markers.forget(stage.name)
+        instruments.JOB_PERIODS.labels("failed").inc()
         return error.exit_code
     except Exception as error:
         failure = failure_of(error, stage.name, period, run_id, generation, clock())
@@ -188,8 +191,10 @@ def _run_one(stage: Stage, target: Target, markers: Markers, clock: Callable[[],
         log.debug("traceback", exc_info=error, extra=context)
         markers.store.put(lake.failed_key(stage.name, period), failure.to_json())
         markers.note_failure(failure)
+        instruments.JOB_PERIODS.labels("failed").inc()
         return failure.exit_code
     markers.note(published)
+    instruments.count_published(published)
     seconds = round((clock() - started).total_seconds(), 3)
     log.info("%s %s published", stage.name, period, extra=context | _closing(published.counts) | {"seconds": seconds})
     return published

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.common import lake
+from jobs.common import instruments, lake
 from jobs.common.calendar import EVER, Period, Span
 from jobs.common.commit import Marker, Markers, Output, failure_of, fetch_output, read_fetched, read_output
 from jobs.common.datasets import VIEWERSHIP, Dataset
@@ -140,6 +140,7 @@ def _run(mart: Mart, markers: Markers, step: Step, *, force: bool) -> MartReport
         log.debug("traceback", exc_info=error, extra=context)
         markers.store.put(lake.failed_key(lake.MART_LOAD, step.period), failure.to_json())
         markers.note_failure(failure)
+        instruments.JOB_PERIODS.labels("failed").inc()
         return MartReport(failed=((step.period, failure.exit_code),))
     if written is None:
         log.info(
@@ -149,8 +150,16 @@ def _run(mart: Mart, markers: Markers, step: Step, *, force: bool) -> MartReport
     seconds = round((datetime.now(UTC) - started).total_seconds(), 3)
     closing = {"periods": len(step.items), "rows": written, "seconds": seconds}
     log.info("%s %s loaded from %s", lake.MART_LOAD, step.period, step.stage, extra={**context, **closing})
+    _count(step, written)
     new = sum(item.standing is Standing.PENDING for item in step.items)
     return MartReport(loaded=new, replaced=len(step.items) - new, rows=written)
+
+
+def _count(step: Step, written: int) -> None:
+    read = [one for item in step.items for dataset in LOADED_OF[step.stage] for one in item.marker.of(dataset)]
+    instruments.JOB_ROWS.labels("in").inc(sum(one.rows for one in read))
+    instruments.JOB_ROWS.labels("out").inc(written)
+    instruments.JOB_BYTES.labels("in").inc(sum(one.size for one in read))
 
 
 def _load(mart: Mart, markers: Markers, change: Change) -> int | None:

@@ -19,6 +19,7 @@ from pymysql.converters import conversions
 from pymysql.protocol import LoadLocalPacketWrapper, MysqlPacket
 
 from jobs.common.errors import ConfigError, TryAgainError
+from jobs.common.instruments import MART_DURATION
 from jobs.mart_load.errors import LostConnectionError
 from jobs.mart_load.infile import Infile
 from jobs.mart_load.mysql_errors import ALREADY_DONE, ours, refused
@@ -105,7 +106,7 @@ class MysqlSession:
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         """Run one statement, ``%s`` for each parameter; return how many rows it changed."""
-        with self._told(), self._connection.cursor() as cursor:
+        with self._told("delete" if sql.startswith("delete") else "other"), self._connection.cursor() as cursor:
             return int(cursor.execute(sql, tuple(parameters) or None))
 
     def execute_again(self, sql: str) -> None:
@@ -144,7 +145,7 @@ class MysqlSession:
             "fields terminated by '\\t' escaped by '\\\\' lines terminated by '\\n' "
             f"({', '.join(source.columns)})"
         )
-        with self._told(), self._connection.cursor() as cursor:
+        with self._told("load"), self._connection.cursor() as cursor:
             loaded = cursor.execute(sql)
             warned = cursor.warning_count
         if warned:
@@ -156,7 +157,7 @@ class MysqlSession:
 
     def commit(self) -> None:
         """Commit. LostConnectionError leaves open whether it was done."""
-        with self._told():
+        with self._told("commit"):
             self._connection.commit()
 
     def rollback(self) -> None:
@@ -170,9 +171,10 @@ class MysqlSession:
             self._connection.close()
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _told(self, statement: str = "other") -> Iterator[None]:
         try:
-            yield
+            with MART_DURATION.labels(statement).time():
+                yield
         except pymysql.err.MySQLError as error:
             raise ours(error, self.where) from error
         except OSError as error:

@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from jobs.common.calendar import Period
+from jobs.common.instruments import MART_RECONNECTS
 from jobs.mart_load import mysql_names as names
 from jobs.mart_load import mysql_schema
 from jobs.mart_load.errors import LostConnectionError
@@ -119,6 +120,7 @@ class MysqlMart:
             self._reconnect()
 
     def _reconnect(self) -> None:
+        MART_RECONNECTS.inc()
         self._session.close()
         self._session = MysqlSession(self._settings)
 

@@ -1,17 +1,19 @@
-"""Where a kiosk stands against the lake, for `marquee status`: read from the ledger, without loading anything."""
+"""Where a kiosk stands against the lake, for `marquee status` and the exporter: by the ledger, nothing is loaded."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-from jobs.common import lake
-from jobs.common.calendar import Grain, Period
+from jobs.common import lake, metrics
+from jobs.common.calendar import Grain, Period, Span
 from jobs.common.commit import Markers
+from jobs.common.health import Health, is_complete, state_samples
+from jobs.common.metrics import Sample, sample
 from jobs.common.stage import State
 from jobs.mart_load.errors import NoMartError
 from jobs.mart_load.mart import read_mart
-from jobs.mart_load.plan import Item, Ledger, Standing, compare, entries_of
+from jobs.mart_load.plan import LOADED_OF, Item, Ledger, Standing, compare, entries_of
 from jobs.mart_load.settings import MartLoadSettings
 
 
@@ -53,3 +55,29 @@ def _state_of(item: Item, ledger: Ledger, reasons: Mapping[Period, str]) -> Ledg
     loaded_at = found[0].loaded_at if found else None
     reason = reasons[reported] if state is State.FAILED else ""
     return LedgerState(item.stage, item.period, state, sum(one.rows for one in wanted), loaded_at, reason)
+
+
+def ledger_samples(states: Sequence[LedgerState], window: Span) -> Iterator[Sample]:
+    """Yield what is told of the kiosk: the rollup's hours and the audience's periods by grain, and what is behind."""
+    for stage in LOADED_OF:
+        behind = sum(one.stage == stage and one.state is not State.DONE for one in states)
+        yield sample(metrics.MART_BEHIND, behind, stage=stage)
+    for grain in Grain:
+        own = [one for one in states if one.stage != lake.SCHEDULE_FETCH and one.period.grain is grain]
+        if own:
+            yield from _grain_samples({"stage": lake.MART_LOAD, "grain": grain.value}, own, window)
+
+
+def _grain_samples(labels: Mapping[str, str], own: Sequence[LedgerState], window: Span) -> Iterator[Sample]:
+    loaded = {one.period: one.loaded_at for one in own if one.loaded_at}
+    seen = [Health(one.period, one.state) for one in own if window.touches(one.period)]
+    yield from state_samples(labels, loaded, seen, min(one.period for one in own))
+    if not loaded:
+        return
+    yield sample(metrics.LAST_FINISHED, max(loaded.values()).timestamp(), **labels)
+    complete = [period for period, loaded_at in loaded.items() if is_complete(lake.MART_LOAD, period, loaded_at)]
+    if complete:
+        newest = max(complete)
+        rows = sum(one.rows for one in own if one.period == newest)
+        yield sample(metrics.NEWEST_END, newest.end.timestamp(), **labels)
+        yield sample(metrics.NEWEST_ROWS, rows, **labels, direction="out")

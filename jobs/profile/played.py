@@ -15,8 +15,8 @@ from jobs.common.commit import Marker, Markers, Output, read_output
 from jobs.common.datasets import EPISODE_DAY
 from jobs.common.store import in_parallel
 
-DAYS_HELD = 100
-"""More than a quarter: with periods in the order of their ends, each day is read once."""
+DAYS_HELD = 200
+"""More than two quarters, which the exporter's window may touch: it reads each day once, and a run all the more."""
 
 UNKNOWN_RUNTIME = -1
 

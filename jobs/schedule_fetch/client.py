@@ -23,6 +23,7 @@ from urllib3.util import Retry
 
 from jobs import __version__
 from jobs.common.errors import BadInputError, ConfigError, TryAgainError
+from jobs.common.instruments import SCHEDULE_DURATION, SCHEDULE_RETRIES
 from jobs.schedule_fetch.settings import ScheduleFetchOptions
 
 log = logging.getLogger(__name__)
@@ -128,7 +129,8 @@ class ScheduleClient:
         calls = 1
         while True:
             try:
-                body = self._try(url)
+                with SCHEDULE_DURATION.time():
+                    body = self._try(url)
             except _FaultError as fault:
                 self._wait(url, fault, calls)
                 calls += 1
@@ -144,6 +146,7 @@ class ScheduleClient:
             raise TryAgainError(message) from fault
         backoff_s = min(self._options.backoff_s * 2 ** (calls - 1), self._options.max_wait_s)
         wait_s = max(backoff_s, fault.wait_s)
+        SCHEDULE_RETRIES.inc()
         log.warning("GET %s: %s: trying again in %.1f s", url, fault, wait_s)
         self._sleep(wait_s)
 

@@ -326,11 +326,15 @@ def test_every_workload_has_a_network_policy_of_its_own() -> None:
         "profile-driver": dns | s3 | server,
         "profile-executor": dns | s3,
         "mart-load": dns | s3 | mart,
+        "exporter": dns | s3 | mart,
         "preflight": dns | s3 | mart | server,
     }
     assert all(one["spec"]["policyTypes"] == ["Ingress", "Egress"] for one in policies.values())
     closed = {name for name, one in policies.items() if not one["spec"]["ingress"]}
-    assert {name.removeprefix("r-marquee-") for name in closed} == {*STAGES, "preflight"}
+    closed_to_metrics = render("marquee", STAGING, "networkPolicy.metricsFrom=[]")
+    assert {name.removeprefix("r-marquee-") for name in closed} == {*SPARK_STAGES, "preflight"}
+    closed = {name for name, one in of_kind(closed_to_metrics, "NetworkPolicy").items() if not one["spec"]["ingress"]}
+    assert {name.removeprefix("r-marquee-") for name in closed} == {*STAGES, "exporter", "preflight"}
 
 
 def test_driver_and_executors_reach_each_other() -> None:
@@ -352,7 +356,8 @@ def test_driver_and_executors_reach_each_other() -> None:
 
     policies = of_kind(render("marquee", STAGING), "NetworkPolicy")
     driver, executor = policies["r-marquee-rollup-driver"], policies["r-marquee-rollup-executor"]
-    assert peers(driver, "ingress") == {("rollup-executor", 7078), ("rollup-executor", 7079), ("monitoring", 4040)}
+    metrics = {("monitoring", 4040), ("monitoring", 9464)}
+    assert peers(driver, "ingress") == {("rollup-executor", 7078), ("rollup-executor", 7079), *metrics}
     assert peers(driver, "egress") == {("rollup-executor", 7079)}
     assert peers(executor, "ingress") == {("rollup-driver", 7079), ("rollup-executor", 7079)}
     assert peers(executor, "egress") == {("rollup-driver", 7078), ("rollup-driver", 7079), ("rollup-executor", 7079)}

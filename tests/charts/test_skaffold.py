@@ -14,7 +14,7 @@ pytestmark = pytest.mark.helm
 
 PROFILES = ("dev", "staging", "prod")
 BASES = {"marquee/base-build", "marquee/base-python", "marquee/base-spark"}
-IMAGES = {f"marquee/{stage.replace('-', '_')}" for stage in STAGES}
+IMAGES = {"marquee/exporter", *(f"marquee/{stage.replace('-', '_')}" for stage in STAGES)}
 every_profile = pytest.mark.parametrize("profile", PROFILES)
 
 

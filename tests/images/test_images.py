@@ -9,7 +9,13 @@ import pytest
 from tests.helpers_images import DOCKER, VERSION, Image
 
 MB = 1_000_000
-LIMITS = {"schedule_fetch": 400 * MB, "mart_load": 400 * MB, "rollup": 900 * MB, "profile": 900 * MB}
+LIMITS = {
+    "schedule_fetch": 400 * MB,
+    "mart_load": 400 * MB,
+    "rollup": 900 * MB,
+    "profile": 900 * MB,
+    "exporter": 450 * MB,
+}
 """Bytes of all files, uncompressed."""
 
 SETTINGS = {

@@ -87,7 +87,7 @@ def test_marker_is_json_for_people(lake: LocalStore) -> None:
     text = lake.get(KEY).decode()
     fields = json.loads(text)
     assert "日本語" in text
-    assert fields["format"] == 1
+    assert fields["format"] == 2
     assert fields["outputs"][2] == {
         "dataset": "initials",
         "key": "data/words/2026-01-05T13/run=r1/initials.parquet",
@@ -244,8 +244,8 @@ def test_commit_that_landed_but_was_reported_refused_is_ours(tmp_path: Path) -> 
 
 def test_marker_of_a_newer_format_is_refused_by_name(lake: LocalStore) -> None:
     """A later version's marker is not taken for damage: the message says to upgrade."""
-    lake.put(KEY, marker(format=2).to_json())
-    message = f"{KEY} has format 2, this version reads up to 1: upgrade Marquee"
+    lake.put(KEY, marker(format=3).to_json())
+    message = f"{KEY} has format 3, this version reads up to 2: upgrade Marquee"
     with pytest.raises(CorruptLakeError, match=message):
         read_marker(lake, "words", HOUR)
     with pytest.raises(CorruptLakeError, match=message):

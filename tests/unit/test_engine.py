@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jobs.common import engine as engines
-from jobs.common.engine import Engine, EngineOptions, LocalEngine, load, open_database
+from jobs.common.engine import Engine, EngineOptions, LocalEngine, cpu_seconds, load, open_database
 from jobs.common.errors import BadInputError, TryAgainError
 
 KERNELS = "tests.sample_kernels"
@@ -48,6 +48,16 @@ def test_values_come_in_the_order_of_keys(engine: Engine) -> None:
     # 0 to 3: key 0 has 0 and 3, key 1 has 1, key 2 has 2. 0 to 4: key 0 has 0 and 3, key 1 has 1 and 4, key 2 has 2.
     values = engine.map_reduce(f"{KERNELS}:split", f"{KERNELS}:add", units(4, 5), {"factor": 10})
     assert values == [(0, 2, 60), (1, 2, 60), (2, 2, 40)]
+
+
+def test_cpu_time_of_tasks_is_counted_wherever_they_run(engine: Engine) -> None:
+    """Two tasks of 0.3 CPU seconds are that of this process, or told by Spark's workers; waiting is not."""
+    before = cpu_seconds()
+    engine.map(f"{KERNELS}:burn", [{"seconds": 0.3}, {"seconds": 0.3}])
+    burnt = cpu_seconds()
+    engine.map(f"{KERNELS}:double", [{"number": 1, "seconds": 0.5}])
+    assert 0.6 <= burnt - before < 3
+    assert cpu_seconds() - burnt < 0.4
 
 
 def test_no_units_give_no_values(engine: Engine) -> None:

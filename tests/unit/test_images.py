@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "images"
 DOCKERFILES = sorted(IMAGES.glob("*/Dockerfile"))
 SCRIPTS = [path for path in sorted(IMAGES.glob("*/*")) if path.read_text().startswith("#!")]
-STAGES = [step.command.replace("-", "_") for step in STEPS]
+STAGES = [*(step.command.replace("-", "_") for step in STEPS), "exporter"]
 ENTRYPOINT = IMAGES / "base" / "spark-entrypoint"
 
 Instruction = tuple[str, str]

@@ -25,8 +25,9 @@ IMAGES = {
     "rollup": ["rollup", "launcher"],
     "profile": ["profile", "launcher"],
     "mart_load": ["mart-load"],
+    "exporter": ["exporter"],
 }
-"""The extras in the image of each stage."""
+"""The extras in the image of each stage, and of the exporter."""
 
 
 def dependencies(extras: Iterable[str]) -> list[Requirement]:

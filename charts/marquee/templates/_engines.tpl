@@ -67,7 +67,7 @@
 {{- end }}
 {{- end -}}
 
-{{/* The pod of a driver or an executor: of (root, stage, role, pod, env, token). */}}
+{{/* The pod of a driver or an executor: of (root, stage, role, pod, env, token; ports). */}}
 {{- define "marquee.sparkTemplate" -}}
 {{- $workload := printf "%s-%s" .stage.component .role -}}
 {{- $account := include "marquee.accountName" (dict "root" .root "account" .pod.serviceAccount "workload" $workload) -}}
@@ -78,7 +78,7 @@ spec:
   containers:
     - name: spark-kubernetes-{{ .role }}
       {{- $mounts := "- name: spark-local-dir-1\n  mountPath: /var/data/spark-local-dir-1" }}
-      {{- include "marquee.container" (dict "pod" .pod "env" .env "mounts" $mounts) | nindent 6 }}
+      {{- include "marquee.container" (dict "pod" .pod "env" .env "mounts" $mounts "ports" .ports) | nindent 6 }}
   volumes:
     {{- $local := printf "- name: spark-local-dir-1\n  emptyDir:\n    sizeLimit: %s" .pod.localDirSize }}
     {{- include "marquee.volumes" (dict "pod" .pod "volumes" $local) | nindent 4 }}
@@ -147,7 +147,7 @@ spec:
       {{- $settings := include "marquee.settingsEnv" .root | trim }}
       {{- $secrets := include "marquee.stageSecretEnv" (dict "root" .root "stage" .stage) }}
       {{- $env := printf "%s\n- name: MARQUEE_ENGINE__KIND\n  value: spark\n%s" $settings $secrets }}
-      {{- include "marquee.sparkTemplate" (dict "root" .root "stage" .stage "role" "driver" "pod" $driver "env" $env "token" true) | nindent 6 }}
+      {{- include "marquee.sparkTemplate" (dict "root" .root "stage" .stage "role" "driver" "pod" $driver "env" $env "token" true "ports" (include "marquee.metricsPort" .root)) | nindent 6 }}
   executor:
     {{- if not .stage.spark.dynamicAllocation.enabled }}
     instances: {{ $executor.instances }}

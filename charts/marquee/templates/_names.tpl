@@ -45,3 +45,8 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- define "marquee.accountName" -}}
 {{- default (printf "%s-%s" (include "marquee.fullname" .root) .workload) .account.name -}}
 {{- end -}}
+
+{{/* The environment by which all metrics of the release are told apart. */}}
+{{- define "marquee.environmentName" -}}
+{{- default .Release.Name .Values.environment -}}
+{{- end -}}

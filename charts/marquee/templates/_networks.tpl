@@ -60,3 +60,16 @@ spec:
       port: {{ . }}
     {{- end }}
 {{- end }}
+
+{{/* A rule that lets in those who may read metrics, none where nobody may: of (root, ports). */}}
+{{- define "marquee.metricsIngress" -}}
+{{- with .root.Values.networkPolicy.metricsFrom -}}
+- from:
+    {{- toYaml . | nindent 4 }}
+  ports:
+    {{- range $.ports }}
+    - protocol: TCP
+      port: {{ . }}
+    {{- end }}
+{{- end }}
+{{- end }}

@@ -35,7 +35,7 @@ securityContext:
   {{- toYaml .pod.podSecurityContext | nindent 2 }}
 {{- end -}}
 
-{{/* What every container has: of (pod; env, envFrom, mounts: texts of YAML lists). The root file system is read-only:
+{{/* What every container has: of (pod; env, envFrom, mounts, ports: texts of YAML lists). The root file system is read-only:
      whatever is written on the way goes to /tmp, where the images are at home. */}}
 {{- define "marquee.container" -}}
 {{- with concat (default "" .env | fromYamlArray) .pod.extraEnv -}}
@@ -45,6 +45,10 @@ env:
 {{- with concat (default "" .envFrom | fromYamlArray) .pod.extraEnvFrom -}}
 envFrom:
   {{- toYaml . | nindent 2 }}
+{{ end -}}
+{{- with .ports -}}
+ports:
+  {{- . | trim | nindent 2 }}
 {{ end -}}
 securityContext:
   {{- toYaml .pod.securityContext | nindent 2 }}
@@ -70,4 +74,10 @@ volumeMounts:
 {{- with .pod.extraVolumes }}
 {{ toYaml . }}
 {{- end }}
+{{- end -}}
+
+{{/* The port at which a container tells its metrics. */}}
+{{- define "marquee.metricsPort" -}}
+- name: metrics
+  containerPort: {{ .Values.metrics.port }}
 {{- end -}}

@@ -17,7 +17,9 @@
 {{- end -}}
 
 {{- define "marquee.settings" -}}
-{{- include "marquee.variables" (dict "above" "MARQUEE_" "values" .Values.settings) | trim -}}
+{{- $own := dict "environment" (include "marquee.environmentName" .) "metrics" (dict "port" .Values.metrics.port) -}}
+{{- $settings := include "marquee.merged" (dict "base" .Values.settings "over" $own) | fromJson -}}
+{{- include "marquee.variables" (dict "above" "MARQUEE_" "values" $settings) | trim -}}
 {{- end -}}
 
 {{- define "marquee.settingsName" -}}

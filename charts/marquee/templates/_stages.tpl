@@ -46,3 +46,15 @@
       "extraEnv" "extraEnvFrom" "extraVolumes" "extraVolumeMounts" -}}
 {{- include "marquee.merged" (dict "base" $pod "over" (get .stage.spark .role)) -}}
 {{- end -}}
+
+{{/* The exporter as JSON: what it says itself over the defaults, its image, and the parts that it looks at. */}}
+{{- define "marquee.exporter" -}}
+{{- $exporter := include "marquee.merged" (dict "base" .Values.defaults "over" .Values.exporter) | fromJson -}}
+{{- $_ := set $exporter "image" (include "marquee.image" (dict "root" . "stage" "exporter" "image" .Values.exporter.image)) -}}
+{{- $parts := list -}}
+{{- range $stage := include "marquee.stages" . | fromJsonArray -}}
+{{-   $parts = append $parts (get (dict "schedule_fetch" "schedule" "rollup" "rollup" "profile" "profile" "mart_load" "mart") $stage.name) -}}
+{{- end -}}
+{{- $_ := set $exporter "parts" (append $parts "garbage") -}}
+{{- toJson $exporter -}}
+{{- end -}}

@@ -1,0 +1,1 @@
+"""The exporter: tells Prometheus where every period of every stage stands."""

@@ -1,0 +1,60 @@
+"""Tell Prometheus where every period of every stage stands, from markers and the mart's ledger."""
+
+import argparse
+import logging
+import sys
+import threading
+from collections.abc import Sequence
+
+from prometheus_client import CollectorRegistry
+
+from jobs import __version__
+from jobs.common.command import guarded, print_settings
+from jobs.common.commit import Markers
+from jobs.common.metrics import Labelled
+from jobs.common.metrics_server import MetricsServer, serving
+from jobs.common.settings import check_names, load_settings
+from jobs.exporter.exporter import Exporter
+from jobs.exporter.parts import make_parts
+from jobs.exporter.settings import DEFAULT_PORT, ExporterSettings
+from jobs.settings import SETTINGS, STAGES
+
+log = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line says; return the exit code."""
+    parser = argparse.ArgumentParser("python -m jobs.exporter", description=__doc__)
+    parser.add_argument("--config", action="store_true", help="list the settings in force, secrets masked, and end")
+    parser.add_argument("--version", action="version", version=f"marquee {__version__}")
+    given = parser.parse_args(arguments)
+
+    def command() -> int:
+        if given.config:
+            print_settings((*STAGES, ExporterSettings))
+            return 0
+        check_names(SETTINGS)
+        export(load_settings(ExporterSettings))
+        return 0
+
+    return guarded(command)
+
+
+def export(settings: ExporterSettings) -> None:
+    """Look in the background and answer scrapes, until a signal ends the program."""
+    markers = Markers(settings.store)
+    exporter = Exporter(make_parts(settings, markers), markers, settings.exporter.stuck_after_s)
+    registry = CollectorRegistry()
+    registry.register(Labelled(exporter, environment=settings.environment))
+    address, port = settings.metrics.address, settings.metrics.port or DEFAULT_PORT
+    checks = {"/healthz": exporter.what_is_stuck, "/readyz": exporter.what_is_missing}
+    with (
+        serving(MetricsServer(address, port, registry, checks)),
+        exporter.refreshing(settings.exporter.interval_s),
+    ):
+        log.info("listening at %s:%s", address, port, extra={"parts": settings.exporter.parts})
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

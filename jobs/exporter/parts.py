@@ -1,0 +1,143 @@
+"""What the exporter looks at: each stage with its own code, the mart's ledger, and the garbage.
+
+The parts share the lake's markers. Before a part looks, the markers that it needs are brought up to date, once a round.
+The states of a window alone are asked for: no part but ``garbage`` lists data of the lake.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from jobs.common import lake, metrics
+from jobs.common.calendar import EVER, Period, Span
+from jobs.common.commit import Markers
+from jobs.common.engine import IDLE
+from jobs.common.gc import plan_garbage
+from jobs.common.health import Health, dataset_samples, hour_samples, look_over, stage_samples, window_of
+from jobs.common.metrics import Sample, sample
+from jobs.common.settings import load_settings
+from jobs.common.stage import Stage
+from jobs.exporter.settings import ExporterOptions, ExporterSettings
+from jobs.mart_load.settings import MartLoadSettings
+from jobs.mart_load.states import ledger_samples, ledger_states
+from jobs.profile.audience_stage import AudienceStage
+from jobs.profile.settings import ProfileSettings
+from jobs.profile.stage import ProfileStage
+from jobs.rollup.settings import RollupSettings
+from jobs.rollup.stage import RollupStage
+from jobs.schedule_fetch.client import ScheduleClient
+from jobs.schedule_fetch.settings import ScheduleFetchSettings
+from jobs.schedule_fetch.stage import ScheduleFetchStage
+
+Look = Callable[[datetime], Iterable[Sample]]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One thing to look at: the stages whose markers it needs, how often it is looked at, and what is found then."""
+
+    name: str
+    stages: tuple[str, ...]
+    every: timedelta
+    look: Look
+
+
+@dataclass(frozen=True)
+class _View:
+    """What the parts have in common."""
+
+    options: ExporterOptions
+    markers: Markers
+    clock: Callable[[], datetime]
+
+    @property
+    def every_round(self) -> timedelta:
+        """How often a part is looked at that costs little."""
+        return timedelta(seconds=self.options.interval_s)
+
+    def window(self, now: datetime) -> Span:
+        """Return the time of which every period's state is told."""
+        return window_of(now, self.options.window_days)
+
+    def samples(self, stage: Stage, periods: Iterable[Period]) -> Iterator[Sample]:
+        """Yield what is told of a stage, with the states of these periods."""
+        yield from self.samples_of(stage, list(look_over(stage, self.markers, periods)))
+
+    def samples_of(self, stage: Stage, window: Sequence[Health]) -> Iterator[Sample]:
+        """Yield what is told of a stage whose periods have been looked at."""
+        marked = self.markers.of(stage.name)
+        yield from stage_samples(stage.name, marked, window)
+        yield from dataset_samples(marked)
+
+
+def make_parts(
+    settings: ExporterSettings, markers: Markers, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> list[Part]:
+    """Return the parts of the settings; ConfigError when those of a part's stage are wrong."""
+    view = _View(settings.exporter, markers, clock)
+    return [_MAKERS[name](view) for name in settings.exporter.parts]
+
+
+def _schedule(view: _View) -> Part:
+    own = load_settings(ScheduleFetchSettings).schedule_fetch
+    stage = ScheduleFetchStage(view.markers, own, ScheduleClient(own), view.clock)  # the client is asked for nothing
+
+    def look(now: datetime) -> Iterator[Sample]:
+        # The stage's first day moves on with time: what was captured before it counts, and what was not is not open.
+        days = sorted({*stage.periods(EVER), *view.markers.of(stage.name)})
+        yield from view.samples(stage, filter(view.window(now).touches, days))
+
+    return Part("schedule", (lake.SCHEDULE_FETCH,), view.every_round, look)
+
+
+def _rollup(view: _View) -> Part:
+    settings = load_settings(RollupSettings)
+    stage = RollupStage(settings, view.markers, IDLE, view.clock)
+    grace = timedelta(minutes=settings.rollup.grace_minutes)
+
+    def look(now: datetime) -> Iterator[Sample]:
+        window = list(look_over(stage, view.markers, stage.periods(view.window(now))))
+        yield from view.samples_of(stage, window)
+        yield from hour_samples(view.markers.of(stage.name), window, now, grace)
+
+    return Part("rollup", (lake.ROLLUP,), view.every_round, look)
+
+
+def _profile(view: _View) -> Part:
+    settings = load_settings(ProfileSettings)
+    stages = ProfileStage(settings, view.markers, IDLE), AudienceStage(settings, view.markers, IDLE)
+
+    def look(now: datetime) -> Iterator[Sample]:
+        for stage in stages:
+            yield from view.samples(stage, stage.periods(view.window(now)))
+
+    needed = (lake.SCHEDULE_FETCH, lake.ROLLUP, lake.PROFILE, lake.AUDIENCE)
+    return Part("profile", needed, view.every_round, look)
+
+
+def _mart(view: _View) -> Part:
+    settings = load_settings(MartLoadSettings)
+
+    def look(now: datetime) -> Iterator[Sample]:
+        yield from ledger_samples(ledger_states(settings, view.markers), view.window(now))
+
+    needed = (lake.SCHEDULE_FETCH, lake.ROLLUP, lake.AUDIENCE, lake.MART_LOAD)
+    return Part("mart", needed, view.every_round, look)
+
+
+def _garbage(view: _View) -> Part:
+    def look(now: datetime) -> Iterator[Sample]:
+        plan = plan_garbage(view.markers.store, view.markers, now)
+        yield sample(metrics.GARBAGE_BYTES, sum(one.bytes for one in plan))
+        yield sample(metrics.GARBAGE_OBJECTS, sum(one.objects for one in plan))
+
+    return Part("garbage", lake.STAGES, timedelta(hours=view.options.garbage_every_h), look)
+
+
+_MAKERS: Mapping[str, Callable[[_View], Part]] = {
+    "schedule": _schedule,
+    "rollup": _rollup,
+    "profile": _profile,
+    "mart": _mart,
+    "garbage": _garbage,
+}

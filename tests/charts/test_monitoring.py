@@ -1,0 +1,222 @@
+"""What tells Prometheus: the exporter's Deployment, the ports of stages and drivers, and PodMonitors."""
+
+import json
+from typing import Any
+
+import pytest
+
+from jobs.common.settings import check_names, load_settings
+from jobs.exporter.parts import make_parts
+from jobs.exporter.settings import ExporterSettings
+from jobs.settings import SETTINGS
+from tests.charts.rendering import (
+    SPARK_STAGES,
+    STAGES,
+    Object,
+    applications,
+    environment,
+    of_kind,
+    pod_templates,
+    render,
+    stage_container,
+)
+
+pytestmark = pytest.mark.helm
+
+DEV, STAGING, PROD = "values-dev.yaml", "values-staging.yaml", "values-prod.yaml"
+MONITORED = "metrics.podMonitors.enabled=true"
+
+
+def exporter(example: str, *sets: str) -> Object:
+    """Return the exporter's Deployment."""
+    return of_kind(render("marquee", example, *sets), "Deployment")["r-marquee-exporter"]
+
+
+def exporter_container(example: str, *sets: str) -> Object:
+    """Return its one container."""
+    (container,) = exporter(example, *sets)["spec"]["template"]["spec"]["containers"]
+    return dict(container)
+
+
+# The exporter.
+
+
+def test_exporter_runs_with_the_settings_and_secrets_of_the_stages() -> None:
+    """In its own image, once; of the Secrets those that its stages' settings need."""
+    container = exporter_container(STAGING, "image.tag=1.2.3")
+    assert container["image"] == "registry.example.org/marquee/exporter:1.2.3"
+    assert container["args"] == ["python", "-m", "jobs.exporter"]
+    assert container["envFrom"] == [{"configMapRef": {"name": "r-marquee-settings"}}]
+    secrets = {value["secretKeyRef"]["name"] for value in environment(container).values() if "secretKeyRef" in value}
+    assert secrets == {"marquee-s3", "marquee-viewer-key", "marquee-mart"}
+    assert exporter(STAGING)["spec"]["replicas"] == 1
+    assert exporter(STAGING)["spec"]["strategy"] == {"type": "Recreate"}
+
+
+def test_exporter_looks_at_the_stages_that_are_there() -> None:
+    """Without the rollup and the mart it needs neither their settings nor their Secrets."""
+    assert parts_of(STAGING) == ["schedule", "rollup", "profile", "mart", "garbage"]
+    sets = ("stages.rollup.enabled=false", "stages.mart_load.enabled=false")
+    assert parts_of(STAGING, *sets) == ["schedule", "profile", "garbage"]
+    assert {"MARQUEE_ROLLUP__VIEWER_KEY", "MARQUEE_MART__PASSWORD"} & set(
+        environment(exporter_container(STAGING, *sets))
+    ) == set()
+
+
+def parts_of(example: str, *sets: str) -> Any:
+    """Return the parts that the exporter is told to look at."""
+    return json.loads(environment(exporter_container(example, *sets))["MARQUEE_EXPORTER__PARTS"])
+
+
+@pytest.mark.parametrize("example", [DEV, STAGING, PROD])
+def test_exporter_can_read_its_settings(example: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the ConfigMap and its own variables say suffices for every part; environment and port are among it."""
+    objects = render("marquee", example, "environment=dev-2", "metrics.port=9999", "settings.exporter.window_days=14")
+    variables = of_kind(objects, "ConfigMap")["r-marquee-settings"]["data"]
+    container = exporter_container(example)
+    variables |= {name: one for name, one in environment(container).items() if name.startswith("MARQUEE_")}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value if isinstance(value, str) else "4" * 32)
+    check_names(SETTINGS)
+    settings = load_settings(ExporterSettings)
+    assert (settings.environment, settings.metrics.port, settings.exporter.window_days) == ("dev-2", 9999, 14)
+    assert [part.name for part in make_parts(settings, Any)] == parts_of(example)  # type: ignore[arg-type]
+
+
+def test_environment_is_the_release_unless_told() -> None:
+    """Two releases are told apart without anybody thinking of it."""
+    told = of_kind(render("marquee", STAGING), "ConfigMap")["r-marquee-settings"]["data"]
+    assert (told["MARQUEE_ENVIRONMENT"], told["MARQUEE_METRICS__PORT"]) == ("r", "9464")
+    told = of_kind(render("marquee", PROD), "ConfigMap")["r-marquee-settings"]["data"]
+    assert told["MARQUEE_ENVIRONMENT"] == "prod"
+
+
+def test_exporter_is_probed_at_its_port() -> None:
+    """Whether it lives, and whether it has anything to tell."""
+    container = exporter_container(STAGING)
+    assert container["ports"] == [{"name": "metrics", "containerPort": 9464}]
+    probes = {name: container[name]["httpGet"] for name in ("livenessProbe", "readinessProbe")}
+    assert probes == {
+        "livenessProbe": {"path": "/healthz", "port": "metrics"},
+        "readinessProbe": {"path": "/readyz", "port": "metrics"},
+    }
+
+
+def test_exporter_is_started_anew_with_other_settings() -> None:
+    """A Deployment does not see its ConfigMap change: the sum of the settings stands in its pods."""
+    sums = [
+        exporter(STAGING, *sets)["spec"]["template"]["metadata"]["annotations"]["checksum/settings"]
+        for sets in ((), ("settings.rollup.grace_minutes=20",), ("stages.rollup.suspend=true",))
+    ]
+    assert sums[0] == sums[2] != sums[1]
+
+
+def test_exporter_may_be_moved_and_jobs_may_not() -> None:
+    """It has nothing to lose."""
+    name = "cluster-autoscaler.kubernetes.io/safe-to-evict"
+    assert exporter(STAGING)["spec"]["template"]["metadata"]["annotations"][name] == "true"
+    templates = dict(pod_templates(render("marquee", STAGING)))
+    assert templates["CronJob r-marquee-rollup"]["metadata"]["annotations"][name] == "false"
+
+
+def test_service_leads_to_the_exporter() -> None:
+    """By the labels of its pod, to the port of that name."""
+    (service,) = of_kind(render("marquee", STAGING), "Service").values()
+    labels = exporter(STAGING)["spec"]["template"]["metadata"]["labels"]
+    assert service["spec"]["selector"].items() <= labels.items()
+    assert service["spec"]["ports"] == [{"name": "metrics", "port": 9464, "targetPort": "metrics"}]
+
+
+def test_exporter_can_be_left_out() -> None:
+    """With its account, Service, policy and PodMonitor."""
+    objects = render("marquee", STAGING, "exporter.enabled=false", MONITORED)
+    assert [one["metadata"]["name"] for one in objects if "exporter" in one["metadata"]["name"]] == []
+
+
+# Ports and PodMonitors.
+
+
+def test_stages_and_drivers_have_a_port_for_metrics() -> None:
+    """A launcher tells nothing, nor does an executor of ours: Spark's own is the driver's."""
+    objects = render("marquee", STAGING, "metrics.port=9999")
+    port = [{"name": "metrics", "containerPort": 9999}]
+    found = {stage: stage_container(objects, stage).get("ports") for stage in STAGES}
+    assert found == {"schedule-fetch": port, "rollup": None, "profile": None, "mart-load": port}
+    for application in applications(objects).values():
+        roles = {
+            role: application["spec"][role]["template"]["spec"]["containers"][0] for role in ("driver", "executor")
+        }
+        assert (roles["driver"]["ports"], "ports" in roles["executor"]) == (port, False)
+        assert environment(roles["driver"])["MARQUEE_METRICS__PORT"] == "9999"
+        assert environment(roles["driver"])["MARQUEE_ENVIRONMENT"] == "r"
+    assert stage_container(render("marquee", DEV, "metrics.port=9999"), "rollup")["ports"] == port
+
+
+def test_pod_monitors_are_made_when_wanted() -> None:
+    """Of exporter, stages and drivers, for the Prometheus that chooses by a label; Spark's get the environment."""
+    assert of_kind(render("marquee", STAGING), "PodMonitor") == {}
+    sets = (MONITORED, "metrics.podMonitors.labels.release=prometheus", "metrics.podMonitors.interval=30s")
+    monitors = of_kind(render("marquee", STAGING, *sets, "environment=staging"), "PodMonitor")
+    release = {"app.kubernetes.io/name": "marquee", "app.kubernetes.io/instance": "r"}
+    relabelings = [{"targetLabel": "environment", "replacement": "staging"}]
+    own = [{"port": "metrics", "interval": "30s"}]
+
+    def spec(components: list[str], endpoints: list[Object]) -> Object:
+        by_component = {"key": "app.kubernetes.io/component", "operator": "In", "values": components}
+        return {
+            "selector": {"matchLabels": release, "matchExpressions": [by_component]},
+            "podMetricsEndpoints": endpoints,
+        }
+
+    assert {name: one["spec"] for name, one in monitors.items()} == {
+        "r-marquee-exporter": spec(["exporter"], own),
+        "r-marquee-jobs": spec(["schedule-fetch", "mart-load", "rollup-driver", "profile-driver"], own),
+        "r-marquee-spark": spec(
+            ["rollup-driver", "profile-driver"],
+            [
+                {"port": "spark-ui", "path": path, "relabelings": relabelings, "interval": "30s"}
+                for path in ("/metrics/driver/prometheus/", "/metrics/executors/prometheus/")
+            ],
+        ),
+    }
+    assert all(one["apiVersion"] == "monitoring.coreos.com/v1" for one in monitors.values())
+    assert all(one["metadata"]["labels"]["release"] == "prometheus" for one in monitors.values())
+
+
+@pytest.mark.parametrize("example", [DEV, STAGING, PROD])
+def test_pod_monitors_find_the_pods_that_tell_something(example: str) -> None:
+    """Every pod with the port, and no other; in dev, without Spark, the computing stages' own."""
+    objects = render("marquee", example, MONITORED)
+    monitors = of_kind(objects, "PodMonitor")
+    assert ("r-marquee-spark" in monitors) == (example != DEV)
+    found = set()
+    for monitor in (one for name, one in monitors.items() if name != "r-marquee-spark"):
+        selector = monitor["spec"]["selector"]
+        (expression,) = selector["matchExpressions"]
+        for name, template in pod_templates(objects):
+            labels = template["metadata"]["labels"]
+            if selector["matchLabels"].items() <= labels.items() and labels[expression["key"]] in expression["values"]:
+                found.add(name)
+    with_port = {
+        name
+        for name, template in pod_templates(objects)
+        if any(port["name"] == "metrics" for one in template["spec"]["containers"] for port in one.get("ports", []))
+    }
+    assert found == with_port
+    drivers = set() if example == DEV else {f"driver of {stage}" for stage in SPARK_STAGES}
+    assert {name for name in found if name.startswith("driver")} == drivers
+
+
+def test_pushgateway_is_reached_by_who_pushes() -> None:
+    """Where there is one: stages, and drivers in place of launchers; neither executors nor the exporter."""
+    objects = render("marquee", STAGING, "settings.metrics.pushgateway_url=http://pushgateway:9091")
+    told = of_kind(objects, "ConfigMap")["r-marquee-settings"]["data"]
+    assert told["MARQUEE_METRICS__PUSHGATEWAY_URL"] == "http://pushgateway:9091"
+    opened = {
+        name.removeprefix("r-marquee-")
+        for name, policy in of_kind(objects, "NetworkPolicy").items()
+        if any(port["port"] == 9091 for rule in policy["spec"]["egress"] for port in rule["ports"])
+    }
+    assert opened == {"schedule-fetch", "mart-load", "rollup-driver", "profile-driver"}
+    closed = of_kind(render("marquee", STAGING), "NetworkPolicy").values()
+    assert not any(port["port"] == 9091 for one in closed for rule in one["spec"]["egress"] for port in rule["ports"])

@@ -1,0 +1,219 @@
+"""The exporter: parts that fail keep what was found and take no other down; its answers over HTTP."""
+
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from jobs.common import metrics
+from jobs.common.commit import Markers
+from jobs.common.errors import ConfigError, TryAgainError
+from jobs.common.metrics import Labelled, Sample, sample
+from jobs.common.metrics_server import MetricsServer, serving
+from jobs.common.settings import load_settings
+from jobs.common.store import LocalStore
+from jobs.exporter.__main__ import main
+from jobs.exporter.exporter import Exporter
+from jobs.exporter.parts import Part, make_parts
+from jobs.exporter.settings import PARTS, ExporterSettings
+
+START = datetime(2026, 1, 6, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+NEVER_S = 600.0
+
+
+class Clock:
+    """A clock that stands until it is set."""
+
+    now = START
+
+    def __call__(self) -> datetime:
+        """Return the time."""
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Noon."""
+    return Clock()
+
+
+def telling(name: str, *found: float | Exception, every: timedelta = MINUTE, stages: tuple[str, ...] = ()) -> Part:
+    """Return a part in which these numbers of bytes are found, one a look, or an error comes."""
+    left = list(found)
+
+    def look(_: datetime) -> Iterable[Sample]:
+        one = left.pop(0)
+        if isinstance(one, Exception):
+            raise one
+        return [sample(metrics.DATASET_BYTES, one, dataset=name)]
+
+    return Part(name, stages, every, look)
+
+
+def exporter_of(lake: LocalStore, clock: Callable[[], datetime], *parts: Part) -> Exporter:
+    """Return an exporter of parts."""
+    return Exporter(parts, Markers(lake), NEVER_S, clock)
+
+
+def value(exporter: Exporter, name: str, **labels: str) -> float | None:
+    """Return what is told of a metric with these labels."""
+    registry = CollectorRegistry()
+    registry.register(exporter)
+    return registry.get_sample_value(f"marquee_{name}", labels)
+
+
+def test_part_that_fails_keeps_what_was_found(lake: LocalStore, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """The mart is down from the second round on: its number stays, its time too, its errors count; rollup goes on."""
+    parts = telling("mart", 1, TryAgainError("it is down"), ValueError("secret")), telling("rollup", 2, 3, 4)
+    exporter = exporter_of(lake, clock, *parts)
+    for _ in range(3):
+        exporter.refresh()
+        clock.now += MINUTE
+    found = [value(exporter, "dataset_bytes", dataset=name) for name in ("mart", "rollup")]
+    times = [value(exporter, "exporter_last_refresh_timestamp_seconds", part=name) for name in ("mart", "rollup")]
+    errors = [value(exporter, "exporter_refresh_errors_total", part=name) for name in ("mart", "rollup")]
+    assert (found, errors) == ([1, 4], [2, 0])
+    assert times == [START.timestamp(), (START + 2 * MINUTE).timestamp()]
+    assert "mart cannot be looked at: it is down" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_part_that_never_went_well_has_no_time(lake: LocalStore, clock: Clock) -> None:
+    """Its metrics are missing, which is what there is to be seen; the exporter is ready all the same."""
+    exporter = exporter_of(lake, clock, telling("mart", TryAgainError("it is down")))
+    assert exporter.what_is_missing() == "the first round is under way"
+    exporter.refresh()
+    assert exporter.what_is_missing() == ""
+    assert value(exporter, "exporter_last_refresh_timestamp_seconds", part="mart") is None
+    assert value(exporter, "dataset_bytes", dataset="mart") is None
+
+
+def test_part_is_looked_at_when_it_is_due(lake: LocalStore, clock: Clock) -> None:
+    """Of two hours: not after one, but after two; after an error at once again."""
+    exporter = exporter_of(lake, clock, telling("garbage", 1, TryAgainError("it is down"), 3, every=timedelta(hours=2)))
+    seen = []
+    for hours in (0, 1, 2, 2, 3):
+        clock.now = START + timedelta(hours=hours)
+        exporter.refresh()
+        errors = value(exporter, "exporter_refresh_errors_total", part="garbage")
+        seen.append((value(exporter, "dataset_bytes", dataset="garbage"), errors))
+    assert seen == [(1, 0), (1, 0), (1, 1), (3, 1), (3, 1)]
+
+
+def test_markers_are_listed_once_a_round(lake: LocalStore, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many parts need those of a stage."""
+    listed: list[str] = []
+    monkeypatch.setattr(Markers, "refresh", lambda _, stage: listed.append(stage))
+    parts = telling("profile", 1, 1, stages=("rollup", "profile")), telling("mart", 1, 1, stages=("rollup",))
+    exporter = exporter_of(lake, clock, *parts)
+    exporter.refresh()
+    assert listed == ["rollup", "profile"]
+    clock.now += MINUTE
+    exporter.refresh()
+    assert listed == ["rollup", "profile"] * 2
+
+
+def test_scrape_during_a_look_gets_what_was_found_before(lake: LocalStore, clock: Clock) -> None:
+    """A look that hangs blocks nobody; once it has taken too long, /healthz asks to be started anew."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def look(_: datetime) -> Iterable[Sample]:
+        begun.set()
+        go_on.wait(10)
+        return []
+
+    exporter = Exporter(
+        [telling("rollup", 7, every=timedelta(days=1)), Part("mart", (), MINUTE, look)], Markers(lake), 0.05, clock
+    )
+    assert exporter.what_is_stuck() == ""
+    with exporter.refreshing(60):
+        assert begun.wait(10)
+        assert value(exporter, "dataset_bytes", dataset="rollup") == 7
+        time.sleep(0.06)
+        assert "a look has taken 0 s so far" in exporter.what_is_stuck()
+        go_on.set()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_thread_that_has_ended_is_told(lake: LocalStore, clock: Clock) -> None:
+    """By what is no mere error, such as a lack of memory."""
+
+    def look(_: datetime) -> Iterable[Sample]:
+        raise SystemExit
+
+    exporter = exporter_of(lake, clock, Part("mart", (), MINUTE, look))
+    with exporter.refreshing(60):
+        assert exporter._thread is not None
+        exporter._thread.join(10)
+        assert exporter.what_is_stuck() == "nothing is refreshed any more: the thread has ended"
+
+
+# Over HTTP.
+
+
+def ask(url: str) -> tuple[int, str]:
+    """Return status and body."""
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - our own server
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def test_metrics_and_checks_are_answered(lake: LocalStore, clock: Clock) -> None:
+    """/metrics with the environment, checks as 200 or 503 with what is wrong, all else as 404."""
+    exporter = exporter_of(lake, clock, telling("mart", 1))
+    registry = CollectorRegistry()
+    registry.register(Labelled(exporter, environment="dev"))
+    checks = {"/healthz": exporter.what_is_stuck, "/readyz": exporter.what_is_missing}
+    with serving(MetricsServer("127.0.0.1", 0, registry, checks)) as server:
+        url = f"http://127.0.0.1:{server.server_port}"
+        assert ask(f"{url}/readyz") == (503, "the first round is under way\n")
+        exporter.refresh()
+        assert ask(f"{url}/readyz") == ask(f"{url}/healthz") == (200, "ok\n")
+        status, text = ask(f"{url}/metrics?name=x")
+        assert status == 200
+        assert 'marquee_dataset_bytes{dataset="mart",environment="dev"} 1.0\n' in text
+        assert ask(f"{url}/") == (404, "expected one of /metrics, /healthz, /readyz\n")
+
+
+# Settings.
+
+
+def test_settings_of_every_part_are_checked_at_start(lake: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without those of the rollup and the mart it does not start; with the parts that need none it does."""
+    monkeypatch.setenv("MARQUEE_LAKE", lake.url)
+    settings = load_settings(ExporterSettings)
+    assert settings.exporter.parts == PARTS
+    with pytest.raises(ConfigError, match="MARQUEE_RAW: is not set"):
+        make_parts(settings, Markers(lake))
+    monkeypatch.setenv("MARQUEE_EXPORTER__PARTS", '["garbage", "schedule"]')
+    parts = make_parts(load_settings(ExporterSettings), Markers(lake))
+    assert [part.name for part in parts] == ["schedule", "garbage"]
+
+
+def test_unknown_part_is_refused(monkeypatch: pytest.MonkeyPatch, lake: LocalStore) -> None:
+    """By name, with those that there are."""
+    monkeypatch.setenv("MARQUEE_LAKE", lake.url)
+    monkeypatch.setenv("MARQUEE_EXPORTER__PARTS", '["rolup"]')
+    with pytest.raises(ConfigError, match="'rolup' is no part: expected some of schedule, rollup, profile, mart, garb"):
+        load_settings(ExporterSettings)
+
+
+def test_exporter_that_is_told_wrong_ends_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 78, as the stages end; --config lists what there is."""
+    monkeypatch.setenv("MARQUEE_LAKE", "here")
+    assert main([]) == 78
+    assert "MARQUEE_LAKE='here'" in capsys.readouterr().err
+    monkeypatch.setenv("MARQUEE_LAKE", "file:///there")
+    assert main(["--config"]) == 0
+    assert "MARQUEE_EXPORTER__WINDOW_DAYS=35  # default\n" in capsys.readouterr().out

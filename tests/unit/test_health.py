@@ -1,0 +1,374 @@
+"""Health as metrics: worked out by hand from a few markers and states, and read again at the cost of what changed."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from jobs.common import lake as keys
+from jobs.common import metrics
+from jobs.common.calendar import Period, Span, day, hour
+from jobs.common.commit import Failure, Marker, Markers, Output, now_text, publish
+from jobs.common.health import Health, dataset_samples, hour_samples, look_over, stage_samples, window_of
+from jobs.common.metrics import Metric, Sample
+from jobs.common.stage import State, run_stage
+from jobs.common.store import LocalStore, ObjectInfo
+from tests.sample_stages import START, Ticking, WordsStage
+
+GRACE = timedelta(minutes=10)
+HOURLY = {"stage": "rollup", "grain": "hour"}
+
+
+def made(period: str, stage: str = "rollup", *, after: timedelta = timedelta(minutes=12), **more: Any) -> Marker:
+    """Return a marker of a run of 90 seconds that started so long after its period's end."""
+    started = Period.parse(period).end + after
+    fields: dict[str, Any] = {
+        "generation": 1,
+        "run_id": keys.new_run_id(started),
+        "outputs": (),
+        "counts": {"rows_in": 10, "rows_out": 9, "duplicates": 1, "rejects": {}},
+        "cpu_seconds": 4.5,
+    }
+    return Marker(
+        stage=stage,
+        period=period,
+        code_version="0",
+        definition_version="1",
+        parameters={},
+        inputs=(),
+        inputs_digest="",
+        started_at=now_text(started),
+        finished_at=now_text(started + timedelta(seconds=90)),
+        **(fields | more),
+    )
+
+
+def marked(*markers: Marker) -> dict[Period, Marker]:
+    """Return markers by period, as `Markers` does."""
+    return {Period.parse(one.period): one for one in markers}
+
+
+def value(samples: Iterable[Sample], metric: Metric, **labels: str) -> float | None:
+    """Return the one value of a metric with these labels, None where there is none."""
+    found = [one.value for one in samples if one.metric is metric and one.labels == labels]
+    assert len(found) <= 1, f"{metric.name}{labels} is told {len(found)} times"
+    return found[0] if found else None
+
+
+def by_label(samples: Iterable[Sample], metric: Metric, label: str) -> Mapping[str, float]:
+    """Return the values of a metric by one of its labels."""
+    return {one.labels[label]: one.value for one in samples if one.metric is metric}
+
+
+def seconds(text: str) -> float:
+    """Return an instant as Prometheus has it."""
+    return datetime.fromisoformat(f"{text}+00:00").timestamp()
+
+
+# States.
+
+
+def test_states_are_counted_and_the_oldest_open_period_is_told() -> None:
+    """Waiting periods are counted apart, and are not open; those that are not done are."""
+    window = [
+        Health(hour("2026-01-05T10"), State.DONE),
+        Health(hour("2026-01-05T11"), State.FAILED),
+        Health(hour("2026-01-05T12"), State.STALE),
+        Health(hour("2026-01-05T13"), State.DONE),
+        Health(hour("2026-01-05T14"), State.PENDING, waits=True),
+    ]
+    samples = list(stage_samples("rollup", {}, window))
+    assert by_label(samples, metrics.PERIODS, "state") == {
+        "done": 2,
+        "pending": 0,
+        "stale": 1,
+        "failed": 1,
+        "waiting": 1,
+    }
+    assert value(samples, metrics.OLDEST_OPEN, **HOURLY) == seconds("2026-01-05T11:00")
+
+
+def test_no_open_period_is_no_series() -> None:
+    """An age of nothing would be an alert."""
+    window = [Health(hour("2026-01-05T10"), State.DONE), Health(hour("2026-01-05T11"), State.PENDING, waits=True)]
+    assert value(stage_samples("rollup", {}, window), metrics.OLDEST_OPEN, **HOURLY) is None
+
+
+def test_watermark_stops_at_the_first_hole() -> None:
+    """Hours 10 and 11 are there, 12 is missing, 13 is there: below 12:00 nothing is missing; 13 is the newest."""
+    hours = marked(*(made(f"2026-01-05T{number}") for number in (10, 11, 13)))
+    samples = list(stage_samples("rollup", hours, []))
+    assert value(samples, metrics.WATERMARK, **HOURLY) == seconds("2026-01-05T12:00")
+    assert value(samples, metrics.NEWEST_END, **HOURLY) == seconds("2026-01-05T14:00")
+
+
+def test_watermark_stays_below_a_first_hour_that_failed() -> None:
+    """Hour 9 has no marker, but the window knows of it."""
+    hours = marked(made("2026-01-05T10"))
+    samples = stage_samples("rollup", hours, [Health(hour("2026-01-05T09"), State.FAILED)])
+    assert value(samples, metrics.WATERMARK, **HOURLY) == seconds("2026-01-05T09:00")
+
+
+# Complete periods.
+
+
+@pytest.mark.parametrize(
+    ("stage", "after", "expected"),
+    [
+        pytest.param("profile", timedelta(0), "2026-01-06T00:00", id="made when it was over"),
+        pytest.param("profile", timedelta(seconds=-1), "2026-01-05T00:00", id="a day to date"),
+        pytest.param("schedule_fetch", timedelta(hours=-20), "2026-01-06T00:00", id="a captured day"),
+    ],
+)
+def test_period_to_date_is_not_complete(stage: str, after: timedelta, expected: str) -> None:
+    """Of 4 and 5 January, the second is the newest only when it was over by the time it was made, or is a capture."""
+    counts = {"rows_in": 1, "rows_out": 1}
+    days = marked(
+        made("2026-01-04", stage, counts=counts),
+        made("2026-01-05", stage, counts=counts, after=after),
+    )
+    samples = stage_samples(stage, days, [])
+    assert value(samples, metrics.NEWEST_END, stage=stage, grain="day") == seconds(expected)
+
+
+def test_rows_are_told_of_the_newest_period_the_week_before_and_the_days_between() -> None:
+    """13:00 against 13:00 a week before, and against the sums over the seven days before it (two hours: 30 and 40)."""
+    counts = [
+        ("2026-01-05T12", {"rows_in": 1000, "rows_out": 1000, "duplicates": 0, "rejects": {"blank": 9}}),
+        ("2026-01-05T13", {"rows_in": 30, "rows_out": 25, "duplicates": 3, "rejects": {"blank": 2}}),
+        ("2026-01-12T12", {"rows_in": 40, "rows_out": 35, "duplicates": 1, "rejects": {"blank": 1, "country": 3}}),
+        ("2026-01-12T13", {"rows_in": 50, "rows_out": 44, "duplicates": 5, "rejects": {"country": 1}}),
+    ]
+    samples = list(stage_samples("rollup", marked(*(made(one, counts=told) for one, told in counts)), []))
+    assert by_label(samples, metrics.NEWEST_ROWS, "direction") == {"in": 50, "out": 44}
+    assert by_label(samples, metrics.WEEK_BEFORE_ROWS, "direction") == {"in": 30, "out": 25}
+    assert by_label(samples, metrics.RECENT_ROWS, "direction") == {"in": 70, "out": 60}
+    assert value(samples, metrics.NEWEST_DUPLICATES, **HOURLY) == 5
+    assert value(samples, metrics.RECENT_DUPLICATES, **HOURLY) == 4
+    assert by_label(samples, metrics.NEWEST_REJECTS, "reason") == {"country": 1}
+    assert by_label(samples, metrics.RECENT_REJECTS, "reason") == {"blank": 3, "country": 3}
+
+
+def test_nothing_a_week_before_is_no_series() -> None:
+    """The first week of a lake, and periods that a week does not divide: two months."""
+    assert by_label(stage_samples("rollup", marked(made("2026-01-05T13")), []), metrics.WEEK_BEFORE_ROWS, "grain") == {}
+    months = marked(made("2025-12", "audience"), made("2026-01", "audience"))
+    assert by_label(stage_samples("audience", months, []), metrics.WEEK_BEFORE_ROWS, "grain") == {}
+
+
+def test_rows_of_the_schedule_are_its_episodes() -> None:
+    """In are the episodes that the service listed, out those that were kept; other counts are no numbers of rows."""
+    counts = {"episodes_in": 8, "episodes": 5, "duplicates": 3, "rejects": {}, "unknown_fields": ["x"]}
+    output = Output("episodes", "data/schedule_fetch/2026-01-05/run=r/episodes.parquet", 10, "", 5)
+    days = marked(made("2026-01-05", "schedule_fetch", counts=counts, outputs=(output,)))
+    samples = list(stage_samples("schedule_fetch", days, []))
+    assert by_label(samples, metrics.NEWEST_ROWS, "direction") == {"in": 8, "out": 5}
+
+
+def test_grains_are_told_apart() -> None:
+    """A week of audience is made at another time than its days, and by other runs."""
+    periods = marked(
+        made("2026-01-05", "audience", counts={"rows_in": 1, "rows_out": 1}),
+        made("2026-W01", "audience", counts={"rows_in": 7, "rows_out": 2}, generation=8),
+    )
+    window = [Health(one, State.DONE) for one in periods]
+    samples = list(stage_samples("audience", periods, window))
+    assert by_label(samples, metrics.GENERATIONS, "grain") == {"day": 1, "week": 8}
+    assert by_label(samples, metrics.NEWEST_END, "grain") == {
+        "day": seconds("2026-01-06T00:00"),
+        "week": seconds("2026-01-05T00:00"),
+    }
+
+
+# Runs.
+
+
+def test_last_run_is_the_one_that_finished_last() -> None:
+    """Not that of the newest period: the hour at ten was made again at 14:12, in a minute and a half."""
+    hours = marked(
+        made("2026-01-05T10", after=timedelta(hours=3, minutes=12), generation=2, cpu_seconds=61.25),
+        made("2026-01-05T12"),
+    )
+    samples = list(stage_samples("rollup", hours, [Health(one, State.DONE) for one in hours]))
+    assert value(samples, metrics.LAST_FINISHED, **HOURLY) == seconds("2026-01-05T14:13:30")
+    assert value(samples, metrics.LAST_DURATION, **HOURLY) == 90
+    assert value(samples, metrics.LAST_CPU, **HOURLY) == 61.25
+    assert value(samples, metrics.GENERATIONS, **HOURLY) == 3
+
+
+def test_markers_of_before_have_no_cpu_time() -> None:
+    """Of format 1: the series is missing, and no zero stands for it."""
+    samples = stage_samples("rollup", marked(made("2026-01-05T10", cpu_seconds=None)), [])
+    assert value(samples, metrics.LAST_CPU, **HOURLY) is None
+
+
+# The heat map.
+
+
+def test_heat_map_shows_a_hole_at_once() -> None:
+    """At 12:05 on the 7th, a lake from the 6th, 22:00 on: one failed, one stale, one not there, the last still open."""
+    done = [*range(22, 24)], [number for number in range(9) if number != 3]
+    window = [
+        *(Health(hour(f"2026-01-06T{number:02}"), State.DONE) for number in done[0]),
+        *(Health(hour(f"2026-01-07T{number:02}"), State.DONE) for number in done[1]),
+        Health(hour("2026-01-07T03"), State.FAILED),
+        Health(hour("2026-01-07T09"), State.STALE),
+        Health(hour("2026-01-07T10"), State.PENDING),
+    ]
+    now = datetime(2026, 1, 7, 12, 5, tzinfo=UTC)
+    cells = {(one.labels["days_ago"], one.labels["hour"]): one.value for one in hour_samples({}, window, now, GRACE)}
+    assert cells == {
+        ("1", "22"): 1,
+        ("1", "23"): 1,
+        **{("0", f"{number:02}"): 1 for number in done[1]},
+        ("0", "03"): 4,
+        ("0", "09"): 3,
+        ("0", "10"): 2,
+        **{("0", f"{number:02}"): 0 for number in range(11, 24)},
+    }
+
+
+def test_hour_without_events_is_pending_once_the_grace_has_passed() -> None:
+    """The events have stopped at 11:00; at 12:10 that hour is a hole, a minute before it is not."""
+    window = [Health(hour("2026-01-07T10"), State.DONE)]
+    cells = [
+        by_label(
+            hour_samples({}, window, datetime(2026, 1, 7, 12, minute, tzinfo=UTC), GRACE), metrics.HOUR_STATE, "hour"
+        )
+        for minute in (9, 10)
+    ]
+    assert [one["11"] for one in cells] == [0, 2]
+
+
+def test_heat_map_of_an_empty_lake_is_empty() -> None:
+    """Nothing is a hole before there is anything."""
+    assert list(hour_samples({}, [], START, GRACE)) == []
+
+
+# Datasets.
+
+
+def test_datasets_are_added_up_over_all_markers() -> None:
+    """Rows, bytes and objects of what markers name, by dataset."""
+    outputs = [
+        Output(dataset, f"k{number}", size, "", rows)
+        for number, (dataset, size, rows) in enumerate(
+            [("viewership", 100, 3), ("viewer_hour", 20, 1), ("viewer_hour", 30, 2), ("viewership", 50, 4)]
+        )
+    ]
+    hours = marked(made("2026-01-05T10", outputs=tuple(outputs[:3])), made("2026-01-05T11", outputs=tuple(outputs[3:])))
+    samples = list(dataset_samples(hours))
+    assert by_label(samples, metrics.DATASET_ROWS, "dataset") == {"viewership": 7, "viewer_hour": 3}
+    assert by_label(samples, metrics.DATASET_BYTES, "dataset") == {"viewership": 150, "viewer_hour": 50}
+    assert by_label(samples, metrics.DATASET_OBJECTS, "dataset") == {"viewership": 2, "viewer_hour": 2}
+
+
+def test_window_holds_today_and_the_days_before() -> None:
+    """Of two days: yesterday and today, in UTC, and what comes after."""
+    span = window_of(datetime(2026, 1, 7, 12, tzinfo=UTC), 2)
+    assert [span.touches(day(f"2026-01-0{number}")) for number in (5, 6, 7, 8)] == [False, True, True, True]
+
+
+# Reading.
+
+
+class Counting(LocalStore):
+    """A store that notes what it is asked for."""
+
+    def __init__(self, store: LocalStore) -> None:
+        super().__init__(store.root)
+        self.calls: list[str] = []
+
+    def get(self, key: str) -> bytes:
+        self.calls.append(f"get {key}")
+        return super().get(key)
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        self.calls.append(f"list {prefix}")
+        return super().list(prefix)
+
+    def taken(self) -> Sequence[str]:
+        """Return the calls since this was last asked."""
+        calls, self.calls = self.calls, []
+        return calls
+
+
+@pytest.fixture
+def store(lake: LocalStore) -> Counting:
+    """A lake with two hours of words, of which the second failed."""
+    publish(lake, made("2026-01-05T10", "words"), None)
+    failure = Failure("words", "2026-01-05T11", "r", 1, "bad input", 65, "why", now_text(START))
+    lake.put(keys.failed_key("words", hour("2026-01-05T11")), failure.to_json())
+    return Counting(lake)
+
+
+def test_refresh_without_a_change_reads_no_marker(store: Counting) -> None:
+    """One listing, and what was read before still stands."""
+    markers = Markers(store)
+    markers.refresh("words")
+    assert len(store.taken()) == 3
+    before = markers.of("words"), markers.failures("words")
+    markers.refresh("words")
+    assert store.taken() == ["list markers/words/"]
+    assert (markers.of("words"), markers.failures("words")) == before
+
+
+def test_refresh_reads_what_changed_alone(store: Counting) -> None:
+    """A later generation is read, a marker that is gone is forgotten, a failure that is settled too."""
+    markers = Markers(store)
+    markers.refresh("words")
+    (first,) = markers.of("words").values()
+    store.taken()
+    publish(store, made("2026-01-05T10", "words", generation=2, run_id="r2"), first)
+    publish(store, made("2026-01-05T11", "words"), None)
+    store.taken()
+    markers.refresh("words")
+    assert store.taken() == [
+        "list markers/words/",
+        "get markers/words/2026-01-05T10/_SUCCESS",
+        "get markers/words/2026-01-05T11/_SUCCESS",
+    ]
+    assert [one.generation for one in markers.of("words").values()] == [2, 1]
+    assert markers.failures("words") == {}
+    store.delete(keys.success_key("words", hour("2026-01-05T10")))
+    markers.refresh("words")
+    assert list(markers.of("words")) == [hour("2026-01-05T11")]
+
+
+def test_refresh_after_an_error_reads_again(store: Counting) -> None:
+    """A marker that was damaged and mended: what was known before stays until then."""
+    markers = Markers(store)
+    markers.refresh("words")
+    key = keys.success_key("words", hour("2026-01-05T12"))
+    store.put(key, b"{")
+    with pytest.raises(Exception, match="no marker"):
+        markers.refresh("words")
+    assert list(markers.of("words")) == [hour("2026-01-05T10")]
+    store.put(key, made("2026-01-05T12", "words").to_json())
+    markers.refresh("words")
+    assert list(markers.of("words")) == [hour("2026-01-05T10"), hour("2026-01-05T12")]
+
+
+def test_periods_are_looked_over_as_a_run_would(lake: LocalStore, tmp_path: Any) -> None:
+    """Done, failed with its reason, pending; one whose target is not there yet waits."""
+    raw = LocalStore(tmp_path / "raw")
+    for number, words in (("10", b"a"), ("11", b"bad!")):
+        raw.put(f"2026-01-05T{number}/file", words)
+    run_stage(WordsStage(lake, raw), Markers(lake), clock=Ticking())
+    raw.put("2026-01-05T12/file", b"c")
+    raw.put("2026-01-05T13/file", b"d")
+
+    class Patient(WordsStage):
+        def target(self, period: Period) -> Any:
+            return None if period == hour("2026-01-05T13") else super().target(period)
+
+    stage, markers = Patient(lake, raw), Markers(lake)
+    found = list(look_over(stage, markers, stage.periods(Span())))
+    assert [(str(one.period), one.state, one.waits, one.open) for one in found] == [
+        ("2026-01-05T10", State.DONE, False, False),
+        ("2026-01-05T11", State.FAILED, False, True),
+        ("2026-01-05T12", State.PENDING, False, True),
+        ("2026-01-05T13", State.PENDING, True, False),
+    ]
+    assert "bad!" in found[1].reason
