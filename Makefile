@@ -59,9 +59,14 @@ JAVA_HELP = the Spark tests need Java 17 or later, and "$(JAVA)" is $(or $(JAVA_
 NO_HELM = $(if $(and $(shell command -v helm),$(shell command -v skaffold)),,yes)
 HELM_HELP = the tests of charts/ need helm (3.18 or later) and skaffold (2.19 or later) in the PATH
 
+# What the tests of alerts and dashboards call.
+NO_PROMETHEUS = $(if $(and $(shell command -v prometheus),$(shell command -v promtool)),,yes)
+PROMETHEUS_HELP = the tests of alerts and dashboards need prometheus and promtool in the PATH \
+	(Debian: apt-get install prometheus)
+
 # Tests that cannot run here, by their markers.
 NOTHING :=
-SKIPPED = $(strip $(if $(NO_JAVA),spark) $(if $(NO_HELM),helm))
+SKIPPED = $(strip $(if $(NO_JAVA),spark) $(if $(NO_HELM),helm) $(if $(NO_PROMETHEUS),prometheus))
 SELECTED = $(if $(SKIPPED),-m 'not ($(subst $(NOTHING) $(NOTHING), or ,$(SKIPPED)))')
 
 .PHONY: help
@@ -78,10 +83,11 @@ demo: $(BASE)  ## run all of Marquee on a simulated week and print the answers
 	@$(BIN)/marquee demo $(ARGS)
 
 .PHONY: test
-test: java helm lint  ## lint, types and tests (Spark's need Java 17 or later, S3's versitygw, the charts' helm and skaffold)
+test: java helm prometheus lint  ## lint, types and tests (Spark's need Java 17 or later, S3's versitygw, the charts' helm, skaffold and prometheus)
 	@$(BIN)/pytest -n 2 --dist loadfile $(SELECTED) $(ARGS)
 	@$(if $(NO_JAVA),printf '\n!!! NOT RUN: %s.\n' '$(JAVA_HELP)')
 	@$(if $(NO_HELM),printf '\n!!! NOT RUN: %s.\n' '$(HELM_HELP)')
+	@$(if $(NO_PROMETHEUS),printf '\n!!! NOT RUN: %s.\n' '$(PROMETHEUS_HELP)')
 
 .PHONY: check
 check: $(DEV) lint  ## the quick part: lint, types and the unit tests
@@ -152,6 +158,10 @@ java:
 .PHONY: helm
 helm:
 	@$(if $(NO_HELM),$(if $(filter true,$(CI)),$(error $(HELM_HELP))))
+
+.PHONY: prometheus
+prometheus:
+	@$(if $(NO_PROMETHEUS),$(if $(filter true,$(CI)),$(error $(PROMETHEUS_HELP))))
 
 # Made anew when its Python went away too, as an upgrade of the system does.
 $(VENV): requirements/build.txt $(shell [ -x $(BIN)/python ] || echo FORCE)

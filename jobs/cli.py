@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from jobs import __version__, demo, pipeline, preflight
-from jobs.common.calendar import Period
 from jobs.common.command import (
     EXIT_CODES,
     HelpFormatter,
@@ -35,6 +34,8 @@ from jobs.report import FORMATS, Format, say, say_command, show, show_answer
 from jobs.settings import SETTINGS
 from jobs.simulate import command as simulate
 from jobs.simulate.settings import SimulateSettings
+from jobs.status import not_done, summarise
+from jobs.status_page import status_page
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -139,6 +140,9 @@ def _add_status(commands: Any) -> None:  # noqa: ANN401
     def do(given: argparse.Namespace) -> int:
         check_names(SETTINGS)
         listed = pipeline.read_status(read_span(parser, given), _mart_given(given))
+        if given.html is not None:
+            _write(given.html, status_page(listed, datetime.now(UTC)))
+            return 0
         if given.format == "table" and not given.all:
             _show_summary(listed)
             return 0
@@ -151,27 +155,35 @@ def _add_status(commands: Any) -> None:  # noqa: ANN401
     parser.add_argument("--all", action="store_true", help="list every period, not only those that are not done")
     _add_mart(parser)
     _add_format(parser, ", which list every period")
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="write a page with a heat map of the hours instead of printing"
+    )
 
 
 def _show_summary(listed: Sequence[pipeline.PeriodStatus]) -> None:
-    now = datetime.now(UTC)
-    rows = []
-    for stage in dict.fromkeys(one.stage for one in listed):
-        own = [one for one in listed if one.stage == stage]
-        states = [sum(one.state is state for one in own) for state in State]
-        made = [one.made_at for one in own if one.made_at]
-        done = [Period.parse(one.period) for one in own if one.state is State.DONE]
-        newest = max(done, key=lambda period: period.end, default=None)
-        age = str(now - max(made)).split(".")[0] if made else None
-        rows.append([stage, *states, newest, sum(one.rows for one in own), sum(one.rejects for one in own), age])
+    rows = [
+        [one.stage, *one.periods.values(), one.newest, one.rows, one.rejects, _age(one.age)]
+        for one in summarise(listed, datetime.now(UTC))
+    ]
     show(["stage", *State, "newest", "rows", "rejects", "age"], rows, "table", "Stages")
-    urgency = [State.FAILED, State.STALE, State.PENDING]
-    open_ = sorted((one for one in listed if one.state in urgency), key=lambda one: urgency.index(one.state))
-    left = [[one.stage, one.period, one.state, one.reason] for one in open_]
+    left = [[one.stage, one.period, one.state, one.reason] for one in not_done(listed)]
     if left:
         say("")
         hint = f", of which {OPEN_SHOWN} are shown: --all lists them" if len(left) > OPEN_SHOWN else ""
         show(["stage", "period", "state", "why"], left[:OPEN_SHOWN], "table", f"Not done: {len(left)}{hint}")
+
+
+def _age(age: timedelta | None) -> str | None:
+    return None if age is None else str(age).split(".")[0]
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        message = f"{file} cannot be written: {error.strerror}: expected a file in a folder that is there"
+        raise ConfigError(message) from error
+    say(f"Written: {file}")
 
 
 def _add_ask(commands: Any) -> None:  # noqa: ANN401

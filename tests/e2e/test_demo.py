@@ -5,12 +5,13 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pymysql.cursors import DictCursor
 
 from jobs.cli import main
 from jobs.common.commit import Marker
@@ -35,8 +36,9 @@ from jobs.simulate.planted import (
     PACED,
 )
 from jobs.simulate.settings import SimulateSettings
+from tests.charts.dashboards import dashboard, filled_in, queries
 from tests.helpers_mart import content, kiosk_of, load
-from tests.mariadb_server import MysqlDatabase
+from tests.mariadb_server import MariaDB, MysqlDatabase, mysql_database
 from tests.small_world import SmallWorld, digests
 
 # As small as the answers allow: shares of viewers are told of shows that reached fifty, which the planted show with the
@@ -207,6 +209,92 @@ def test_mysql_answers_alike(demo: Demo, mysql_mart: MysqlDatabase) -> None:
         rows, expected = (_sorted_rows(mart, f"select * from {view}") for mart in marts)  # noqa: S608 - our own names
         assert rows == expected, view
     assert content(mysql_mart, DIMENSIONS) == content(demo.world.kiosk, DIMENSIONS)
+
+
+# What an analyst sees in Grafana.
+
+
+@pytest.fixture(scope="module")
+def dashboard_mart(demo: Demo, mariadb: MariaDB) -> Iterator[MysqlDatabase]:
+    """A mart in MySQL with what the demo has made."""
+    with mysql_database(mariadb) as mart:
+        assert load(demo.world.lake, mart).exit_code == 0
+        yield mart
+
+
+def shown_by(mart: MysqlDatabase, title: str, **chosen: str) -> list[dict[str, Any]]:
+    """Return the rows that a panel shows, with these variables chosen."""
+    (query,) = (one for panel, one in queries(dashboard("audience")) if panel == title)
+    with mart.connect(cursorclass=DictCursor) as connection, connection.cursor() as cursor:
+        cursor.execute(filled_in(query, {"country": "KR", "genre": CRIME_GENRE, "period": "2026-W02"} | chosen))
+        return list(cursor.fetchall())
+
+
+def test_panels_of_the_analyst_give_the_planted_answers(dashboard_mart: MysqlDatabase) -> None:
+    """Each question's panel, with country and genre chosen as the question has them, begins with what was planted."""
+    firsts = {
+        ("What genre gets the most viewing hours here?", "KR"): ("genre", KOREA_GENRE),
+        ("Do people watch the genre in the morning or in the evening?", CRIME_EVENING): ("daypart", "evening"),
+        ("Do people watch the genre in the morning or in the evening?", "KR"): ("daypart", "morning"),
+        ("Does a show's popularity drop after it stopped production?", ""): ("title", LOST.name),
+        ("Which shows must not be cancelled?", ""): ("title", ONLY.name),
+        ("Which shows are low worldwide and big here?", "JP"): ("title", JAPAN.name),
+        ("Is a show popular with a small but loyal audience?", ""): ("title", LOYAL.name),
+        ("Do people binge-watch a show?", ""): ("title", BINGED.name),
+        ("What shows are popular with multilingual viewers?", ""): ("title", MULTILINGUAL.name),
+    }
+    found = {
+        (title, country): (column, shown_by(dashboard_mart, title, country=country)[0][column])
+        for (title, country), (column, _) in firsts.items()
+    }
+    assert found == firsts
+
+
+def test_panels_of_the_analyst_say_what_the_questions_say(dashboard_mart: MysqlDatabase) -> None:
+    """Those without a planted answer: the same figures, in the same order, as `marquee ask` gives."""
+    asked = {
+        "Are we licensing the right shows?": "top-shows",
+        "By show": "engagement-by-show",
+        "By genre": "engagement-by-genre",
+        "By network": "engagement-by-network",
+        "By country": "engagement-by-country",
+    }
+    for title, question in asked.items():
+        columns, rows = ask(kiosk_of(dashboard_mart), question)
+        shown = shown_by(dashboard_mart, title)
+        names = list(shown[0])
+        assert set(names) <= set(columns), title
+        assert [list(row.values()) for row in shown][:10] == [
+            [dict(zip(columns, row, strict=True))[name] for name in names] for row in rows
+        ][:10], title
+
+
+def test_panels_of_time_and_period_show_all_that_is_loaded(dashboard_mart: MysqlDatabase) -> None:
+    """Hours, days and shows of what is chosen, in the order of time, as the facts add up."""
+    hours = shown_by(dashboard_mart, "Hours watched, hour by hour")
+    ((seconds,),) = dashboard_mart.ask("select sum(watched_seconds) from fact_viewership where country = 'KR'")
+    assert sum(float(row["hours"]) for row in hours) == pytest.approx(float(seconds) / 3600, rel=1e-4)
+    times = [row["time"] for row in hours]
+    assert times[0] == 1767571200  # 2026-01-05T00:00Z
+    assert set(times) <= set(range(times[0], times[0] + 6 * 86400, 3600))
+    assert times == sorted(times)
+    days = shown_by(dashboard_mart, "Active viewers, day by day")
+    assert [row["time"] for row in days] == [1767571200 + day * 86400 for day in range(6)]
+    shows = shown_by(dashboard_mart, "Shows of the period", country="**")
+    top = shown_by(dashboard_mart, "Are we licensing the right shows?")
+    assert shows[0]["reach"] == max(row["reach"] for row in top)
+
+
+def test_variables_of_the_analyst_offer_what_there_is(dashboard_mart: MysqlDatabase) -> None:
+    """Countries, genres, and periods, the latest first."""
+    offered = {
+        one["name"]: [value for (value,) in dashboard_mart.ask(one["query"])]
+        for one in dashboard("audience")["templating"]["list"]
+        if one["type"] == "query"
+    }
+    assert set(SimulateSettings().countries) <= set(offered["country"])
+    assert {KOREA_GENRE, CRIME_GENRE} <= set(offered["genre"])
+    assert {"2026-W02", "2026-01", "2026-Q1", FIRST_DAY} <= set(offered["period"])
 
 
 def _sorted_rows(mart: MartSettings, sql: str) -> list[tuple[Any, ...]]:

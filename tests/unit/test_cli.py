@@ -339,6 +339,17 @@ def test_status_of_all_periods_and_of_some(capsys: pytest.CaptureFixture[str]) -
     assert periods_of("rollup", "2026-01-04") == []
 
 
+@pytest.mark.usefixtures("world")
+def test_status_as_a_page(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """--html writes it to a file, and says so; a place where no file can be is told, with what to do."""
+    page = tmp_path / "status.html"
+    assert out_of(capsys, "status", "--html", str(page)) == f"Written: {page}\n"
+    assert "<h1>Periods: 17 done</h1>" in page.read_text()
+    assert f'title="{LAST}: done; 1 rows, 1 rejects, made ' in page.read_text()
+    assert main(["status", "--html", str(tmp_path / "not" / "there.html")]) == 78
+    assert "there.html cannot be written: No such file or directory: expected a file in a" in capsys.readouterr().err
+
+
 def test_status_of_a_late_file(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
     """Stale is what would be made otherwise now: first the hour; when it is made, what is made of it."""
     world.events(FIRST, [("bob", 30, CASE)], file=1)

@@ -205,7 +205,7 @@ def test_make_lists_its_targets() -> None:
     """`make` alone shows each target that people call, with a line of help."""
     targets = set(re.findall(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE))
     listed = [line.split(maxsplit=1) for line in make(ROOT, "help").stdout.splitlines()]
-    assert {target for target, _ in listed} == targets - {"java", "helm", "FORCE"}
+    assert {target for target, _ in listed} == targets - {"java", "helm", "prometheus", "FORCE"}
 
 
 @pytest.mark.parametrize(
@@ -257,17 +257,28 @@ def test_java_17_and_later_will_do(tmp_path: Path, says: str) -> None:
     assert make(tmp_path, "java", CI="true", JAVA_HOME=str(tmp_path)).returncode == 0
 
 
-@pytest.mark.parametrize("there", [[], ["helm"], ["skaffold"]], ids=["neither", "helm alone", "skaffold alone"])
-def test_missing_helm_fails_in_ci(tmp_path: Path, there: list[str]) -> None:
-    """Both tools are needed; without CI the tests of the charts are left out, which `make test` says."""
-    (tmp_path / "bin").mkdir()
+@pytest.mark.parametrize(
+    ("target", "tools", "words"),
+    [
+        ("helm", ("helm", "skaffold"), "the tests of charts/ need helm"),
+        ("prometheus", ("prometheus", "promtool"), "the tests of alerts and dashboards need prometheus"),
+    ],
+    ids=["helm", "prometheus"],
+)
+def test_missing_tools_fail_in_ci(tmp_path: Path, target: str, tools: tuple[str, str], words: str) -> None:
+    """Both of a pair are needed; without CI the tests that call them are left out, which `make test` says."""
+    bin_ = tmp_path / "bin"
+    bin_.mkdir()
     for name in ("make", "sh", "sed", "cksum", "cut", "pwd"):
-        (tmp_path / "bin" / name).symlink_to(shutil.which(name) or name)
-    for name in there:
-        write_command(tmp_path / "bin" / name, "true")
-    run = make(tmp_path, "helm", CI="true", PATH=str(tmp_path / "bin"))
-    assert run.returncode != 0
-    assert "the tests of charts/ need helm" in run.stderr
-    write_command(tmp_path / "bin" / "helm", "true")
-    write_command(tmp_path / "bin" / "skaffold", "true")
-    assert make(tmp_path, "helm", CI="true", PATH=str(tmp_path / "bin")).returncode == 0
+        (bin_ / name).symlink_to(shutil.which(name) or name)
+    for there in ((), tools[:1], tools[1:]):
+        for name in there:
+            write_command(bin_ / name, "true")
+        run = make(tmp_path, target, CI="true", PATH=str(bin_))
+        assert run.returncode != 0
+        assert words in run.stderr
+        for name in there:
+            (bin_ / name).unlink()
+    for name in tools:
+        write_command(bin_ / name, "true")
+    assert make(tmp_path, target, CI="true", PATH=str(bin_)).returncode == 0

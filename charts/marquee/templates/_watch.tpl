@@ -1,0 +1,23 @@
+{{/* What rules and dashboards share. */}}
+
+{{/* The environment by which all metrics of the release are told apart. */}}
+{{- define "marquee.environmentName" -}}
+{{- default .Release.Name .Values.environment -}}
+{{- end -}}
+
+{{/* PromQL that keeps the jobs of a stage's CronJob, those made from it by hand too: of (fullname, namespace, component). */}}
+{{- define "marquee.isJobOf" -}}
+and on (namespace, job_name) kube_job_owner{namespace="{{ .namespace }}", owner_kind="CronJob", owner_name="{{ .fullname }}-{{ .component }}"}
+{{- end -}}
+
+{{/* PromQL that counts in whose name the work of a CronJob stands in the metrics: of a stage's name. */}}
+{{- define "marquee.metricStages" -}}
+{{ eq . "profile" | ternary "profile|audience" . }}
+{{- end -}}
+
+{{/* A template of Prometheus that tells the end of a stage's newest complete hour or day: of (environment, stage). */}}
+{{- define "marquee.newestPeriod" -}}
+{{- $grain := has .stage (list "rollup" "mart_load") | ternary "hour" "day" -}}
+{{ "{{" }} with query "max(marquee_newest_period_end_timestamp_seconds{environment='{{ .environment }}', stage='{{ .stage }}', grain='{{ $grain }}'})" {{ "}}" }}
+{{- "{{" }} . | first | value | humanizeTimestamp {{ "}}{{" }} else {{ "}}" }}never{{ "{{" }} end {{ "}}" }}
+{{- end -}}

@@ -1,0 +1,296 @@
+"""The dashboards: files that Grafana takes as they are, with queries that parse and name metrics that there are.
+
+What the panels on the mart show is tested on a real mart, in ``tests/e2e/test_demo.py``.
+"""
+
+import itertools
+import json
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.common import lake
+from tests.charts.dashboards import (
+    BUILT_IN,
+    FILES,
+    NAMES,
+    Panel,
+    dashboard,
+    filled_in,
+    panels,
+    queries,
+    variables_in,
+)
+from tests.charts.rendering import ROOT, of_kind, render, run
+
+ON_PROMETHEUS = ["pipeline-health", "spark-runs"]
+WIDTH = 24
+CONFIG_MAP_LIMIT = 1 << 20
+VALUES = {"environment": "prod", "stage": "rollup", "namespace": "marquee-prod"}
+AS_THEY_ARE = {"environment": "$environment", "namespace": "$namespace", "stage": "rollup"}
+RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
+
+RECORDED = {"marquee:freshness_target_seconds"}
+OF_MARQUEE = {
+    *("newest_period_end_timestamp_seconds", "watermark_timestamp_seconds", "periods"),
+    *("oldest_open_period_timestamp_seconds", "hour_state", "generations", "last_run_finished_timestamp_seconds"),
+    *("last_run_duration_seconds", "last_run_cpu_seconds", "newest_period_rows", "week_before_rows"),
+    *("newest_period_duplicates", "newest_period_rejects", "recent_rows", "recent_duplicates", "recent_rejects"),
+    *("dataset_rows", "dataset_bytes", "dataset_objects", "garbage_bytes", "garbage_objects"),
+    *("mart_generations_behind", "exporter_last_refresh_timestamp_seconds", "exporter_refresh_duration_seconds"),
+    *("exporter_refresh_errors_total", "job_periods", "job_rows_total", "store_retries_total", "store_errors_total"),
+    *("store_request_duration_seconds_bucket", "mart_statement_duration_seconds_count", "mart_reconnects_total"),
+    "schedule_retries_total",
+}
+OF_KUBERNETES = {
+    *("kube_cronjob_spec_suspend", "kube_cronjob_status_last_successful_time"),
+    *("kube_job_failed", "kube_job_owner", "kube_job_spec_active_deadline_seconds", "kube_job_status_active"),
+    *("kube_job_status_start_time", "kube_pod_container_status_last_terminated_reason", "kube_pod_status_phase"),
+}
+"""Of kube-state-metrics 2: its documentation in docs/metrics/workload/{cronjob,job,pod}-metrics.md."""
+KNOWN = {f"marquee_{name}" for name in OF_MARQUEE} | OF_KUBERNETES | RECORDED
+
+every_dashboard = pytest.mark.parametrize("name", NAMES)
+
+
+# The files.
+
+
+@every_dashboard
+def test_file_is_formatted(name: str) -> None:
+    """So that a change shows as what it is."""
+    (path,) = (one for one in FILES if one.stem == name)
+    assert path.read_text() == json.dumps(dashboard(name), indent=2, ensure_ascii=False) + "\n"
+
+
+def test_dashboards_are_told_apart() -> None:
+    """By uid, which is in every link to one and never changes, and by title."""
+    found = [dashboard(name) for name in NAMES]
+    assert [one["uid"] for one in found] == [f"marquee-{name}" for name in NAMES]
+    assert len({one["title"] for one in found}) == len(found)
+
+
+@every_dashboard
+def test_panels_say_what_they_show(name: str) -> None:
+    """Each has an id of its own, a title, a description in words, and a unit."""
+    found = dashboard(name)
+    ids = [panel["id"] for panel in found["panels"]]
+    assert len(set(ids)) == len(ids)
+    assert all(panel["title"] for panel in found["panels"])
+    for panel in panels(found):
+        assert panel["description"].endswith("."), panel["title"]
+        if panel["type"] != "text":
+            assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
+            assert panel["targets"], panel["title"]
+    assert found["description"].endswith(".")
+    assert (found["editable"], found["tags"]) == (False, ["marquee"])
+
+
+@every_dashboard
+def test_panels_lie_side_by_side(name: str) -> None:
+    """None reaches over another or over the edge; within a row of the dashboard titles are unique."""
+    found = dashboard(name)["panels"]
+    for panel in found:
+        place = panel["gridPos"]
+        assert 0 <= place["x"] <= place["x"] + place["w"] <= WIDTH
+    for one, other in itertools.combinations(found, 2):
+        assert not overlap(one, other), f"{one['title']} and {other['title']}"
+
+
+def overlap(one: Panel, other: Panel) -> bool:
+    """Tell whether two panels share a cell of the grid."""
+    a, b = one["gridPos"], other["gridPos"]
+    return bool(
+        a["x"] < b["x"] + b["w"] and b["x"] < a["x"] + a["w"] and a["y"] < b["y"] + b["h"] and b["y"] < a["y"] + a["h"]
+    )
+
+
+@every_dashboard
+def test_data_sources_are_chosen_by_a_variable(name: str) -> None:
+    """No uid of anybody's own Grafana, anywhere; and one kind of source a dashboard."""
+    found = dashboard(name)
+    kind = "prometheus" if name in ON_PROMETHEUS else "mysql"
+    sources = list(values_of(found, "datasource"))
+    assert {json.dumps(one) for one in sources} == {json.dumps({"type": kind, "uid": "${datasource}"})}
+    (chooser,) = (one for one in found["templating"]["list"] if one["type"] == "datasource")
+    assert (chooser["name"], chooser["query"]) == ("datasource", kind)
+
+
+def values_of(value: Any, name: str) -> list[Any]:
+    """Return what stands under a name, at any depth."""
+    if isinstance(value, list):
+        return [found for one in value for found in values_of(one, name)]
+    if not isinstance(value, dict):
+        return []
+    own = [value[name]] if name in value else []
+    return own + [found for one in value.values() for found in values_of(one, name)]
+
+
+@every_dashboard
+def test_variables_are_there_and_used(name: str) -> None:
+    """Each that a query names is defined, each that is defined is used."""
+    found = dashboard(name)
+    defined = {one["name"] for one in found["templating"]["list"]}
+    used = variables_in(json.dumps(found["panels"]))
+    assert used - set(BUILT_IN) == defined
+
+
+@pytest.mark.parametrize("name", ON_PROMETHEUS)
+def test_queries_are_of_one_environment(name: str) -> None:
+    """Each selector of a metric, but those of kube-state-metrics, which go by namespace."""
+    for title, query in queries(dashboard(name)):
+        for metric, selector in re.findall(r"([\w:]+)\{([^}]*)\}", filled_in(query, AS_THEY_ARE)):
+            wanted = 'namespace="$namespace"' if metric.startswith("kube_") else 'environment="$environment"'
+            assert wanted in selector, f"{title}: {metric}"
+
+
+# The heat map.
+
+
+def test_heat_map_names_every_state() -> None:
+    """By a letter and a colour each, as jobs/common/health.py numbers them; days in rows, hours in columns."""
+    (panel,) = (one for one in panels(dashboard("pipeline-health")) if one["type"] == "table")
+    named, _ = panel["fieldConfig"]["defaults"]["mappings"]
+    assert {value: (one["text"], one["color"]) for value, one in named["options"].items()} == {
+        "0": ("·", "text"),
+        "1": ("✓", "green"),
+        "2": ("P", "yellow"),
+        "3": ("S", "orange"),
+        "4": ("F", "red"),
+    }
+    matrix = panel["transformations"][-1]
+    assert matrix["id"] == "groupingToMatrix"
+    assert (matrix["options"]["rowField"], matrix["options"]["columnField"]) == ("days_ago", "hour")
+
+
+def test_every_stage_has_its_row() -> None:
+    """In the order in which they feed each other, each with its freshness against its target."""
+    found = dashboard("pipeline-health")
+    freshness = [query for title, query in queries(found) if title == "Freshness"]
+    assert [re.findall('stage="(\\w+)"', query)[0] for query in freshness[::2]] == list(lake.STAGES)
+    assert all("marquee:freshness_target_seconds" in query for query in freshness[1::2])
+
+
+# The queries.
+
+
+@pytest.mark.prometheus
+@pytest.mark.parametrize("name", ON_PROMETHEUS)
+def test_queries_parse(name: str, tmp_path: Path) -> None:
+    """As Prometheus reads them."""
+    assert_promql(tmp_path, [filled_in(query, VALUES) for _, query in queries(dashboard(name))])
+
+
+@pytest.mark.prometheus
+def test_queries_of_runbooks_parse(tmp_path: Path) -> None:
+    """What a person on call copies works, and names metrics that there are."""
+    found = [query for page in RUNBOOKS for query in promql_in(page)]
+    assert_promql(tmp_path, found)
+    assert {name for query in found for name in metrics_in(query)} - KNOWN - {"up"} == set()
+    assert len(found) > 10
+
+
+def promql_in(page: Path) -> list[str]:
+    """Return the queries of a page."""
+    return [textwrap.dedent(one) for one in re.findall(r"```promql\n(.*?)```", page.read_text(), re.DOTALL)]
+
+
+def assert_promql(folder: Path, found: list[str]) -> None:
+    """Have promtool read expressions."""
+    rules = [{"record": f"query:{number}", "expr": query} for number, query in enumerate(found)]
+    path = folder / "queries.yaml"
+    path.write_text(json.dumps({"groups": [{"name": "queries", "rules": rules}]}))
+    done = run("promtool", "check", "rules", str(path))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def metrics_in(query: str) -> set[str]:
+    """Return the names of metrics: Marquee's, recorded ones, those of Kubernetes and Spark."""
+    return set(re.findall(r"\b(?:marquee_|marquee:|kube_|metrics_|up\b)[\w:]*", re.sub(r'"[^"]*"', '""', query)))
+
+
+@pytest.mark.parametrize("name", ON_PROMETHEUS)
+def test_metrics_of_queries_exist(name: str) -> None:
+    """Spark's own are looked at below."""
+    found = {metric for _, query in queries(dashboard(name)) for metric in metrics_in(filled_in(query, VALUES))}
+    assert {metric for metric in found if not metric.startswith("metrics_")} <= KNOWN
+    assert found
+
+
+SPARK = """
+import sys, urllib.request
+from pyspark import SparkConf, SparkContext
+conf = SparkConf().setAll({
+    "spark.master": "local[1]", "spark.driver.memory": "512m", "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1", "spark.ui.enabled": "true", "spark.ui.port": "0",
+    "spark.metrics.namespace": "rollup",
+    "spark.metrics.conf.*.sink.prometheusServlet.class": "org.apache.spark.metrics.sink.PrometheusServlet",
+    "spark.metrics.conf.*.sink.prometheusServlet.path": "/metrics/driver/prometheus",
+}.items())
+context = SparkContext(conf=conf)
+context.parallelize(range(9), 3).map(lambda one: (one % 2, one)).groupByKey().count()
+for path in ("driver", "executors"):
+    with urllib.request.urlopen(f"{context.uiWebUrl}/metrics/{path}/prometheus/") as answer:
+        sys.stdout.write(answer.read().decode())
+context.stop()
+"""
+
+
+@pytest.mark.spark
+def test_metrics_of_spark_exist() -> None:
+    """A real Spark, set up as the chart sets it up, tells of each under that name."""
+    done = subprocess.run([sys.executable, "-c", SPARK], check=True, capture_output=True, text=True)
+    told = set(re.findall(r"^(metrics_\w+)\{", done.stdout, re.MULTILINE))
+    found = {
+        metric
+        for _, query in queries(dashboard("spark-runs"))
+        for metric in metrics_in(filled_in(query, VALUES))
+        if metric.startswith("metrics_")
+    }
+    assert found - told == set()
+    assert len(found) > 10
+
+
+# In the chart.
+
+
+@pytest.mark.helm
+def test_chart_brings_them_for_the_sidecar() -> None:
+    """A ConfigMap each, as the file is, with the label and the folder that the sidecar goes by."""
+    listed = f"grafana.dashboards={json.dumps(NAMES)}"
+    found = of_kind(render("marquee", "values-staging.yaml", listed, "grafana.folder=Data"), "ConfigMap")
+    for name in NAMES:
+        one = found[f"r-marquee-dashboard-{name}"]
+        assert one["metadata"]["labels"]["grafana_dashboard"] == "1"
+        assert one["metadata"]["annotations"] == {"grafana_folder": "Data"}
+        assert {file: json.loads(text) for file, text in one["data"].items()} == {f"{name}.json": dashboard(name)}
+        assert len(one["data"][f"{name}.json"]) < CONFIG_MAP_LIMIT
+
+
+@pytest.mark.helm
+def test_chart_brings_those_that_are_wanted_as_they_are_wanted() -> None:
+    """None unasked; another label, and the namespace in which the sidecar looks."""
+    assert [
+        name for name in of_kind(render("marquee", "values-staging.yaml"), "ConfigMap") if "dashboard" in name
+    ] == []
+    sets = ('grafana.dashboards=["audience"]', "grafana.label=grafana", "grafana.labelValue=yes", "grafana.namespace=m")
+    found = of_kind(render("marquee", "values-staging.yaml", *sets), "ConfigMap")
+    (one,) = (one for name, one in found.items() if "dashboard" in name)
+    assert one["metadata"]["labels"]["grafana"] == "yes"
+    assert "grafana_dashboard" not in one["metadata"]["labels"]
+    assert one["metadata"]["namespace"] == "m"
+
+
+def test_audience_credits_whose_data_it_shows() -> None:
+    """TVmaze, by name, link and licence, where a reader sees it."""
+    found = dashboard("audience")
+    shown = [panel["options"]["content"] for panel in panels(found) if panel["type"] == "text"]
+    for text in (found["description"], *shown):
+        assert "TVmaze" in text
+        assert "https://www.tvmaze.com" in text
+        assert re.search("CC BY-SA", text)
