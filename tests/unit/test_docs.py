@@ -152,6 +152,15 @@ def test_the_two_commands_of_the_readme_are_targets_with_help() -> None:
     assert [target for target in ("demo", "test") if not re.search(rf"^{target}:.*  ## ", makefile, re.MULTILINE)] == []
 
 
+def test_tests_in_a_cluster_run_what_operations_shows() -> None:
+    """Every section with commands is one whose commands a test takes from the page, and runs."""
+    sections = re.split(r"^## ", (ROOT / "docs" / "operations.md").read_text(), flags=re.MULTILINE)[1:]
+    shown = {section.partition("\n")[0] for section in sections if blocks(section, "sh")}
+    tests = "".join(path.read_text() for path in (ROOT / "tests" / "e2e_cluster").glob("*.py"))
+    assert shown
+    assert set(re.findall(r'documented\("([^"]+)"\)', tests)) == shown
+
+
 @every_page
 def test_settings_that_a_page_names_exist(page: Path) -> None:
     """By variable, and by their place in the file where that is set as code."""
