@@ -27,7 +27,8 @@ def answers(environment: Environment) -> dict[str, list[dict[str, Any]]]:
 def test_mart_is_restored_from_s3_alone(done: Environment) -> None:
     """Its database is dropped; an empty one, loaded as documented, gives every answer that it gave."""
     before = answers(done)
-    assert all(before.values())
+    assert before["genre-hours"]
+    assert before["engagement-by-genre"]
     done.lose_mart()
     for command in documented("Restore the mart from S3 alone"):
         done.release.run(command)
