@@ -285,7 +285,7 @@ def _add_config(commands: Any) -> None:  # noqa: ANN401
 def _add_preflight(commands: Any) -> None:  # noqa: ANN401
     def do(given: argparse.Namespace) -> int:
         check_names(SETTINGS)
-        findings = preflight.run_checks()
+        findings = preflight.run_checks(preflight.checks_of())
         show(["check", "verdict", "finding"], [[one.check, one.verdict, one.words] for one in findings], given.format)
         return preflight.exit_code_of(findings)
 

@@ -1,23 +1,25 @@
 """``marquee preflight``: whether the stages can work here, with the settings in force, before they do.
 
-Also ``python -m jobs.preflight``, which logs what it finds: in a cluster, with no more than a stage's image.
+Also ``python -m jobs.preflight STAGE``, which logs what it finds: in a cluster, in the stage's image, with its rights.
 
 Each check tells what it found, as one or more findings: ``ok``; ``weak``, which works but gives away something; or
 ``failed``, with the exit code that the stages would end with. What a check writes it deletes again.
 """
 
+import argparse
 import logging
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 
 from jobs.common import lake
-from jobs.common.command import guarded
+from jobs.common.command import EXIT_CODES, HelpFormatter, guarded
 from jobs.common.errors import DONE, MarqueeError, worst
 from jobs.common.settings import StageSettings, check_names, load_settings
 from jobs.common.store import ObjectInfo, PreconditionError, Store
@@ -25,7 +27,10 @@ from jobs.mart_load.settings import MartLoadSettings
 from jobs.rollup.settings import RollupSettings
 from jobs.settings import SETTINGS, STAGES
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("jobs.preflight")
+
+KINDS = {kind.__module__.split(".")[1]: kind for kind in STAGES}
+"""Each stage's settings, by its name."""
 
 WRITERS = 32
 ROUNDS = 5
@@ -60,12 +65,12 @@ Check = Callable[[], Iterator[Finding]]
 """Yields its findings; what it raises ends it and is a finding, too."""
 
 
-def check_settings() -> Iterator[Finding]:
+def check_settings(stages: Sequence[str]) -> Iterator[Finding]:
     """See that every stage has its settings."""
-    for kind in STAGES:
-        name = f"settings of {kind.__module__.split('.')[1].replace('_', '-')}"
+    for stage in stages:
+        name = f"settings of {stage.replace('_', '-')}"
         try:
-            load_settings(kind)
+            load_settings(KINDS[stage])
         except MarqueeError as error:
             yield _failed(name, error)
         else:
@@ -122,17 +127,31 @@ def check_mart() -> Iterator[Finding]:
     yield Finding("mart", Verdict.OK, look(load_settings(MartLoadSettings).mart))
 
 
-CHECKS: tuple[tuple[str, Check], ...] = (
-    ("settings", check_settings),
-    ("lake", check_lake),
-    ("conditional writes", check_conditional_writes),
-    ("raw events", check_raw),
-    ("mart", check_mart),
-)
+def check_operator(stage: str) -> Iterator[Finding]:
+    """See that the cluster takes the SparkApplication of a stage's launcher, and lets it follow and delete one."""
+    from jobs.launcher.check import check_launch  # noqa: PLC0415 - needs a client that not every image has
+
+    yield Finding("spark operator", Verdict.OK, check_launch(stage))
+
+
+Checks = tuple[tuple[str, Check], ...]
 """In the order in which they are made; the name is that of a finding which an error makes."""
 
+OWN: dict[str, Checks] = {"rollup": (("raw events", check_raw),), "mart_load": (("mart", check_mart),)}
+"""What is checked for one stage alone."""
 
-def run_checks(checks: tuple[tuple[str, Check], ...] = CHECKS) -> list[Finding]:
+
+def checks_of(stages: Sequence[str] = tuple(KINDS)) -> Checks:
+    """Return what is checked for these stages."""
+    return (
+        ("settings", partial(check_settings, stages)),
+        ("lake", check_lake),
+        ("conditional writes", check_conditional_writes),
+        *(check for stage in stages for check in OWN.get(stage, ())),
+    )
+
+
+def run_checks(checks: Checks) -> list[Finding]:
     """Make every check, whatever the others found."""
     findings: list[Finding] = []
     for name, check in checks:
@@ -215,12 +234,23 @@ def _failed(check: str, error: MarqueeError) -> Finding:
 LEVELS = {Verdict.OK: logging.INFO, Verdict.WEAK: logging.WARNING, Verdict.FAILED: logging.ERROR}
 
 
-def main() -> int:
-    """Make every check, log what was found, and return the exit code."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Make the checks of a stage, or of all, log what was found, and return the exit code."""
+    parser = argparse.ArgumentParser(
+        "python -m jobs.preflight", description=__doc__, epilog=EXIT_CODES, formatter_class=HelpFormatter
+    )
+    parser.add_argument("stage", nargs="?", choices=KINDS, help="what it is to be fit for; all stages when left out")
+    parser.add_argument("--launcher", action="store_true", help="for that stage on Spark, through its launcher")
+    given = parser.parse_args(arguments)
+    if given.launcher and not given.stage:
+        parser.error("expected a stage with --launcher")
 
     def command() -> int:
         check_names(SETTINGS)
-        findings = run_checks()
+        checks = checks_of([given.stage]) if given.stage else checks_of()
+        if given.launcher:
+            checks += (("spark operator", partial(check_operator, given.stage)),)
+        findings = run_checks(checks)
         for one in findings:
             log.log(LEVELS[one.verdict], "%s: %s", one.check, one.words, extra={"verdict": str(one.verdict)})
         return exit_code_of(findings)

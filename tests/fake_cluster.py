@@ -193,7 +193,10 @@ class _Handler(BaseHTTPRequestHandler):
             return 404, _status(404, "the server could not find the requested resource")
         if manifest["metadata"]["name"] in self.server.stored:
             return 409, _status(409, "already exists")
-        return 201, self.server.put(manifest)
+        made = self.server.put(manifest)
+        if "dryRun=All" in self.path:
+            del self.server.stored[made["metadata"]["name"]]
+        return 201, made
 
     def _delete(self, path: str, body: bytes) -> tuple[int, Any]:
         name = path.rpartition("/")[2]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 DONE = 0
+USAGE = 2  # argparse's own
 INTERNAL = 70
 PIPE_CLOSED = 141  # 128 + SIGPIPE, what a shell reports of a process that wrote to nobody
 INTERRUPTED = 130  # 128 + SIGINT, what a shell reports of a process that ended on Ctrl-C

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from jobs.common.calendar import Span
 from jobs.common.command import EXIT_CODES, HelpFormatter, add_period_arguments, guarded, read_span
-from jobs.common.errors import ConfigError
 from jobs.common.settings import check_names, load_settings
-from jobs.launcher.application import Manifest, Owner, read_template
+from jobs.launcher.application import Manifest, Owner
+from jobs.launcher.check import read_application
 from jobs.launcher.plan import STAGES, plan, to_arguments
 from jobs.launcher.settings import LauncherOptions, LauncherSettings
 from jobs.settings import SETTINGS
@@ -36,7 +36,7 @@ def launch(stage: str, span: Span, *, force: bool) -> int:
     """Plan the stage's next batch, and run it."""
     check_names(SETTINGS)
     own, options = load_settings(STAGES[stage].kind), load_settings(LauncherSettings).launcher
-    template = _read(options)
+    template = read_application(options)
     asked, force = own.asked(span, force=force)
     batch = plan(stage, own, asked, force=force, most=options.max_periods)
     if batch is None:
@@ -45,15 +45,6 @@ def launch(stage: str, span: Span, *, force: bool) -> int:
     arguments = to_arguments(batch.span, force=force)
     log.info("%s %s: %d periods now, %d left for the next run", stage, " ".join(arguments), batch.due, batch.left)
     return _run(options, Owner(stage, options.job_name, options.job_uid), template, arguments)
-
-
-def _read(options: LauncherOptions) -> Manifest:
-    try:
-        text = options.application.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        message = f"MARQUEE_LAUNCHER__APPLICATION={str(options.application)!r} cannot be read: {error}"
-        raise ConfigError(message) from error
-    return read_template(text, options.application)
 
 
 def _run(options: LauncherOptions, owner: Owner, template: Manifest, arguments: Sequence[str]) -> int:

@@ -14,13 +14,7 @@ from typing import Any
 
 import yaml
 
-from jobs.common.errors import (
-    BadInputError,
-    ConfigError,
-    LostRaceError,
-    MarqueeError,
-    TryAgainError,
-)
+from jobs.common.errors import DONE, USAGE, BadInputError, ConfigError, MarqueeError, TryAgainError
 
 GROUP, VERSION, KIND, PLURAL = "sparkoperator.k8s.io", "v1beta2", "SparkApplication", "sparkapplications"
 STAGE_LABEL, JOB_LABEL = "marquee/stage", "marquee/job-uid"
@@ -54,8 +48,8 @@ WRONG_TEMPLATE = frozenset(
 )
 """Why a container waits that will hardly start without a change of image or settings."""
 
-FINAL = frozenset({0, *(kind.exit_code for kind in (BadInputError, MarqueeError, LostRaceError, ConfigError))})
-"""Exit codes after which running again gives the same."""
+FINAL = frozenset({DONE, USAGE, BadInputError.exit_code, ConfigError.exit_code})
+"""Exit codes after which running again gives the same: but for 0, those after which the chart does not retry a Job."""
 
 Manifest = dict[str, Any]
 

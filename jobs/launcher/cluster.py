@@ -22,7 +22,7 @@ UNAUTHORIZED, FORBIDDEN, NOT_FOUND, CONFLICT, TOO_MANY, SERVER_ERRORS = 401, 403
 HINTS = {
     UNAUTHORIZED: "is the token of the launcher's service account in its pod?",
     FORBIDDEN: "give the launcher's service account the right to",
-    NOT_FOUND: f"is there such a namespace, and is {KIND} ({GROUP}/{VERSION}) installed?",
+    NOT_FOUND: f"is {KIND} ({GROUP}/{VERSION}) there? Install the spark-operator, or have the stage's engine local",
 }
 
 
@@ -53,11 +53,12 @@ class Cluster:
         self._custom: Any = client.CustomObjectsApi(api)
         self._core: Any = client.CoreV1Api(api)
 
-    def create(self, manifest: Manifest) -> Application:
-        """Create an application; ConflictError if there is one of its name."""
+    def create(self, manifest: Manifest, *, dry_run: bool = False) -> Application:
+        """Create an application, or see that it could be; ConflictError if there is one of its name."""
+        only_try = {"dry_run": "All"} if dry_run else {}
         with self._translated("create", manifest["metadata"]["name"]):
             made = self._custom.create_namespaced_custom_object(
-                *self._kind(), body=manifest, field_validation="Strict", **self._timeout
+                *self._kind(), body=manifest, field_validation="Strict", **only_try, **self._timeout
             )
         return Application.read(made)
 

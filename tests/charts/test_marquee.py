@@ -1,9 +1,12 @@
 """The chart marquee: CronJobs, engines, launchers, rights, networks, settings."""
 
+import copy
+
 import pytest
 
 from jobs.common import errors
 from jobs.common.settings import check_names, load_settings
+from jobs.launcher.application import FINAL
 from jobs.mart_load.settings import MartLoadSettings
 from jobs.profile.settings import ProfileSettings
 from jobs.rollup.settings import RollupSettings
@@ -73,14 +76,17 @@ def test_jobs_are_bounded_and_kept(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_what_a_retry_does_not_mend_is_not_retried(stage: str) -> None:
-    """A moved pod is not counted; usage, bad input and configuration fail the job; all other codes are tried again."""
+    """A moved pod is not counted; usage, bad input and configuration fail the job; all other codes are tried again.
+
+    The launcher takes the same ones for final, so that each retry of a Job also runs Spark again.
+    """
     ignore, fail = job(stage, STAGING)["podFailurePolicy"]["rules"]
     assert ignore == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
     assert fail["action"] == "FailJob"
     assert fail["onExitCodes"] == {
         "containerName": stage,
         "operator": "In",
-        "values": [2, errors.BadInputError.exit_code, errors.ConfigError.exit_code],
+        "values": sorted(FINAL - {errors.DONE}),
     }
     assert [one["name"] for one in job(stage, STAGING)["template"]["spec"]["containers"]] == [stage]
 
@@ -283,7 +289,7 @@ def test_launchers_and_drivers_have_the_least_rights() -> None:
 
 
 def test_rights_are_bound_to_launchers_and_drivers_alone() -> None:
-    """Executors, other stages and the preflight have none; there are no rights in the whole cluster."""
+    """Executors and other stages have none; there are no rights in the whole cluster."""
     objects = render("marquee", STAGING)
     bound = {
         name: [subject["name"] for subject in binding["subjects"]]
@@ -327,14 +333,13 @@ def test_every_workload_has_a_network_policy_of_its_own() -> None:
         "profile-executor": dns | s3,
         "mart-load": dns | s3 | mart,
         "exporter": dns | s3 | mart,
-        "preflight": dns | s3 | mart | server,
     }
     assert all(one["spec"]["policyTypes"] == ["Ingress", "Egress"] for one in policies.values())
     closed = {name for name, one in policies.items() if not one["spec"]["ingress"]}
     closed_to_metrics = render("marquee", STAGING, "networkPolicy.metricsFrom=[]")
-    assert {name.removeprefix("r-marquee-") for name in closed} == {*SPARK_STAGES, "preflight"}
+    assert {name.removeprefix("r-marquee-") for name in closed} == {*SPARK_STAGES}
     closed = {name for name, one in of_kind(closed_to_metrics, "NetworkPolicy").items() if not one["spec"]["ingress"]}
-    assert {name.removeprefix("r-marquee-") for name in closed} == {*STAGES, "exporter", "preflight"}
+    assert {name.removeprefix("r-marquee-") for name in closed} == {*STAGES, "exporter"}
 
 
 def test_driver_and_executors_reach_each_other() -> None:
@@ -366,14 +371,30 @@ def test_driver_and_executors_reach_each_other() -> None:
 # Preflight, and objects of one's own.
 
 
-def test_preflight_is_a_test_of_helm() -> None:
-    """It runs with the settings and secrets of all stages, in the loader's image, and is no part of the release."""
-    (pod,) = of_kind(render("marquee", STAGING, "stages.mart_load.image=loader:1"), "Pod").values()
+@pytest.mark.parametrize(("stage", "more"), [("rollup", ["--launcher"]), ("mart-load", [])])
+def test_preflight_is_a_test_of_helm_as_the_stage_itself(stage: str, more: list[str]) -> None:
+    """Of the stage's job it differs in what it runs, and in what an application would belong to: the pod."""
+    pod = of_kind(render("marquee", STAGING), "Pod")[f"r-marquee-{stage}-preflight"]
     assert pod["metadata"]["annotations"]["helm.sh/hook"] == "test"
+    template = job(stage, STAGING)["template"]
+    assert pod["metadata"]["labels"] == template["metadata"]["labels"]
     (container,) = pod["spec"]["containers"]
-    assert (container["image"], container["args"]) == ("loader:1", ["python", "-m", "jobs.preflight"])
-    assert {"AWS_ACCESS_KEY_ID", "MARQUEE_ROLLUP__VIEWER_KEY", "MARQUEE_MART__PASSWORD"} <= set(environment(container))
-    assert container["envFrom"] == [{"configMapRef": {"name": "r-marquee-settings"}}]
+    assert container.pop("args") == ["python", "-m", "jobs.preflight", stage.replace("-", "_"), *more]
+    (own,) = copy.deepcopy(template["spec"]["containers"])
+    own.pop("args")
+    for variable in own["env"]:
+        for name, field in (("JOB_NAME", "metadata.name"), ("JOB_UID", "metadata.uid")):
+            if variable["name"] == f"MARQUEE_LAUNCHER__{name}":
+                variable["valueFrom"]["fieldRef"]["fieldPath"] = field
+    assert pod["spec"] | {"containers": [container]} == template["spec"] | {"containers": [own]}
+
+
+def test_only_stages_of_the_release_are_looked_at() -> None:
+    """One that is left out needs no settings, and one on the local engine no operator."""
+    pods = of_kind(render("marquee", DEV, "stages.mart_load.enabled=false"), "Pod")
+    assert {name: pod["spec"]["containers"][0]["args"][3:] for name, pod in pods.items()} == {
+        f"r-marquee-{stage}-preflight": [stage.replace("-", "_")] for stage in ("schedule-fetch", "rollup", "profile")
+    }
 
 
 def test_objects_of_ones_own_are_rendered() -> None:

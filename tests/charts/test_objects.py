@@ -71,14 +71,12 @@ def test_pods_are_restricted(chart: str, example: str) -> None:
 
 @every_example
 def test_only_who_asks_the_api_server_has_a_token(chart: str, example: str) -> None:
-    """Launchers, drivers and, where there is Spark, the preflight; never executors."""
+    """Launchers, drivers, and the preflights of launchers; never executors."""
     objects = render(chart, example)
     with_token = {name for name, pod in pod_templates(objects) if pod["spec"]["automountServiceAccountToken"]}
-    expected = set()
-    if applications(objects):
-        expected = {"Pod r-marquee-preflight"}
-        for stage in applications(objects):
-            expected |= {f"CronJob r-marquee-{stage}", f"driver of {stage}"}
+    expected: set[str] = set()
+    for stage in applications(objects):
+        expected |= {f"CronJob r-marquee-{stage}", f"Pod r-marquee-{stage}-preflight", f"driver of {stage}"}
     assert with_token == expected
 
 

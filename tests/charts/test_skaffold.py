@@ -55,6 +55,19 @@ def test_profile_deploys_its_environment(profile: str) -> None:
     assert [Path(file).name for file in release["valuesFiles"]] == [f"values-{profile}.yaml"]
 
 
+def test_secrets_for_builds_are_there_for_those_who_have_them() -> None:
+    """With the profile `mirror` beside another every image is built with the secrets that Dockerfiles ask for."""
+    asked = {
+        secret
+        for file in ROOT.glob("images/*/Dockerfile")
+        for secret in re.findall(r"--mount=type=secret,id=(\w+)", file.read_text())
+    }
+    assert asked == {"ca", "pip"}
+    for profiles, ids in (("prod", set()), ("prod,mirror", asked)):
+        for artifact in diagnosed(profiles)["build"]["artifacts"]:
+            assert {one["id"] for one in artifact["docker"].get("secrets", [])} == ids, artifact["image"]
+
+
 @every_profile
 def test_built_images_are_those_that_run(profile: str, built: Path, tmp_path: Path) -> None:
     """In CronJobs, and, by its tag, in the SparkApplication that a launcher creates."""

@@ -58,9 +58,10 @@ class Release:
         return call("kubectl", "-n", self.namespace, *arguments, stdin=stdin)
 
     def run(self, script: str, **env: str) -> str:
-        """Run commands of the documentation, in which the release is named by variables."""
+        """Run commands of the documentation, in which the release is named by variables; here nothing takes hours."""
         own = {"RELEASE": self.name, "NAMESPACE": self.namespace, "VALUES": str(self.values)}
-        return call("bash", "-euo", "pipefail", "-c", script, env=own | env)
+        impatient = re.sub(r"--timeout=\w+", f"--timeout={JOB_S:.0f}s", script)
+        return call("bash", "-euo", "pipefail", "-c", impatient, env=own | env)
 
     def find(self, kind: str, selector: str = "") -> list[Manifest]:
         """Return the objects of a kind."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pymysql
 import pytest
 
 from jobs.common import lake
@@ -48,24 +49,34 @@ class Environment:
     """A release with the services of its namespace, reached from here."""
 
     release: Release
-    raw: S3Store
-    lake: S3Store
+    s3: S3Options
     mart_port: int
 
-    def markers(self) -> dict[str, Marker]:
-        """Return all markers of the lake, by stage and period."""
-        markers = Markers(self.lake)
+    def store(self, prefix: str) -> S3Store:
+        """Return a store in the bucket."""
+        return S3Store(BUCKET, prefix, self.s3)
+
+    def markers(self, prefix: str = "lake") -> dict[str, Marker]:
+        """Return all markers of a lake, by stage and period."""
+        markers = Markers(self.store(prefix))
         return {f"{stage}/{period}": one for stage in lake.STAGES for period, one in markers.of(stage).items()}
 
     def add_late_file(self) -> None:
         """Bring the file of 2026-01-05T14 that comes late."""
-        assert add_late_files(WORLD, self.raw).written == 1
+        assert add_late_files(WORLD, self.store("raw")).written == 1
 
     def mart(self, user: str, password: str) -> MartSettings:
         """Return how to reach the mart."""
         return MartSettings.model_validate(
             {"url": f"mysql://{user}@127.0.0.1:{self.mart_port}/marquee", "password": password}
         )
+
+    def lose_mart(self) -> None:
+        """Leave an empty database, prepared for loading, where the mart was."""
+        with pymysql.connect(host="127.0.0.1", port=self.mart_port, user="root", password=ROOT_PASSWORD) as connection:
+            connection.query("drop database marquee")
+            connection.query("create database marquee character set utf8mb4 collate utf8mb4_bin")
+        init_mart_of(self)
 
     def ask(self, question: str, **only: str) -> list[dict[str, Any]]:
         """Ask the mart as the analyst does."""
@@ -119,9 +130,10 @@ def environment_one(new_environment: Callable[[str], Environment]) -> Environmen
 
 @pytest.fixture(scope="session")
 def done(environment_one: Environment) -> Environment:
-    """The same, once each stage has run, started by hand from its CronJob."""
-    for stage in COMMANDS:
-        environment_one.release.do(stage, f"{stage}-first")
+    """The same, once each stage has run: the schedule of all days, and then as documented for a backfill."""
+    environment_one.release.do("schedule-fetch", "schedule-fetch-first")
+    (backfill,) = documented("Backfill a month")
+    environment_one.release.run(backfill)
     return environment_one
 
 
@@ -137,18 +149,19 @@ def _new_environment(name: str, stack: ExitStack) -> Environment:
         release.kubectl("rollout", "status", f"deployment/{service}", "--timeout=180s")
     s3_port = stack.enter_context(release.forward("s3", 7070))
     options = S3Options(endpoint_url=f"http://127.0.0.1:{s3_port}", region=REGION, path_style=True)
-    raw, lake_store = S3Store(BUCKET, "raw", options), S3Store(BUCKET, "lake", options)
+    made = Environment(release, options, stack.enter_context(release.forward("mart", 3306)))
+    raw = made.store("raw")
     raw._client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
     simulate(WORLD, raw)
-    made = Environment(release, raw, lake_store, stack.enter_context(release.forward("mart", 3306)))
-    _init_mart(made)
+    init_mart_of(made)
     keys = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY, "MART_PASSWORD": MART_PASSWORD}
     release.run(make_secrets, **keys)
     release.run(install)
     return made
 
 
-def _init_mart(environment: Environment) -> None:
+def init_mart_of(environment: Environment) -> None:
+    """Make schema and users in an empty database."""
     passwords = {"loader_password": MART_PASSWORD, "analyst_password": ANALYST_PASSWORD}
     root = environment.mart("root", ROOT_PASSWORD).model_dump() | passwords | {"password": ROOT_PASSWORD}
     init_mart(MartSettings.model_validate(root))

@@ -16,24 +16,24 @@ def generations(environment: Environment) -> dict[str, int]:
 
 
 def test_every_hour_day_and_period_has_its_marker(done: Environment) -> None:
-    """30 days of schedule, 48 hours, 2 days, and the day, week, month and quarter of them."""
+    """55 days of schedule (from 2025-12-08, January), 48 hours, 2 days, and the day, week, month, quarter of them."""
     made = generations(done)
     hours = {f"rollup/{day}T{hour:02}" for day in (FIRST, SECOND) for hour in range(24)}
     assert {name for name in made if not name.startswith("schedule_fetch/")} == (
         hours | {f"profile/{FIRST}", f"profile/{SECOND}"} | AUDIENCES
     )
-    assert sum(name.startswith("schedule_fetch/") for name in made) == 30
+    assert sum(name.startswith("schedule_fetch/") for name in made) == 55
     assert set(made.values()) == {1}
 
 
 @pytest.mark.parametrize("stage", ["rollup", "profile"])
 def test_spark_stage_is_one_application_whose_executor_did_the_work(done: Environment, stage: str) -> None:
     """COMPLETED, with an executor of its own; the driver's last lines are in the launcher's log."""
-    (application,) = done.release.applications(f"{stage}-first")
+    (application,) = done.release.applications(f"backfill-{stage}")
     status = application["status"]
     assert status["applicationState"]["state"] == "COMPLETED"
     assert len(status["executorState"]) == 1
-    assert f"{application['metadata']['name']}-driver" in done.release.log(f"{stage}-first")
+    assert f"{application['metadata']['name']}-driver" in done.release.log(f"backfill-{stage}")
 
 
 def test_planted_answers_are_found_by_asking_the_mart(done: Environment) -> None:
@@ -48,20 +48,28 @@ def test_planted_answers_are_found_by_asking_the_mart(done: Environment) -> None
 
 
 def test_documented_look_at_bucket_mart_and_operator_succeeds(done: Environment) -> None:
-    """The test of the chart, and what says where everything stands."""
+    """The test of the chart, a pod for each stage, and what says where everything stands."""
     helm_test = documented("Install")[2].splitlines()[1]
-    assert "Phase:          Succeeded" in done.release.run(helm_test)
+    told = done.release.run(helm_test)
+    assert told.count("Phase:          Succeeded") == len(COMMANDS)
+    assert told.count("spark operator: ") == 2
     for command in documented("Look"):
         done.release.run(command)
 
 
 def test_rerun_without_change_starts_no_spark(done: Environment) -> None:
-    """Each job ends with 0, no SparkApplication is made, and no marker changes."""
+    """Each job, by the documented command too, ends with 0; no SparkApplication is made, and no marker changes."""
     before = generations(done)
-    for stage in COMMANDS:
-        done.release.do(stage, f"{stage}-idle")
-    assert [done.release.applications(f"{stage}-idle") for stage in COMMANDS] == [[], [], [], []]
+    jobs = [f"{stage}-idle" for stage in COMMANDS]
+    for stage, job in zip(COMMANDS, jobs, strict=True):
+        done.release.start(stage, job)
+    (now,) = documented("Run a stage now")
+    done.release.run(now)
+    for job in jobs:
+        done.release.finish(job)
+    assert [done.release.applications(job) for job in ("rollup-now", *jobs)] == [[], [], [], [], []]
     assert generations(done) == before
+    done.release.run(documented("Suspend a stage")[2])  # ends rollup-now, and has the name free
 
 
 def test_late_file_makes_its_hour_day_and_periods_again(done: Environment) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from jobs import preflight
 from jobs.common import command
 from jobs.common.errors import ConfigError, MarqueeError, TryAgainError
 from jobs.launcher.__main__ import main
@@ -399,7 +400,7 @@ def test_cluster_that_never_answers_ends_it(cluster: FakeCluster, at: FakeTime) 
         pytest.param(
             404,
             "404 page not found",
-            "is there such a namespace, and is SparkApplication (sparkoperator.k8s.io/v1beta2) installed?",
+            "is SparkApplication (sparkoperator.k8s.io/v1beta2) there? Install the spark-operator, or have the stage's",
             id="no such kind",
         ),
         pytest.param(422, "spec.driver is required", "mend the template of the application", id="invalid"),
@@ -412,7 +413,9 @@ def test_refused_application_is_a_wrong_configuration(
     cluster.fail(Fault("POST", status, text))
     with pytest.raises(ConfigError) as caught:
         launch(at)
-    assert str(caught.value) == f"the cluster answered {status} to create {name_of()} in {NAMESPACE}: {text}: {hint}"
+    assert str(caught.value).startswith(
+        f"the cluster answered {status} to create {name_of()} in {NAMESPACE}: {text}: {hint}"
+    )
     assert at.now == 0
 
 
@@ -436,20 +439,30 @@ def test_two_pods_at_once_make_one_application(cluster: FakeCluster, at: FakeTim
     assert len(cluster.stored) == 1
 
 
-@pytest.mark.parametrize("scene", [COMPLETED, failed(65), failed(70), failed(76), failed(78)])
+@pytest.mark.parametrize("scene", [COMPLETED, failed(2), failed(65), failed(78)])
 def test_result_that_would_be_the_same_again_is_taken(cluster: FakeCluster, at: FakeTime, scene: Scene) -> None:
-    """The pod before ended without telling it, or the Job tries in vain: no second Spark."""
+    """The pod before was killed and could not tell it: no second Spark."""
     cluster.put(earlier(), scene)
     assert launch(at) == (0 if scene is COMPLETED else int(scene.error.split("ExitCode: ")[1].split(",")[0]))
     assert cluster.requests("POST") == []
 
 
-@pytest.mark.parametrize("scene", [failed(75), failed(137, "OOMKilled"), failed(1), Scene("FAILED", None, "no pod")])
+@pytest.mark.parametrize(
+    "scene",
+    [failed(70), failed(75), failed(76), failed(137, "OOMKilled"), failed(1), Scene("FAILED", None, "no pod")],
+)
 def test_failure_that_may_pass_is_run_again(cluster: FakeCluster, at: FakeTime, scene: Scene) -> None:
     """As the Job's next attempt, under a name of its own."""
     cluster.put(earlier(), scene)
     assert launch(at) == 0
     assert list(cluster.stored) == [name_of(0), name_of(1)]
+
+
+def test_every_pod_of_a_job_runs_spark_once_more(cluster: FakeCluster, at: FakeTime) -> None:
+    """What fails each time is tried as often as the Job has pods, and no more: 70 with the third, after two retries."""
+    cluster.script = [failed(70)]
+    assert [launch(at) for _ in range(3)] == [70, 70, 70]
+    assert list(cluster.stored) == [name_of(0), name_of(1), name_of(2)]
 
 
 def test_remains_are_waited_for(cluster: FakeCluster, at: FakeTime) -> None:
@@ -632,3 +645,56 @@ def test_wrong_settings_end_it_at_start(
     assert main(["rollup"]) == 78
     assert message in caplog.messages[-1]
     assert cluster.asked == []
+
+
+# Its preflight.
+
+
+def spark_operator(caplog: pytest.LogCaptureFixture) -> str:
+    """Return what the preflight says of the operator."""
+    (found,) = [one for one in caplog.messages if one.startswith("spark operator: ")]
+    return found.removeprefix("spark operator: ")
+
+
+@pytest.mark.usefixtures("pod")
+def test_preflight_tries_a_launch_and_leaves_nothing(cluster: FakeCluster, caplog: pytest.LogCaptureFixture) -> None:
+    """The application that would be created is sent for a dry run; what the stage needs beside it is looked at, too."""
+    assert preflight.main(["rollup", "--launcher"]) == 0
+    assert spark_operator(caplog) == (
+        f"{NAMESPACE}: a SparkApplication (sparkoperator.k8s.io/v1beta2) of rollup is accepted, "
+        "and could be followed and deleted"
+    )
+    assert [one.partition(":")[0] for one in caplog.messages] == [
+        "settings of rollup",
+        "lake",
+        "conditional writes",
+        "conditional writes",
+        "raw events",
+        "spark operator",
+    ]
+    (tried,) = [path for method, path in cluster.asked if method == "POST"]
+    assert "dryRun=All" in tried
+    assert cluster.stored == {}
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "words"),
+    [
+        pytest.param(Fault("POST", 404, "page not found"), 78, "Install the spark-operator", id="no operator"),
+        pytest.param(Fault("POST", 403, "cannot create"), 78, "account the right to", id="may not create"),
+        pytest.param(Fault("GET", 403, "cannot get", "sparkapplications/"), 78, "to get lake-rollup", id="may not get"),
+        pytest.param(Fault("DELETE", 403, "cannot delete"), 78, "to delete lake-rollup", id="may not delete"),
+        pytest.param(Fault("GET", 403, "cannot get", "-driver"), 78, "to get pod lake-rollup", id="may not see pods"),
+        pytest.param(Fault("GET", 403, "cannot get", "/log"), 78, "to read the log of lake", id="may not read logs"),
+        pytest.param(Fault("GET", 403, "cannot list", "/events"), 78, "to list events of", id="may not see events"),
+        pytest.param(Fault("POST", 500, "failed calling webhook"), 75, "failed calling webhook", id="webhook is down"),
+    ],
+)
+@pytest.mark.usefixtures("pod")
+def test_preflight_tells_what_a_launch_would_fail_of(
+    cluster: FakeCluster, caplog: pytest.LogCaptureFixture, fault: Fault, code: int, words: str
+) -> None:
+    """No operator, no right, no webhook: with the code that the launcher would end with, and what to do."""
+    cluster.fail(fault)
+    assert preflight.main(["rollup", "--launcher"]) == code
+    assert words in spark_operator(caplog)

@@ -69,7 +69,7 @@ def test_in_a_cluster_it_logs_what_it_found(
     """As a module: a line of JSON each, by level, and the exit code of what failed."""
     monkeypatch.setenv("MARQUEE_LOG__FORMAT", "json")
     monkeypatch.delenv("MARQUEE_MART__URL")
-    assert preflight.main() == 78
+    assert preflight.main([]) == 78
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     told = {line["message"].partition(":")[0]: (line["level"], line["verdict"]) for line in lines}
     assert told["lake"] == ("info", "ok")

@@ -33,7 +33,6 @@ CONTRACT = (ROOT / "docs" / "event-contract.md").read_text()
 DEFINITIONS = (ROOT / "docs" / "definitions.md").read_text()
 DICTIONARY = (ROOT / "docs" / "data-dictionary.md").read_text()
 COMMANDS = subcommands(cli.make_parser())
-ARGPARSE_USAGE = 2
 SETTING_NAMES = {name for kind in SETTINGS for name in setting_names(kind)}
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
@@ -153,6 +152,15 @@ def test_the_two_commands_of_the_readme_are_targets_with_help() -> None:
     assert [target for target in ("demo", "test") if not re.search(rf"^{target}:.*  ## ", makefile, re.MULTILINE)] == []
 
 
+def test_tests_in_a_cluster_run_what_operations_shows() -> None:
+    """Every section with commands is one whose commands a test takes from the page, and runs."""
+    sections = re.split(r"^## ", (ROOT / "docs" / "operations.md").read_text(), flags=re.MULTILINE)[1:]
+    shown = {section.partition("\n")[0] for section in sections if blocks(section, "sh")}
+    tests = "".join(path.read_text() for path in (ROOT / "tests" / "e2e_cluster").glob("*.py"))
+    assert shown
+    assert set(re.findall(r'documented\("([^"]+)"\)', tests)) == shown
+
+
 @every_page
 def test_settings_that_a_page_names_exist(page: Path) -> None:
     """By variable, and by their place in the file where that is set as code."""
@@ -178,7 +186,7 @@ def test_exit_codes_are_those_of_the_code() -> None:
     codes = {value for name, value in vars(errors).items() if name.isupper() and isinstance(value, int)}
     codes |= {kind.exit_code for kind in errors.MarqueeError.__subclasses__()}
     rows = [int(cell) for cell in first_cells(part_of(ARCHITECTURE, "Exit codes"))]
-    assert rows == sorted({ARGPARSE_USAGE, *codes})
+    assert rows == sorted(codes)
     assert {int(code) for code in re.findall(r"\b(\d+) ", EXIT_CODES)} <= set(rows)
     named = {code for page in PAGES for code in re.findall(r"(?:exit |with )code (\d+)", page.read_text())}
     assert {int(code) for code in named} <= codes

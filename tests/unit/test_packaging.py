@@ -134,10 +134,13 @@ def test_stage_starts_with_its_own_requirements(image: str) -> None:
     assert run.stdout.startswith(f"usage: python -m jobs.{image}")
 
 
-@pytest.mark.parametrize("module", ["jobs.preflight", "jobs.mart_load.admin"])
-def test_what_else_the_charts_start_is_in_the_image(module: str) -> None:
-    """Preflight and the setting-up of a mart run in the image of mart_load: here both miss a setting, not a package."""
-    run = run_in("mart_load", module, *(["init"] if module.endswith("admin") else []))
+@pytest.mark.parametrize(
+    ("image", "command"),
+    [("mart_load", ("jobs.mart_load.admin", "init")), *((image, ("jobs.preflight", image)) for image in IMAGES)],
+)
+def test_what_else_the_charts_start_is_in_the_image(image: str, command: tuple[str, ...]) -> None:
+    """The setting-up of a mart, and the preflight of each stage: here they miss a setting, not a package."""
+    run = run_in(image, *command)
     assert run.returncode == 78
     assert "MARQUEE_LAKE: is not set" in run.stderr
 

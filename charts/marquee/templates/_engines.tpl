@@ -13,18 +13,19 @@
 {{- end }}
 {{- end -}}
 
-{{/* What the launcher of a stage is told: of a stage. It gives up a minute before its job is ended. */}}
+{{/* What the launcher of a stage is told: of (stage, job and uid: fields with name and UID of what its application is to
+     belong to). It gives up a minute before its job is ended. */}}
 {{- define "marquee.launcherEnv" -}}
 - name: MARQUEE_LAUNCHER__APPLICATION
   value: /etc/marquee/sparkapplication.yaml
 - name: MARQUEE_LAUNCHER__MAX_PERIODS
-  value: {{ .spark.maxPeriods | quote }}
+  value: {{ .stage.spark.maxPeriods | quote }}
 - name: MARQUEE_LAUNCHER__STARTUP_DEADLINE_S
-  value: {{ .spark.startupDeadlineSeconds | quote }}
+  value: {{ .stage.spark.startupDeadlineSeconds | quote }}
 - name: MARQUEE_LAUNCHER__DEADLINE_S
-  value: {{ sub .activeDeadlineSeconds 60 | quote }}
+  value: {{ sub .stage.activeDeadlineSeconds 60 | quote }}
 - name: MARQUEE_LAUNCHER__POLL_S
-  value: {{ .spark.pollSeconds | quote }}
+  value: {{ .stage.spark.pollSeconds | quote }}
 - name: MARQUEE_LAUNCHER__NAMESPACE
   valueFrom:
     fieldRef:
@@ -32,11 +33,11 @@
 - name: MARQUEE_LAUNCHER__JOB_NAME
   valueFrom:
     fieldRef:
-      fieldPath: metadata.labels['batch.kubernetes.io/job-name']
+      fieldPath: {{ .job }}
 - name: MARQUEE_LAUNCHER__JOB_UID
   valueFrom:
     fieldRef:
-      fieldPath: metadata.labels['batch.kubernetes.io/controller-uid']
+      fieldPath: {{ .uid }}
 {{- end -}}
 
 {{- define "marquee.applicationName" -}}

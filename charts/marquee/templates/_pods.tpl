@@ -1,4 +1,4 @@
-{{/* Pods: the same restricted shape for stages, drivers, executors and the preflight. */}}
+{{/* Pods: the same restricted shape for stages, drivers and executors. */}}
 
 {{/* The metadata of a pod: of (root, component, pod). */}}
 {{- define "marquee.podMetadata" -}}
@@ -80,4 +80,38 @@ volumeMounts:
 {{- define "marquee.metricsPort" -}}
 - name: metrics
   containerPort: {{ .Values.metrics.port }}
+{{- end -}}
+
+{{/* The spec of a stage's own pod: of (root, stage, args, job and uid as for marquee.launcherEnv). */}}
+{{- define "marquee.stagePod" -}}
+{{- $stage := .stage -}}
+{{- $account := include "marquee.accountName" (dict "root" .root "account" $stage.serviceAccount "workload" $stage.component) -}}
+restartPolicy: Never
+{{ include "marquee.podSpec" (dict "pod" $stage "account" $account "token" $stage.onSpark) }}
+{{- with .root.Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+containers:
+  - name: {{ $stage.component }}
+    image: {{ $stage.image }}
+    imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+    args: {{ toJson .args }}
+    {{- $env := include "marquee.stageSecretEnv" . }}
+    {{- if $stage.onSpark }}
+    {{- $env = printf "%s\n%s" $env (include "marquee.launcherEnv" .) }}
+    {{- else if $stage.computes }}
+    {{- $env = printf "%s\n%s" $env (include "marquee.localEngineEnv" .) }}
+    {{- end }}
+    {{- $settings := printf "- configMapRef:\n    name: %s" (include "marquee.settingsName" .root) }}
+    {{- $mounts := ternary "- name: application\n  mountPath: /etc/marquee\n  readOnly: true" "" $stage.onSpark }}
+    {{- $ports := ternary "" (include "marquee.metricsPort" .root) $stage.onSpark }}
+    {{- include "marquee.container" (dict "pod" $stage "env" $env "envFrom" $settings "mounts" $mounts "ports" $ports) | nindent 4 }}
+    resources:
+      {{- toYaml $stage.resources | nindent 6 }}
+volumes:
+  {{- $application := printf "- name: application\n  configMap:\n    name: %s" (include "marquee.applicationName" .) }}
+  {{- include "marquee.volumes" (dict "pod" $stage "volumes" (ternary $application "" $stage.onSpark)) | nindent 2 }}
 {{- end -}}

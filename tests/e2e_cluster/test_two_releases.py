@@ -1,0 +1,69 @@
+"""A second release in the namespace of the first, on the same raw events, with what values can change."""
+
+import re
+
+import pytest
+
+from tests.e2e_cluster.cluster import Release, call, documented, until
+from tests.e2e_cluster.conftest import Environment
+
+DAY = "2026-01-05"
+VALUES = (
+    "settings.lake=s3://marquee/second",
+    "stages.schedule_fetch.enabled=false",
+    "stages.mart_load.enabled=false",
+    "stages.profile.engine=local",
+    "stages.profile.resources.limits.memory=1Gi",
+    "spark.dynamicAllocation.enabled=true",
+    "spark.dynamicAllocation.maxExecutors=2",
+)
+
+
+@pytest.fixture(scope="module")
+def second(done: Environment) -> Release:
+    """A lake of its own, without a mart, on as many executors as there is work for, and on the local engine."""
+    release = Release("second", done.release.namespace, done.release.values)
+    sets = [part for value in VALUES for part in ("--set", value)]
+    chart = ("charts/marquee", "--namespace", release.namespace, "--values", str(release.values))
+    call("helm", "upgrade", "--install", release.name, *chart, *sets)
+    return release
+
+
+def test_preflight_asks_nothing_of_stages_that_are_left_out(second: Release) -> None:
+    """Two pods, of which only that on Spark tries a launch; nothing is said of schedule and mart."""
+    told = second.run(documented("Install")[2].splitlines()[1])
+    assert told.count("Phase:          Succeeded") == 2
+    assert re.findall("settings of ([a-z-]+): ", told) == ["profile", "rollup"]
+    assert told.count("spark operator: ") == 1
+
+
+def test_executors_come_with_the_work(second: Release) -> None:
+    """A day is more than one is given at the start; the second comes for the rest, up to the most there may be."""
+    second.do("rollup", "second-rollup", MARQUEE_PERIOD=DAY)
+    (application,) = second.applications("second-rollup")
+    assert application["status"]["applicationState"]["state"] == "COMPLETED"
+    assert len(application["status"]["executorState"]) == 2
+
+
+def test_local_engine_needs_no_operator(second: Release) -> None:
+    """The stage's own pod does the work."""
+    assert re.search(r"profile: \d+ made", second.do("profile", "second-profile", MARQUEE_PERIOD=DAY))
+    assert second.applications("second-profile") == []
+
+
+def test_releases_have_the_same_results(second: Release, done: Environment) -> None:
+    """Byte by byte, on whichever engine; neither has touched the other's lake."""
+    first, other = done.markers(), done.markers("second")
+    hours = {f"rollup/{DAY}T{hour:02}" for hour in range(24)}
+    assert hours | {f"profile/{DAY}"} <= set(other)
+    for name in sorted(hours | {f"profile/{DAY}"}):
+        assert [one.sha256 for one in other[name].outputs] == [one.sha256 for one in first[name].outputs], name
+    assert second.find("cronjobs", "app.kubernetes.io/instance=second")
+
+
+def test_uninstalling_one_leaves_the_other(second: Release, done: Environment) -> None:
+    """As documented, with everything of its own."""
+    second.run(documented("Uninstall")[0])
+    mine = "app.kubernetes.io/instance=second"
+    until(lambda: not second.find("all,sparkapplications,configmaps,roles,serviceaccounts", mine), "nothing of it", 120)
+    assert len(done.release.find("cronjobs", "app.kubernetes.io/instance=one")) == 4
