@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from jobs.common import lake
+from jobs.common import lake, metrics
 from tests.charts.dashboards import (
     BUILT_IN,
     FILES,
@@ -36,24 +36,14 @@ AS_THEY_ARE = {"environment": "$environment", "namespace": "$namespace", "stage"
 RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
 
 RECORDED = {"marquee:freshness_target_seconds"}
-OF_MARQUEE = {
-    *("newest_period_end_timestamp_seconds", "watermark_timestamp_seconds", "periods"),
-    *("oldest_open_period_timestamp_seconds", "hour_state", "generations", "last_run_finished_timestamp_seconds"),
-    *("last_run_duration_seconds", "last_run_cpu_seconds", "newest_period_rows", "week_before_rows"),
-    *("newest_period_duplicates", "newest_period_rejects", "recent_rows", "recent_duplicates", "recent_rejects"),
-    *("dataset_rows", "dataset_bytes", "dataset_objects", "garbage_bytes", "garbage_objects"),
-    *("mart_generations_behind", "exporter_last_refresh_timestamp_seconds", "exporter_refresh_duration_seconds"),
-    *("exporter_refresh_errors_total", "job_periods", "job_rows_total", "store_retries_total", "store_errors_total"),
-    *("store_request_duration_seconds_bucket", "mart_statement_duration_seconds_count", "mart_reconnects_total"),
-    "schedule_retries_total",
-}
+OF_MARQUEE = {metric.name: {*metric.labels, metrics.ENVIRONMENT} for metric in (*metrics.EXPORTER, *metrics.JOBS)}
 OF_KUBERNETES = {
     *("kube_cronjob_spec_suspend", "kube_cronjob_status_last_successful_time"),
     *("kube_job_failed", "kube_job_owner", "kube_job_spec_active_deadline_seconds", "kube_job_status_active"),
     *("kube_job_status_start_time", "kube_pod_container_status_last_terminated_reason", "kube_pod_status_phase"),
 }
 """Of kube-state-metrics 2: its documentation in docs/metrics/workload/{cronjob,job,pod}-metrics.md."""
-KNOWN = {f"marquee_{name}" for name in OF_MARQUEE} | OF_KUBERNETES | RECORDED
+KNOWN = {*OF_MARQUEE, *OF_KUBERNETES, *RECORDED}
 
 every_dashboard = pytest.mark.parametrize("name", NAMES)
 
@@ -211,7 +201,8 @@ def assert_promql(folder: Path, found: list[str]) -> None:
 
 def metrics_in(query: str) -> set[str]:
     """Return the names of metrics: Marquee's, recorded ones, those of Kubernetes and Spark."""
-    return set(re.findall(r"\b(?:marquee_|marquee:|kube_|metrics_|up\b)[\w:]*", re.sub(r'"[^"]*"', '""', query)))
+    found = re.findall(r"\b(?:marquee_|marquee:|kube_|metrics_|up\b)[\w:]*", re.sub(r'"[^"]*"', '""', query))
+    return {re.sub("_seconds_(bucket|count|sum)$", "_seconds", name) for name in found}
 
 
 @pytest.mark.parametrize("name", ON_PROMETHEUS)
@@ -220,6 +211,16 @@ def test_metrics_of_queries_exist(name: str) -> None:
     found = {metric for _, query in queries(dashboard(name)) for metric in metrics_in(filled_in(query, VALUES))}
     assert {metric for metric in found if not metric.startswith("metrics_")} <= KNOWN
     assert found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_labels_of_queries_exist(name: str) -> None:
+    """A selector names labels that its metric has, or that Prometheus adds to a target."""
+    for title, query in queries(dashboard(name)):
+        for metric, selector in re.findall(r"(marquee_\w+)\{([^}]*)\}", query):
+            named = set(re.findall(r"(\w+)(?:=|!=|=~|!~)\"", selector))
+            known = OF_MARQUEE[re.sub("_seconds_(bucket|count|sum)$", "_seconds", metric)]
+            assert named <= known | {"namespace"}, f"{title}: {metric}"
 
 
 SPARK = """

@@ -112,6 +112,11 @@ def test_value_out_of_bounds_fails(chart: str, wrong: str) -> None:
             "expected minExecutors ≤ initialExecutors ≤ maxExecutors",
         ),
         ("marquee", ["alerts.enabled=true"], "alerts.runbookUrl is not set, to which alerts link"),
+        (
+            "marquee",
+            ["alerts.enabled=true", "alerts.runbookUrl=https://a/b", "exporter.enabled=false"],
+            "alerts go by what the exporter tells",
+        ),
         ("kiosk", ["period="], "expected a period such as 2026-Q1"),
         ("kiosk", ["period=Q1"], 'period="Q1": expected a period'),
         ("kiosk", ["settings.lake=file:///lake"], "expected s3://bucket/prefix"),

@@ -1,10 +1,5 @@
 {{/* What rules and dashboards share. */}}
 
-{{/* The environment by which all metrics of the release are told apart. */}}
-{{- define "marquee.environmentName" -}}
-{{- default .Release.Name .Values.environment -}}
-{{- end -}}
-
 {{/* PromQL that keeps the jobs of a stage's CronJob, those made from it by hand too: of (fullname, namespace, component). */}}
 {{- define "marquee.isJobOf" -}}
 and on (namespace, job_name) kube_job_owner{namespace="{{ .namespace }}", owner_kind="CronJob", owner_name="{{ .fullname }}-{{ .component }}"}

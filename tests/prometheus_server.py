@@ -1,0 +1,83 @@
+"""A Prometheus of the tests' own, on loopback: it scrapes what it is told to, and is asked as Grafana asks it."""
+
+import json
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PATIENCE_S = 60.0
+"""How long it may take to start, and to have scraped and evaluated all there is."""
+
+
+@dataclass(frozen=True)
+class Prometheus:
+    """A server that runs."""
+
+    url: str
+
+    def ask(self, query: str) -> list[Any]:
+        """Return the series that a query gives now."""
+        return list(self._get("query", query=query)["result"])
+
+    def rules(self) -> list[dict[str, Any]]:
+        """Return its rules and how each fares."""
+        return [rule for group in self._get("rules")["groups"] for rule in group["rules"]]
+
+    def wait_for(self, query: str) -> None:
+        """Wait until a query gives something."""
+        patience_ends = time.monotonic() + PATIENCE_S
+        while not self._gives(query):
+            if time.monotonic() > patience_ends:
+                message = f"after {PATIENCE_S:.0f} s Prometheus gives nothing for {query}"
+                raise TimeoutError(message)
+            time.sleep(0.1)  # between two looks
+
+    def _gives(self, query: str) -> bool:
+        try:
+            return bool(self.ask(query))
+        except (urllib.error.URLError, ConnectionError):
+            return False  # it has not started yet
+
+    def _get(self, path: str, **arguments: str) -> dict[str, Any]:
+        url = f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(arguments)}"
+        with urllib.request.urlopen(url) as answer:  # noqa: S310 - our own server
+            return dict(json.load(answer)["data"])
+
+
+@contextmanager
+def prometheus_server(
+    folder: Path, targets: Sequence[str], rules: Sequence[Mapping[str, Any]] = ()
+) -> Iterator[Prometheus]:
+    """Run a server while the block runs: it scrapes each second, and evaluates rules each second."""
+    folder.mkdir(parents=True)
+    (folder / "rules.json").write_text(json.dumps({"groups": [{"name": "all", "rules": list(rules)}]}))
+    config = {
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+        "rule_files": [str(folder / "rules.json")],
+        "scrape_configs": [{"job_name": "marquee", "static_configs": [{"targets": list(targets)}]}],
+    }
+    (folder / "prometheus.json").write_text(json.dumps(config))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    command = [
+        "prometheus",
+        f"--config.file={folder / 'prometheus.json'}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address={address}",
+    ]
+    with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as server:
+        try:
+            prometheus = Prometheus(f"http://{address}")
+            prometheus.wait_for("vector(1)")
+            yield prometheus
+        finally:
+            server.terminate()
