@@ -49,6 +49,8 @@ class Environment:
     """A release with the services of its namespace, reached from here."""
 
     release: Release
+    installed: str
+    """What the documented installation printed, its test at the end."""
     s3: S3Options
     mart_port: int
 
@@ -65,22 +67,17 @@ class Environment:
         """Bring the file of 2026-01-05T14 that comes late."""
         assert add_late_files(WORLD, self.store("raw")).written == 1
 
-    def mart(self, user: str, password: str) -> MartSettings:
-        """Return how to reach the mart."""
-        return MartSettings.model_validate(
-            {"url": f"mysql://{user}@127.0.0.1:{self.mart_port}/marquee", "password": password}
-        )
-
     def lose_mart(self) -> None:
         """Leave an empty database, prepared for loading, where the mart was."""
         with pymysql.connect(host="127.0.0.1", port=self.mart_port, user="root", password=ROOT_PASSWORD) as connection:
             connection.query("drop database marquee")
             connection.query("create database marquee character set utf8mb4 collate utf8mb4_bin")
-        init_mart_of(self)
+        init_mart_at(self.mart_port)
 
     def ask(self, question: str, **only: str) -> list[dict[str, Any]]:
         """Ask the mart as the analyst does."""
-        columns, rows = ask(self.mart("marquee_analyst", ANALYST_PASSWORD), question, 0, only)
+        mart = mart_at(self.mart_port, "marquee_analyst", ANALYST_PASSWORD)
+        columns, rows = ask(mart, question, 0, only)
         return [dict(zip([str(one) for one in columns], row, strict=True)) for row in rows]
 
 
@@ -109,8 +106,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> None:
     call(DOCKER, "build", *BUILD_ARGS, "--tag", "marquee-e2e/s3:1", str(s3), env={"DOCKER_BUILDKIT": "1"})
     mariadb = str(HERE / "mariadb")
     call(DOCKER, "build", *BUILD_ARGS, "--tag", "marquee-e2e/mariadb:1", mariadb, env={"DOCKER_BUILDKIT": "1"})
-    for name in ("marquee-e2e/s3:1", "marquee-e2e/mariadb:1", *(f"marquee/{stage}:dev" for stage in STAGES)):
-        call(*LOAD, name)
+    call(*LOAD, "marquee-e2e/s3:1", "marquee-e2e/mariadb:1", *(f"marquee/{stage}:dev" for stage in STAGES))
 
 
 @pytest.fixture(scope="session")
@@ -148,23 +144,27 @@ def _new_environment(name: str, stack: ExitStack) -> Environment:
     for service in ("s3", "mart", "schedule"):
         release.kubectl("rollout", "status", f"deployment/{service}", "--timeout=180s")
     s3_port = stack.enter_context(release.forward("s3", 7070))
-    options = S3Options(endpoint_url=f"http://127.0.0.1:{s3_port}", region=REGION, path_style=True)
-    made = Environment(release, options, stack.enter_context(release.forward("mart", 3306)))
-    raw = made.store("raw")
+    s3 = S3Options(endpoint_url=f"http://127.0.0.1:{s3_port}", region=REGION, path_style=True)
+    mart_port = stack.enter_context(release.forward("mart", 3306))
+    raw = S3Store(BUCKET, "raw", s3)
     raw._client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
     simulate(WORLD, raw)
-    init_mart_of(made)
+    init_mart_at(mart_port)
     keys = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY, "MART_PASSWORD": MART_PASSWORD}
     release.run(make_secrets, **keys)
-    release.run(install)
-    return made
+    return Environment(release, release.run(install), s3, mart_port)
 
 
-def init_mart_of(environment: Environment) -> None:
+def mart_at(port: int, user: str, password: str, **more: str) -> MartSettings:
+    """Return how to reach a mart."""
+    url = f"mysql://{user}@127.0.0.1:{port}/marquee"
+    return MartSettings.model_validate({"url": url, "password": password, **more})
+
+
+def init_mart_at(port: int) -> None:
     """Make schema and users in an empty database."""
     passwords = {"loader_password": MART_PASSWORD, "analyst_password": ANALYST_PASSWORD}
-    root = environment.mart("root", ROOT_PASSWORD).model_dump() | passwords | {"password": ROOT_PASSWORD}
-    init_mart(MartSettings.model_validate(root))
+    init_mart(mart_at(port, "root", ROOT_PASSWORD, **passwords))
 
 
 def _delete(namespace: str) -> None:

@@ -65,10 +65,12 @@ def test_job_of_a_killed_driver_is_done_by_the_next_attempt(release: Release) ->
 
 
 def test_killed_executor_is_replaced_by_spark(release: Release, environment_one: Environment) -> None:
-    """The application goes on with another, and the result has the same bytes."""
+    """While it runs a task: the application goes on with another, and the result has the same bytes."""
     before = environment_one.markers().get(f"rollup/{HOUR}")
     start(release, "kill-executor", DAY)
-    kill(release, running(release, "kill-executor", "executor"))
+    executor = running(release, "kill-executor", "executor")
+    until(lambda: "Running task" in release.kubectl("logs", executor["metadata"]["name"]), "a task of an executor", 120)
+    kill(release, executor)
     release.finish("kill-executor")
     assert states(release, "kill-executor") == ["COMPLETED"]
     (application,) = release.applications("kill-executor")

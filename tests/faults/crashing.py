@@ -43,7 +43,7 @@ FILE_CALLS: Calls = [
 """What a local store does to its folder; a killed process leaves behind what it had done until then."""
 
 FAR_FUTURE = datetime(2100, 1, 1, tzinfo=UTC)
-_OF_THIS_RUN = {"run_id", "started_at", "finished_at", "failed_at", "etag", "inputs_digest"}
+_OF_THIS_RUN = {"run_id", "started_at", "finished_at", "failed_at", "cpu_seconds", "etag", "inputs_digest"}
 
 
 class Killed(BaseException):

@@ -69,6 +69,8 @@ def test_marker_tells_what_was_read_and_made(words: WordsStage, lake: LocalStore
     assert {(one.dataset, one.rows) for one in marker.outputs} == {("words", 2), ("initials", 2)}
     assert all(one.key.startswith(f"data/words/{ONE}/run={marker.run_id}/") for one in marker.outputs)
     assert (marker.counts, marker.parameters, marker.generation) == ({"words_in": 2}, {"lower": False}, 1)
+    assert marker.cpu_seconds is not None
+    assert 0 <= marker.cpu_seconds < 10
     assert (marker.started_at, marker.finished_at) == ("2026-01-07T12:00:01.000+00:00", "2026-01-07T12:00:02.000+00:00")
     assert Markers(lake).of("words")[ONE] == marker
 
