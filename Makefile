@@ -125,7 +125,7 @@ test-images: $(DEV)  ## test the container images that `make images` has built (
 	@DOCKER=$(DOCKER) REGISTRY=$(REGISTRY) VERSION=$(VERSION) $(BIN)/pytest tests/images $(ARGS)
 
 # What the tests in a cluster call; they say themselves what else is missing.
-NO_CLUSTER = $(strip $(if $(shell command -v kubectl),,kubectl) $(if $(shell command -v helm),,helm))
+NO_CLUSTER = $(strip $(foreach tool,kubectl helm prometheus,$(if $(shell command -v $(tool)),,$(tool))))
 
 .PHONY: e2e
 e2e: $(DEV)  ## test images, charts and operator in the cluster of KUBECONFIG, in namespaces of their own
@@ -133,6 +133,8 @@ e2e: $(DEV)  ## test images, charts and operator in the cluster of KUBECONFIG, i
 	@kubectl get --raw /readyz >/dev/null || { echo 'make e2e needs a cluster: set KUBECONFIG' >&2; exit 1; }
 	@kubectl get crd sparkapplications.sparkoperator.k8s.io >/dev/null || { \
 		echo 'make e2e needs the spark-operator in the cluster, for all namespaces' >&2; exit 1; }
+	@kubectl get crd podmonitors.monitoring.coreos.com prometheusrules.monitoring.coreos.com >/dev/null || { \
+		echo "make e2e needs the prometheus-operator's definitions in the cluster" >&2; exit 1; }
 	@DOCKER=$(DOCKER) $(BIN)/pytest tests/e2e_cluster -s -o faulthandler_timeout=3600 $(ARGS)
 
 .PHONY: lock

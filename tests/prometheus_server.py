@@ -54,15 +54,24 @@ class Prometheus:
 
 @contextmanager
 def prometheus_server(
-    folder: Path, targets: Sequence[str], rules: Sequence[Mapping[str, Any]] = ()
+    folder: Path,
+    targets: Sequence[str],
+    rules: Sequence[Mapping[str, Any]] = (),
+    discovered: Sequence[Mapping[str, Any]] = (),
 ) -> Iterator[Prometheus]:
-    """Run a server while the block runs: it scrapes each second, and evaluates rules each second."""
+    """Run a server while the block runs: it scrapes each second, and evaluates rules each second.
+
+    ``discovered`` are scrape configurations that find their targets themselves.
+    """
     folder.mkdir(parents=True)
     (folder / "rules.json").write_text(json.dumps({"groups": [{"name": "all", "rules": list(rules)}]}))
     config = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
         "rule_files": [str(folder / "rules.json")],
-        "scrape_configs": [{"job_name": "marquee", "static_configs": [{"targets": list(targets)}]}],
+        "scrape_configs": [
+            {"job_name": "marquee", "static_configs": [{"targets": list(targets)}]},
+            *discovered,
+        ],
     }
     (folder / "prometheus.json").write_text(json.dumps(config))
     with socket.socket() as probe:

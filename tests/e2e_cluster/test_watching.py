@@ -1,0 +1,136 @@
+"""What watches a release: a real Prometheus scrapes its exporter and its jobs, and has its alerts, as documented."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.common.datasets import VIEWERSHIP
+from jobs.common.metrics import LAST_REFRESH
+from tests.e2e_cluster.cluster import Release, documented, until
+from tests.e2e_cluster.conftest import Environment
+from tests.prometheus_server import Prometheus, prometheus_server
+
+DAY = "2026-01-05"
+RULES = Path(__file__).parents[2] / "charts" / "marquee" / "rules"
+
+
+@contextmanager
+def api_at_loopback() -> Iterator[str]:
+    """Reach the cluster's API at a port of loopback, where it asks nobody who they are."""
+    command = ["kubectl", "proxy", "--port=0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            found = re.search(r"127\.0\.0\.1:\d+", process.stdout.readline())
+            assert found is not None, f"{' '.join(command)} names no port"
+            yield found[0]
+        finally:
+            process.terminate()
+
+
+def pods_at_port(api: str, namespace: str, port: str, path: str) -> dict[str, Any]:
+    """Return how Prometheus finds the pods of a namespace that name a port, and scrapes them through the API."""
+    pod = ["__meta_kubernetes_pod_name", "__meta_kubernetes_pod_container_port_number"]
+    proxied = f"/api/v1/namespaces/{namespace}/pods/$1:$2/proxy{path}"
+    return {
+        "job_name": f"{port}{path}",
+        "kubernetes_sd_configs": [
+            {"role": "pod", "api_server": f"http://{api}", "namespaces": {"names": [namespace]}},
+        ],
+        "relabel_configs": [
+            {"source_labels": ["__meta_kubernetes_pod_container_port_name"], "regex": port, "action": "keep"},
+            {"source_labels": ["__meta_kubernetes_pod_phase"], "regex": "Running", "action": "keep"},
+            {"source_labels": pod, "separator": ":", "regex": "(.+):(.+)", "target_label": "__metrics_path__"}
+            | {"replacement": proxied},
+            {"target_label": "__address__", "replacement": api},
+            {"source_labels": ["__meta_kubernetes_pod_name"], "target_label": "pod"},
+        ],
+    }
+
+
+@pytest.fixture(scope="module")
+def release(done: Environment) -> Release:
+    """The release with alerts and dashboards, by the documented commands; the tests have no other namespace."""
+    release = done.release
+    for heading in ("Alerts", "Dashboards"):
+        (command,) = documented(heading)
+        release.run(command.replace("grafana.namespace=monitoring", f"grafana.namespace={release.namespace}"))
+    release.kubectl("rollout", "status", f"deployment/{release.name}-marquee-exporter", "--timeout=180s")
+    return release
+
+
+@pytest.fixture(scope="module")
+def prometheus(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """A Prometheus that scrapes the ports that the PodMonitors name, and evaluates the rules of the PrometheusRule."""
+    (rule,) = release.find("prometheusrules")
+    (group,) = rule["spec"]["groups"]
+    with api_at_loopback() as api:
+        scraped = [
+            pods_at_port(api, release.namespace, "metrics", "/metrics"),
+            pods_at_port(api, release.namespace, "spark-ui", "/metrics/driver/prometheus/"),
+        ]
+        folder = tmp_path_factory.mktemp("watching") / "prometheus"
+        with prometheus_server(folder, [], group["rules"], scraped) as server:
+            server.wait_for(LAST_REFRESH.name)
+            yield server
+
+
+def test_exporter_tells_what_the_markers_say(prometheus: Prometheus, done: Environment) -> None:
+    """Both days are complete, in the lake and in the mart; the rows are those of the manifests."""
+    markers = done.markers()
+
+    def value(query: str) -> float:
+        (series,) = prometheus.ask(query)
+        return float(series["value"][1])
+
+    end = datetime(2026, 1, 7, tzinfo=UTC).timestamp()
+    for stage in ("rollup", "mart_load"):
+        of = f'{{environment="one", stage="{stage}", grain="hour"}}'
+        assert value(f"marquee_newest_period_end_timestamp_seconds{of}") == end
+        assert value(f"marquee_watermark_timestamp_seconds{of}") == end
+    rows = sum(one.rows(VIEWERSHIP) for name, one in markers.items() if name.startswith("rollup/"))
+    assert value('marquee_dataset_rows{dataset="viewership"}') == rows
+    assert value("sum(marquee_mart_generations_behind)") == 0
+
+
+def test_podmonitors_choose_the_pods_that_name_their_ports(release: Release) -> None:
+    """The exporter's, by its labels; those of jobs and of Spark's drivers come and go."""
+    monitors = {one["metadata"]["name"].removeprefix("one-marquee-"): one for one in release.find("podmonitors")}
+    assert set(monitors) == {"exporter", "jobs", "spark"}
+    selector = monitors["exporter"]["spec"]["selector"]
+    labels = [f"{name}={value}" for name, value in selector["matchLabels"].items()]
+    labels += [f"{one['key']} in ({','.join(one['values'])})" for one in selector["matchExpressions"]]
+    (pod,) = release.find("pods", ",".join(labels))
+    ports = [port["name"] for container in pod["spec"]["containers"] for port in container["ports"]]
+    assert ports == [monitors["exporter"]["spec"]["podMetricsEndpoints"][0]["port"]]
+
+
+def test_job_on_spark_tells_how_far_it_is_while_it_runs(prometheus: Prometheus, release: Release) -> None:
+    """Its driver at our port, and at Spark's own, under names that do not change with the run."""
+    release.start("rollup", "watched", MARQUEE_PERIOD=DAY, MARQUEE_FORCE="true")
+    ours = 'marquee_job_periods{environment="one", stage="rollup", state="left"}'
+    spark = "metrics_rollup_driver_DAGScheduler_job_allJobs_Value"
+    until(lambda: prometheus.ask(f"max_over_time({ours}[10m])"), "the job's own metrics", 180)
+    until(lambda: prometheus.ask(f"last_over_time({spark}[10m])"), "Spark's metrics", 180)
+    release.finish("watched")
+    stores = "max_over_time(marquee_store_request_duration_seconds_count[10m])"
+    assert {one["metric"]["stage"] for one in prometheus.ask(stores)} >= {"rollup"}
+
+
+def test_rules_and_dashboards_are_there(prometheus: Prometheus, release: Release) -> None:
+    """Every rule is evaluated without an error, and the dashboards wait for Grafana's sidecar."""
+    until(lambda: all(one["health"] == "ok" for one in prometheus.rules()), "rules that have been evaluated")
+    alerts = {path.stem for path in RULES.glob("Marquee*.yaml")}
+    assert {one["name"] for one in prometheus.rules() if one["type"] == "alerting"} == alerts
+    boards = release.find("configmaps", "grafana_dashboard=1")
+    assert {key for one in boards for key in one["data"]} == {
+        "pipeline-health.json",
+        "spark-runs.json",
+        "audience.json",
+    }
