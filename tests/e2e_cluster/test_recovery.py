@@ -8,7 +8,7 @@ from tests.e2e_cluster.cluster import JOB_S, Manifest, Release, call, documented
 from tests.e2e_cluster.conftest import Environment
 
 HOUR = "2026-01-05T10"
-DAY = "2026-01-05"
+HOURS = "2026-01-05T08/2026-01-05T13"
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_job_of_a_killed_driver_is_done_by_the_next_attempt(release: Release) ->
 def test_killed_executor_is_replaced_by_spark(release: Release, environment_one: Environment) -> None:
     """While it runs a task: the application goes on with another, and the result has the same bytes."""
     before = environment_one.markers().get(f"rollup/{HOUR}")
-    start(release, "kill-executor", DAY)
+    start(release, "kill-executor", HOURS)
     executor = running(release, "kill-executor", "executor")
     until(lambda: "Running task" in release.kubectl("logs", executor["metadata"]["name"]), "a task of an executor", 120)
     kill(release, executor)

@@ -14,6 +14,7 @@ VALUES = (
     "stages.mart_load.enabled=false",
     "stages.profile.engine=local",
     "stages.profile.resources.limits.memory=1Gi",
+    "spark.executor.cores=1",
     "spark.dynamicAllocation.enabled=true",
     "spark.dynamicAllocation.maxExecutors=2",
 )
@@ -38,7 +39,7 @@ def test_preflight_asks_nothing_of_stages_that_are_left_out(second: Release) -> 
 
 
 def test_executors_come_with_the_work(second: Release) -> None:
-    """A day is more than one is given at the start; the second comes for the rest, up to the most there may be."""
+    """An hour's two tasks are more than the one of the start can take at a time, so a second comes."""
     second.do("rollup", "second-rollup", MARQUEE_PERIOD=DAY)
     (application,) = second.applications("second-rollup")
     assert application["status"]["applicationState"]["state"] == "COMPLETED"
