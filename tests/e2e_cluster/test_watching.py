@@ -58,9 +58,9 @@ def pods_at_port(api: str, namespace: str, port: str, path: str) -> dict[str, An
 def release(done: Environment) -> Release:
     """The release with alerts and dashboards, by the documented commands; the tests have no other namespace."""
     release = done.release
-    for heading in ("Alerts", "Dashboards"):
-        (command,) = documented(heading)
-        release.run(command.replace("grafana.namespace=monitoring", f"grafana.namespace={release.namespace}"))
+    (alerts,), (dashboards,) = documented("Alerts"), documented("Dashboards")
+    release.run(alerts)
+    release.run(dashboards.replace("grafana.namespace=monitoring", f"grafana.namespace={release.namespace}"))
     release.kubectl("rollout", "status", f"deployment/{release.name}-marquee-exporter", "--timeout=180s")
     return release
 

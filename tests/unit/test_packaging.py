@@ -136,7 +136,10 @@ def test_stage_starts_with_its_own_requirements(image: str) -> None:
 
 @pytest.mark.parametrize(
     ("image", "command"),
-    [("mart_load", ("jobs.mart_load.admin", "init")), *((image, ("jobs.preflight", image)) for image in IMAGES)],
+    [
+        ("mart_load", ("jobs.mart_load.admin", "init")),
+        *((image, ("jobs.preflight", image)) for image in IMAGES if image != "exporter"),
+    ],
 )
 def test_what_else_the_charts_start_is_in_the_image(image: str, command: tuple[str, ...]) -> None:
     """The setting-up of a mart, and the preflight of each stage: here they miss a setting, not a package."""
