@@ -22,6 +22,13 @@ class Prometheus:
     """A server that runs."""
 
     url: str
+    rules_file: Path
+
+    def load(self, rules: Sequence[Mapping[str, Any]]) -> None:
+        """Have it evaluate these rules from now on; of those that stay, it knows since when they hold."""
+        _write_rules(self.rules_file, rules)
+        again = urllib.request.Request(f"{self.url}/-/reload", method="POST")  # noqa: S310 - our own server
+        urllib.request.urlopen(again).close()  # noqa: S310 - our own server
 
     def ask(self, query: str) -> list[Any]:
         """Return the series that a query gives now."""
@@ -64,10 +71,11 @@ def prometheus_server(
     ``discovered`` are scrape configurations that find their targets themselves.
     """
     folder.mkdir(parents=True)
-    (folder / "rules.json").write_text(json.dumps({"groups": [{"name": "all", "rules": list(rules)}]}))
+    rules_file = folder / "rules.json"
+    _write_rules(rules_file, rules)
     config = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
-        "rule_files": [str(folder / "rules.json")],
+        "rule_files": [str(rules_file)],
         "scrape_configs": [
             {"job_name": "marquee", "static_configs": [{"targets": list(targets)}]},
             *discovered,
@@ -82,11 +90,16 @@ def prometheus_server(
         f"--config.file={folder / 'prometheus.json'}",
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address={address}",
+        "--web.enable-lifecycle",
     ]
     with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as server:
         try:
-            prometheus = Prometheus(f"http://{address}")
+            prometheus = Prometheus(f"http://{address}", rules_file)
             prometheus.wait_for("vector(1)")
             yield prometheus
         finally:
             server.terminate()
+
+
+def _write_rules(file: Path, rules: Sequence[Mapping[str, Any]]) -> None:
+    file.write_text(json.dumps({"groups": [{"name": "all", "rules": list(rules)}]}))

@@ -1,0 +1,359 @@
+"""The fault drill: what breaks is broken for real, and a real Prometheus tells which of the chart's alerts fire.
+
+The pipeline runs over a few hours of events up to now, into a MariaDB; an exporter in a process of its own tells of it.
+Nothing is simulated but time: what alerts wait for goes by ``SPEED`` times faster (``sped_up``). The data do not: an
+hour of events is an hour, so that a drill sets the target of freshness to run out when it wants, by the chart's values.
+
+``pytest -s`` prints what was measured; docs/operations.md has the table. What kube-state-metrics tells of jobs and
+CronJobs is not drilled here.
+"""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.common.calendar import DAY, HOUR, Grain, Period
+from tests.charts.rendering import of_kind, render
+from tests.mariadb_server import MariaDB, MysqlDatabase, mariadb_server, mysql_database
+from tests.prometheus_server import Prometheus, prometheus_server
+from tests.schedule_service import ScheduleService, answer, schedule_service
+from tests.small_world import CASE, WINTER, SmallWorld
+
+pytestmark = [pytest.mark.helm, pytest.mark.prometheus]
+
+SPEED = 360
+"""An hour that an alert waits takes ten seconds. Not less: the exporter may not look more often than every second, and
+MarqueeExporterStuck, which has to stay silent while it does, waits 35 minutes."""
+LOOK_S = 3.0
+"""By how much a time that is measured may be off: the exporter looks, Prometheus scrapes and evaluates once a second."""
+LOOKS_BACK_S = 2 * 3600 // SPEED
+"""How old the history has to be for MarqueeDataStale, which is silent without it."""
+PATIENCE_S = 60.0
+NEVER_H = 1000
+"""Hours of freshness that do not run out here; the events begin a few hours ago, however late it is."""
+LAST_DAY = "MARQUEE_SCHEDULE_FETCH__LAST_DAY"
+ALERTS_ON = ("alerts.enabled=true", "alerts.runbookUrl=https://git.example.org/runbooks")
+
+Fired = tuple[str, str, str, str]
+"""(alert, severity, stage, grain or part)."""
+Due = tuple[float, float]
+"""(since when, an instant; seconds that the alert then waits with the chart's default values)."""
+MINUTE = 60.0
+
+
+def sped_up(rules: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return rules whose times to wait go by faster: ``for``, ranges, offsets, and what is taken off ``time()``."""
+
+    def shorter(match: re.Match[str]) -> str:
+        units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+        return f"{int(match[1]) * units[match[2]] * 1000 // SPEED}ms"
+
+    def waits(text: str) -> str:
+        text = re.sub(r"(?<![\w.])(\d+)([smhd])(?!\w)", shorter, text)
+        return re.sub(r"time\(\) - (\d+)", lambda match: f"time() - {int(match[1]) / SPEED}", text)
+
+    return [rule | {key: waits(rule[key]) for key in ("for", "expr") if key in rule} for rule in rules]
+
+
+class Exporter:
+    """The exporter as a process, which may be stopped and started again at the same port."""
+
+    def __init__(self, settings: dict[str, str]) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.address = f"127.0.0.1:{probe.getsockname()[1]}"
+        self._settings = settings | {"MARQUEE_METRICS__PORT": self.address.partition(":")[2]}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it has looked at everything."""
+        self._process = subprocess.Popen([sys.executable, "-m", "jobs.exporter"], env=self._settings)
+        patience_ends = time.monotonic() + PATIENCE_S
+        while not is_ready(f"http://{self.address}/readyz"):
+            assert self._process.poll() is None
+            assert time.monotonic() < patience_ends
+            time.sleep(0.1)  # between two looks
+
+    def stop(self) -> None:
+        """End it, if it runs."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(PATIENCE_S)
+            self._process = None
+
+
+@dataclass
+class Drill:
+    """All that runs. ``hour`` is the newest one with events; as many as there are tests that want one come after it."""
+
+    world: SmallWorld
+    settings: dict[str, str]
+    service: ScheduleService
+    mart: MysqlDatabase
+    exporter: Exporter
+    prometheus: Prometheus
+    today: str
+    hour: Period
+
+    @property
+    def server(self) -> MariaDB:
+        """The server of the mart."""
+        return self.mart.server
+
+    def next_hour(self) -> None:
+        """Bring the events of the next hour."""
+        self.hour = self.hour.next()
+        self.world.events(str(self.hour), [("ann", 1, WINTER), ("bob", 2, CASE)])
+
+    def more_events(self, file: int, bad_lines: int = 0) -> None:
+        """Bring a file more of the newest hour, or the same file anew."""
+        self.world.events(str(self.hour), [("ann", 2 + file, WINTER)], file, bad_lines)
+
+    def run(self, *commands: str) -> int:
+        """Run a stage (of none: all), as the clock would; return the exit code."""
+        return marquee(self.settings, *(commands or ("run",)))
+
+    def values(self, query: str) -> list[float]:
+        """Return the values of the series that a query gives."""
+        return [float(one["value"][1]) for one in self.prometheus.ask(query)]
+
+    def run_out(self, **grains: str) -> float:
+        """Have the freshness of stages run out in two seconds, by the chart's values; return when it does."""
+        self.prometheus.wait_for(f"marquee_build_info offset {LOOKS_BACK_S}s")
+        runs_out = time.time() + 2
+        limits = []
+        for stage, grain in grains.items():
+            (end,) = self.values(f'marquee_newest_period_end_timestamp_seconds{{stage="{stage}", grain="{grain}"}}')
+            limits.append(f"alerts.limits.freshnessHours.{stage}.{grain}={(runs_out - end) / 3600:.6f}")
+        self.prometheus.load(rules_of(*limits))
+        return runs_out
+
+    def firing(self) -> set[Fired]:
+        """Return what fires now."""
+        found = (one["metric"] for one in self.prometheus.ask('ALERTS{alertstate="firing"}'))
+        return {
+            (one["alertname"], one["severity"], one["stage"], one.get("grain", one.get("part", ""))) for one in found
+        }
+
+    def see(self, fault: str, expected: dict[Fired, Due]) -> None:
+        """Wait until what is expected fires, none of it sooner than it may, and nothing else."""
+        seen: dict[Fired, float] = {}
+        patience_ends = time.time() + PATIENCE_S
+        while set(expected) - set(seen):
+            assert time.time() < patience_ends, (fault, set(expected) - set(seen), seen)
+            for one in self.firing():
+                seen.setdefault(one, time.time())
+            time.sleep(0.1)  # between two looks
+        assert set(seen) == set(expected), fault
+        for one, at in seen.items():
+            since, waits = expected[one]
+            due = f"due after {waits / SPEED:.1f} s, of {waits / MINUTE:.0f} minutes"
+            say(f"{fault}: {' '.join(one)} after {at - since:.1f} s, {due}")
+            assert at - since > waits / SPEED - LOOK_S, one
+
+    def clears(self, fault: str) -> None:
+        """Wait until nothing fires any more."""
+        began = time.time()
+        while self.firing():
+            assert time.time() < began + PATIENCE_S, (fault, self.firing())
+            time.sleep(0.1)  # between two looks
+        say(f"{fault}: clear after {time.time() - began:.1f} s")
+
+
+def say(text: str) -> None:
+    """Print what was measured."""
+    sys.stdout.write(f"\n{text}")
+
+
+def marquee(settings: dict[str, str], *arguments: str) -> int:
+    """Run a command in a process of its own, and return its code."""
+    return subprocess.run([sys.executable, "-m", "jobs.cli", *arguments], env=settings, check=False).returncode
+
+
+def rules_of(*limits: str) -> list[dict[str, Any]]:
+    """Return the rules of the chart, with these limits, sped up."""
+    never = [f"alerts.limits.freshnessHours.{one}.hour={NEVER_H}" for one in ("rollup", "mart_load")]
+    objects = render("marquee", "values-staging.yaml", *ALERTS_ON, "environment=r", *never, *limits)
+    groups = of_kind(objects, "PrometheusRule")["r-marquee"]["spec"]["groups"]
+    return sped_up([rule for group in groups for rule in group["rules"]])
+
+
+def is_ready(url: str) -> bool:
+    """Tell whether a URL answers well."""
+    try:
+        urllib.request.urlopen(url).close()  # noqa: S310 - our own server
+    except (urllib.error.URLError, ConnectionError) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
+        return False
+    return True
+
+
+@pytest.fixture(scope="module")
+def running(mariadb_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drill]:
+    """All stages have run over one hour, the latest but three that are over, and not over today's schedule."""
+    folder = tmp_path_factory.mktemp("drill")
+    world = SmallWorld(folder / "world")
+    now = datetime.now(UTC)
+    hour = Period.containing(now - 4 * HOUR, Grain.HOUR)
+    today, yesterday = (str(Period.containing(one, Grain.DAY)) for one in (now, now - DAY))
+    with (
+        schedule_service() as service,
+        mariadb_server(mariadb_data, folder / "m") as server,
+        mysql_database(server) as mart,
+    ):
+        world.configure(service.url, (yesterday, today))
+        settings = {name: value for name, value in os.environ.items() if not name.startswith("MARQUEE_")} | {
+            "MARQUEE_CONFIG": str(world.config),
+            "MARQUEE_ENVIRONMENT": "r",
+            "MARQUEE_LOG__LEVEL": "error",
+            "MARQUEE_MART__URL": mart.url,
+            "MARQUEE_MART__PASSWORD": mart.password,
+            "MARQUEE_METRICS__ADDRESS": "127.0.0.1",
+            "MARQUEE_EXPORTER__INTERVAL_S": "1",
+            "MARQUEE_ROLLUP__GRACE_MINUTES": "0",
+            "MARQUEE_ROLLUP__REJECT_LINES": "100",  # the default, not that of the small world
+        }
+        world.events(str(hour), [("ann", 1, WINTER), ("bob", 2, CASE)])
+        assert marquee(settings, "mart", "init") == 0
+        exporter = Exporter(settings)
+        settings[LAST_DAY] = yesterday
+        assert marquee(settings, "run") == 0
+        exporter.start()
+        try:
+            with prometheus_server(folder / "prometheus", [exporter.address], rules_of()) as prometheus:
+                prometheus.wait_for("marquee:freshness_target_seconds")
+                yield Drill(world, settings, service, mart, exporter, prometheus, today, hour)
+        finally:
+            exporter.stop()
+
+
+@pytest.fixture
+def drill(running: Drill) -> Drill:
+    """Nothing fires, and nothing is about to run out."""
+    running.prometheus.load(rules_of())
+    running.clears("before")
+    return running
+
+
+# The faults.
+
+
+def test_rejects_fill_up(drill: Drill) -> None:
+    """As many bad lines as an hour may have: it is published, and a ticket tells of them until the next hour."""
+    drill.more_events(1, bad_lines=100)
+    assert drill.run("rollup") == 0
+    drill.see("rejects", {("MarqueeRejectsHigh", "warning", "rollup", "hour"): (time.time(), 5 * MINUTE)})
+    drill.next_hour()
+    assert drill.run() == 0
+    drill.clears("rejects")
+
+
+def test_rejects_fill_up_over_the_threshold(drill: Drill) -> None:
+    """One bad line more: the hour keeps what it had, and a ticket tells that it fails, until the file is mended."""
+    drill.more_events(2, bad_lines=101)
+    assert drill.run("rollup") == 65
+    drill.see("too many", {("MarqueeStageFailing", "warning", "rollup", "hour"): (time.time(), 75 * MINUTE)})
+    drill.more_events(2)
+    assert drill.run() == 0
+    drill.clears("too many")
+
+
+def test_events_stop(drill: Drill) -> None:
+    """No events, no hour: a ticket of the rollup, and a page of the mart, which users read."""
+    ran_out = drill.run_out(rollup="hour", mart_load="hour")
+    expected = {
+        ("MarqueeDataStale", "warning", "rollup", "hour"): (ran_out, 10 * MINUTE),
+        ("MarqueeDataStale", "critical", "mart_load", "hour"): (ran_out, 10 * MINUTE),
+    }
+    drill.see("events", expected)
+    drill.next_hour()
+    assert drill.run() == 0
+    drill.clears("events")
+
+
+def test_schedule_service_breaks(drill: Drill) -> None:
+    """A new day cannot be captured: tickets, since its plays are counted all the same."""
+    del drill.settings[LAST_DAY]
+    drill.service.tell(f"/schedule?country=KR&date={drill.today}", answer([], status=503))
+    assert drill.run("schedule-fetch") == 75
+    failed = time.time()
+    ran_out = drill.run_out(schedule_fetch="day")
+    expected = {
+        ("MarqueeStageFailing", "warning", "schedule_fetch", "day"): (failed, 75 * MINUTE),
+        ("MarqueeDataStale", "warning", "schedule_fetch", "day"): (ran_out, 10 * MINUTE),
+    }
+    drill.see("schedule service", expected)
+    drill.service.tell(f"/schedule?country=KR&date={drill.today}", answer([]))
+    assert drill.run() == 0
+    drill.clears("schedule service")
+
+
+def test_mysql_stops(drill: Drill) -> None:
+    """The exporter cannot look into it: a ticket. What the mart has grows old: a page, once the target has run out."""
+    drill.server.stop()
+    stopped = time.time()
+    try:
+        drill.next_hour()
+        assert drill.run() == 75
+        ran_out = drill.run_out(mart_load="hour")
+        expected = {
+            ("MarqueeExporterStuck", "warning", "exporter", "mart"): (stopped, 35 * MINUTE),
+            ("MarqueeDataStale", "critical", "mart_load", "hour"): (ran_out, 10 * MINUTE),
+        }
+        drill.see("MySQL", expected)
+    finally:
+        drill.server.start()
+    assert drill.run() == 0
+    drill.clears("MySQL")
+
+
+def test_mysql_refuses_rows(drill: Drill) -> None:
+    """It answers, but the loader may not write any more: all that there is to load fails, and the mart is behind."""
+    drill.mart.ask(f"revoke insert on {drill.mart.name}.* from {drill.mart.user}")
+    (loaded,) = drill.values('max(marquee_last_run_finished_timestamp_seconds{stage="mart_load"})')
+    drill.more_events(3)
+    assert drill.run() != 0
+    failed = time.time()
+    grains = ("hour", "day", "week", "month", "quarter")
+    expected: dict[Fired, Due] = {
+        ("MarqueeStageFailing", "warning", "mart_load", one): (failed, 75 * MINUTE) for one in grains
+    }
+    expected["MarqueeMartBehind", "warning", "mart_load", ""] = (loaded, 150 * MINUTE)
+    drill.see("MySQL refuses", expected)
+    drill.mart.ask(f"grant insert on {drill.mart.name}.* to {drill.mart.user}")
+    assert drill.run() == 0
+    drill.clears("MySQL refuses")
+
+
+def test_exporter_stops(drill: Drill) -> None:
+    """A ticket at first; a page when nobody has been able to tell for an hour, which the values say here."""
+    drill.prometheus.load(rules_of("alerts.limits.blindHours=1"))
+    drill.exporter.stop()
+    stopped = time.time()
+    expected = {
+        ("MarqueeExporterAbsent", "warning", "exporter", ""): (stopped, 15 * MINUTE),
+        ("MarqueeExporterAbsent", "critical", "exporter", ""): (stopped, 60 * MINUTE),
+    }
+    drill.see("exporter", expected)
+    drill.exporter.start()
+    drill.clears("exporter")
+
+
+def test_only_waiting_is_sped_up() -> None:
+    """An hour of it takes ten seconds."""
+    rule = {"alert": "A", "for": "10m", "expr": 'a{b="c"}[1h:5m] offset 2h < 4 * 3600 or d < time() - 1800'}
+    quick = {"for": "1666ms", "expr": 'a{b="c"}[10000ms:833ms] offset 20000ms < 4 * 3600 or d < time() - 5.0'}
+    assert sped_up([rule]) == [rule | quick]
