@@ -137,6 +137,10 @@ e2e: $(DEV)  ## test images, charts and operator in the cluster of KUBECONFIG, i
 		echo "make e2e needs the prometheus-operator's definitions in the cluster" >&2; exit 1; }
 	@DOCKER=$(DOCKER) $(BIN)/pytest tests/e2e_cluster -s -o faulthandler_timeout=3600 $(ARGS)
 
+.PHONY: drill
+drill: helm $(DEV)  ## break what Marquee needs, and see which alerts fire (needs helm and prometheus)
+	@$(BIN)/pytest tests/e2e/test_fault_drill.py -s $(SELECTED) $(ARGS)
+
 .PHONY: lock
 lock:  ## write requirements/*.txt from pyproject.toml (ARGS=--upgrade: with the newest versions)
 	@command -v $(UV) >/dev/null || { echo 'make lock needs uv: pip install uv' >&2; exit 1; }

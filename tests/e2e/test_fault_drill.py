@@ -37,7 +37,7 @@ SPEED = 360
 """An hour that an alert waits takes ten seconds. Not less: the exporter may not look more often than every second, and
 MarqueeExporterStuck, which has to stay silent while it does, waits 35 minutes."""
 LOOK_S = 3.0
-"""By how much a time that is measured may be off: the exporter looks, Prometheus scrapes and evaluates once a second."""
+"""By how much a time that is measured may be off: exporter, scrapes and rules have their turn once a second."""
 LOOKS_BACK_S = 2 * 3600 // SPEED
 """How old the history has to be for MarqueeDataStale, which is silent without it."""
 PATIENCE_S = 60.0
