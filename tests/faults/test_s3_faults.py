@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -22,7 +23,8 @@ FAR_FUTURE = datetime(2100, 1, 1, tzinfo=UTC)
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How long boto3 has waited before it tried again, in seconds; here it does not."""
     waited: list[float] = []
-    monkeypatch.setattr("botocore.endpoint.time.sleep", waited.append)
+    # boto3's own clock alone: where Spark has been, a thread of py4j sleeps all the time.
+    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=waited.append))
     return waited
 
 
