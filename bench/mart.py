@@ -13,8 +13,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.days import day_name, make_day, make_schedule
-from bench.measure import BenchError
+from bench.measure import BenchError, cpu_seconds
 from jobs.common.calendar import Period, Span
 from jobs.common.commit import Markers
 from jobs.common.errors import MarqueeError
@@ -53,6 +54,17 @@ NO_DAY = Span.of(Period.parse("1999-01-01"), Period.parse("1999-01-01"))
 
 
 Rows = Sequence[tuple[object, ...]]
+
+
+@dataclass(frozen=True)
+class Took:
+    """What something took: seconds that went by, and of the CPU, by this process and the server together."""
+
+    wall_s: float
+    cpu_s: float
+
+    def __str__(self) -> str:
+        return f"{self.wall_s:6.2f} s {self.cpu_s:6.2f} CPU s"
 
 
 @dataclass(frozen=True)
@@ -108,39 +120,55 @@ def _make(given: argparse.Namespace, folder: Path, server: MariaDB, console: Con
 
 def _compare(world: World, rounds: int, console: Console) -> Table:
     """Return what each way took, in turns, each time into a new mart that knows the schedule."""
-    took: dict[str, list[float]] = {name: [] for name in WAYS}
+    took: dict[str, list[Took]] = {name: [] for name in WAYS}
     for number in range(1, rounds + 1):
         for name, way in WAYS.items():
             with _mart(world) as mart:
-                started = time.monotonic()
-                way(world, mart)
-                took[name].append(time.monotonic() - started)
+                took[name].append(_time(world, partial(way, world, mart)))
                 _check(mart, len(world.rows))
-            console.print(f"round {number}/{rounds}  {name:26} {took[name][-1]:6.2f} s", highlight=False)
-    table = _table(f"A day of {len(world.rows):,} rows into MySQL, {rounds} round(s)", "best s", "median s", "×")
-    for name, seconds in took.items():
-        # What else goes on at the machine makes a run longer, never shorter: the best of each are compared.
-        ratio = min(seconds) / min(took[BARE])
-        table.add_row(name, f"{min(seconds):.2f}", f"{median(seconds):.2f}", f"{ratio:.2f}")
+            console.print(f"round {number}/{rounds}  {name:26} {took[name][-1]}", highlight=False)
+    title = f"A day of {len(world.rows):,} rows into MySQL, {rounds} round(s)"
+    table = _table(title, "best s", "×", "median s", "CPU s", "×")
+    # What else goes on at the machine makes a run longer, never shorter: the best of each are compared.
+    best = {name: Took(min(one.wall_s for one in each), min(one.cpu_s for one in each)) for name, each in took.items()}
+    for name, one in best.items():
+        table.add_row(
+            name,
+            f"{one.wall_s:.2f}",
+            f"{one.wall_s / best[BARE].wall_s:.2f}",
+            f"{median(each.wall_s for each in took[name]):.2f}",
+            f"{one.cpu_s:.2f}",
+            f"{one.cpu_s / best[BARE].cpu_s:.2f}",
+        )
     return table
 
 
 def _in_a_row(world: World, days: int, console: Console) -> Table:
     """Return what a day takes, after how many others."""
-    seconds = []
+    took: list[Took] = []
     with _mart(world) as mart:
         for day in range(days):
-            started = time.monotonic()
-            _load(world, mart, day)
-            seconds.append(time.monotonic() - started)
-            console.print(f"day {day + 1}/{days}  {seconds[-1]:6.2f} s", highlight=False)
+            took.append(_time(world, partial(_load, world, mart, day)))
+            console.print(f"day {day + 1}/{days}  {took[-1]}", highlight=False)
         _check(mart, days * len(world.rows))
     third = max(1, days // 3)
-    table = _table(f"{days} days of {len(world.rows):,} rows, one after the other", "s a day", "x")
-    first, last = median(seconds[:third]), median(seconds[-third:])
-    table.add_row(f"the first {third}", f"{first:.2f}", "1.00")
-    table.add_row(f"the last {third}", f"{last:.2f}", f"{last / first:.2f}")
+    first = took[:third]
+    parts = {f"a day of the first {third}": first, f"a day of the last {third}": took[-third:], "a day of all": took}
+    table = _table(f"{days} days of {len(world.rows):,} rows, one after the other", "mean s", "×", "mean CPU s", "×")
+    for name, part in parts.items():
+        wall_s, cpu_s = fmean(one.wall_s for one in part), fmean(one.cpu_s for one in part)
+        first_wall_s, first_cpu_s = fmean(one.wall_s for one in first), fmean(one.cpu_s for one in first)
+        table.add_row(
+            name, f"{wall_s:.2f}", f"{wall_s / first_wall_s:.2f}", f"{cpu_s:.2f}", f"{cpu_s / first_cpu_s:.2f}"
+        )
     return table
+
+
+def _time(world: World, work: Callable[[], None]) -> Took:
+    """Return what work takes, the server's part included."""
+    started, used_s = time.monotonic(), time.process_time() + cpu_seconds(world.server.pid)
+    work()
+    return Took(time.monotonic() - started, time.process_time() + cpu_seconds(world.server.pid) - used_s)
 
 
 def _memory(world: World, rows: int, console: Console) -> Table:

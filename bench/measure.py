@@ -104,7 +104,12 @@ class _Watch:
         for pid, parent in tree.items():
             if parent in careless:
                 with suppress(OSError):  # it has ended
-                    self.unwaited[pid] = sum(map(int, _stat(pid)[USED])) / TICKS_A_SECOND
+                    self.unwaited[pid] = cpu_seconds(pid)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return what a process that runs has used so far, its threads' included."""
+    return sum(map(int, _stat(pid)[USED])) / TICKS_A_SECOND
 
 
 def _adopt_orphans() -> None:
