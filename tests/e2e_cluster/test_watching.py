@@ -1,18 +1,19 @@
 """What watches a release: a real Prometheus scrapes its exporter and its jobs, and has its alerts, as documented."""
 
+import json
 import re
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from jobs.common.datasets import VIEWERSHIP
 from jobs.common.metrics import LAST_REFRESH
-from tests.e2e_cluster.cluster import Release, documented, until
+from tests.e2e_cluster.cluster import Manifest, Release, documented, until
 from tests.e2e_cluster.conftest import Environment
 from tests.prometheus_server import Prometheus, prometheus_server
 
@@ -34,24 +35,51 @@ def api_at_loopback() -> Iterator[str]:
             process.terminate()
 
 
-def pods_at_port(api: str, namespace: str, port: str, path: str) -> dict[str, Any]:
-    """Return how Prometheus finds the pods of a namespace that name a port, and scrapes them through the API."""
-    pod = ["__meta_kubernetes_pod_name", "__meta_kubernetes_pod_container_port_number"]
-    proxied = f"/api/v1/namespaces/{namespace}/pods/$1:$2/proxy{path}"
-    return {
-        "job_name": f"{port}{path}",
-        "kubernetes_sd_configs": [
-            {"role": "pod", "api_server": f"http://{api}", "namespaces": {"names": [namespace]}},
-        ],
-        "relabel_configs": [
-            {"source_labels": ["__meta_kubernetes_pod_container_port_name"], "regex": port, "action": "keep"},
-            {"source_labels": ["__meta_kubernetes_pod_phase"], "regex": "Running", "action": "keep"},
-            {"source_labels": pod, "separator": ":", "regex": "(.+):(.+)", "target_label": "__metrics_path__"}
-            | {"replacement": proxied},
-            {"target_label": "__address__", "replacement": api},
-            {"source_labels": ["__meta_kubernetes_pod_name"], "target_label": "pod"},
-        ],
-    }
+PATHS = {"metrics": "/metrics", "spark-ui": "/metrics/driver/prometheus/"}
+"""Where a pod's named port tells its metrics, as the PodMonitors say."""
+
+
+def targets_of(pods: list[Manifest], api: str) -> list[Manifest]:
+    """Return what of pods that run there is to scrape, through the API, as Prometheus reads it from a file."""
+    found = [
+        (pod["metadata"], port)
+        for pod in pods
+        if pod["status"]["phase"] == "Running"
+        for container in pod["spec"]["containers"]
+        for port in container.get("ports", [])
+    ]
+    return [
+        {"targets": [api], "labels": {"pod": pod["name"], "__metrics_path__": path_of(pod, port)}}
+        for pod, port in found
+        if port.get("name") in PATHS
+    ]
+
+
+def path_of(pod: Manifest, port: Manifest) -> str:
+    """Return the path of a pod's port, behind the API's proxy."""
+    return (
+        f"/api/v1/namespaces/{pod['namespace']}/pods/{pod['name']}:{port['containerPort']}/proxy{PATHS[port['name']]}"
+    )
+
+
+@contextmanager
+def kept_up_with(release: Release, api: str, file: Path) -> Iterator[None]:
+    """Write the targets to a file, again and again while the body runs: pods of jobs come and go."""
+    stop = threading.Event()
+
+    def look() -> None:
+        while not stop.wait(1):
+            scratch = file.with_suffix(".new")
+            scratch.write_text(json.dumps(targets_of(release.find("pods"), api)))
+            scratch.replace(file)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -70,15 +98,16 @@ def prometheus(release: Release, tmp_path_factory: pytest.TempPathFactory) -> It
     """A Prometheus that scrapes the ports that the PodMonitors name, and evaluates the rules of the PrometheusRule."""
     (rule,) = release.find("prometheusrules")
     (group,) = rule["spec"]["groups"]
-    with api_at_loopback() as api:
-        scraped = [
-            pods_at_port(api, release.namespace, "metrics", "/metrics"),
-            pods_at_port(api, release.namespace, "spark-ui", "/metrics/driver/prometheus/"),
-        ]
-        folder = tmp_path_factory.mktemp("watching") / "prometheus"
-        with prometheus_server(folder, [], group["rules"], scraped) as server:
-            server.wait_for(LAST_REFRESH.name)
-            yield server
+    folder = tmp_path_factory.mktemp("watching")
+    targets = folder / "targets.json"
+    scraped = {"job_name": "pods", "file_sd_configs": [{"files": [str(targets)], "refresh_interval": "1s"}]}
+    with (
+        api_at_loopback() as api,
+        kept_up_with(release, api, targets),
+        prometheus_server(folder / "prometheus", [], group["rules"], [scraped]) as server,
+    ):
+        server.wait_for(LAST_REFRESH.name)
+        yield server
 
 
 def test_exporter_tells_what_the_markers_say(prometheus: Prometheus, done: Environment) -> None:
