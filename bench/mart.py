@@ -152,14 +152,20 @@ def _in_a_row(world: World, days: int, console: Console) -> Table:
             console.print(f"day {day + 1}/{days}  {took[-1]}", highlight=False)
         _check(mart, days * len(world.rows))
     third = max(1, days // 3)
-    first = took[:third]
-    parts = {f"a day of the first {third}": first, f"a day of the last {third}": took[-third:], "a day of all": took}
+    parts = {f"a day of the first {third}": took[:third], f"a day of the last {third}": took[-third:]}
+    means = {
+        name: Took(fmean(one.wall_s for one in part), fmean(one.cpu_s for one in part))
+        for name, part in (parts | {"a day of all": took}).items()
+    }
+    first = next(iter(means.values()))
     table = _table(f"{days} days of {len(world.rows):,} rows, one after the other", "mean s", "×", "mean CPU s", "×")
-    for name, part in parts.items():
-        wall_s, cpu_s = fmean(one.wall_s for one in part), fmean(one.cpu_s for one in part)
-        first_wall_s, first_cpu_s = fmean(one.wall_s for one in first), fmean(one.cpu_s for one in first)
+    for name, mean in means.items():
         table.add_row(
-            name, f"{wall_s:.2f}", f"{wall_s / first_wall_s:.2f}", f"{cpu_s:.2f}", f"{cpu_s / first_cpu_s:.2f}"
+            name,
+            f"{mean.wall_s:.2f}",
+            f"{mean.wall_s / first.wall_s:.2f}",
+            f"{mean.cpu_s:.2f}",
+            f"{mean.cpu_s / first.cpu_s:.2f}",
         )
     return table
 

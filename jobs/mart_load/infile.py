@@ -92,17 +92,19 @@ def encode(rows: pa.Table) -> bytes:
 def _cells(column: pa.Array) -> pa.Array:
     """Return a column's texts. Of an hour's rows most texts and times are the same few: each is encoded once."""
     if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
-        return _encoded(column)
-    distinct = column.dictionary_encode()
-    return pc.fill_null(_encoded(distinct.dictionary).take(distinct.indices), "\\N")
+        texts = column.cast(pa.large_string())
+    else:
+        distinct = column.dictionary_encode()
+        texts = _escaped(distinct.dictionary).take(distinct.indices)
+    return pc.fill_null(texts, "\\N")
 
 
-def _encoded(values: pa.Array) -> pa.Array:
+def _escaped(values: pa.Array) -> pa.Array:
     texts = values.cast(pa.large_string())
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
         for special, escaped in _ESCAPES:
             texts = pc.replace_substring(texts, special, escaped)
-    return pc.fill_null(texts, "\\N")
+    return texts
 
 
 def _text(text: str) -> pa.Scalar:

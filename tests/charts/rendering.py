@@ -11,14 +11,16 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 CHARTS = ROOT / "charts"
+DEV, STAGING, PROD = "values-dev.yaml", "values-staging.yaml", "values-prod.yaml"
 EXAMPLES = {
-    "marquee": ("values-dev.yaml", "values-staging.yaml", "values-prod.yaml"),
+    "marquee": (DEV, STAGING, PROD),
     "kiosk": ("values-example.yaml",),
 }
 ALL_EXAMPLES = [(chart, name) for chart, names in EXAMPLES.items() for name in names]
 SPARK_STAGES = ("rollup", "profile")
 STAGES = ("schedule-fetch", "rollup", "profile", "mart-load")
 NAMESPACE = "space"
+ALERTS_ON = ("alerts.enabled=true", "alerts.runbookUrl=https://git.example.org/runbooks")
 
 Object = dict[str, Any]
 

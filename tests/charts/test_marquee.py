@@ -13,8 +13,11 @@ from jobs.rollup.settings import RollupSettings
 from jobs.schedule_fetch.settings import ScheduleFetchSettings
 from jobs.settings import SETTINGS
 from tests.charts.rendering import (
+    DEV,
+    PROD,
     SPARK_STAGES,
     STAGES,
+    STAGING,
     Object,
     environment,
     of_kind,
@@ -23,8 +26,6 @@ from tests.charts.rendering import (
 )
 
 pytestmark = pytest.mark.helm
-
-DEV, STAGING, PROD = "values-dev.yaml", "values-staging.yaml", "values-prod.yaml"
 
 
 def cron_job(stage: str, example: str, *sets: str) -> Object:

@@ -10,8 +10,11 @@ from jobs.exporter.parts import make_parts
 from jobs.exporter.settings import ExporterSettings
 from jobs.settings import SETTINGS
 from tests.charts.rendering import (
+    DEV,
+    PROD,
     SPARK_STAGES,
     STAGES,
+    STAGING,
     Object,
     applications,
     environment,
@@ -23,7 +26,6 @@ from tests.charts.rendering import (
 
 pytestmark = pytest.mark.helm
 
-DEV, STAGING, PROD = "values-dev.yaml", "values-staging.yaml", "values-prod.yaml"
 MONITORED = "metrics.podMonitors.enabled=true"
 
 

@@ -9,7 +9,9 @@ from jobs.common.settings import load_settings
 from jobs.launcher.application import Owner, fill_in, read_template
 from jobs.launcher.settings import LauncherSettings
 from tests.charts.rendering import (
+    PROD,
     SPARK_STAGES,
+    STAGING,
     applications,
     environment,
     of_kind,
@@ -19,7 +21,6 @@ from tests.charts.rendering import (
 
 pytestmark = pytest.mark.helm
 
-STAGING, PROD = "values-staging.yaml", "values-prod.yaml"
 WITH_TEMPLATE = {
     "cores",
     "coreRequest",

@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 
 from jobs.common.calendar import DAY, HOUR, Grain, Period
-from tests.charts.rendering import of_kind, render
+from tests.charts.rendering import ALERTS_ON, STAGING, of_kind, render
 from tests.mariadb_server import MariaDB, MysqlDatabase, mariadb_server, mysql_database
 from tests.prometheus_server import Prometheus, prometheus_server
 from tests.schedule_service import ScheduleService, answer, schedule_service
@@ -46,7 +46,6 @@ PATIENCE_S = 60.0
 NEVER_H = 1000
 """Hours of freshness that do not run out here; the events begin a few hours ago, however late it is."""
 LAST_DAY = "MARQUEE_SCHEDULE_FETCH__LAST_DAY"
-ALERTS_ON = ("alerts.enabled=true", "alerts.runbookUrl=https://git.example.org/runbooks")
 
 Fired = tuple[str, str, str, str]
 """(alert, severity, stage, grain or part)."""
@@ -187,7 +186,7 @@ def marquee(settings: dict[str, str], *arguments: str) -> int:
 def rules_of(*limits: str) -> list[dict[str, Any]]:
     """Return the rules of the chart, with these limits, sped up."""
     never = [f"alerts.limits.freshnessHours.{one}.hour={NEVER_H}" for one in ("rollup", "mart_load")]
-    objects = render("marquee", "values-staging.yaml", *ALERTS_ON, "environment=r", *never, *limits)
+    objects = render("marquee", STAGING, *ALERTS_ON, "environment=r", *never, *limits)
     groups = of_kind(objects, "PrometheusRule")["r-marquee"]["spec"]["groups"]
     return sped_up([rule for group in groups for rule in group["rules"]])
 

@@ -15,7 +15,7 @@ from jobs.exporter.exporter import Exporter
 from jobs.exporter.parts import make_parts
 from jobs.exporter.settings import ExporterSettings
 from tests.charts.dashboards import dashboard, filled_in, queries
-from tests.charts.rendering import of_kind, render
+from tests.charts.rendering import ALERTS_ON, STAGING, of_kind, render
 from tests.prometheus_server import Prometheus, prometheus_server
 from tests.schedule_service import schedule_service
 from tests.small_world import CASE, DAY, WINTER, SmallWorld, tell_schedule
@@ -23,7 +23,6 @@ from tests.small_world import CASE, DAY, WINTER, SmallWorld, tell_schedule
 pytestmark = [pytest.mark.helm, pytest.mark.prometheus]
 
 NOON = datetime(2026, 1, 6, 12, 30, tzinfo=UTC)
-ALERTS_ON = ("alerts.enabled=true", "alerts.runbookUrl=https://git.example.org/runbooks")
 VALUES = {"environment": "r"}
 
 
@@ -46,7 +45,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
         exporter.refresh()
         registry = CollectorRegistry()
         registry.register(Labelled(exporter, environment="r"))
-        rule = of_kind(render("marquee", "values-staging.yaml", *ALERTS_ON), "PrometheusRule")["r-marquee"]
+        rule = of_kind(render("marquee", STAGING, *ALERTS_ON), "PrometheusRule")["r-marquee"]
         with (
             serving(MetricsServer("127.0.0.1", 0, registry)) as server,
             prometheus_server(
