@@ -125,7 +125,7 @@ test-images: $(DEV)  ## test the container images that `make images` has built (
 	@DOCKER=$(DOCKER) REGISTRY=$(REGISTRY) VERSION=$(VERSION) $(BIN)/pytest tests/images $(ARGS)
 
 # What the tests in a cluster call; they say themselves what else is missing.
-NO_CLUSTER = $(strip $(foreach tool,kubectl helm prometheus,$(if $(shell command -v $(tool)),,$(tool))))
+NO_CLUSTER = $(strip $(foreach tool,kubectl helm jq prometheus kube-state-metrics,$(if $(shell command -v $(tool)),,$(tool))))
 
 .PHONY: e2e
 e2e: $(DEV)  ## test images, charts and operator in the cluster of KUBECONFIG, in namespaces of their own

@@ -20,6 +20,8 @@ from typing import Any
 import pymysql
 from pymysql.connections import Connection
 
+from tests.ports import free_port
+
 PATIENCE_S = 60.0
 """How long a server may take to answer, or to end."""
 SMALL = (
@@ -76,7 +78,7 @@ class MariaDB:
 
     def start(self) -> None:
         """Start it and wait until it answers; it keeps the port that it had before."""
-        self.port = self.port or _free_port()
+        self.port = self.port or free_port()
         command = [
             *(_program("mariadbd"), "--no-defaults", *_as_root()),
             f"--datadir={self.data or self.folder / 'data'}",
@@ -231,10 +233,3 @@ def _program(name: str) -> str:
 def _as_root() -> list[str]:
     """Root has to say that the server may run as root."""
     return ["--user=root"] if os.geteuid() == 0 else []
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

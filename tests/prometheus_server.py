@@ -1,7 +1,6 @@
 """A Prometheus of the tests' own, on loopback: it scrapes what it is told to, and is asked as Grafana asks it."""
 
 import json
-import socket
 import subprocess
 import time
 import urllib.error
@@ -12,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.ports import free_port
 
 PATIENCE_S = 60.0
 """How long it may take to start, and to have scraped and evaluated all there is."""
@@ -82,9 +83,7 @@ def prometheus_server(
         ],
     }
     (folder / "prometheus.json").write_text(json.dumps(config))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     command = [
         "prometheus",
         f"--config.file={folder / 'prometheus.json'}",

@@ -22,6 +22,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.ports import free_port
+
 NAME, VERSION = "versitygw", "1.8.0"
 """1.7.0 and older let several conditional writes at once win."""
 
@@ -43,7 +45,7 @@ class S3Server:
 def s3_server_at(root: Path, *options: str) -> Iterator[S3Server]:
     """Serve the buckets below a folder, which is made with one bucket, until the end of the block."""
     (root / BUCKET).mkdir(parents=True)
-    port = _free_port()
+    port = free_port()
     scheme = "https" if "--cert" in options else "http"
     command = [find_server(), "--port", f"127.0.0.1:{port}", "--region", REGION, "--keep-alive", "--quiet", *options]
     keys = {"ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}
@@ -89,13 +91,6 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return files
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:

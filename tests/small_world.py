@@ -103,10 +103,8 @@ class SmallWorld:
         return worst(codes)
 
     def events(self, hour: str, plays: Sequence[Play], file: int = 0, bad_lines: int = 0) -> None:
-        """Write a raw file of an hour, as Kafka Connect does: one line a play, and lines that are none."""
-        lines = [json.dumps(_event(hour, *play)) for play in plays] + ["{"] * bad_lines
-        name = f"{Period.parse(hour).start:year=%Y/month=%m/day=%d/hour=%H}/plays+{file}+0000000000.json"
-        self.raw.put(f"topics/plays/{name}", "".join(f"{line}\n" for line in lines).encode())
+        """Write a raw file of an hour."""
+        self.raw.put(*event_file(hour, plays, file, bad_lines))
 
     def markers(self) -> dict[str, Marker]:
         """Return the success markers by stage and period: ``rollup/2026-01-05T10``."""
@@ -116,6 +114,13 @@ class SmallWorld:
     def generations(self) -> dict[str, int]:
         """Return which generation stands for each stage and period."""
         return {name: marker.generation for name, marker in self.markers().items()}
+
+
+def event_file(hour: str, plays: Sequence[Play], file: int = 0, bad_lines: int = 0) -> tuple[str, bytes]:
+    """Return key and text of a raw file, as Kafka Connect writes it: one line a play, and lines that are none."""
+    lines = [json.dumps(_event(hour, *play)) for play in plays] + ["{"] * bad_lines
+    name = f"{Period.parse(hour).start:year=%Y/month=%m/day=%d/hour=%H}/plays+{file}+0000000000.json"
+    return f"topics/plays/{name}", "".join(f"{line}\n" for line in lines).encode()
 
 
 def digests(markers: dict[str, Marker]) -> dict[str, dict[str, str]]:

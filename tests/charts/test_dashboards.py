@@ -40,7 +40,8 @@ OF_MARQUEE = {metric.name: {*metric.labels, metrics.ENVIRONMENT} for metric in (
 OF_KUBERNETES = {
     *("kube_cronjob_spec_suspend", "kube_cronjob_status_last_successful_time"),
     *("kube_job_failed", "kube_job_owner", "kube_job_spec_active_deadline_seconds", "kube_job_status_active"),
-    *("kube_job_status_start_time", "kube_pod_container_status_last_terminated_reason", "kube_pod_status_phase"),
+    *("kube_job_status_start_time", "kube_pod_status_phase"),
+    *("kube_pod_container_status_terminated_reason", "kube_pod_container_status_last_terminated_reason"),
 }
 """Of kube-state-metrics 2: its documentation in docs/metrics/workload/{cronjob,job,pod}-metrics.md."""
 KNOWN = {*OF_MARQUEE, *OF_KUBERNETES, *RECORDED}

@@ -5,12 +5,10 @@ Nothing is simulated but time: what alerts wait for goes by ``SPEED`` times fast
 hour of events is an hour, so that a drill sets the target of freshness to run out when it wants, by the chart's values.
 
 ``pytest -s`` prints what was measured; docs/operations.md has the table. What kube-state-metrics tells of jobs and
-CronJobs is not drilled here.
+CronJobs is drilled in a cluster: ``tests/e2e_cluster/test_watching_alerts.py``.
 """
 
 import os
-import re
-import socket
 import subprocess
 import sys
 import time
@@ -27,15 +25,14 @@ import pytest
 from jobs.common.calendar import DAY, HOUR, Grain, Period
 from tests.charts.rendering import ALERTS_ON, STAGING, of_kind, render
 from tests.mariadb_server import MariaDB, MysqlDatabase, mariadb_server, mysql_database
+from tests.ports import free_port
 from tests.prometheus_server import Prometheus, prometheus_server
 from tests.schedule_service import ScheduleService, answer, schedule_service
 from tests.small_world import CASE, WINTER, SmallWorld
+from tests.sped_up import SPEED, sped_up
 
 pytestmark = [pytest.mark.helm, pytest.mark.prometheus]
 
-SPEED = 360
-"""An hour that an alert waits takes ten seconds. Not less: the exporter may not look more often than every second, and
-MarqueeExporterStuck, which has to stay silent while it does, waits 35 minutes."""
 LOOK_S = 3.0
 """By how much what is measured may be off: the exporter looks, Prometheus scrapes and evaluates once a second."""
 LOOKS_BACK_S = 2 * 3600 // SPEED
@@ -54,27 +51,11 @@ Due = tuple[float, float]
 MINUTE = 60.0
 
 
-def sped_up(rules: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return rules whose times to wait go by faster: ``for``, ranges, offsets, and what is taken off ``time()``."""
-
-    def shorter(match: re.Match[str]) -> str:
-        units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-        return f"{int(match[1]) * units[match[2]] * 1000 // SPEED}ms"
-
-    def waits(text: str) -> str:
-        text = re.sub(r"(?<![\w.])(\d+)([smhd])(?!\w)", shorter, text)
-        return re.sub(r"time\(\) - (\d+)", lambda match: f"time() - {int(match[1]) / SPEED}", text)
-
-    return [rule | {key: waits(rule[key]) for key in ("for", "expr") if key in rule} for rule in rules]
-
-
 class Exporter:
     """The exporter as a process, which may be stopped and started again at the same port."""
 
     def __init__(self, settings: dict[str, str]) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.address = f"127.0.0.1:{probe.getsockname()[1]}"
+        self.address = f"127.0.0.1:{free_port()}"
         self._settings = settings | {"MARQUEE_METRICS__PORT": self.address.partition(":")[2]}
         self._process: subprocess.Popen[bytes] | None = None
 

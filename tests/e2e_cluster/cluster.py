@@ -37,12 +37,12 @@ def until(look: Callable[[], T | None], what: str, patience_s: float = 60.0) -> 
     return found
 
 
-def documented(heading: str) -> list[str]:
-    """Return the commands that docs/operations.md has below a heading, block by block."""
-    below = re.split(rf"^## {re.escape(heading)}$", OPERATIONS.read_text(), flags=re.MULTILINE)
-    assert len(below) == 2, f"{OPERATIONS} has no heading {heading!r}"
+def documented(heading: str, page: Path = OPERATIONS, language: str = "sh") -> list[str]:
+    """Return the commands that a page has below a heading, block by block."""
+    below = re.split(rf"^## {re.escape(heading)}$", page.read_text(), flags=re.MULTILINE)
+    assert len(below) == 2, f"{page} has no heading {heading!r}"
     section = below[1].partition("\n## ")[0]
-    return re.findall(r"```sh\n(.*?)```", section, flags=re.DOTALL)
+    return re.findall(rf"```{language}\n(.*?)```", section, flags=re.DOTALL)
 
 
 @dataclass(frozen=True)

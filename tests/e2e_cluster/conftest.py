@@ -21,6 +21,7 @@ import pytest
 
 from jobs.common import lake
 from jobs.common.commit import Marker, Markers
+from jobs.common.metrics import LAST_REFRESH
 from jobs.common.s3 import S3Store
 from jobs.common.store import S3Options
 from jobs.mart_load.admin import init_mart
@@ -29,9 +30,12 @@ from jobs.mart_load.settings import MartSettings
 from jobs.pipeline import STEPS
 from jobs.simulate.settings import SimulateSettings
 from jobs.simulate.write import add_late_files, simulate
-from tests.e2e_cluster.cluster import Release, call, describe, documented
+from tests.e2e_cluster.cluster import Manifest, Release, call, describe, documented
+from tests.e2e_cluster.watching import api_at_loopback, kept_up_with, kube_state_metrics, scrape_configs
 from tests.helpers_images import DOCKER, STAGES
+from tests.prometheus_server import Prometheus, prometheus_server
 from tests.s3_server import ACCESS_KEY, REGION, SECRET_KEY, find_server
+from tests.sped_up import sped_up
 
 LOAD = shlex.split(os.environ.get("E2E_LOAD", ""))
 BUILD_ARGS = shlex.split(os.environ.get("BUILD_ARGS", ""))
@@ -131,6 +135,63 @@ def done(environment_one: Environment) -> Environment:
     (backfill,) = documented("Backfill a month")
     environment_one.release.run(backfill)
     return environment_one
+
+
+@dataclass(frozen=True)
+class Watched:
+    """An environment, and a Prometheus that scrapes it and has its rules, whose waiting is sped up."""
+
+    environment: Environment
+    prometheus: Prometheus
+
+    @property
+    def release(self) -> Release:
+        """The release."""
+        return self.environment.release
+
+    def reload(self) -> None:
+        """Have the rules as they are now."""
+        self.prometheus.load(rules_of(self.release))
+
+    def had(self, query: str) -> bool:
+        """Tell whether a query has given something since Prometheus began."""
+        return bool(self.prometheus.ask(f"count_over_time(({query})[1h:2s])"))
+
+    def is_firing(self, alert: str, stage: str) -> bool:
+        """Tell whether an alert fires now."""
+        return bool(self.prometheus.ask(f'ALERTS{{alertname="{alert}", stage="{stage}", alertstate="firing"}}'))
+
+
+@pytest.fixture(scope="session")
+def watched(done: Environment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    """The release with alerts and dashboards, by the documented commands; the tests have no other namespace."""
+    release, folder = done.release, tmp_path_factory.mktemp("watched")
+    (alerts,), (dashboards,) = documented("Alerts"), documented("Dashboards")
+    release.run(alerts)
+    release.run(dashboards.replace("grafana.namespace=monitoring", f"grafana.namespace={release.namespace}"))
+    release.kubectl("rollout", "status", f"deployment/{release.name}-marquee-exporter", "--timeout=180s")
+    targets = folder / "targets.json"
+    with (
+        api_at_loopback() as api,
+        kept_up_with(release, api, targets),
+        kube_state_metrics(release.namespace, folder) as state_metrics,
+        prometheus_server(
+            folder / "prometheus",
+            [state_metrics],
+            rules_of(release),
+            scrape_configs(release.find("podmonitors"), targets),
+        ) as prometheus,
+    ):
+        prometheus.wait_for(LAST_REFRESH.name)
+        prometheus.wait_for("kube_cronjob_info")
+        yield Watched(done, prometheus)
+
+
+def rules_of(release: Release) -> list[Manifest]:
+    """Return the rules that a release has in the cluster, sped up."""
+    (rule,) = release.find("prometheusrules")
+    (group,) = rule["spec"]["groups"]
+    return sped_up(group["rules"])
 
 
 def _new_environment(name: str, stack: ExitStack) -> Environment:

@@ -161,6 +161,14 @@ def test_tests_in_a_cluster_run_what_operations_shows() -> None:
     assert set(re.findall(r'documented\("([^"]+)"\)', tests)) == shown
 
 
+def test_tests_in_a_cluster_walk_through_every_runbook() -> None:
+    """Each alert is brought about there by name, and its page's commands are run."""
+    alerts = {path.stem for path in (ROOT / "charts" / "marquee" / "rules").glob("Marquee*.yaml")}
+    walked = (ROOT / "tests" / "e2e_cluster" / "test_watching_alerts.py").read_text()
+    assert alerts
+    assert set(re.findall(r'"(Marquee\w+)"', walked)) == alerts
+
+
 @every_page
 def test_settings_that_a_page_names_exist(page: Path) -> None:
     """By variable, and by their place in the file where that is set as code."""

@@ -16,6 +16,7 @@ from jobs.common.commit import Markers
 from jobs.common.errors import ConfigError, TryAgainError
 from jobs.common.settings import StageSettings, load_settings
 from jobs.common.stage import Advance
+from tests.ports import free_port
 from tests.pushgateway import Pushgateway, pushgateway
 
 GROUP = r"/metrics/job/marquee/environment/dev/stage/rollup"
@@ -62,14 +63,6 @@ def gateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pushgateway]:
     with pushgateway() as server:
         monkeypatch.setenv("MARQUEE_METRICS__PUSHGATEWAY_URL", server.url)
         yield server
-
-
-def free_port() -> int:
-    """Return a port of loopback that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def scrape(port: int) -> str:

@@ -1,0 +1,162 @@
+"""What a prometheus-operator makes of PodMonitors, for a Prometheus outside of the cluster; and kube-state-metrics.
+
+The API's proxy carries what is scraped. Targets come by a file that is written again and again, for Debian's Prometheus
+knows no Kubernetes: each port of a pod with the labels that discovery would give it, from which the monitors choose.
+"""
+
+import json
+import re
+import subprocess
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tests.e2e_cluster.cluster import Manifest, Release, call, until
+from tests.ports import free_port
+
+META = "__meta_kubernetes_pod"
+PROXY = "__proxy"
+"""Label of a target: the path at which the API passes requests on to the pod's port."""
+
+
+@contextmanager
+def api_at_loopback() -> Iterator[str]:
+    """Reach the cluster's API at a port of loopback, where it asks nobody who they are."""
+    # Rejected are by default paths with /exec, as in /metrics/executors.
+    command = ["kubectl", "proxy", "--port=0", "--reject-paths=^$"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout is not None
+            found = re.search(r"127\.0\.0\.1:\d+", process.stdout.readline())
+            assert found is not None, f"{' '.join(command)} names no port"
+            yield found[0]
+        finally:
+            process.terminate()
+
+
+def scrape_configs(monitors: list[Manifest], targets: Path) -> list[Manifest]:
+    """Return what Prometheus is told by the operator for PodMonitors, a configuration for each endpoint."""
+    return [
+        {
+            "job_name": f"podMonitor/{monitor['metadata']['name']}/{place}",
+            "file_sd_configs": [{"files": [str(targets)], "refresh_interval": "1s"}],
+            "scrape_interval": "2s",
+            "scrape_timeout": "2s",
+            "relabel_configs": [*_chosen(monitor["spec"]["selector"]), *_scraped(endpoint)],
+        }
+        for monitor in monitors
+        for place, endpoint in enumerate(monitor["spec"]["podMetricsEndpoints"])
+    ]
+
+
+def _chosen(selector: Manifest) -> list[Manifest]:
+    """Return what keeps the pods that a selector chooses."""
+    wanted = {label: [value] for label, value in selector.get("matchLabels", {}).items()}
+    for one in selector.get("matchExpressions", []):
+        assert one["operator"] == "In", one
+        wanted[one["key"]] = one["values"]
+    return [
+        {"action": "keep", "source_labels": [_label(label)], "regex": "|".join(map(re.escape, values))}
+        for label, values in wanted.items()
+    ]
+
+
+def _scraped(endpoint: Manifest) -> list[Manifest]:
+    """Return what keeps an endpoint's port, and says where it is scraped and whose its metrics are."""
+    own = [
+        {re.sub("[A-Z]", lambda letter: "_" + letter[0].lower(), key): value for key, value in one.items()}
+        for one in endpoint.get("relabelings", [])
+    ]
+    path = endpoint.get("path", "/metrics")
+    return [
+        {"action": "keep", "source_labels": [f"{META}_container_port_name"], "regex": endpoint["port"]},
+        {"source_labels": [PROXY], "target_label": "__metrics_path__", "replacement": f"$1{path}"},
+        {"source_labels": ["__meta_kubernetes_namespace"], "target_label": "namespace"},
+        {"source_labels": [f"{META}_name"], "target_label": "pod"},
+        *own,
+    ]
+
+
+def _label(name: str) -> str:
+    """Return the label of a target that has a pod's."""
+    return f"{META}_label_{re.sub(r'[^a-zA-Z0-9_]', '_', name)}"
+
+
+def targets_of(pods: list[Manifest], api: str) -> list[Manifest]:
+    """Return the ports of the pods that run, as discovery tells of them."""
+    return [
+        {"targets": [api], "labels": _discovered(pod["metadata"], port)}
+        for pod in pods
+        if pod["status"]["phase"] == "Running"
+        for container in pod["spec"]["containers"]
+        for port in container.get("ports", [])
+    ]
+
+
+def _discovered(pod: Manifest, port: Manifest) -> dict[str, str]:
+    namespace, name = pod["namespace"], pod["name"]
+    return {_label(label): value for label, value in pod["labels"].items()} | {
+        PROXY: f"/api/v1/namespaces/{namespace}/pods/{name}:{port['containerPort']}/proxy",
+        "__meta_kubernetes_namespace": namespace,
+        f"{META}_name": name,
+        f"{META}_container_port_name": port.get("name", ""),
+    }
+
+
+@contextmanager
+def kept_up_with(release: Release, api: str, file: Path) -> Iterator[None]:
+    """Write the targets to a file, again and again while the body runs: pods of jobs come and go."""
+    stop = threading.Event()
+
+    def look() -> None:
+        while not stop.wait(1):
+            with suppress(AssertionError):  # the API may be too busy to answer
+                scratch = file.with_suffix(".new")
+                scratch.write_text(json.dumps(targets_of(release.find("pods"), api)))
+                scratch.replace(file)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+@contextmanager
+def kube_state_metrics(namespace: str, folder: Path) -> Iterator[str]:
+    """Run kube-state-metrics for a namespace, outside of the cluster; yields its address."""
+    ports = [free_port(), free_port()]
+    (config := folder / "kubeconfig").write_text(call("kubectl", "config", "view", "--raw", "--flatten"))
+    command = [
+        "kube-state-metrics",
+        f"--kubeconfig={config}",
+        f"--namespaces={namespace}",
+        "--resources=cronjobs,jobs,pods",
+        "--host=127.0.0.1",
+        f"--port={ports[0]}",
+        "--telemetry-host=127.0.0.1",
+        f"--telemetry-port={ports[1]}",
+    ]
+    address = f"127.0.0.1:{ports[0]}"
+    with (
+        (folder / "kube-state-metrics.log").open("wb") as log,
+        subprocess.Popen(command, stdout=log, stderr=log) as process,
+    ):
+        try:
+            until(lambda: _tells(f"http://{address}/metrics"), "what kube-state-metrics tells")
+            yield address
+        finally:
+            process.terminate()
+
+
+def _tells(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url) as answer:  # noqa: S310 - our own server
+            return b"kube_cronjob_info" in answer.read()
+    except (urllib.error.URLError, ConnectionError):
+        return False

@@ -1,0 +1,11 @@
+"""Where servers of the tests listen: on loopback, at ports that nobody else has."""
+
+import socket
+
+
+def free_port() -> int:
+    """Return a port of loopback that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
