@@ -37,6 +37,9 @@ _LATER: Mapping[int, str] = {
 }
 _SETTINGS: Mapping[int, str] = {
     **dict.fromkeys((1045, 1130, 1251, 1698, 2059), "set MARQUEE_MART__URL and MARQUEE_MART__PASSWORD right"),
+    **dict.fromkeys((1820, 1862), "the password has expired: have an administrator of the server set one"),
+    **dict.fromkeys((3118, 3955, 4150, 4151), "the user may not log in: have an administrator of the server unlock it"),
+    1129: "the server takes no connection from here after many that failed: let an administrator `flush hosts` there",
     **dict.fromkeys(
         (1044, 1142, 1143, 1227, 1370, 1410),
         "the user may not do that: grant it, or let an administrator run `marquee mart init`",

@@ -327,6 +327,20 @@ def test_check_tells_what_is_there(lake: LocalStore, mysql_mart: MysqlDatabase) 
     assert f"schema version {schema.VERSION}; may be loaded" in check_mart(kiosk_of(mysql_mart))
 
 
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [("account lock", "4151 .*: the user may not log in: .* unlock it"), ("password expire", "1820 .*has expired: ")],
+)
+def test_check_tells_of_a_user_who_is_kept_out(mysql_mart: MysqlDatabase, state: str, message: str) -> None:
+    """The server's word for it, and what to do."""
+    user = f"kept_out_{mysql_mart.name}"
+    mysql_mart.ask(f"create user {user} identified by 'p' {state}")
+    mysql_mart.ask(f"grant select on {mysql_mart.name}.* to {user}")
+    url = f"mysql://{user}@127.0.0.1:{mysql_mart.server.port}/{mysql_mart.name}"
+    with pytest.raises(ConfigError, match=message):
+        check_mart(kiosk_of(mysql_mart).model_copy(update={"url": url, "password": SecretStr("p")}))
+
+
 def test_check_wants_a_server_that_takes_rows(mysql_mart: MysqlDatabase) -> None:
     """LOAD DATA LOCAL is off by default in MySQL 8: the message says what to set."""
     mysql_mart.server.ask("set global local_infile = 0")
