@@ -59,14 +59,14 @@ class RollupStage:
         }
 
     def periods(self, span: Span) -> Sequence[Period]:
-        """Return the hours from the first with objects to the last, without holes, and the marked ones."""
+        """Return the span's part of the hours from the first with objects, or marked, to the last, without holes."""
         # Both ends save listing everything there ever was.
         listed = Span(span.start or self._looked_at_from(), span.end or self._clock() + HOUR)
         self._hours = list_hours(self._settings.open(self._settings.raw), self._options.layout, listed)
-        known = [*self._hours, *(hour for hour in self._markers.of(self.name) if span.touches(hour))]
+        known = [*self._hours, *self._markers.of(self.name)]
         if not known:
             return []
-        return list(min(known).until(max(known).end))
+        return [hour for hour in min(known).until(max(known).end) if span.touches(hour)]
 
     def _looked_at_from(self) -> datetime | None:
         """Return from when on files may have come: a while before the first hour that is not done; None for ever."""

@@ -108,6 +108,15 @@ def test_hour_without_objects_between_others_is_made_empty(world: World) -> None
     assert world.run().changed == 0
 
 
+def test_hole_at_the_edge_of_the_span_is_made_empty(world: World) -> None:
+    """What came before the span is known by its marker: an hour without objects lies between."""
+    world.put("a.json", GOOD)
+    world.run()
+    world.put("a.json", line(received_at=AT_LAST), period=LAST)
+    assert world.run(Span.of(NEXT, LAST)).changed == 2
+    assert list(world.markers()) == [str(HOUR), str(NEXT), str(LAST)]
+
+
 def test_hour_of_empty_files_is_made_empty(world: World) -> None:
     """A file of no bytes, a gzip of nothing, a line that only ends: no event, and of the last, a blank line."""
     world.put_bytes("a.json", b"")
