@@ -55,6 +55,9 @@ NO_JAVA = $(shell [ "0$(JAVA_VERSION)" -ge 17 ] || echo yes)
 JAVA_HELP = the Spark tests need Java 17 or later, and "$(JAVA)" is $(or $(JAVA_VERSION:%=Java %),not there). \
 	Install one (Debian: apt-get install default-jre-headless, macOS: brew install openjdk) or point JAVA_HOME to it
 
+# Scripts of the shell, by their first line.
+SCRIPTS = $(shell grep -lE '^\#!.*sh$$' .ci/* images/*/* tests/e2e_cluster/*/*)
+
 # What the tests of charts/ call.
 NO_HELM = $(if $(and $(shell command -v helm),$(shell command -v skaffold)),,yes)
 HELM_HELP = the tests of charts/ need helm (3.18 or later) and skaffold (2.19 or later) in the PATH
@@ -94,9 +97,11 @@ check: $(DEV) lint  ## the quick part: lint, types and the unit tests
 	@$(BIN)/pytest -n 2 --dist loadfile tests/unit $(SELECTED) $(ARGS)
 
 .PHONY: lint
-lint: $(DEV)  ## check style, format and types
+lint: $(DEV)  ## check style, format and types, Dockerfiles and scripts of the shell
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
+	@$(BIN)/hadolint images/*/Dockerfile
+	@$(BIN)/shellcheck $(SCRIPTS)
 	@$(BIN)/mypy
 
 .PHONY: format

@@ -32,16 +32,12 @@ def instructions(dockerfile: str) -> list[Instruction]:
 
 
 def findings(dockerfile: str) -> set[str]:
-    """Return what is wrong with a Dockerfile, as hadolint would have it, and as our own rules."""
+    """Return what is wrong with a Dockerfile by rules of our own: `make lint` asks hadolint for the usual ones."""
     found = instructions(dockerfile)
     return {finding for one in found for finding in _findings_of(*one)} | set(_findings_of_users(found))
 
 
 def _findings_of(name: str, rest: str) -> Iterator[str]:
-    if name == "ADD":
-        yield "ADD fetches and unpacks: COPY"
-    if name in {"CMD", "ENTRYPOINT"} and not rest.startswith("["):
-        yield f"{name} without JSON starts a shell, which passes no signals on"
     if name in {"ARG", "ENV"} and re.search(r"(?i)password|secret|token|index_url", rest):
         yield f"{name} stays in the image's history: a secret mount"
     if name == "FROM" and not re.match(r"\$\{\w+\}|\w+( AS \w+)?$", rest):
@@ -55,11 +51,6 @@ def _findings_of(name: str, rest: str) -> Iterator[str]:
 def _findings_of_command(command: str) -> Iterator[str]:
     if re.search(r"\b(curl|wget)\b", command):
         yield "RUN fetches what no hash is known of"
-    if "apt-get install" in command:
-        if "--no-install-recommends" not in command:
-            yield "apt-get installs what is merely recommended"
-        if "apt-get update" not in command or "rm -rf /var/lib/apt/lists/*" not in command:
-            yield "apt-get's lists are old, or stay in the layer"
     for part in command.split(" && "):
         installs = re.search(r"\bpip (install|wheel)|install-requirements", part)
         if installs and "--require-hashes" not in part and "--no-index" not in part:
@@ -81,7 +72,6 @@ def _findings_of_users(found: list[Instruction]) -> Iterator[str]:
 FINE = """
 ARG BASE=debian:bookworm-slim
 FROM ${BASE} AS build
-RUN apt-get update && apt-get install --no-install-recommends tini && rm -rf /var/lib/apt/lists/*
 RUN pip install --require-hashes -r lock.txt
 FROM build
 USER 185:185
@@ -103,13 +93,8 @@ def test_rules_let_pass_what_is_fine() -> None:
         ("USER 185:185", "USER marquee", "ENTRYPOINT is run by root, or by a user without a number"),
         ("USER 185:185", "USER 0:0", "ENTRYPOINT is run by root, or by a user without a number"),
         ("USER 185:185", "", "ENTRYPOINT is run by root, or by a user without a number"),
-        ("--no-install-recommends ", "", "apt-get installs what is merely recommended"),
-        (" && rm -rf /var/lib/apt/lists/*", "", "apt-get's lists are old, or stay in the layer"),
-        ("apt-get update && ", "", "apt-get's lists are old, or stay in the layer"),
         ("--require-hashes ", "", "pip installs what no hash is known of"),
-        ('["tini"]', "tini", "ENTRYPOINT without JSON starts a shell, which passes no signals on"),
         ("RUN pip", "RUN curl -s example.org/x | sh && pip", "RUN fetches what no hash is known of"),
-        ("FROM build", "FROM build\nADD x.tar /", "ADD fetches and unpacks: COPY"),
         ("FROM build", "FROM build\nARG PIP_INDEX_URL", "ARG stays in the image's history: a secret mount"),
     ],
 )
@@ -121,7 +106,7 @@ def test_rules_find(fine: str, spoilt: str, finding: str) -> None:
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
 def test_dockerfile_keeps_the_rules(path: Path) -> None:
-    """Numbered user, tagged bases, hashed packages, no recommended ones, no lists left, no shell as process 1."""
+    """Numbered user, bases by build argument with a tag, hashed packages, nothing else fetched, no secrets."""
     assert findings(path.read_text()) == set()
 
 
@@ -129,16 +114,14 @@ def test_dockerfile_keeps_the_rules(path: Path) -> None:
 def test_stage_has_an_image(stage: str) -> None:
     """Every stage has a Dockerfile, which installs from the stage's own lock and starts the stage as a module."""
     found = instructions((IMAGES / stage / "Dockerfile").read_text())
-    assert ("COPY", f"requirements/{stage}.txt .") in found
+    assert ("COPY", f"requirements/{stage}.txt /build/") in found
     assert found[-1] == ("CMD", json.dumps(["python", "-m", f"jobs.{stage}"]))
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
 def test_script_can_be_run(path: Path) -> None:
-    """It is executable, and its shell can read it."""
-    shell = path.read_text().partition("\n")[0].split("/")[-1].split()[-1]
+    """It is executable; `make lint` has shellcheck read it."""
     assert os.access(path, os.X_OK)
-    assert subprocess.run([shell, "-n", str(path)], check=False, capture_output=True, text=True).stderr == ""
 
 
 def test_unused_parts_are_still_there() -> None:
