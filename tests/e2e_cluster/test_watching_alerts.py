@@ -54,7 +54,7 @@ def clears(watched: Watched, alert: str, stage: str) -> None:
 def look(watched: Watched, alert: str, stage: str, *, broken: str = "nothing", named: Named = NOTHING) -> str:
     """Run what a runbook says to look at, and return what is seen; what is broken may fail as the last of its block."""
     for query in documented("Look", RUNBOOKS / f"{alert}.md", "promql"):
-        assert watched.had(query), query
+        until(lambda query=query: watched.had(query), query)  # type: ignore[misc]
     return "\n".join(
         walk(watched, f"{commands.rstrip()} || true" if broken in commands else commands, stage)
         for commands in blocks(alert, "Look", named)
@@ -145,10 +145,12 @@ def test_mart_that_refuses_its_loader(watched: Watched) -> None:
     """The exporter cannot look into it, and the release's test says so; once it is let in, all is well."""
     with as_root(watched) as cursor:
         cursor.execute("alter user marquee_loader account lock")
-        fires(watched, "MarqueeExporterStuck", "exporter")
-        seen = look(watched, "MarqueeExporterStuck", "exporter", broken="helm test")
-        cursor.execute("alter user marquee_loader account unlock")
-    assert "account is locked" in seen
+        try:
+            fires(watched, "MarqueeExporterStuck", "exporter")
+            seen = look(watched, "MarqueeExporterStuck", "exporter", broken="helm test")
+        finally:
+            cursor.execute("alter user marquee_loader account unlock")
+    assert "account is locked: the user may not log in" in seen
     clears(watched, "MarqueeExporterStuck", "exporter")
 
 
