@@ -11,7 +11,7 @@ from tests.e2e_cluster.conftest import Watched
 NOTHING_TO_TELL = {one.name for one in (metrics.STORE_ERRORS, metrics.WEEK_BEFORE_ROWS, metrics.OLDEST_OPEN)}
 """Metrics without data when all is well, or in a lake that is a week old."""
 OF_BRIEF_JOBS = {metrics.NEWEST_REJECTS.name, *(one.name for one in metrics.JOBS)}
-"""Metrics of jobs that take some seconds are seen once, which is no increase, or never; and they reject nothing here."""
+"""Metrics of jobs that take some seconds are seen once, which is no increase, or never; they reject nothing."""
 
 
 def may_be_empty(query: str) -> bool:
