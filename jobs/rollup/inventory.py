@@ -2,9 +2,9 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 
 from jobs.common.calendar import Grain, Period, Span
@@ -14,6 +14,8 @@ PARTS = ("year", "month", "day", "hour")
 EXTENSIONS = (".json", ".json.gz", ".avro", ".parquet")
 HINT = "{year}, {month}, {day} and {hour} once each, and a slash at the end"
 SIDECARS = (".keys.", ".headers.")
+LONG = timedelta(days=62)
+"""A span as long as two months at least is listed by month, in a thirtieth of the requests where there is little."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,23 @@ class Layout:
         return self._fill(hour.start, self.template)
 
     def prefixes(self, span: Span) -> Iterator[str]:
-        """Yield prefixes that cover a span: a day each, or all there is where that cannot be."""
-        head, _, rest = self.template.partition("{hour}")
-        if span.start is None or span.end is None or any(f"{{{part}}}" in rest for part in PARTS):
+        """Yield prefixes that cover a span: a day each, or a month if it is long; all there is where that cannot be."""
+        if span.start is None or span.end is None:
             yield self.root
             return
-        for day in Period.containing(span.start, Grain.DAY).until(span.end):
-            yield self._fill(day.start, head)
+        by_month = self._head(PARTS[:2]) if span.end - span.start > LONG else None
+        by_day = self._head(PARTS[:3])
+        head, grain = (by_month, Grain.MONTH) if by_month is not None else (by_day, Grain.DAY)
+        if head is None:
+            yield self.root
+            return
+        for period in Period.containing(span.start, grain).until(span.end):
+            yield self._fill(period.start, head)
+
+    def _head(self, parts: Sequence[str]) -> str | None:
+        """Return the template as far as it has no other than these parts; None where it then lacks one of them."""
+        head = self.template[: min(self.template.index(f"{{{part}}}") for part in PARTS if part not in parts)]
+        return head if all(f"{{{part}}}" in head for part in parts) else None
 
     def hour_of(self, key: str) -> Period | None:
         """Return the hour in whose folder a key lies; None for a key elsewhere."""
