@@ -129,8 +129,43 @@ def environment_one(new_environment: Callable[[str], Environment]) -> Environmen
 
 
 @pytest.fixture(scope="session")
-def done(environment_one: Environment) -> Environment:
+def prometheus(environment_one: Environment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """A Prometheus that scrapes the first environment, and has its rules, whose waiting is sped up."""
+    release, folder = environment_one.release, tmp_path_factory.mktemp("prometheus")
+    watch(release)
+    targets = folder / "targets.json"
+    with (
+        api_at_loopback() as api,
+        kept_up_with(release.namespace, api, targets),
+        kube_state_metrics(release.namespace, folder) as state_metrics,
+        prometheus_server(
+            folder / "data", [state_metrics], rules_of(release), scrape_configs(release.find("podmonitors"), targets)
+        ) as server,
+    ):
+        server.wait_for(LAST_REFRESH.name)
+        server.wait_for("kube_cronjob_info")
+        yield server
+
+
+def watch(release: Release) -> None:
+    """Have a release's alerts and dashboards, by the documented commands; the tests have no other namespace."""
+    (alerts,), (dashboards,) = documented("Alerts"), documented("Dashboards")
+    release.run(alerts)
+    release.run(dashboards.replace("grafana.namespace=monitoring", f"grafana.namespace={release.namespace}"))
+    release.kubectl("rollout", "status", f"deployment/{release.name}-marquee-exporter", "--timeout=180s")
+
+
+def rules_of(release: Release) -> list[Manifest]:
+    """Return the rules that a release has in the cluster, sped up."""
+    (rule,) = release.find("prometheusrules")
+    (group,) = rule["spec"]["groups"]
+    return sped_up(group["rules"])
+
+
+@pytest.fixture(scope="session")
+def done(environment_one: Environment, prometheus: Prometheus) -> Environment:
     """The same, once each stage has run: the schedule of all days, and then as documented for a backfill."""
+    del prometheus  # it has been looking on
     environment_one.release.do("schedule-fetch", "schedule-fetch-first")
     (backfill,) = documented("Backfill a month")
     environment_one.release.run(backfill)
@@ -139,7 +174,7 @@ def done(environment_one: Environment) -> Environment:
 
 @dataclass(frozen=True)
 class Watched:
-    """An environment, and a Prometheus that scrapes it and has its rules, whose waiting is sped up."""
+    """An environment whose stages have run, and the Prometheus that has seen them."""
 
     environment: Environment
     prometheus: Prometheus
@@ -163,35 +198,12 @@ class Watched:
 
 
 @pytest.fixture(scope="session")
-def watched(done: Environment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    """The release with alerts and dashboards, by the documented commands; the tests have no other namespace."""
-    release, folder = done.release, tmp_path_factory.mktemp("watched")
-    (alerts,), (dashboards,) = documented("Alerts"), documented("Dashboards")
-    release.run(alerts)
-    release.run(dashboards.replace("grafana.namespace=monitoring", f"grafana.namespace={release.namespace}"))
-    release.kubectl("rollout", "status", f"deployment/{release.name}-marquee-exporter", "--timeout=180s")
-    targets = folder / "targets.json"
-    with (
-        api_at_loopback() as api,
-        kept_up_with(release, api, targets),
-        kube_state_metrics(release.namespace, folder) as state_metrics,
-        prometheus_server(
-            folder / "prometheus",
-            [state_metrics],
-            rules_of(release),
-            scrape_configs(release.find("podmonitors"), targets),
-        ) as prometheus,
-    ):
-        prometheus.wait_for(LAST_REFRESH.name)
-        prometheus.wait_for("kube_cronjob_info")
-        yield Watched(done, prometheus)
-
-
-def rules_of(release: Release) -> list[Manifest]:
-    """Return the rules that a release has in the cluster, sped up."""
-    (rule,) = release.find("prometheusrules")
-    (group,) = rule["spec"]["groups"]
-    return sped_up(group["rules"])
+def watched(done: Environment, prometheus: Prometheus) -> Watched:
+    """The first environment under watch again, whatever other tests have installed meanwhile."""
+    watch(done.release)
+    watched = Watched(done, prometheus)
+    watched.reload()
+    return watched
 
 
 def _new_environment(name: str, stack: ExitStack) -> Environment:

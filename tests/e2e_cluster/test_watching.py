@@ -9,7 +9,6 @@ from jobs.common.datasets import VIEWERSHIP
 from tests.e2e_cluster.cluster import until
 from tests.e2e_cluster.conftest import Watched
 
-DAY = "2026-01-05"
 RULES = Path(__file__).parents[2] / "charts" / "marquee" / "rules"
 
 
@@ -34,16 +33,12 @@ def test_exporter_tells_what_the_markers_say(watched: Watched) -> None:
 @pytest.mark.parametrize("stage", ["rollup", "profile"])
 def test_job_on_spark_tells_how_far_it_is_while_it_runs(watched: Watched, stage: str) -> None:
     """Its driver at our port, and at Spark's own, which also has the executors; names do not change with the run."""
-    job = f"watched-{stage}"
-    watched.release.start(stage, job, MARQUEE_PERIOD=DAY, MARQUEE_FORCE="true")
     told = (
         f'marquee_job_periods{{environment="one", stage="{stage}", state="left"}}',
         f'metrics_{stage}_driver_DAGScheduler_job_allJobs_Value{{environment="one"}}',
         f'metrics_executor_totalCores{{environment="one", pod=~".*-{stage}-.*", executor_id!="driver"}}',
     )
-    for metric in told:
-        until(lambda metric=metric: watched.prometheus.ask(f"last_over_time({metric}[10m])"), metric, 180)  # type: ignore[misc]
-    watched.release.finish(job)
+    assert [metric for metric in told if not watched.had(metric)] == []
 
 
 def test_job_in_its_own_pod_tells_how_far_it_is(watched: Watched) -> None:

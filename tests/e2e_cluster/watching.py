@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.e2e_cluster.cluster import Manifest, Release, call, until
+from tests.e2e_cluster.cluster import Manifest, call, until
 from tests.ports import free_port
 
 META = "__meta_kubernetes_pod"
@@ -107,15 +107,18 @@ def _discovered(pod: Manifest, port: Manifest) -> dict[str, str]:
 
 
 @contextmanager
-def kept_up_with(release: Release, api: str, file: Path) -> Iterator[None]:
+def kept_up_with(namespace: str, api: str, file: Path) -> Iterator[None]:
     """Write the targets to a file, again and again while the body runs: pods of jobs come and go."""
     stop = threading.Event()
+    pods = f"http://{api}/api/v1/namespaces/{namespace}/pods"
 
     def look() -> None:
         while not stop.wait(1):
-            with suppress(AssertionError):  # the API may be too busy to answer
+            with suppress(urllib.error.URLError, ConnectionError, TimeoutError):  # the API may be too busy to answer
+                with urllib.request.urlopen(pods, timeout=10) as answer:
+                    found = json.load(answer)["items"]
                 scratch = file.with_suffix(".new")
-                scratch.write_text(json.dumps(targets_of(release.find("pods"), api)))
+                scratch.write_text(json.dumps(targets_of(found, api)))
                 scratch.replace(file)
 
     thread = threading.Thread(target=look)
