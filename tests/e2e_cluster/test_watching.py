@@ -17,7 +17,7 @@ def test_exporter_tells_what_the_markers_say(watched: Watched) -> None:
     markers = watched.environment.markers()
 
     def value(query: str) -> float:
-        (series,) = watched.prometheus.ask(query)
+        (series,) = until(lambda: watched.prometheus.ask(query), query)
         return float(series["value"][1])
 
     end = datetime(2026, 1, 7, tzinfo=UTC).timestamp()
