@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,10 +73,19 @@ class Environment:
 
     def lose_mart(self) -> None:
         """Leave an empty database, prepared for loading, where the mart was."""
-        with pymysql.connect(host="127.0.0.1", port=self.mart_port, user="root", password=ROOT_PASSWORD) as connection:
-            connection.query("drop database marquee")
-            connection.query("create database marquee character set utf8mb4 collate utf8mb4_bin")
+        with self.mart_root() as cursor:
+            cursor.execute("drop database marquee")
+            cursor.execute("create database marquee character set utf8mb4 collate utf8mb4_bin")
         init_mart_at(self.mart_port)
+
+    @contextmanager
+    def mart_root(self) -> Iterator["pymysql.cursors.Cursor"]:
+        """Ask the mart's server as its root, in one transaction."""
+        with (
+            pymysql.connect(host="127.0.0.1", port=self.mart_port, user="root", password=ROOT_PASSWORD) as connection,
+            connection.cursor() as cursor,
+        ):
+            yield cursor
 
     def ask(self, question: str, **only: str) -> list[dict[str, Any]]:
         """Ask the mart as the analyst does."""

@@ -12,11 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 
-import pymysql
 import pytest
 
 from tests.e2e_cluster.cluster import JOB_S, call, documented, until
-from tests.e2e_cluster.conftest import ROOT_PASSWORD, Watched
+from tests.e2e_cluster.conftest import Watched
 from tests.small_world import CASE, WINTER, event_file
 
 RUNBOOKS = Path(__file__).parents[2] / "docs" / "runbooks"
@@ -95,17 +94,6 @@ def upgrade(watched: Watched, *values: str) -> None:
     watched.reload()
 
 
-@contextmanager
-def as_root(watched: Watched) -> Iterator["pymysql.cursors.Cursor"]:
-    """Ask the mart's server as its root."""
-    port = watched.environment.mart_port
-    with (
-        pymysql.connect(host="127.0.0.1", port=port, user="root", password=ROOT_PASSWORD) as connection,
-        connection.cursor() as cursor,
-    ):
-        yield cursor
-
-
 def test_cronjob_that_somebody_suspended(watched: Watched) -> None:
     """The values have it at work; its managed fields tell that it was patched by hand."""
     upgrade(watched, "stages.schedule_fetch.suspend=false", "stages.schedule_fetch.schedule=0 0 29 2 *")
@@ -143,7 +131,7 @@ def test_exporter_that_is_not_there(watched: Watched) -> None:
 
 def test_mart_that_refuses_its_loader(watched: Watched) -> None:
     """The exporter cannot look into it, and the release's test says so; once it is let in, all is well."""
-    with as_root(watched) as cursor:
+    with watched.environment.mart_root() as cursor:
         cursor.execute("alter user marquee_loader account lock")
         try:
             fires(watched, "MarqueeExporterStuck", "exporter")
