@@ -212,7 +212,7 @@ def read_span(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Spa
 
 @contextmanager
 def progress_bar(label: str) -> Iterator[Advance]:
-    """Show a bar at a terminal, where rich is installed; yields what is told after each period."""
+    """Show a bar at a terminal, where rich is installed; yields what is told of each period."""
     if not sys.stderr.isatty() or find_spec("rich") is None:
         yield lambda _done, _all, _period: None
         return

@@ -40,7 +40,7 @@ class Job:
             instruments.JOB_PERIODS.labels(state).set(0)
 
     def advance(self, done: int, every: int, _: str) -> None:
-        """Take note of the progress of a stage; that of the next, in the same job, begins with 1 again."""
+        """Take note of the progress of a stage; that of the next, in the same job, begins with 0 again."""
         if done <= self._done:
             self._through += self._done
         self._done = done

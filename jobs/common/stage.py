@@ -98,7 +98,7 @@ class Report:
 
 
 Advance = Callable[[int, int, str], None]
-"""Told after each period: how many are through, of how many, and the last one's name."""
+"""Told at the start and after each period: how many are through, of how many, and the last one's name."""
 
 
 def state_of(stage: Stage, target: Target, markers: Markers) -> State:
@@ -125,6 +125,7 @@ def run_stage(
     failed: list[tuple[Period, int]] = []
     unchanged = 0
     periods = stage.periods(span)
+    advance(0, len(periods), "")
     for number, period in enumerate(periods, start=1):
         target = stage.target(period)
         if target is not None and _is_due(stage, target, markers, force=force):

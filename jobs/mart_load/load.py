@@ -99,6 +99,7 @@ def load_mart(
         ledger = mart.ledger()
         plan = make_plan(compare(markers, ledger, settings.mart.span), span, force=force)
         report = MartReport(unchanged=plan.unchanged, failed=_refuse(plan.refused, ledger))
+        advance(0, len(plan.steps), "")
         for number, step in enumerate(plan.steps, start=1):
             outcome = _run(mart, markers, step, force=force)
             report = report.plus(outcome)

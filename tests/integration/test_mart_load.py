@@ -266,10 +266,11 @@ def test_a_span_loads_a_part(small: SmallLake, kiosk: Kiosk) -> None:
 
 
 def test_progress_is_told(small: SmallLake, kiosk: Kiosk) -> None:
-    """After each transaction: how many are through, of how many, and its period."""
+    """At the start and after each transaction: how many are through, of how many, and its period."""
     told: list[tuple[int, int, str]] = []
     load_mart(mart_settings(small.store, kiosk), Markers(small.store), advance=lambda *step: told.append(step))
     assert told == [
+        (0, 5, ""),
         (1, 5, "2026-01-06"),
         (2, 5, "2026-01-05"),
         (3, 5, "2026-01-06"),

@@ -127,7 +127,7 @@ def test_two_stages_of_one_job_are_added_up(gateway: Pushgateway) -> None:
     """As profile and audience: two periods of the first, then one of four of the second."""
 
     def do(advance: Advance) -> Ended:
-        for done, every in ((1, 2), (2, 2), (1, 4)):
+        for done, every in ((0, 2), (1, 2), (2, 2), (0, 4), (1, 4)):
             advance(done, every, "")
         return Ended(75)
 

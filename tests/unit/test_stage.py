@@ -243,11 +243,11 @@ def test_race_is_lost_to_the_run_that_published_first(words: WordsStage, raw: Lo
 
 
 def test_advance_hears_of_every_period(words: WordsStage, lake: LocalStore) -> None:
-    """Also of those that are done already."""
+    """Before the first, and also of those that are done already."""
     run(words, lake, Span.of(ONE, ONE))
     heard: list[tuple[int, int, str]] = []
     run_stage(words, Markers(lake), advance=lambda *told: heard.append(told))
-    assert heard == [(1, 2, str(ONE)), (2, 2, str(TWO))]
+    assert heard == [(0, 2, ""), (1, 2, str(ONE)), (2, 2, str(TWO))]
 
 
 @pytest.mark.parametrize(
