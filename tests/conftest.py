@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -30,6 +31,9 @@ SPARK_CONF = {
     "spark.ui.showConsoleProgress": "false",
     "spark.executorEnv.PYTHONPATH": str(Path(__file__).parents[1]),
 }
+
+# A shell has what it runs in the background ignore Ctrl-C, and with it whatever the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No deadline for one example: a machine may be slow now and then.
 hypothesis.settings.register_profile("marquee", max_examples=100, deadline=None)
