@@ -9,10 +9,11 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import Protocol, TypeVar
+from typing import NoReturn, Protocol, TypeVar
 
 from pydantic_settings import SettingsConfigDict
 
@@ -187,6 +188,13 @@ def _ended_by_signal() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def wait_for_signal() -> NoReturn:
+    """Wait until a signal ends the program, by the exception that its handler raises in the main thread."""
+    while True:
+        # Not for ever in one go: another thread may get the signal, and that wakes no thread that waits.
+        time.sleep(1)
 
 
 def add_period_arguments(parser: argparse.ArgumentParser, *, force: bool = True, otherwise: str = BY_SETTING) -> None:

@@ -3,13 +3,12 @@
 import argparse
 import logging
 import sys
-import threading
 from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry
 
 from jobs import __version__
-from jobs.common.command import guarded, print_settings
+from jobs.common.command import guarded, print_settings, wait_for_signal
 from jobs.common.commit import Markers
 from jobs.common.metrics import Labelled
 from jobs.common.metrics_server import MetricsServer, serving
@@ -53,7 +52,7 @@ def export(settings: ExporterSettings) -> None:
         exporter.refreshing(settings.exporter.interval_s),
     ):
         log.info("listening at %s:%s", address, port, extra={"parts": settings.exporter.parts})
-        threading.Event().wait()
+        wait_for_signal()
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -11,7 +10,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import SettingsConfigDict
 
 from jobs.common.calendar import Period, hour
-from jobs.common.command import progress_bar
+from jobs.common.command import progress_bar, wait_for_signal
 from jobs.common.errors import ConfigError
 from jobs.common.settings import StageSettings, load_settings
 from jobs.common.stage import Advance
@@ -143,5 +142,5 @@ def _serve(settings: SimulateSettings, port: int) -> int:
         say(f"{url}/schedule/web?date={settings.start}")
         say("Ctrl-C ends it.")
         with contextlib.suppress(KeyboardInterrupt):
-            threading.Event().wait()
+            wait_for_signal()
     return 0

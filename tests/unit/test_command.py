@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +19,15 @@ import pytest
 
 from jobs import __version__
 from jobs.common.calendar import EVER, Span
-from jobs.common.command import add_period_arguments, guarded, progress_bar, read_span, stage_command, summary_of
+from jobs.common.command import (
+    add_period_arguments,
+    guarded,
+    progress_bar,
+    read_span,
+    stage_command,
+    summary_of,
+    wait_for_signal,
+)
 from jobs.common.commit import Markers
 from jobs.common.errors import BadInputError, ConfigError, CorruptLakeError, LostRaceError, MarqueeError, TryAgainError
 from jobs.common.settings import StageSettings
@@ -427,3 +436,24 @@ def test_ended_by_a_signal_no_marker_is_written(
     tell_schedule(service)
     assert world.run("schedule-fetch") == 0
     assert world.generations() == {f"schedule_fetch/{DAY}": 1}
+
+
+def test_what_waits_for_a_signal_ends_whichever_thread_gets_it() -> None:
+    """The system chooses the thread; only the main one runs handlers, and it may not hear of a signal to another."""
+
+    def send(seconds: float, thread: threading.Thread) -> threading.Timer:
+        timer = threading.Timer(seconds, lambda: signal.pthread_kill(thread.ident or 0, signal.SIGTERM))
+        timer.daemon = True
+        timer.start()
+        return timer
+
+    began = time.monotonic()
+    rescue = send(20, threading.main_thread())
+    to = threading.Thread(target=rescue.join, daemon=True)
+    to.start()
+    send(0.1, to)  # when the main thread waits
+    with pytest.raises(SystemExit) as ended:
+        guarded(wait_for_signal)
+    rescue.cancel()
+    assert ended.value.code == 143
+    assert time.monotonic() - began < 10
