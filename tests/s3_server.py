@@ -46,9 +46,8 @@ def s3_server_at(root: Path, *options: str) -> Iterator[S3Server]:
     """Serve the buckets below a folder, which is made with one bucket, until the end of the block."""
     (root / BUCKET).mkdir(parents=True)
     port = free_port()
-    secure = "--cert" in options
     # Over TLS boto3 sends chunks, whose end the server leaves unread and takes for the next request.
-    kept = [] if secure else ["--keep-alive"]
+    scheme, kept = ("https", []) if "--cert" in options else ("http", ["--keep-alive"])
     command = [find_server(), "--port", f"127.0.0.1:{port}", "--region", REGION, "--quiet", *kept, *options]
     keys = {"ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}
     with (
@@ -57,7 +56,7 @@ def s3_server_at(root: Path, *options: str) -> Iterator[S3Server]:
     ):
         try:
             _wait_for(port, process, Path(log.name))
-            yield S3Server(f"http{'s' if secure else ''}://127.0.0.1:{port}", root)
+            yield S3Server(f"{scheme}://127.0.0.1:{port}", root)
         finally:
             process.terminate()
 
