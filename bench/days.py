@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 
-from jobs.common import lake
-from jobs.common.calendar import Period
-from jobs.common.commit import Marker, now_text, publish, write_output
-from jobs.common.datasets import COUNTRIES, EPISODES, GENRES, NETWORKS, SHOWS, VIEWERSHIP, Dataset
-from jobs.common.store import LocalStore
+from marquee.calendar import Period
+from marquee.lake import keys
+from marquee.lake.datasets import COUNTRIES, EPISODES, GENRES, NETWORKS, SHOWS, VIEWERSHIP, Dataset
+from marquee.lake.manifest import Marker, now_text, publish, write_output
+from marquee.storage.base import LocalStore
 
 FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 HOURS = 24
@@ -53,14 +53,14 @@ def make_schedule(store: LocalStore) -> None:
     countries = [{"country": code, "name": f"Country {code}"} for code in LISTED]
     rows = {SHOWS: shows, EPISODES: episodes, NETWORKS: [], COUNTRIES: countries, GENRES: []}
     tables = {dataset: pa.Table.from_pylist(one, dataset.schema) for dataset, one in rows.items()}
-    _publish(store, lake.SCHEDULE_FETCH, day_name(0), tables)
+    _publish(store, keys.SCHEDULE_FETCH, day_name(0), tables)
 
 
 def make_day(store: LocalStore, day: int, rows: int) -> list[pa.Table]:
     """Roll up the hours of a day, numbered from 0, of so many rows in all; return the rows of each hour."""
     hours = [make_hour(FIRST_DAY + timedelta(days=day, hours=hour), rows // HOURS) for hour in range(HOURS)]
     for hour, table in enumerate(hours):
-        _publish(store, lake.ROLLUP, f"{day_name(day)}T{hour:02}", {VIEWERSHIP: table})
+        _publish(store, keys.ROLLUP, f"{day_name(day)}T{hour:02}", {VIEWERSHIP: table})
     return hours
 
 
@@ -91,8 +91,8 @@ def day_name(day: int) -> str:
 
 
 def _publish(store: LocalStore, stage: str, period: str, tables: dict[Dataset, pa.Table]) -> None:
-    run_id = lake.new_run_id(_MADE)
-    prefix = lake.run_prefix(stage, Period.parse(period), run_id)
+    run_id = keys.new_run_id(_MADE)
+    prefix = keys.run_prefix(stage, Period.parse(period), run_id)
     marker = Marker(
         stage=stage,
         period=period,

@@ -26,12 +26,13 @@ from rich.table import Table
 
 from bench.days import day_name, make_day, make_schedule
 from bench.measure import BenchError, cpu_seconds
-from jobs.common.calendar import Period, Span
-from jobs.common.commit import Markers
-from jobs.common.errors import MarqueeError
-from jobs.common.store import LocalStore
 from jobs.mart_load.load import load_mart
-from jobs.mart_load.settings import MartLoadSettings, MartSettings
+from jobs.mart_load.settings import MartLoadSettings
+from marquee.calendar import Period, Span
+from marquee.errors import MarqueeError
+from marquee.lake.manifest import Markers
+from marquee.mart.settings import MartSettings
+from marquee.storage.base import LocalStore
 from tests.mariadb_server import MariaDB, MysqlDatabase, install, mariadb_server, mysql_database
 
 ROWS = 600_000

@@ -18,11 +18,11 @@ from bench.contenders import CONTENDERS, HOUR, LOCAL, Contender
 from bench.figures import Figures, check_equal
 from bench.measure import BenchError, Measured, measure
 from bench.report import to_json, to_table
-from jobs.common.calendar import Period
-from jobs.common.errors import TERMINATED, MarqueeError
-from jobs.common.store import open_store
 from jobs.simulate.settings import SimulateSettings
 from jobs.simulate.write import simulate_hour
+from marquee.calendar import Period
+from marquee.errors import TERMINATED, MarqueeError
+from marquee.storage.base import open_store
 
 EVENTS = 4_200_000
 PARTITIONS = 21

@@ -1,3 +1,1 @@
-"""Marquee: from play events and a programme schedule to audience answers."""
-
-__version__ = "0.1.0"
+"""What runs: one folder an image, the command, and what looks at all of them."""

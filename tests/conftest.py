@@ -10,9 +10,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from jobs.common.engine import SparkEngine
-from jobs.common.s3 import S3Store
-from jobs.common.store import LocalStore, S3Options
+from marquee.engine.base import SparkEngine
+from marquee.storage.base import LocalStore, S3Options
+from marquee.storage.s3 import S3Store
 from tests.helpers_mart import Kiosk
 from tests.mariadb_server import MariaDB, MysqlDatabase, install, mariadb_server, mysql_database
 from tests.s3_proxy import S3Proxy, s3_proxy_before
@@ -152,7 +152,7 @@ def spark_engine() -> Iterator[SparkEngine]:
     """One Spark for all tests that are marked so: two tasks at a time, in little memory."""
     from pyspark import SparkContext  # noqa: PLC0415 - slow, and needed by few tests
 
-    from jobs.common.spark import start_spark  # noqa: PLC0415
+    from marquee.engine.spark import start_spark  # noqa: PLC0415
 
     yield start_spark(SPARK_CONF, task_memory_mb=128)
     SparkContext.getOrCreate().stop()

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jobs import __version__
-from jobs.pipeline import STEPS
+from jobs.cli.pipeline import STEPS
+from marquee import __version__
 
 STAGES = [*(step.command.replace("-", "_") for step in STEPS), "exporter"]
 """What there is an image of: each stage, and the exporter."""

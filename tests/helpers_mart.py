@@ -9,10 +9,11 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from jobs.common import lake
-from jobs.common.calendar import Period
-from jobs.common.commit import Marker, Markers, Output, now_text, publish, read_marker, write_output
-from jobs.common.datasets import (
+from jobs.mart_load.load import MartReport, load_mart
+from jobs.mart_load.settings import MartLoadSettings
+from marquee.calendar import Period
+from marquee.lake import keys
+from marquee.lake.datasets import (
     AUDIENCE,
     AUDIENCE_BASE,
     COUNTRIES,
@@ -23,10 +24,10 @@ from jobs.common.datasets import (
     VIEWERSHIP,
     Dataset,
 )
-from jobs.common.store import LocalStore, Store
-from jobs.mart_load import schema
-from jobs.mart_load.load import MartReport, load_mart
-from jobs.mart_load.settings import MartLoadSettings, MartSettings
+from marquee.lake.manifest import Marker, Markers, Output, now_text, publish, read_marker, write_output
+from marquee.mart import schema
+from marquee.mart.settings import MartSettings
+from marquee.storage.base import LocalStore, Store
 from tests.mariadb_server import MysqlDatabase
 
 Row = Mapping[str, Any]
@@ -49,24 +50,24 @@ class SmallLake:
     def capture(self, day: str, **tables: Sequence[Row]) -> Marker:
         """Capture the schedule of a day: rows of shows, episodes, networks, countries and genres."""
         datasets = {one: tables.get(one.name, []) for one in (SHOWS, EPISODES, NETWORKS, COUNTRIES, GENRES)}
-        return self.publish(lake.SCHEDULE_FETCH, day, datasets)
+        return self.publish(keys.SCHEDULE_FETCH, day, datasets)
 
     def hour(self, hour: str, *plays: Play) -> Marker:
         """Roll up an hour."""
         start = Period.parse(hour).start.replace(tzinfo=None)
         names = ("episode_id", "country", "local_hour", "device", "watched_seconds")
         rows = [dict(zip(names, play, strict=True)) | {"hour": start, "plays": play[-1] // 60} for play in plays]
-        return self.publish(lake.ROLLUP, hour, {VIEWERSHIP: rows})
+        return self.publish(keys.ROLLUP, hour, {VIEWERSHIP: rows})
 
     def audience(self, period: str, shows: Sequence[Row], base: Sequence[Row]) -> Marker:
         """Count the audience of a period."""
-        return self.publish(lake.AUDIENCE, period, {AUDIENCE: shows, AUDIENCE_BASE: base})
+        return self.publish(keys.AUDIENCE, period, {AUDIENCE: shows, AUDIENCE_BASE: base})
 
     def publish(self, stage: str, period: str, tables: Mapping[Dataset, Sequence[Row] | pa.Table]) -> Marker:
         """Publish a run of hand-made tables, as the next generation of its period."""
         self.now += timedelta(minutes=1)
-        run_id = lake.new_run_id(self.now)
-        prefix = lake.run_prefix(stage, Period.parse(period), run_id)
+        run_id = keys.new_run_id(self.now)
+        prefix = keys.run_prefix(stage, Period.parse(period), run_id)
         outputs = [write_output(self.store, prefix, dataset, _table(dataset, rows)) for dataset, rows in tables.items()]
         previous = read_marker(self.store, stage, Period.parse(period))
         generation = previous.generation + 1 if previous else 1

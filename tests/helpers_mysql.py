@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from jobs.common.commit import Markers
-from jobs.common.store import LocalStore, Store
 from jobs.mart_load.load import MartReport, load_mart
-from jobs.mart_load.settings import MartLoadSettings, MartSettings
+from jobs.mart_load.settings import MartLoadSettings
+from marquee.lake.manifest import Markers
+from marquee.mart.settings import MartSettings
+from marquee.storage.base import LocalStore, Store
 from tests.helpers_mart import Kiosk, SmallLake, content
 from tests.mariadb_server import MysqlDatabase
 

@@ -9,16 +9,16 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from jobs.common import lake
-from jobs.common.calendar import EVER, Period, Span, hour
-from jobs.common.commit import Marker, Markers, read_output
-from jobs.common.datasets import REJECTS, VIEWER_HOUR, VIEWERSHIP
-from jobs.common.engine import Engine, EngineOptions, LocalEngine
-from jobs.common.settings import S3Settings
-from jobs.common.stage import Report, run_stage
-from jobs.common.store import LocalStore, Store
 from jobs.rollup.settings import RollupOptions, RollupSettings
 from jobs.rollup.stage import RollupStage
+from marquee.calendar import EVER, Period, Span, hour
+from marquee.engine.base import Engine, EngineOptions, LocalEngine
+from marquee.lake import keys
+from marquee.lake.datasets import REJECTS, VIEWER_HOUR, VIEWERSHIP
+from marquee.lake.manifest import Marker, Markers, read_output
+from marquee.runs.stage import Report, run_stage
+from marquee.settings.loading import S3Settings
+from marquee.storage.base import LocalStore, Store
 from tests.oracle.rollup import Rolled, roll_up
 
 HOUR = hour("2026-01-05T13")
@@ -111,11 +111,11 @@ class World:
 
     def markers(self) -> dict[str, Marker]:
         """Return the markers of the hours that stand."""
-        return {str(period): marker for period, marker in sorted(Markers(self.lake).of(lake.ROLLUP).items())}
+        return {str(period): marker for period, marker in sorted(Markers(self.lake).of(keys.ROLLUP).items())}
 
     def failures(self) -> dict[str, str]:
         """Return the reasons of the hours that failed."""
-        return {str(period): one.reason for period, one in Markers(self.lake).failures(lake.ROLLUP).items()}
+        return {str(period): one.reason for period, one in Markers(self.lake).failures(keys.ROLLUP).items()}
 
     def rolled(self, period: Period = HOUR) -> Rolled:
         """Return what stands for an hour, to be compared with the oracle."""
@@ -127,7 +127,7 @@ class World:
                 assert {row[0] for row in rows} <= {period.start.replace(tzinfo=None)}
                 rolled.viewership = [row[1:] for row in rows]
             elif output.dataset == VIEWER_HOUR.name:
-                rolled.viewer_hour[lake.bucket_of(output.key)] = rows
+                rolled.viewer_hour[keys.bucket_of(output.key)] = rows
             elif output.dataset == REJECTS.name:
                 rolled.rejects = rows
         return rolled

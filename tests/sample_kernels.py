@@ -7,8 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from jobs.common.engine import Task, Unit
-from jobs.common.errors import BadInputError, TryAgainError
+from marquee.engine.base import Task, Unit
+from marquee.errors import BadInputError, TryAgainError
 
 SECRET = "canary-7ac0"
 

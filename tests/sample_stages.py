@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 
-from jobs.common.calendar import Grain, Period, Span
-from jobs.common.commit import Input, Marker, Markers, Result, read_output, write_output
-from jobs.common.datasets import TEXT, WHOLE, Column, Dataset
-from jobs.common.errors import BadInputError
-from jobs.common.stage import RunContext, Target
-from jobs.common.store import Store
+from marquee.calendar import Grain, Period, Span
+from marquee.errors import BadInputError
+from marquee.lake.datasets import TEXT, WHOLE, Column, Dataset
+from marquee.lake.manifest import Input, Marker, Markers, Result, read_output, write_output
+from marquee.runs.stage import RunContext, Target
+from marquee.storage.base import Store
 
 SECRET = "canary-5f2d"
 START = datetime(2026, 1, 7, 12, tzinfo=UTC)

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from jobs.common import lake
-from jobs.common.calendar import EVER, Period
-from jobs.common.commit import Marker, Markers
-from jobs.common.errors import worst
-from jobs.common.settings import load_settings
-from jobs.common.store import LocalStore
-from jobs.pipeline import STEPS
+from jobs.cli.pipeline import STEPS
+from marquee.calendar import EVER, Period
+from marquee.errors import worst
+from marquee.lake import keys
+from marquee.lake.manifest import Marker, Markers
+from marquee.settings.loading import load_settings
+from marquee.storage.base import LocalStore
 from tests.schedule_service import ScheduleService, answer
 
 Play = tuple[str, int, int]
@@ -109,7 +109,7 @@ class SmallWorld:
     def markers(self) -> dict[str, Marker]:
         """Return the success markers by stage and period: ``rollup/2026-01-05T10``."""
         markers = Markers(self.lake)
-        return {f"{stage}/{period}": one for stage in lake.STAGES for period, one in sorted(markers.of(stage).items())}
+        return {f"{stage}/{period}": one for stage in keys.STAGES for period, one in sorted(markers.of(stage).items())}
 
     def generations(self) -> dict[str, int]:
         """Return which generation stands for each stage and period."""

@@ -1,9 +1,9 @@
 """Writes the generated files: ``python -m tools.docs``; ``--check`` only tells which are out of date.
 
     docs/commands.md                    from the parser of the command line
-    docs/data-dictionary.md             from jobs/common/datasets.py and the comments of jobs/mart_load/schema
-    docs/metrics.md                     from jobs/common/metrics.py
-    docs/settings.md                    from the settings classes that jobs/settings.py lists
+    docs/data-dictionary.md             from marquee/lake/datasets.py and the comments of jobs/mart_load/schema
+    docs/metrics.md                     from marquee/telemetry/metrics.py
+    docs/settings.md                    from the settings classes that jobs/registry.py lists
     charts/*/README.md                  from the comments of values.yaml beside it
     charts/*/values.schema.json         the settings in it, from the same classes
 

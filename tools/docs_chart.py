@@ -10,9 +10,9 @@ from typing import Any
 
 import yaml
 
-from jobs.common.settings import StageSettings
 from jobs.mart_load.settings import MartLoadSettings
-from jobs.settings import SETTINGS
+from jobs.registry import SETTINGS
+from marquee.settings.loading import StageSettings
 from tools.markdown import table
 
 Keys = tuple[str, ...]

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Iterator
 
-from jobs import cli
+from jobs.cli import commands as cli
 from tools.markdown import marked_up, table
 
 HEAD = """\

@@ -1,12 +1,12 @@
-"""docs/data-dictionary.md: the lake from jobs/common/datasets.py, the kiosk from the comments of its schema."""
+"""docs/data-dictionary.md: the lake from marquee/lake/datasets.py, the kiosk from the comments of its schema."""
 
 import re
 from collections.abc import Iterator, Mapping
 
 import duckdb
 
-from jobs.common.datasets import DATASETS, Dataset
-from jobs.mart_load import schema
+from marquee.lake.datasets import DATASETS, Dataset
+from marquee.mart import schema
 from tools.markdown import marked_up, table
 
 HEAD = """\

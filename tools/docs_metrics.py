@@ -1,8 +1,8 @@
-"""docs/metrics.md: every metric of jobs/common/metrics.py, by who tells it."""
+"""docs/metrics.md: every metric of marquee/telemetry/metrics.py, by who tells it."""
 
 from collections.abc import Iterator, Sequence
 
-from jobs.common.metrics import BUCKETS, EXPORTER, JOBS, Metric
+from marquee.telemetry.metrics import BUCKETS, EXPORTER, JOBS, Metric
 from tools.markdown import table
 
 HEAD = """\

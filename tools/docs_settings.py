@@ -1,4 +1,4 @@
-"""docs/settings.md: every setting of the classes that jobs/settings.py lists, by section."""
+"""docs/settings.md: every setting of the classes that jobs/registry.py lists, by section."""
 
 import datetime as dt
 import json
@@ -12,8 +12,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from jobs.common.settings import Section, env_name
-from jobs.settings import SETTINGS
+from jobs.registry import SETTINGS
+from marquee.settings.loading import Section, env_name
 from tools.markdown import marked_up, table
 
 HEAD = """\

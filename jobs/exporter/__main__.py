@@ -7,16 +7,16 @@ from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry
 
-from jobs import __version__
-from jobs.common.command import guarded, print_settings, wait_for_signal
-from jobs.common.commit import Markers
-from jobs.common.metrics import Labelled
-from jobs.common.metrics_server import MetricsServer, serving
-from jobs.common.settings import check_names, load_settings
 from jobs.exporter.exporter import Exporter
 from jobs.exporter.parts import make_parts
 from jobs.exporter.settings import DEFAULT_PORT, ExporterSettings
-from jobs.settings import SETTINGS, STAGES
+from jobs.registry import SETTINGS, STAGES
+from marquee import __version__
+from marquee.lake.manifest import Markers
+from marquee.runs.command import guarded, print_settings, wait_for_signal
+from marquee.settings.loading import check_names, load_settings
+from marquee.telemetry.metrics import Labelled
+from marquee.telemetry.server import MetricsServer, serving
 
 log = logging.getLogger(__name__)
 

@@ -14,12 +14,12 @@ from datetime import UTC, datetime
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
-from jobs import __version__
-from jobs.common import metrics
-from jobs.common.commit import Markers
-from jobs.common.errors import MarqueeError, describe_foreign
-from jobs.common.metrics import Sample, families, sample
 from jobs.exporter.parts import Part
+from marquee import __version__
+from marquee.errors import MarqueeError, describe_foreign
+from marquee.lake.manifest import Markers
+from marquee.telemetry import metrics
+from marquee.telemetry.metrics import Sample, families, sample
 
 log = logging.getLogger(__name__)
 

@@ -8,18 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from jobs.common import lake, metrics
-from jobs.common.calendar import EVER, Period, Span
-from jobs.common.commit import Markers
-from jobs.common.engine import IDLE
-from jobs.common.gc import plan_garbage
-from jobs.common.health import Health, dataset_samples, hour_samples, look_over, stage_samples, window_of
-from jobs.common.metrics import Sample, sample
-from jobs.common.settings import load_settings
-from jobs.common.stage import Stage
+from jobs.exporter.samples import Health, dataset_samples, hour_samples, look_over, stage_samples, window_of
 from jobs.exporter.settings import ExporterOptions, ExporterSettings
 from jobs.mart_load.settings import MartLoadSettings
-from jobs.mart_load.states import ledger_samples, ledger_states
 from jobs.profile.audience_stage import AudienceStage
 from jobs.profile.settings import ProfileSettings
 from jobs.profile.stage import ProfileStage
@@ -28,6 +19,16 @@ from jobs.rollup.stage import RollupStage
 from jobs.schedule_fetch.client import ScheduleClient
 from jobs.schedule_fetch.settings import ScheduleFetchSettings
 from jobs.schedule_fetch.stage import ScheduleFetchStage
+from marquee.calendar import EVER, Period, Span
+from marquee.engine.base import IDLE
+from marquee.lake import keys
+from marquee.lake.garbage import plan_garbage
+from marquee.lake.manifest import Markers
+from marquee.mart.status import ledger_samples, ledger_states
+from marquee.runs.stage import Stage
+from marquee.settings.loading import load_settings
+from marquee.telemetry import metrics
+from marquee.telemetry.metrics import Sample, sample
 
 Look = Callable[[datetime], Iterable[Sample]]
 
@@ -87,7 +88,7 @@ def _schedule(view: _View) -> Part:
         days = sorted({*stage.periods(EVER), *view.markers.of(stage.name)})
         yield from view.samples(stage, filter(view.window(now).touches, days))
 
-    return Part("schedule", (lake.SCHEDULE_FETCH,), view.every_round, look)
+    return Part("schedule", (keys.SCHEDULE_FETCH,), view.every_round, look)
 
 
 def _rollup(view: _View) -> Part:
@@ -100,7 +101,7 @@ def _rollup(view: _View) -> Part:
         yield from view.samples_of(stage, window)
         yield from hour_samples(view.markers.of(stage.name), window, now, grace)
 
-    return Part("rollup", (lake.ROLLUP,), view.every_round, look)
+    return Part("rollup", (keys.ROLLUP,), view.every_round, look)
 
 
 def _profile(view: _View) -> Part:
@@ -111,7 +112,7 @@ def _profile(view: _View) -> Part:
         for stage in stages:
             yield from view.samples(stage, stage.periods(view.window(now)))
 
-    needed = (lake.SCHEDULE_FETCH, lake.ROLLUP, lake.PROFILE, lake.AUDIENCE)
+    needed = (keys.SCHEDULE_FETCH, keys.ROLLUP, keys.PROFILE, keys.AUDIENCE)
     return Part("profile", needed, view.every_round, look)
 
 
@@ -119,9 +120,9 @@ def _mart(view: _View) -> Part:
     settings = load_settings(MartLoadSettings)
 
     def look(now: datetime) -> Iterator[Sample]:
-        yield from ledger_samples(ledger_states(settings, view.markers), view.window(now))
+        yield from ledger_samples(ledger_states(settings.mart, view.markers), view.window(now))
 
-    needed = (lake.SCHEDULE_FETCH, lake.ROLLUP, lake.AUDIENCE, lake.MART_LOAD)
+    needed = (keys.SCHEDULE_FETCH, keys.ROLLUP, keys.AUDIENCE, keys.MART_LOAD)
     return Part("mart", needed, view.every_round, look)
 
 
@@ -131,7 +132,7 @@ def _garbage(view: _View) -> Part:
         yield sample(metrics.GARBAGE_BYTES, sum(one.bytes for one in plan))
         yield sample(metrics.GARBAGE_OBJECTS, sum(one.objects for one in plan))
 
-    return Part("garbage", lake.STAGES, timedelta(hours=view.options.garbage_every_h), look)
+    return Part("garbage", keys.STAGES, timedelta(hours=view.options.garbage_every_h), look)
 
 
 _MAKERS: Mapping[str, Callable[[_View], Part]] = {

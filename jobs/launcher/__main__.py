@@ -8,14 +8,14 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from jobs.common.calendar import Span
-from jobs.common.command import EXIT_CODES, HelpFormatter, add_period_arguments, guarded, read_span
-from jobs.common.settings import check_names, load_settings
 from jobs.launcher.application import Manifest, Owner
 from jobs.launcher.check import read_application
 from jobs.launcher.plan import STAGES, plan, to_arguments
 from jobs.launcher.settings import LauncherOptions, LauncherSettings
-from jobs.settings import SETTINGS
+from jobs.registry import SETTINGS
+from marquee.calendar import Span
+from marquee.runs.command import EXIT_CODES, HelpFormatter, add_period_arguments, guarded, read_span
+from marquee.settings.loading import check_names, load_settings
 
 log = logging.getLogger("jobs.launcher")
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from jobs.common.errors import DONE, USAGE, BadInputError, ConfigError, MarqueeError, TryAgainError
+from marquee.errors import DONE, USAGE, BadInputError, ConfigError, MarqueeError, TryAgainError
 
 GROUP, VERSION, KIND, PLURAL = "sparkoperator.k8s.io", "v1beta2", "SparkApplication", "sparkapplications"
 STAGE_LABEL, JOB_LABEL = "marquee/stage", "marquee/job-uid"

@@ -2,10 +2,10 @@
 
 from contextlib import suppress
 
-from jobs.common.errors import ConfigError
-from jobs.common.settings import load_settings
 from jobs.launcher.application import GROUP, KIND, VERSION, Manifest, Owner, fill_in, read_template
 from jobs.launcher.settings import LauncherOptions, LauncherSettings
+from marquee.errors import ConfigError
+from marquee.settings.loading import load_settings
 
 
 def read_application(options: LauncherOptions) -> Manifest:

@@ -14,8 +14,8 @@ import urllib3
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
-from jobs.common.errors import ConfigError, TryAgainError
 from jobs.launcher.application import DRIVER, GROUP, KIND, MAX_TEXT, PLURAL, VERSION, Application, Manifest
+from marquee.errors import ConfigError, TryAgainError
 
 MAX_LOG_BYTES = 256 << 10
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND, CONFLICT, TOO_MANY, SERVER_ERRORS = 401, 403, 404, 409, 429, 500

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NoReturn, TypeVar
 
-from jobs.common.errors import MarqueeError, TryAgainError
 from jobs.launcher.application import (
     FINAL,
     STARTING,
@@ -28,6 +27,7 @@ from jobs.launcher.application import (
 )
 from jobs.launcher.cluster import Cluster, ConflictError, NoAnswerError, RefusedError
 from jobs.launcher.settings import LauncherOptions
+from marquee.errors import MarqueeError, TryAgainError
 
 log = logging.getLogger(__name__)
 

@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.common.calendar import HOUR, Grain, Period, Span
-from jobs.common.commit import Markers
-from jobs.common.engine import IDLE
-from jobs.common.settings import StageSettings
-from jobs.common.stage import Stage, plan_stage
 from jobs.profile.settings import ProfileSettings
 from jobs.rollup.settings import RollupSettings
+from marquee.calendar import HOUR, Grain, Period, Span
+from marquee.engine.base import IDLE
+from marquee.lake.manifest import Markers
+from marquee.runs.stage import Stage, plan_stage
+from marquee.settings.loading import StageSettings
 
 
 @dataclass(frozen=True)

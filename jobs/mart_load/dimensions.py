@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from jobs.common.catalogue import open_catalogue
-from jobs.common.commit import Markers
-from jobs.common.datasets import COUNTRIES, GENRES, NETWORKS
+from marquee.lake.captured_schedule import open_catalogue
+from marquee.lake.datasets import COUNTRIES, GENRES, NETWORKS
+from marquee.lake.manifest import Markers
 
 DIMENSIONS = (
     "dim_country",

@@ -16,17 +16,16 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.common import instruments, lake
-from jobs.common.calendar import EVER, Period, Span
-from jobs.common.commit import Marker, Markers, Output, failure_of, fetch_output, read_fetched, read_output
-from jobs.common.datasets import VIEWERSHIP, Dataset
-from jobs.common.errors import CorruptLakeError, LostRaceError, worst
-from jobs.common.parquet import empty
-from jobs.common.stage import Advance
-from jobs.common.store import Store
 from jobs.mart_load.dimensions import make_dimensions
-from jobs.mart_load.mart import Mart, open_mart
-from jobs.mart_load.plan import (
+from jobs.mart_load.settings import MartLoadSettings
+from marquee.calendar import EVER, Period, Span
+from marquee.errors import CorruptLakeError, LostRaceError, worst
+from marquee.lake import keys
+from marquee.lake.datasets import VIEWERSHIP, Dataset
+from marquee.lake.manifest import Marker, Markers, Output, failure_of, fetch_output, read_fetched, read_output
+from marquee.lake.parquet import empty
+from marquee.mart.base import Mart, open_mart
+from marquee.mart.ledger import (
     LOADED_OF,
     Change,
     Entry,
@@ -39,7 +38,9 @@ from jobs.mart_load.plan import (
     make_plan,
     within,
 )
-from jobs.mart_load.settings import MartLoadSettings
+from marquee.runs.stage import Advance
+from marquee.storage.base import Store
+from marquee.telemetry import instruments
 
 log = logging.getLogger(__name__)
 
@@ -104,12 +105,12 @@ def load_mart(
             outcome = _run(mart, markers, step, force=force)
             report = report.plus(outcome)
             advance(number, len(plan.steps), str(step.period))
-            if outcome.failed and step.stage == lake.SCHEDULE_FETCH:
+            if outcome.failed and step.stage == keys.SCHEDULE_FETCH:
                 return report
     failed = {period for period, _ in report.failed}
-    for period in markers.failures(lake.MART_LOAD):
+    for period in markers.failures(keys.MART_LOAD):
         if period not in failed and within(period, span):
-            markers.settle(lake.MART_LOAD, period)
+            markers.settle(keys.MART_LOAD, period)
     return report
 
 
@@ -120,7 +121,7 @@ def _refuse(items: Sequence[Item], ledger: Ledger) -> tuple[tuple[Period, int], 
             "%s %s is older than what the kiosk holds: %s, the kiosk has %s: nothing is replaced. "
             "If another loader was faster, all is well; if the lake was turned back, load with --force",
             *(item.stage, item.period, _run_name(item.marker), _run_name(standing)),
-            extra={"stage": lake.MART_LOAD, "period": str(item.period)},
+            extra={"stage": keys.MART_LOAD, "period": str(item.period)},
         )
     return tuple((item.period, LostRaceError.exit_code) for item in items)
 
@@ -131,26 +132,26 @@ def _run_name(one: Marker | Entry) -> str:
 
 def _run(mart: Mart, markers: Markers, step: Step, *, force: bool) -> MartReport:
     started = datetime.now(UTC)
-    run_id = lake.new_run_id(started)
-    context = {"stage": lake.MART_LOAD, "period": str(step.period), "run_id": run_id}
+    run_id = keys.new_run_id(started)
+    context = {"stage": keys.MART_LOAD, "period": str(step.period), "run_id": run_id}
     try:
         written = _load(mart, markers, Change.of(step, started, force=force))
     except Exception as error:  # the edge of a run: whatever failed, the period gets its failure marker
-        failure = failure_of(error, lake.MART_LOAD, step.period, run_id, 1, datetime.now(UTC))
-        log.error("%s %s failed: %s", lake.MART_LOAD, step.period, failure.reason, extra=context)  # noqa: TRY400 - the traceback is for debugging
+        failure = failure_of(error, keys.MART_LOAD, step.period, run_id, 1, datetime.now(UTC))
+        log.error("%s %s failed: %s", keys.MART_LOAD, step.period, failure.reason, extra=context)  # noqa: TRY400 - the traceback is for debugging
         log.debug("traceback", exc_info=error, extra=context)
-        markers.store.put(lake.failed_key(lake.MART_LOAD, step.period), failure.to_json())
+        markers.store.put(keys.failed_key(keys.MART_LOAD, step.period), failure.to_json())
         markers.note_failure(failure)
         instruments.JOB_PERIODS.labels("failed").inc()
         return MartReport(failed=((step.period, failure.exit_code),))
     if written is None:
         log.info(
-            "%s %s: another loader has just loaded it from %s", lake.MART_LOAD, step.period, step.stage, extra=context
+            "%s %s: another loader has just loaded it from %s", keys.MART_LOAD, step.period, step.stage, extra=context
         )
         return MartReport(unchanged=len(step.items))
     seconds = round((datetime.now(UTC) - started).total_seconds(), 3)
     closing = {"periods": len(step.items), "rows": written, "seconds": seconds}
-    log.info("%s %s loaded from %s", lake.MART_LOAD, step.period, step.stage, extra={**context, **closing})
+    log.info("%s %s loaded from %s", keys.MART_LOAD, step.period, step.stage, extra={**context, **closing})
     _count(step, written)
     new = sum(item.standing is Standing.PENDING for item in step.items)
     return MartReport(loaded=new, replaced=len(step.items) - new, rows=written)
@@ -166,10 +167,10 @@ def _count(step: Step, written: int) -> None:
 def _load(mart: Mart, markers: Markers, change: Change) -> int | None:
     """Load a step in one transaction; return how many rows were written, None if another loader was there first."""
     step = change.step
-    if step.stage == lake.ROLLUP:
+    if step.stage == keys.ROLLUP:
         rows = sum(entry.rows for entry in change.entries)
         written = mart.load_viewership(_read_hours(markers.store, [item.marker for item in step.items]), change)
-    elif step.stage == lake.SCHEDULE_FETCH:
+    elif step.stage == keys.SCHEDULE_FETCH:
         tables = make_dimensions(markers)
         rows = sum(table.num_rows for table in tables.values())
         written = mart.load_dimensions(tables, change)

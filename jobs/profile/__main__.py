@@ -2,13 +2,13 @@
 
 import sys
 
-from jobs.common.calendar import Span
-from jobs.common.command import stage_command
-from jobs.common.commit import Markers
-from jobs.common.stage import Advance, Report, merge, run_stage
 from jobs.profile.audience_stage import AudienceStage
 from jobs.profile.settings import ProfileSettings
 from jobs.profile.stage import ProfileStage
+from marquee.calendar import Span
+from marquee.lake.manifest import Markers
+from marquee.runs.command import stage_command
+from marquee.runs.stage import Advance, Report, merge, run_stage
 
 
 def run(settings: ProfileSettings, markers: Markers, span: Span, *, force: bool, advance: Advance) -> Report:

@@ -14,14 +14,14 @@ from typing import NamedTuple
 import duckdb
 import pyarrow as pa
 
-from jobs.common.commit import Output
-from jobs.common.datasets import SITTING_PERIOD, VIEWER_PERIOD, VIEWER_SEEN
-from jobs.common.engine import Task, Unit
-from jobs.common.errors import CorruptLakeError
-from jobs.common.store import Store
 from jobs.profile import sql
 from jobs.profile.bits import split_bits
 from jobs.profile.files import fetch, open_lake, scan, show, write
+from marquee.engine.base import Task, Unit
+from marquee.errors import CorruptLakeError
+from marquee.lake.datasets import SITTING_PERIOD, VIEWER_PERIOD, VIEWER_SEEN
+from marquee.lake.manifest import Output
+from marquee.storage.base import Store
 
 log = logging.getLogger(__name__)
 

@@ -10,20 +10,6 @@ from decimal import Decimal
 import duckdb
 import pyarrow as pa
 
-from jobs.common import lake
-from jobs.common.calendar import Grain, Period, Span
-from jobs.common.commit import Input, Marker, Markers, Parameters, Result
-from jobs.common.datasets import (
-    AUDIENCE,
-    AUDIENCE_BASE,
-    SITTING_DAY,
-    UNKNOWN_SHOW,
-    VIEWER_DAY,
-    VIEWER_SEEN,
-    WORLDWIDE,
-)
-from jobs.common.engine import Engine, Unit, open_database
-from jobs.common.stage import RunContext, Target
 from jobs.profile import sql
 from jobs.profile.audience import COUNTED, STATE, DayFiles, PeriodPart
 from jobs.profile.bits import day_number, find_spans
@@ -32,6 +18,20 @@ from jobs.profile.files import write
 from jobs.profile.played import PlayedEpisodes
 from jobs.profile.settings import BINGE5_EPISODES, ProfileOptions, ProfileSettings
 from jobs.profile.sittings import lasts_until
+from marquee.calendar import Grain, Period, Span
+from marquee.engine.base import Engine, Unit, open_database
+from marquee.lake import keys
+from marquee.lake.datasets import (
+    AUDIENCE,
+    AUDIENCE_BASE,
+    SITTING_DAY,
+    UNKNOWN_SHOW,
+    VIEWER_DAY,
+    VIEWER_SEEN,
+    WORLDWIDE,
+)
+from marquee.lake.manifest import Input, Marker, Markers, Parameters, Result
+from marquee.runs.stage import RunContext, Target
 
 DEFINITION = "1"
 """Changes when the same days, schedule and settings give other results."""
@@ -43,7 +43,7 @@ BY_DAY = (VIEWER_DAY, SITTING_DAY)
 class AudienceStage:
     """The audience of periods."""
 
-    name = lake.AUDIENCE
+    name = keys.AUDIENCE
     definition_version = DEFINITION
 
     def __init__(self, settings: ProfileSettings, markers: Markers, engine: Engine) -> None:
@@ -63,7 +63,7 @@ class AudienceStage:
 
     def periods(self, span: Span) -> Sequence[Period]:
         """Return the days, weeks, months and quarters with a profiled day, in the order of their ends."""
-        days = self._markers.of(lake.PROFILE)
+        days = self._markers.of(keys.PROFILE)
         periods = {Period.containing(day.start, grain) for day in days for grain in GRAINS}
         return sorted(filter(span.touches, periods), key=lambda one: (one.end, GRAINS.index(one.grain)))
 
@@ -112,7 +112,7 @@ class AudienceStage:
 
     def _days(self, period: Period) -> dict[Period, Marker]:
         """Return the markers of the period's profiled days, in order."""
-        markers = self._markers.of(lake.PROFILE)
+        markers = self._markers.of(keys.PROFILE)
         return {day: markers[day] for day in period.parts(Grain.DAY) if day in markers}
 
     def _count_merged(self, target: Target, previous: Marker | None, bucketing: Bucketing) -> int:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from jobs.common.calendar import DAY, Grain, Period
+from marquee.calendar import DAY, Grain, Period
 
 BITS = 64
 """Days in days_low; those that follow are in days_high."""

@@ -3,15 +3,15 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from jobs.common import lake
-from jobs.common.commit import Marker, Output
-from jobs.common.datasets import Dataset
-from jobs.common.errors import BadInputError
+from marquee.errors import BadInputError
+from marquee.lake import keys
+from marquee.lake.datasets import Dataset
+from marquee.lake.manifest import Marker, Output
 
 
 def in_bucket(marker: Marker, dataset: Dataset, bucket: int) -> tuple[Output, ...]:
     """Return a marker's file of one bucket; none when the bucket is empty."""
-    return tuple(one for one in marker.of(dataset) if lake.bucket_of(one.key) == bucket)
+    return tuple(one for one in marker.of(dataset) if keys.bucket_of(one.key) == bucket)
 
 
 class Bucketing(NamedTuple):

@@ -1,7 +1,7 @@
 """The kernel of a day: one bucket of viewers, from its viewer hours.
 
-Makes viewer_day, sitting_day and viewer_seen of the bucket (grains and columns: ``jobs.common.datasets``), and its part
-of episode_day. All of a viewer is in one bucket, so buckets need nothing of each other.
+Makes viewer_day, sitting_day and viewer_seen of the bucket (grains and columns: ``marquee.lake.datasets``), and its
+part of episode_day. All of a viewer is in one bucket, so buckets need nothing of each other.
 """
 
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from datetime import date
 import duckdb
 import pyarrow as pa
 
-from jobs.common.commit import Output
-from jobs.common.datasets import SITTING_DAY, VIEWER_DAY, VIEWER_HOUR, VIEWER_SEEN
-from jobs.common.engine import Task, Unit
 from jobs.profile import sql
 from jobs.profile.files import fetch, open_lake, scan, show, write
+from marquee.engine.base import Task, Unit
+from marquee.lake.datasets import SITTING_DAY, VIEWER_DAY, VIEWER_HOUR, VIEWER_SEEN
+from marquee.lake.manifest import Output
 
 
 @dataclass(frozen=True)

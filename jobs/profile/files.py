@@ -7,11 +7,11 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from jobs.common.commit import Output, fetch_output, write_output
-from jobs.common.datasets import Dataset
-from jobs.common.engine import Unit
-from jobs.common.parquet import ROWS_A_GROUP
-from jobs.common.store import S3Options, Store, in_parallel, open_store
+from marquee.engine.base import Unit
+from marquee.lake.datasets import Dataset
+from marquee.lake.manifest import Output, fetch_output, write_output
+from marquee.lake.parquet import ROWS_A_GROUP
+from marquee.storage.base import S3Options, Store, in_parallel, open_store
 
 QUOTE = "'"
 

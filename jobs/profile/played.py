@@ -9,11 +9,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.common import lake
-from jobs.common.catalogue import latest_episodes
-from jobs.common.commit import Marker, Markers, Output, read_output
-from jobs.common.datasets import EPISODE_DAY
-from jobs.common.store import in_parallel
+from marquee.lake import keys
+from marquee.lake.captured_schedule import latest_episodes
+from marquee.lake.datasets import EPISODE_DAY
+from marquee.lake.manifest import Marker, Markers, Output, read_output
+from marquee.storage.base import in_parallel
 
 DAYS_HELD = 200
 """More than two quarters, which the exporter's window may touch: it reads each day once, and a run all the more."""
@@ -48,7 +48,7 @@ class PlayedEpisodes:
         return hashlib.sha256(np.column_stack(columns).astype("<i8").tobytes()).hexdigest()
 
     def _latest(self) -> pa.Table:
-        captures = tuple(sorted(marker.run_id for marker in self._markers.of(lake.SCHEDULE_FETCH).values()))
+        captures = tuple(sorted(marker.run_id for marker in self._markers.of(keys.SCHEDULE_FETCH).values()))
         if self._catalogue is None or self._catalogue[0] != captures:
             self._catalogue = captures, latest_episodes(self._markers)
         return self._catalogue[1]

@@ -5,7 +5,7 @@ A sitting matters when it has the episodes for a binge, or when it may be joined
 
 from datetime import datetime, timedelta
 
-from jobs.common.calendar import Period
+from marquee.calendar import Period
 
 SLACK = timedelta(hours=1)
 """An hour may hold events received before or after it: by this much at the most, however rollup is set."""

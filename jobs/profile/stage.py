@@ -10,18 +10,18 @@ from operator import attrgetter
 
 import pyarrow as pa
 
-from jobs.common import lake
-from jobs.common.calendar import Grain, Period, Span
-from jobs.common.commit import Marker, Markers, Parameters, Result
-from jobs.common.datasets import EPISODE_DAY, VIEWER_DAY, VIEWER_HOUR, VIEWER_SEEN
-from jobs.common.engine import Engine, Unit, open_database
-from jobs.common.stage import RunContext, Target
 from jobs.profile import sql
 from jobs.profile.buckets import common, in_bucket, of_profile, of_rollup
 from jobs.profile.day import DayPart
 from jobs.profile.files import write
 from jobs.profile.settings import ProfileSettings
 from jobs.profile.sittings import lasts_until, starts_before
+from marquee.calendar import Grain, Period, Span
+from marquee.engine.base import Engine, Unit, open_database
+from marquee.lake import keys
+from marquee.lake.datasets import EPISODE_DAY, VIEWER_DAY, VIEWER_HOUR, VIEWER_SEEN
+from marquee.lake.manifest import Marker, Markers, Parameters, Result
+from marquee.runs.stage import RunContext, Target
 
 DEFINITION = "1"
 """Changes when the same viewer hours and settings give other results."""
@@ -30,7 +30,7 @@ DEFINITION = "1"
 class ProfileStage:
     """The profile of days."""
 
-    name = lake.PROFILE
+    name = keys.PROFILE
     definition_version = DEFINITION
 
     def __init__(self, settings: ProfileSettings, markers: Markers, engine: Engine) -> None:
@@ -47,7 +47,7 @@ class ProfileStage:
 
     def periods(self, span: Span) -> Sequence[Period]:
         """Return the days that have an hour rolled up, and those between them."""
-        hours = self._markers.of(lake.ROLLUP)
+        hours = self._markers.of(keys.ROLLUP)
         days = {Period.containing(hour.start, Grain.DAY) for hour in hours}
         if not days:
             return []
@@ -114,7 +114,7 @@ class ProfileStage:
 
     def _hours(self, day: Period) -> list[Marker] | None:
         """Return the rollup's markers of the day's hours from the lake's first to its last; None if one is missing."""
-        marked = self._markers.of(lake.ROLLUP)
+        marked = self._markers.of(keys.ROLLUP)
         start = attrgetter("start")
         first, last = min(marked, key=start), max(marked, key=start)
         hours = [hour for hour in day.parts(Grain.HOUR) if first <= hour <= last]

@@ -2,12 +2,12 @@
 
 import sys
 
-from jobs.common.calendar import Span
-from jobs.common.command import stage_command
-from jobs.common.commit import Markers
-from jobs.common.stage import Advance, Report, run_stage
 from jobs.rollup.settings import RollupSettings
 from jobs.rollup.stage import RollupStage
+from marquee.calendar import Span
+from marquee.lake.manifest import Markers
+from marquee.runs.command import stage_command
+from marquee.runs.stage import Advance, Report, run_stage
 
 
 def run(settings: RollupSettings, markers: Markers, span: Span, *, force: bool, advance: Advance) -> Report:

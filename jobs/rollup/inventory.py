@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 
-from jobs.common.calendar import Grain, Period, Span
-from jobs.common.store import ObjectInfo, Store, in_parallel
+from marquee.calendar import Grain, Period, Span
+from marquee.storage.base import ObjectInfo, Store, in_parallel
 
 PARTS = ("year", "month", "day", "hour")
 EXTENSIONS = (".json", ".json.gz", ".avro", ".parquet")

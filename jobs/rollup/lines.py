@@ -21,8 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from isal import igzip, isal_zlib
 
-from jobs.common.errors import BadInputError
 from jobs.rollup.contract import MAX_LINE_BYTES, Reason
+from marquee.errors import BadInputError
 
 BLOCK_BYTES = 16 << 20
 RECORDS_A_BLOCK = 50_000

@@ -9,19 +9,19 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from jobs.common import lake
-from jobs.common.calendar import HOUR, Period, Span
-from jobs.common.commit import Input, Marker, Markers, Parameters, Result, digest_inputs, write_output
-from jobs.common.datasets import VIEWERSHIP
-from jobs.common.engine import MIB, Engine, Unit
-from jobs.common.errors import BadInputError, MarqueeError
-from jobs.common.parquet import empty
-from jobs.common.stage import RunContext, Target
-from jobs.common.store import ObjectInfo
 from jobs.rollup.inventory import list_hours
 from jobs.rollup.kernel import Reduced, merge_viewership
 from jobs.rollup.settings import RollupSettings
 from jobs.rollup.viewer import fingerprint
+from marquee.calendar import HOUR, Period, Span
+from marquee.engine.base import MIB, Engine, Unit
+from marquee.errors import BadInputError, MarqueeError
+from marquee.lake import keys
+from marquee.lake.datasets import VIEWERSHIP
+from marquee.lake.manifest import Input, Marker, Markers, Parameters, Result, digest_inputs, write_output
+from marquee.lake.parquet import empty
+from marquee.runs.stage import RunContext, Target
+from marquee.storage.base import ObjectInfo
 
 DEFINITION = "1"
 """Changes when the same events and settings give other results."""
@@ -30,7 +30,7 @@ DEFINITION = "1"
 class RollupStage:
     """The rollup, hour by hour."""
 
-    name = lake.ROLLUP
+    name = keys.ROLLUP
     definition_version = DEFINITION
 
     def __init__(

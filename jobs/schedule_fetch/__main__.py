@@ -2,13 +2,13 @@
 
 import sys
 
-from jobs.common.calendar import Span
-from jobs.common.command import stage_command
-from jobs.common.commit import Markers
-from jobs.common.stage import Advance, Report, run_stage
 from jobs.schedule_fetch.client import ScheduleClient
 from jobs.schedule_fetch.settings import ScheduleFetchSettings
 from jobs.schedule_fetch.stage import ScheduleFetchStage
+from marquee.calendar import Span
+from marquee.lake.manifest import Markers
+from marquee.runs.command import stage_command
+from marquee.runs.stage import Advance, Report, run_stage
 
 
 def run(settings: ScheduleFetchSettings, markers: Markers, span: Span, *, force: bool, advance: Advance) -> Report:

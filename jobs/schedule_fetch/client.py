@@ -21,10 +21,10 @@ from urllib3.exceptions import HTTPError as BodyError
 from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
-from jobs import __version__
-from jobs.common.errors import BadInputError, ConfigError, TryAgainError
-from jobs.common.instruments import SCHEDULE_DURATION, SCHEDULE_RETRIES
 from jobs.schedule_fetch.settings import ScheduleFetchOptions
+from marquee import __version__
+from marquee.errors import BadInputError, ConfigError, TryAgainError
+from marquee.telemetry.instruments import SCHEDULE_DURATION, SCHEDULE_RETRIES
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """From the schedule service's answers of one day to tables: shows, episodes, networks, countries, genres.
 
-The grain of each is in ``jobs.common.datasets``; all are of the day that was *requested*, whatever airdate a row has.
+The grain of each is in ``marquee.lake.datasets``; all are of the day that was *requested*, whatever airdate a row has.
 The reader is lenient: fields come and go, and nothing is required but the ids. A value of a wrong type becomes null and
 is counted by field, a field that is not known is named, a row without ids is rejected and counted by reason. Nothing is
 lost: the answers are kept too.
@@ -17,9 +17,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from jobs.common.datasets import COUNTRIES, EPISODES, GENRES, NETWORKS, SHOWS, Dataset
 from jobs.schedule_fetch import fields
 from jobs.schedule_fetch.fields import Fields, Reader
+from marquee.lake.datasets import COUNTRIES, EPISODES, GENRES, NETWORKS, SHOWS, Dataset
 
 Item = Mapping[str, Any]
 Row = dict[str, Any]

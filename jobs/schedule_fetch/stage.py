@@ -11,25 +11,25 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 
-from jobs.common import lake
-from jobs.common.calendar import DAY, Grain, Period, Span
-from jobs.common.commit import Input, Marker, Markers, Parameters, Result, write_bytes, write_output
-from jobs.common.errors import BadInputError
-from jobs.common.stage import RunContext, Target
 from jobs.schedule_fetch.client import WEB, ScheduleClient
 from jobs.schedule_fetch.normalise import Schedule, normalise
 from jobs.schedule_fetch.settings import ScheduleFetchOptions
+from marquee.calendar import DAY, Grain, Period, Span
+from marquee.errors import BadInputError
+from marquee.lake import keys
+from marquee.lake.manifest import Input, Marker, Markers, Parameters, Result, write_bytes, write_output
+from marquee.runs.stage import RunContext, Target
 
 log = logging.getLogger(__name__)
 
 PAYLOAD = "payload"
-"""The answers as served: not a table, so not among ``jobs.common.datasets``."""
+"""The answers as served: not a table, so not among ``marquee.lake.datasets``."""
 
 
 class ScheduleFetchStage:
     """schedule_fetch, ready to run on a lake and a service."""
 
-    name = lake.SCHEDULE_FETCH
+    name = keys.SCHEDULE_FETCH
     definition_version = "1"
 
     def __init__(

@@ -9,16 +9,16 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 from pydantic_settings import SettingsConfigDict
 
-from jobs.common.calendar import Period, hour
-from jobs.common.command import progress_bar, wait_for_signal
-from jobs.common.errors import ConfigError
-from jobs.common.settings import StageSettings, load_settings
-from jobs.common.stage import Advance
-from jobs.common.store import Store
-from jobs.report import say
 from jobs.simulate.serve import serve
 from jobs.simulate.settings import SimulateSettings
 from jobs.simulate.write import Summary, add_late_files, simulate, simulate_hour
+from marquee.calendar import Period, hour
+from marquee.errors import ConfigError
+from marquee.report.tables import say
+from marquee.runs.command import progress_bar, wait_for_signal
+from marquee.runs.stage import Advance
+from marquee.settings.loading import StageSettings, load_settings
+from marquee.storage.base import Store
 
 OPTIONS = ("start", "days", "events_per_day", "partitions", "seed")
 """Settings that are options of the command."""

@@ -16,10 +16,10 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
-from jobs.common.errors import ConfigError
 from jobs.simulate.catalogue import build_world
 from jobs.simulate.schedule import Json, Schedule
 from jobs.simulate.settings import SimulateSettings
+from marquee.errors import ConfigError
 
 LOOPBACK = "127.0.0.1"
 DEFAULT_COUNTRY = "US"

@@ -4,8 +4,8 @@ from datetime import UTC, date, datetime, timedelta
 
 from pydantic import Field, field_validator
 
-from jobs.common.settings import Section
 from jobs.simulate.countries import HOME_COUNTRIES
+from marquee.settings.loading import Section
 
 SCHEDULE_LEAD = timedelta(days=28)
 """How long before the first event the schedule begins: what people watch has aired within this time."""

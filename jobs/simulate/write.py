@@ -14,13 +14,13 @@ from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from jobs.common.calendar import Grain, Period
-from jobs.common.errors import ConfigError
-from jobs.common.store import ObjectNotFoundError, Store
 from jobs.simulate.events import HourOfEvents, Part, make_rows, plays_in
 from jobs.simulate.plays import day_plays, hour_plays, join
 from jobs.simulate.service import Service, make_service, to_ms
 from jobs.simulate.settings import SimulateSettings
+from marquee.calendar import Grain, Period
+from marquee.errors import ConfigError
+from marquee.storage.base import ObjectNotFoundError, Store
 
 MARKER = "_SIMULATED.json"
 TOPICS = "topics/"

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from jobs.common import lake, metrics
+from marquee.lake import keys
+from marquee.telemetry import metrics
 from tests.charts.dashboards import (
     BUILT_IN,
     FILES,
@@ -144,7 +145,7 @@ def test_queries_are_of_one_environment(name: str) -> None:
 
 
 def test_heat_map_names_every_state() -> None:
-    """By a letter and a colour each, as jobs/common/health.py numbers them; days in rows, hours in columns."""
+    """By a letter and a colour each, as jobs/exporter/samples.py numbers them; days in rows, hours in columns."""
     (panel,) = (one for one in panels(dashboard("pipeline-health")) if one["type"] == "table")
     named, _ = panel["fieldConfig"]["defaults"]["mappings"]
     assert {value: (one["text"], one["color"]) for value, one in named["options"].items()} == {
@@ -163,7 +164,7 @@ def test_every_stage_has_its_row() -> None:
     """In the order in which they feed each other, each with its freshness against its target."""
     found = dashboard("pipeline-health")
     freshness = [query for title, query in queries(found) if title == "Freshness"]
-    assert [re.findall('stage="(\\w+)"', query)[0] for query in freshness[::2]] == list(lake.STAGES)
+    assert [re.findall('stage="(\\w+)"', query)[0] for query in freshness[::2]] == list(keys.STAGES)
     assert all("marquee:freshness_target_seconds" in query for query in freshness[1::2])
 
 

@@ -4,9 +4,10 @@ import base64
 
 import pytest
 
-from jobs.common.settings import check_names, load_settings
-from jobs.mart_load.settings import MartLoadSettings, mysql_address
-from jobs.settings import SETTINGS
+from jobs.mart_load.settings import MartLoadSettings
+from jobs.registry import SETTINGS
+from marquee.mart.settings import mysql_address
+from marquee.settings.loading import check_names, load_settings
 from tests.charts.rendering import environment, helm_template, of_kind, render
 
 pytestmark = pytest.mark.helm

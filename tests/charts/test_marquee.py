@@ -4,14 +4,14 @@ import copy
 
 import pytest
 
-from jobs.common import errors
-from jobs.common.settings import check_names, load_settings
 from jobs.launcher.application import FINAL
 from jobs.mart_load.settings import MartLoadSettings
 from jobs.profile.settings import ProfileSettings
+from jobs.registry import SETTINGS
 from jobs.rollup.settings import RollupSettings
 from jobs.schedule_fetch.settings import ScheduleFetchSettings
-from jobs.settings import SETTINGS
+from marquee import errors
+from marquee.settings.loading import check_names, load_settings
 from tests.charts.rendering import (
     DEV,
     PROD,
@@ -380,7 +380,7 @@ def test_preflight_is_a_test_of_helm_as_the_stage_itself(stage: str, more: list[
     template = job(stage, STAGING)["template"]
     assert pod["metadata"]["labels"] == template["metadata"]["labels"]
     (container,) = pod["spec"]["containers"]
-    assert container.pop("args") == ["python", "-m", "jobs.preflight", stage.replace("-", "_"), *more]
+    assert container.pop("args") == ["python", "-m", "jobs.cli.preflight", stage.replace("-", "_"), *more]
     (own,) = copy.deepcopy(template["spec"]["containers"])
     own.pop("args")
     for variable in own["env"]:

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from jobs.common.settings import check_names, load_settings
 from jobs.exporter.parts import make_parts
 from jobs.exporter.settings import ExporterSettings
-from jobs.settings import SETTINGS
+from jobs.registry import SETTINGS
+from marquee.settings.loading import check_names, load_settings
 from tests.charts.rendering import (
     DEV,
     PROD,

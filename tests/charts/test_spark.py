@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from jobs.common.settings import load_settings
 from jobs.launcher.application import Owner, fill_in, read_template
 from jobs.launcher.settings import LauncherSettings
+from marquee.settings.loading import load_settings
 from tests.charts.rendering import (
     PROD,
     SPARK_STAGES,

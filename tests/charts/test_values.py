@@ -7,8 +7,8 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
-from jobs import __version__
-from jobs.settings import SETTINGS
+from jobs.registry import SETTINGS
+from marquee import __version__
 from tests.charts.rendering import CHARTS, flags, helm_template
 from tools.docs_chart import documented
 

@@ -13,14 +13,9 @@ from typing import Any
 import pytest
 from pymysql.cursors import DictCursor
 
-from jobs.cli import main
-from jobs.common.commit import Marker
-from jobs.demo import FILE
-from jobs.mart_load import schema
+from jobs.cli.commands import main
+from jobs.cli.demo import FILE
 from jobs.mart_load.dimensions import DIMENSIONS
-from jobs.mart_load.mart import read_mart
-from jobs.mart_load.questions import QUESTIONS, ask
-from jobs.mart_load.settings import MartSettings
 from jobs.simulate.planted import (
     ANSWERS,
     BINGED,
@@ -36,6 +31,11 @@ from jobs.simulate.planted import (
     PACED,
 )
 from jobs.simulate.settings import SimulateSettings
+from marquee.lake.manifest import Marker
+from marquee.mart import schema
+from marquee.mart.base import read_mart
+from marquee.mart.questions import QUESTIONS, ask
+from marquee.mart.settings import MartSettings
 from tests.charts.dashboards import dashboard, filled_in, queries
 from tests.helpers_mart import content, kiosk_of, load
 from tests.mariadb_server import MariaDB, MysqlDatabase, mysql_database

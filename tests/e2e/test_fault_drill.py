@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from jobs.common.calendar import DAY, HOUR, Grain, Period
+from marquee.calendar import DAY, HOUR, Grain, Period
 from tests.charts.rendering import ALERTS_ON, STAGING, of_kind, render
 from tests.mariadb_server import MariaDB, MysqlDatabase, mariadb_server, mysql_database
 from tests.ports import free_port

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from jobs.cli import main
-from jobs.common import lake
-from jobs.common.commit import Markers
-from jobs.common.s3 import S3Store
+from jobs.cli.commands import main
 from jobs.simulate.serve import serve
 from jobs.simulate.settings import SimulateSettings
+from marquee.lake import keys
+from marquee.lake.manifest import Markers
+from marquee.storage.s3 import S3Store
 from tests.s3_server import BUCKET, S3Server
 
 SIZE = ["--days", "1", "--events-per-day", "1000", "--partitions", "1"]
@@ -33,7 +33,7 @@ class Bucket:
         """Return which generation stands for each stage and period."""
         markers = Markers(self.lake)
         return {
-            f"{stage}/{period}": one.generation for stage in lake.STAGES for period, one in markers.of(stage).items()
+            f"{stage}/{period}": one.generation for stage in keys.STAGES for period, one in markers.of(stage).items()
         }
 
 
@@ -95,7 +95,7 @@ def test_events_in_a_bucket_become_answers(bucket: Bucket, capsys: pytest.Captur
     assert main(["gc", "--grace-hours", "0", "--delete", digest]) == 0
     left = {info.key for info in bucket.lake.list()}
     named = {
-        output.key for stage in lake.STAGES for one in Markers(bucket.lake).of(stage).values() for output in one.outputs
+        output.key for stage in keys.STAGES for one in Markers(bucket.lake).of(stage).values() for output in one.outputs
     }
     assert {key for key in left if key.startswith("data/")} == named
     assert left < objects

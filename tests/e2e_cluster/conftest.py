@@ -19,17 +19,17 @@ from typing import Any
 import pymysql
 import pytest
 
-from jobs.common import lake
-from jobs.common.commit import Marker, Markers
-from jobs.common.metrics import LAST_REFRESH
-from jobs.common.s3 import S3Store
-from jobs.common.store import S3Options
-from jobs.mart_load.admin import init_mart
-from jobs.mart_load.questions import ask
-from jobs.mart_load.settings import MartSettings
-from jobs.pipeline import STEPS
+from jobs.cli.pipeline import STEPS
 from jobs.simulate.settings import SimulateSettings
 from jobs.simulate.write import add_late_files, simulate
+from marquee.lake import keys
+from marquee.lake.manifest import Marker, Markers
+from marquee.mart.admin import init_mart
+from marquee.mart.questions import ask
+from marquee.mart.settings import MartSettings
+from marquee.storage.base import S3Options
+from marquee.storage.s3 import S3Store
+from marquee.telemetry.metrics import LAST_REFRESH
 from tests.e2e_cluster.cluster import Manifest, Release, call, describe, documented
 from tests.e2e_cluster.watching import api_at_loopback, kept_up_with, kube_state_metrics, scrape_configs
 from tests.helpers_images import DOCKER, STAGES
@@ -65,7 +65,7 @@ class Environment:
     def markers(self, prefix: str = "lake") -> dict[str, Marker]:
         """Return all markers of a lake, by stage and period."""
         markers = Markers(self.store(prefix))
-        return {f"{stage}/{period}": one for stage in lake.STAGES for period, one in markers.of(stage).items()}
+        return {f"{stage}/{period}": one for stage in keys.STAGES for period, one in markers.of(stage).items()}
 
     def add_late_file(self) -> None:
         """Bring the file of 2026-01-05T14 that comes late."""

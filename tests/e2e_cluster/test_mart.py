@@ -6,7 +6,7 @@ from typing import Any
 import pymysql
 import pytest
 
-from jobs.mart_load.questions import QUESTIONS
+from marquee.mart.questions import QUESTIONS
 from tests.e2e_cluster.cluster import documented, until
 from tests.e2e_cluster.conftest import Environment
 

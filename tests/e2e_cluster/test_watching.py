@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.common.datasets import VIEWERSHIP
+from marquee.lake.datasets import VIEWERSHIP
 from tests.e2e_cluster.cluster import until
 from tests.e2e_cluster.conftest import Watched
 

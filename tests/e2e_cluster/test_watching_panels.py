@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from jobs.common import metrics
+from marquee.telemetry import metrics
 from tests.charts.dashboards import dashboard, filled_in, queries
 from tests.e2e_cluster.conftest import Watched
 

@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 from unittest import mock
 
-from jobs.common.commit import Markers
-from jobs.common.gc import collect, plan_garbage
-from jobs.common.lake import run_of
-from jobs.common.s3 import S3Store
-from jobs.common.store import LocalStore, Store
+from marquee.lake.garbage import collect, plan_garbage
+from marquee.lake.keys import run_of
+from marquee.lake.manifest import Markers
+from marquee.storage.base import LocalStore, Store
+from marquee.storage.s3 import S3Store
 
 W = TypeVar("W")
 Side = Literal["before", "after"]

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from jobs.common.calendar import hour
-from jobs.common.commit import Markers
-from jobs.common.gc import collect, plan_garbage
-from jobs.common.lake import success_key
-from jobs.common.stage import run_stage
-from jobs.common.store import LocalStore
+from marquee.calendar import hour
+from marquee.lake.garbage import collect, plan_garbage
+from marquee.lake.keys import success_key
+from marquee.lake.manifest import Markers
+from marquee.runs.stage import run_stage
+from marquee.storage.base import LocalStore
 from tests.faults.crashing import (
     FAR_FUTURE,
     FILE_CALLS,

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from jobs.common.calendar import Period
-from jobs.common.commit import Markers
-from jobs.common.errors import TryAgainError
-from jobs.common.store import LocalStore
 from jobs.mart_load.load import load_mart
 from jobs.mart_load.settings import MartLoadSettings
+from marquee.calendar import Period
+from marquee.errors import TryAgainError
+from marquee.lake.manifest import Markers
+from marquee.storage.base import LocalStore
 from tests.faults.mysql_proxy import Fault, mysql_proxy, once
 from tests.helpers_mart import SmallLake, load
 from tests.helpers_mysql import all_rows, load_mysql, restate, settings_of, small_lake, url_at
@@ -101,8 +101,8 @@ def test_readers_see_the_old_or_the_new(small: SmallLake, mysql_mart: MysqlDatab
 LOADER = """
 import os, signal, sys
 from pathlib import Path
-from jobs.common.store import LocalStore
-from jobs.mart_load import mysql_connection
+from marquee.storage.base import LocalStore
+from marquee.mart.mysql import connection as mysql_connection
 from tests.helpers_mysql import load_mysql
 from tests.mariadb_server import MariaDB, MysqlDatabase
 

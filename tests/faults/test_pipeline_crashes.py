@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.common.calendar import Period
-from jobs.common.lake import success_key
+from marquee.calendar import Period
+from marquee.lake.keys import success_key
 from tests.faults.crashing import STORE_CALLS, crash_everywhere, observe_lake
 from tests.helpers_mart import content
 from tests.schedule_service import ScheduleService, schedule_service

@@ -7,11 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from jobs.common.calendar import hour
-from jobs.common.commit import Marker, publish, read_marker
-from jobs.common.errors import ConfigError, TryAgainError
-from jobs.common.s3 import S3Store
-from jobs.common.store import PreconditionError, S3Options, Store
+from marquee.calendar import hour
+from marquee.errors import ConfigError, TryAgainError
+from marquee.lake.manifest import Marker, publish, read_marker
+from marquee.storage.base import PreconditionError, S3Options, Store
+from marquee.storage.s3 import S3Store
 from tests.s3_proxy import ANY, Fault, S3Proxy
 
 HOUR = hour("2026-01-05T13")

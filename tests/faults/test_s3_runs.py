@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from jobs.cli import main
-from jobs.common.calendar import Period, hour
-from jobs.common.commit import Markers, Result, read_output
-from jobs.common.errors import TryAgainError
-from jobs.common.s3 import S3Store
-from jobs.common.stage import RunContext, State, Target, run_stage, state_of
-from jobs.common.store import LocalStore, Store
+from jobs.cli.commands import main
+from marquee.calendar import Period, hour
+from marquee.errors import TryAgainError
+from marquee.lake.manifest import Markers, Result, read_output
+from marquee.runs.stage import RunContext, State, Target, run_stage, state_of
+from marquee.storage.base import LocalStore, Store
+from marquee.storage.s3 import S3Store
 from tests.faults.crashing import STORE_CALLS, crash_everywhere, observe_lake
 from tests.helpers_rollup import GOOD, key_of
 from tests.s3_proxy import CONDITIONS, Fault, S3Proxy

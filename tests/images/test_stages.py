@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from jobs.common import lake
-from jobs.common.commit import Markers
-from jobs.common.s3 import S3Store
-from jobs.common.store import S3Options
+from marquee.lake import keys
+from marquee.lake.manifest import Markers
+from marquee.storage.base import S3Options
+from marquee.storage.s3 import S3Store
 from tests.helpers_images import Image
 from tests.schedule_service import ScheduleService, schedule_service
 from tests.small_world import CASE, DAY, WINTER, SmallWorld, digests, tell_schedule
@@ -84,7 +84,7 @@ def test_images_make_the_same_bytes(world: SmallWorld, tmp_path: Path, s3_lake: 
         run = Image(stage).run(options=options, env=env | engine)
         assert run.returncode == 0, run.stderr
     markers = Markers(s3_lake)
-    made = {f"{stage}/{period}": one for stage in lake.STAGES for period, one in markers.of(stage).items()}
+    made = {f"{stage}/{period}": one for stage in keys.STAGES for period, one in markers.of(stage).items()}
 
     assert world.run() == 0
     assert digests(made) == digests(world.markers())

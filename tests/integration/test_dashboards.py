@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 import pytest
 from prometheus_client import CollectorRegistry
 
-from jobs.common import metrics
-from jobs.common.commit import Markers
-from jobs.common.metrics import Labelled
-from jobs.common.metrics_server import MetricsServer, serving
-from jobs.common.settings import load_settings
 from jobs.exporter.exporter import Exporter
 from jobs.exporter.parts import make_parts
 from jobs.exporter.settings import ExporterSettings
+from marquee.lake.manifest import Markers
+from marquee.settings.loading import load_settings
+from marquee.telemetry import metrics
+from marquee.telemetry.metrics import Labelled
+from marquee.telemetry.server import MetricsServer, serving
 from tests.charts.dashboards import dashboard, filled_in, queries
 from tests.charts.rendering import ALERTS_ON, STAGING, of_kind, render
 from tests.prometheus_server import Prometheus, prometheus_server

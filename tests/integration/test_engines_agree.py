@@ -8,14 +8,6 @@ from unittest import mock
 
 import pytest
 
-from jobs.common import engine as engines
-from jobs.common import lake
-from jobs.common.calendar import Span, hour
-from jobs.common.commit import Markers
-from jobs.common.datasets import VIEWER_HOUR
-from jobs.common.engine import Engine, EngineOptions, LocalEngine
-from jobs.common.stage import Report, run_stage
-from jobs.common.store import LocalStore, Store
 from jobs.profile.audience_stage import AudienceStage
 from jobs.profile.settings import ProfileSettings
 from jobs.profile.stage import ProfileStage
@@ -23,6 +15,14 @@ from jobs.rollup import stage as rollup_stage
 from jobs.simulate.catalogue import build_world
 from jobs.simulate.settings import SimulateSettings
 from jobs.simulate.write import add_late_files, simulate
+from marquee.calendar import Span, hour
+from marquee.engine import base as engines
+from marquee.engine.base import Engine, EngineOptions, LocalEngine
+from marquee.lake import keys
+from marquee.lake.datasets import VIEWER_HOUR
+from marquee.lake.manifest import Markers
+from marquee.runs.stage import Report, run_stage
+from marquee.storage.base import LocalStore, Store
 from tests.helpers_rollup import BUCKETS, ENGINE, GOOD, HOUR, World, line, lines_of, many, new_world, spoilt
 from tests.oracle.audience import Catalogue
 from tests.oracle.lake import capture, digests
@@ -74,7 +74,7 @@ def test_engines_make_the_same_bytes(
     reports.append(run(worlds["two"], LocalEngine(EngineOptions(workers=2, memory_mb=256))))
     # Three hours; one day; that day, its week, its month and its quarter.
     assert [[(one.changed, one.failed) for one in report] for report in reports] == [[(3, ()), (1, ()), (4, ())]] * 3
-    for stage in (lake.ROLLUP, lake.PROFILE, lake.AUDIENCE):
+    for stage in (keys.ROLLUP, keys.PROFILE, keys.AUDIENCE):
         assert digests(worlds["two"].lake, stage) == digests(worlds["one"].lake, stage)
         assert digests(worlds["spark"].lake, stage) == digests(worlds["one"].lake, stage)
         assert counts(worlds["two"], stage) == counts(worlds["one"], stage)

@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from jobs.common import lake as keys
-from jobs.common.calendar import EVER, Period
-from jobs.common.commit import Markers
-from jobs.common.s3 import S3Store
-from jobs.common.settings import load_settings
+from jobs.cli.pipeline import STEPS
 from jobs.exporter.exporter import Exporter
 from jobs.exporter.parts import make_parts
 from jobs.exporter.settings import ExporterSettings
-from jobs.pipeline import STEPS
+from marquee.calendar import EVER, Period
+from marquee.lake import keys
+from marquee.lake.manifest import Markers
+from marquee.settings.loading import load_settings
+from marquee.storage.s3 import S3Store
 from tests.mariadb_server import MariaDB, mariadb_server, mysql_database
 from tests.s3_proxy import Fault, S3Proxy
 from tests.s3_server import BUCKET, S3Server

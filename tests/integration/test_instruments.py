@@ -8,17 +8,17 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from jobs.common import instruments
-from jobs.common.calendar import Span, day
-from jobs.common.commit import Input, Markers, Output
-from jobs.common.errors import MarqueeError
-from jobs.common.s3 import S3Store
-from jobs.common.store import LocalStore, S3Options
 from jobs.mart_load.dimensions import make_dimensions
-from jobs.mart_load.mart import open_mart
-from jobs.mart_load.plan import Change, compare, make_plan
 from jobs.schedule_fetch.client import ScheduleClient
 from jobs.schedule_fetch.settings import ScheduleFetchOptions
+from marquee.calendar import Span, day
+from marquee.errors import MarqueeError
+from marquee.lake.manifest import Input, Markers, Output
+from marquee.mart.base import open_mart
+from marquee.mart.ledger import Change, compare, make_plan
+from marquee.storage.base import LocalStore, S3Options
+from marquee.storage.s3 import S3Store
+from marquee.telemetry import instruments
 from tests.helpers_mart import MADE, SmallLake, kiosk_of, load, marker_of
 from tests.mariadb_server import MysqlDatabase
 from tests.s3_proxy import Fault, S3Proxy

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from jobs.cli import main
-from jobs.common.calendar import hour
-from jobs.common.commit import Markers
-from jobs.common.settings import CONFIG, load_settings
-from jobs.common.store import LocalStore
+from jobs.cli.commands import main
 from jobs.rollup.settings import RollupOptions, RollupSettings
+from marquee.calendar import hour
+from marquee.lake.manifest import Markers
+from marquee.settings.loading import CONFIG, load_settings
+from marquee.storage.base import LocalStore
 
 PAGE = (Path(__file__).parents[2] / "docs" / "kafka-connect.md").read_text()
 JODA = {"YYYY": "{year}", "MM": "{month}", "dd": "{day}", "HH": "{hour}"}

@@ -16,14 +16,14 @@ from typing import Any
 
 import pytest
 
-from jobs import preflight
-from jobs.common import command
-from jobs.common.errors import ConfigError, MarqueeError, TryAgainError
+from jobs.cli import preflight
 from jobs.launcher.__main__ import main
 from jobs.launcher.application import Owner, fill_in
 from jobs.launcher.cluster import Cluster, NoAnswerError
 from jobs.launcher.follow import Clock, Launch
 from jobs.launcher.settings import LauncherOptions
+from marquee.errors import ConfigError, MarqueeError, TryAgainError
+from marquee.runs import command
 from tests.fake_cluster import (
     COMPLETED,
     DRIVER_RUNS,

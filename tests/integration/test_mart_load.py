@@ -15,18 +15,18 @@ from typing import Any, Self
 import duckdb
 import pytest
 
-from jobs.common.calendar import Period, Span
-from jobs.common.commit import Markers, failure_of
-from jobs.common.datasets import SHOWS, VIEWERSHIP
-from jobs.common.errors import ConfigError, TryAgainError
-from jobs.common.lake import failed_key
-from jobs.common.stage import State
-from jobs.common.store import LocalStore
-from jobs.mart_load import schema
 from jobs.mart_load.dimensions import make_dimensions
 from jobs.mart_load.load import MartReport, load_mart
-from jobs.mart_load.questions import ask
-from jobs.mart_load.states import ledger_states
+from marquee.calendar import Period, Span
+from marquee.errors import ConfigError, TryAgainError
+from marquee.lake.datasets import SHOWS, VIEWERSHIP
+from marquee.lake.keys import failed_key
+from marquee.lake.manifest import Markers, failure_of
+from marquee.mart import schema
+from marquee.mart.questions import ask
+from marquee.mart.status import ledger_states
+from marquee.runs.stage import State
+from marquee.storage.base import LocalStore
 from tests.helpers_mart import Kiosk, SmallLake, content, kiosk_of, load, mart_settings, rows_of
 
 HOUR = 3600
@@ -376,21 +376,21 @@ def test_an_older_generation_is_refused(small: SmallLake, kiosk: Kiosk, caplog: 
 def test_states_for_status(small: SmallLake, kiosk: Kiosk) -> None:
     """Before a load all is pending, after it done; what changes upstream is stale, what failed is failed."""
     settings = mart_settings(small.store, kiosk)
-    states = ledger_states(settings, Markers(small.store))
+    states = ledger_states(settings.mart, Markers(small.store))
     assert {one.state for one in states} == {State.PENDING}
     started = datetime.now(UTC)
     load(small.store, kiosk)
-    (hour,) = [one for one in ledger_states(settings, Markers(small.store)) if str(one.period) == "2026-01-05T00"]
+    (hour,) = [one for one in ledger_states(settings.mart, Markers(small.store)) if str(one.period) == "2026-01-05T00"]
     assert (hour.stage, hour.state, hour.rows) == ("rollup", State.DONE, 2)
     assert hour.loaded_at is not None
     assert started <= hour.loaded_at <= datetime.now(UTC)
     small.hour("2026-01-05T00")
     marker = small.hour("2026-01-06T00", (11, "KR", 9, "tv", 60))
     damage(small.store, marker.outputs[0].key)
-    states = ledger_states(settings, Markers(small.store))
+    states = ledger_states(settings.mart, Markers(small.store))
     assert [str(one.period) for one in states if one.state is State.STALE] == ["2026-01-05T00", "2026-01-06T00"]
     load(small.store, kiosk)
-    states = ledger_states(settings, Markers(small.store))
+    states = ledger_states(settings.mart, Markers(small.store))
     assert [(str(one.period), one.state) for one in states if one.state is not State.DONE] == [
         ("2026-01-06T00", State.FAILED)
     ]
@@ -500,8 +500,8 @@ def test_killed_while_it_is_made_a_kiosk_is_made_anew(
 DYING = """
 import os, sys
 from pathlib import Path
-from jobs.common.store import LocalStore
-from jobs.mart_load.duckdb_mart import DuckdbMart
+from marquee.storage.base import LocalStore
+from marquee.mart.duckdb.mart import DuckdbMart
 from tests.helpers_mart import load
 real = DuckdbMart.execute
 commits = 0
@@ -550,7 +550,7 @@ def test_two_loaders_at_once(small: SmallLake, file: Path) -> None:
         with pytest.raises(TryAgainError, match=message):
             ask(kiosk_of(file), "binge")
         with pytest.raises(TryAgainError, match=message):
-            ledger_states(mart_settings(small.store, file), Markers(small.store))
+            ledger_states(mart_settings(small.store, file).mart, Markers(small.store))
     assert load(small.store, file) == MartReport(unchanged=7)
     assert Markers(small.store).failures("mart_load") == {}
 

@@ -10,19 +10,22 @@ import pyarrow as pa
 import pytest
 from pydantic import SecretStr
 
-from jobs.cli import main
-from jobs.common.calendar import Period
-from jobs.common.commit import Markers
-from jobs.common.datasets import SHOWS
-from jobs.common.errors import ConfigError, TryAgainError
-from jobs.common.store import LocalStore
-from jobs.mart_load import admin, mysql_database, mysql_schema, schema
-from jobs.mart_load.admin import check_mart, init_mart, upgrade_mart
+from jobs.cli.commands import main
+from jobs.mart_load import admin
 from jobs.mart_load.load import MartReport, load_mart
-from jobs.mart_load.mart import open_mart
-from jobs.mart_load.mysql_connection import MysqlSession
-from jobs.mart_load.plan import make_plan
-from jobs.mart_load.questions import QUESTIONS, ask
+from marquee.calendar import Period
+from marquee.errors import ConfigError, TryAgainError
+from marquee.lake.datasets import SHOWS
+from marquee.lake.manifest import Markers
+from marquee.mart import schema
+from marquee.mart.admin import check_mart, init_mart, upgrade_mart
+from marquee.mart.base import open_mart
+from marquee.mart.ledger import make_plan
+from marquee.mart.mysql import database as mysql_database
+from marquee.mart.mysql import schema as mysql_schema
+from marquee.mart.mysql.connection import MysqlSession
+from marquee.mart.questions import QUESTIONS, ask
+from marquee.storage.base import LocalStore
 from tests.helpers_mart import Kiosk, SmallLake, content, kiosk_of, load, mart_settings, rows_of
 from tests.mariadb_server import MariaDB, MysqlDatabase
 from tests.mariadb_server import mysql_database as new_database

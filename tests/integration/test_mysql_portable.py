@@ -1,11 +1,10 @@
 """Every statement that goes to the server in the life of a mart holds on MySQL 8.0, MySQL 8.4 and MariaDB 10.11."""
 
-from jobs.common.commit import Markers
-from jobs.common.store import LocalStore
-from jobs.mart_load.admin import check_mart, init_mart, upgrade_mart
-from jobs.mart_load.questions import QUESTIONS, ask
-from jobs.mart_load.settings import MartLoadSettings
-from jobs.mart_load.states import ledger_states
+from marquee.lake.manifest import Markers
+from marquee.mart.admin import check_mart, init_mart, upgrade_mart
+from marquee.mart.questions import QUESTIONS, ask
+from marquee.mart.status import ledger_states
+from marquee.storage.base import LocalStore
 from tests.faults.mysql_proxy import LOGIN, mysql_proxy
 from tests.helpers_mysql import load_mysql, restate, settings_of, small_lake, url_at
 from tests.mariadb_server import MysqlDatabase
@@ -32,7 +31,7 @@ def test_all_that_is_said_to_the_server_is_portable(lake: LocalStore, mysql_mart
         upgrade_mart(settings)
         for question in QUESTIONS:
             ask(settings, question.name, only=question.example)
-        ledger_states(MartLoadSettings(lake=lake.url, mart=settings), Markers(lake))
+        ledger_states(settings, Markers(lake))
     said = [statement for statement in dict.fromkeys(proxy.statements) if statement != LOGIN]
     assert len(said) > 100
     kinds = {statement.lower().split()[0] for statement in said}

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.common.errors import BadInputError, ConfigError
-from jobs.common.store import LocalStore
-from jobs.mart_load.infile import Infile
-from jobs.mart_load.mysql_connection import MysqlSession, mysql_session
+from marquee.errors import BadInputError, ConfigError
+from marquee.mart.mysql.connection import MysqlSession, mysql_session
+from marquee.mart.mysql.infile import Infile
+from marquee.storage.base import LocalStore
 from tests.helpers_mysql import all_rows, load_mysql, settings_of, small_lake
 from tests.mariadb_server import MariaDB, MysqlDatabase, mariadb_server, mysql_database
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from jobs import preflight
-from jobs.cli import main
-from jobs.common.errors import BadInputError, TryAgainError
-from jobs.common.s3 import S3Store
-from jobs.common.store import LocalStore
-from jobs.preflight import Finding, Verdict, exit_code_of, probe_absent, probe_unchanged, run_checks
+from jobs.cli import preflight
+from jobs.cli.commands import main
+from jobs.cli.preflight import Finding, Verdict, exit_code_of, probe_absent, probe_unchanged, run_checks
+from marquee.errors import BadInputError, TryAgainError
+from marquee.storage.base import LocalStore
+from marquee.storage.s3 import S3Store
 from tests.mariadb_server import MysqlDatabase
 from tests.s3_proxy import CONDITIONS, Fault, S3Proxy
 from tests.s3_server import S3Server

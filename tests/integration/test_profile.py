@@ -10,10 +10,14 @@ from typing import Any
 
 import pytest
 
-from jobs.common import lake as keys
-from jobs.common.calendar import EVER, Grain, Period, Span, day
-from jobs.common.commit import Marker, Markers
-from jobs.common.datasets import (
+from jobs.profile.__main__ import run
+from jobs.profile.audience_stage import AudienceStage
+from jobs.profile.settings import ProfileOptions, ProfileSettings
+from jobs.profile.stage import ProfileStage
+from marquee.calendar import EVER, Grain, Period, Span, day
+from marquee.engine.base import Engine, EngineOptions, LocalEngine, SparkEngine, Unit
+from marquee.lake import keys
+from marquee.lake.datasets import (
     AUDIENCE,
     AUDIENCE_BASE,
     EPISODE_DAY,
@@ -21,13 +25,9 @@ from jobs.common.datasets import (
     VIEWER_PERIOD,
     Dataset,
 )
-from jobs.common.engine import Engine, EngineOptions, LocalEngine, SparkEngine, Unit
-from jobs.common.stage import run_stage
-from jobs.common.store import LocalStore
-from jobs.profile.__main__ import run
-from jobs.profile.audience_stage import AudienceStage
-from jobs.profile.settings import ProfileOptions, ProfileSettings
-from jobs.profile.stage import ProfileStage
+from marquee.lake.manifest import Marker, Markers
+from marquee.runs.stage import run_stage
+from marquee.storage.base import LocalStore
 from tests.oracle.audience import Catalogue, Oracle, Play, Thresholds
 from tests.oracle.lake import capture, digests, read_rows, roll_up
 

@@ -13,20 +13,20 @@ from typing import Any
 
 import pytest
 
-from jobs.common import lake as keys
-from jobs.common.calendar import EVER, Period, Span, hour
-from jobs.common.commit import Markers, read_output
-from jobs.common.datasets import REJECTS, VIEWER_HOUR, VIEWERSHIP
-from jobs.common.engine import EngineOptions, LocalEngine
-from jobs.common.errors import TryAgainError
-from jobs.common.s3 import S3Store
-from jobs.common.settings import S3Settings
-from jobs.common.stage import RunContext
-from jobs.common.store import S3Options
 from jobs.rollup import stage as rollup_stage
 from jobs.rollup.stage import RollupStage
 from jobs.simulate.settings import SimulateSettings
 from jobs.simulate.write import simulate
+from marquee.calendar import EVER, Period, Span, hour
+from marquee.engine.base import EngineOptions, LocalEngine
+from marquee.errors import TryAgainError
+from marquee.lake import keys
+from marquee.lake.datasets import REJECTS, VIEWER_HOUR, VIEWERSHIP
+from marquee.lake.manifest import Markers, read_output
+from marquee.runs.stage import RunContext
+from marquee.settings.loading import S3Settings
+from marquee.storage.base import S3Options
+from marquee.storage.s3 import S3Store
 from tests.helpers_rollup import (
     ENGINE,
     GOOD,

@@ -12,16 +12,16 @@ from typing import Any
 
 import pytest
 
-from jobs.common import lake as keys
-from jobs.common.calendar import EVER, Span, day
-from jobs.common.catalogue import read_captures
-from jobs.common.commit import Marker, Markers
-from jobs.common.datasets import COUNTRIES, EPISODES, GENRES, NETWORKS, SHOWS
-from jobs.common.stage import Report, State, run_stage, state_of
-from jobs.common.store import LocalStore
 from jobs.schedule_fetch.client import ScheduleClient
 from jobs.schedule_fetch.settings import ScheduleFetchOptions
 from jobs.schedule_fetch.stage import ScheduleFetchStage
+from marquee.calendar import EVER, Span, day
+from marquee.lake import keys
+from marquee.lake.captured_schedule import read_captures
+from marquee.lake.datasets import COUNTRIES, EPISODES, GENRES, NETWORKS, SHOWS
+from marquee.lake.manifest import Marker, Markers
+from marquee.runs.stage import Report, State, run_stage, state_of
+from marquee.storage.base import LocalStore
 from tests.schedule_service import (
     Reply,
     ScheduleService,

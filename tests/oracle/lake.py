@@ -7,11 +7,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from jobs.common import lake
-from jobs.common.calendar import Period, day, hour
-from jobs.common.commit import Marker, Markers, Output, publish, read_marker, read_output, write_output
-from jobs.common.datasets import EPISODES, SHOWS, VIEWER_HOUR, Dataset
-from jobs.common.store import Store
+from marquee.calendar import Period, day, hour
+from marquee.lake import keys
+from marquee.lake.datasets import EPISODES, SHOWS, VIEWER_HOUR, Dataset
+from marquee.lake.manifest import Marker, Markers, Output, publish, read_marker, read_output, write_output
+from marquee.storage.base import Store
 from tests.oracle.audience import Catalogue, Play, filed
 
 Rows = list[dict[str, Any]]
@@ -26,7 +26,7 @@ def roll_up(
         by_hour[filed(play)].append(play)
     for period in hour(first).until(hour(last).end):
         rows = to_viewer_hours(by_hour[period.start.replace(tzinfo=None)])
-        publish_tables(store, lake.ROLLUP, period, [(VIEWER_HOUR, rows)], buckets, viewer_key)
+        publish_tables(store, keys.ROLLUP, period, [(VIEWER_HOUR, rows)], buckets, viewer_key)
 
 
 def to_viewer_hours(plays: Iterable[Play]) -> Rows:
@@ -53,7 +53,7 @@ def capture(store: Store, requested: str, catalogue: Catalogue) -> None:
         {"episode_id": episode, "show_id": show, "runtime_minutes": None if runtime is None else runtime // 60}
         for episode, (show, runtime) in sorted(catalogue.items())
     ]
-    publish_tables(store, lake.SCHEDULE_FETCH, day(requested), [(SHOWS, shows), (EPISODES, episodes)], buckets=None)
+    publish_tables(store, keys.SCHEDULE_FETCH, day(requested), [(SHOWS, shows), (EPISODES, episodes)], buckets=None)
 
 
 def publish_tables(
@@ -66,8 +66,8 @@ def publish_tables(
 ) -> None:
     """Publish tables as the next generation of a period."""
     now = datetime.now(UTC)
-    run_id = lake.new_run_id(now)
-    prefix = lake.run_prefix(stage, period, run_id)
+    run_id = keys.new_run_id(now)
+    prefix = keys.run_prefix(stage, period, run_id)
     outputs: list[Output] = []
     for dataset, rows in tables:
         for bucket in range(buckets) if buckets else [None]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.common.calendar import EVER, Grain, Period, Span, day, hour
+from marquee.calendar import EVER, Grain, Period, Span, day, hour
 
 KST = timezone(timedelta(hours=9))
 

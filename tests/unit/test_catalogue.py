@@ -6,12 +6,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from jobs.common.calendar import day
-from jobs.common.catalogue import latest_episodes, read_captures
-from jobs.common.commit import Marker, Markers, publish, write_output
-from jobs.common.datasets import EPISODES, SHOWS
-from jobs.common.lake import SCHEDULE_FETCH, run_prefix
-from jobs.common.store import LocalStore
+from marquee.calendar import day
+from marquee.lake.captured_schedule import latest_episodes, read_captures
+from marquee.lake.datasets import EPISODES, SHOWS
+from marquee.lake.keys import SCHEDULE_FETCH, run_prefix
+from marquee.lake.manifest import Marker, Markers, publish, write_output
+from marquee.storage.base import LocalStore
 
 Row = dict[str, Any]
 

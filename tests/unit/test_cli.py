@@ -18,11 +18,11 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from jobs.cli import main, make_parser
-from jobs.common.calendar import Period
-from jobs.common.commit import Failure
-from jobs.common.lake import failed_key
-from jobs.mart_load.questions import QUESTIONS
+from jobs.cli.commands import main, make_parser
+from marquee.calendar import Period
+from marquee.lake.keys import failed_key
+from marquee.lake.manifest import Failure
+from marquee.mart.questions import QUESTIONS
 from tests.schedule_service import ScheduleService, raw, schedule_service
 from tests.small_world import CASE, DAY, KEY, WINTER, SmallWorld, tell_schedule
 

@@ -17,9 +17,12 @@ from typing import Any
 
 import pytest
 
-from jobs import __version__
-from jobs.common.calendar import EVER, Span
-from jobs.common.command import (
+from jobs.rollup.settings import RollupSettings
+from marquee import __version__
+from marquee.calendar import EVER, Span
+from marquee.errors import BadInputError, ConfigError, CorruptLakeError, LostRaceError, MarqueeError, TryAgainError
+from marquee.lake.manifest import Markers
+from marquee.runs.command import (
     add_period_arguments,
     guarded,
     progress_bar,
@@ -28,11 +31,8 @@ from jobs.common.command import (
     summary_of,
     wait_for_signal,
 )
-from jobs.common.commit import Markers
-from jobs.common.errors import BadInputError, ConfigError, CorruptLakeError, LostRaceError, MarqueeError, TryAgainError
-from jobs.common.settings import StageSettings
-from jobs.common.stage import Advance
-from jobs.rollup.settings import RollupSettings
+from marquee.runs.stage import Advance
+from marquee.settings.loading import StageSettings
 from tests.schedule_service import ScheduleService, schedule_service, silence
 from tests.small_world import CASE, DAY, SmallWorld, tell_schedule
 

@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.common.calendar import hour
-from jobs.common.commit import (
+from marquee.calendar import hour
+from marquee.errors import BadInputError, CorruptLakeError, LostRaceError
+from marquee.lake.keys import failed_key, run_prefix, success_key
+from marquee.lake.manifest import (
     Failure,
     Input,
     Marker,
@@ -27,9 +29,7 @@ from jobs.common.commit import (
     read_marker,
     write_bytes,
 )
-from jobs.common.errors import BadInputError, CorruptLakeError, LostRaceError
-from jobs.common.lake import failed_key, run_prefix, success_key
-from jobs.common.store import LocalStore, ObjectInfo, PreconditionError, Store
+from marquee.storage.base import LocalStore, ObjectInfo, PreconditionError, Store
 from tests.sample_stages import INITIALS, SECRET, START, WORDS
 
 HOUR = hour("2026-01-05T13")

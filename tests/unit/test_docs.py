@@ -9,18 +9,19 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from jobs import __version__, cli
-from jobs.common import errors, lake
-from jobs.common.calendar import Period
-from jobs.common.command import EXIT_CODES
-from jobs.common.commit import Marker
-from jobs.common.datasets import DATASETS
-from jobs.common.settings import CONFIG, check_names, load_settings, setting_names
-from jobs.mart_load.questions import QUESTIONS
+from jobs.cli import commands as cli
 from jobs.profile.settings import ProfileOptions
+from jobs.registry import SETTINGS, STAGES
 from jobs.rollup import contract
-from jobs.settings import SETTINGS, STAGES
 from jobs.simulate.planted import ANSWERS
+from marquee import __version__, errors
+from marquee.calendar import Period
+from marquee.lake import keys
+from marquee.lake.datasets import DATASETS
+from marquee.lake.manifest import Marker
+from marquee.mart.questions import QUESTIONS
+from marquee.runs.command import EXIT_CODES
+from marquee.settings.loading import CONFIG, check_names, load_settings, setting_names
 from tools import docs
 from tools.docs_commands import subcommands
 from tools.docs_dictionary import SEE
@@ -281,20 +282,20 @@ def test_architecture_shows_a_marker_and_the_keys() -> None:
     assert marker.counts["rows_in"] == marker.counts["rows_out"] + marker.counts["duplicates"] + sum(
         marker.counts["rejects"].values()
     )
-    assert re.findall(r"^    \w+/.+$", lake.__doc__ or "", re.MULTILINE) == re.findall(
+    assert re.findall(r"^    \w+/.+$", keys.__doc__ or "", re.MULTILINE) == re.findall(
         r"^    \w+/.+$", part_of(ARCHITECTURE, "The lake"), re.MULTILINE
     )
 
 
 def test_architecture_has_every_stage_in_order() -> None:
     """A row for each stage."""
-    assert first_cells(part_of(ARCHITECTURE, "Stages")) == list(lake.STAGES)
+    assert first_cells(part_of(ARCHITECTURE, "Stages")) == list(keys.STAGES)
 
 
 def test_picture_shows_every_stage_and_dataset() -> None:
     """The SVG can be read, and names them all."""
     texts = " ".join(ET.parse(ROOT / "docs" / "data-flow.svg").getroot().itertext())  # noqa: S314 - our own file
-    names = {*lake.STAGES, *(dataset.name for dataset in DATASETS)}
+    names = {*keys.STAGES, *(dataset.name for dataset in DATASETS)}
     assert names - set(re.findall(r"\w+", texts)) == set()
 
 

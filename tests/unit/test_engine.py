@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from jobs.common import engine as engines
-from jobs.common.engine import Engine, EngineOptions, LocalEngine, cpu_seconds, load, open_database
-from jobs.common.errors import BadInputError, TryAgainError
+from jobs.rollup.kernel import reduce_key
+from marquee.engine import base as engines
+from marquee.engine.base import Engine, EngineOptions, LocalEngine, cpu_seconds, load, open_database
+from marquee.errors import BadInputError, TryAgainError
 
 KERNELS = "tests.sample_kernels"
 
@@ -122,7 +123,7 @@ def test_kernel_of_somebody_else_is_refused(engine: Engine, monkeypatch: pytest.
 def test_kernel_is_found_by_its_path(monkeypatch: pytest.MonkeyPatch) -> None:
     """Module and function, with a colon between them."""
     monkeypatch.undo()
-    assert load("jobs.common.engine:load") is load
+    assert load("jobs.rollup.kernel:reduce_key") is reduce_key
 
 
 # This machine alone.

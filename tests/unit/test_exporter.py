@@ -10,17 +10,17 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from prometheus_client import CollectorRegistry
 
-from jobs.common import metrics
-from jobs.common.commit import Markers
-from jobs.common.errors import ConfigError, TryAgainError
-from jobs.common.metrics import Labelled, Sample, sample
-from jobs.common.metrics_server import MetricsServer, serving
-from jobs.common.settings import load_settings
-from jobs.common.store import LocalStore
 from jobs.exporter.__main__ import main
 from jobs.exporter.exporter import Exporter
 from jobs.exporter.parts import Part, make_parts
 from jobs.exporter.settings import PARTS, ExporterSettings
+from marquee.errors import ConfigError, TryAgainError
+from marquee.lake.manifest import Markers
+from marquee.settings.loading import load_settings
+from marquee.storage.base import LocalStore
+from marquee.telemetry import metrics
+from marquee.telemetry.metrics import Labelled, Sample, sample
+from marquee.telemetry.server import MetricsServer, serving
 
 START = datetime(2026, 1, 6, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

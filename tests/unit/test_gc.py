@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from jobs.common import gc
-from jobs.common.calendar import hour
-from jobs.common.commit import Marker, Markers, Output, failure_of, publish, read_marker, write_bytes
-from jobs.common.errors import BadInputError, CorruptLakeError
-from jobs.common.gc import Garbage, collect, plan_digest, plan_garbage
-from jobs.common.lake import failed_key, new_run_id, run_prefix, success_key
-from jobs.common.s3 import S3Store
-from jobs.common.stage import run_stage
-from jobs.common.store import LocalStore, Store
+from marquee.calendar import hour
+from marquee.errors import BadInputError, CorruptLakeError
+from marquee.lake import garbage as gc
+from marquee.lake.garbage import Garbage, collect, plan_digest, plan_garbage
+from marquee.lake.keys import failed_key, new_run_id, run_prefix, success_key
+from marquee.lake.manifest import Marker, Markers, Output, failure_of, publish, read_marker, write_bytes
+from marquee.runs.stage import run_stage
+from marquee.storage.base import LocalStore, Store
+from marquee.storage.s3 import S3Store
 from tests.sample_stages import Ticking, WordsStage
 
 HOUR, NEXT = hour("2026-01-05T13"), hour("2026-01-05T14")

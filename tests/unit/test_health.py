@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from jobs.common import lake as keys
-from jobs.common import metrics
-from jobs.common.calendar import Period, Span, day, hour
-from jobs.common.commit import Failure, Marker, Markers, Output, now_text, publish
-from jobs.common.health import Health, dataset_samples, hour_samples, look_over, stage_samples, window_of
-from jobs.common.metrics import Metric, Sample
-from jobs.common.stage import State, run_stage
-from jobs.common.store import LocalStore, ObjectInfo
+from jobs.exporter.samples import Health, dataset_samples, hour_samples, look_over, stage_samples, window_of
+from marquee.calendar import Period, Span, day, hour
+from marquee.lake import keys
+from marquee.lake.manifest import Failure, Marker, Markers, Output, now_text, publish
+from marquee.runs.stage import State, run_stage
+from marquee.storage.base import LocalStore, ObjectInfo
+from marquee.telemetry import metrics
+from marquee.telemetry.metrics import Metric, Sample
 from tests.sample_stages import START, Ticking, WordsStage
 
 GRACE = timedelta(minutes=10)

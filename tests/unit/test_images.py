@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.pipeline import STEPS
+from jobs.cli.pipeline import STEPS
 
 ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "images"

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from jobs.common.calendar import Span
-from jobs.common.command import stage_command
-from jobs.common.commit import Markers
-from jobs.common.errors import ConfigError, TryAgainError
-from jobs.common.settings import StageSettings, load_settings
-from jobs.common.stage import Advance
+from marquee.calendar import Span
+from marquee.errors import ConfigError, TryAgainError
+from marquee.lake.manifest import Markers
+from marquee.runs.command import stage_command
+from marquee.runs.stage import Advance
+from marquee.settings.loading import StageSettings, load_settings
 from tests.ports import free_port
 from tests.pushgateway import Pushgateway, pushgateway
 

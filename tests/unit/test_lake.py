@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from jobs.common import lake as keys
-from jobs.common.calendar import Period, day, hour
-from jobs.common.store import LocalStore
+from marquee.calendar import Period, day, hour
+from marquee.lake import keys
+from marquee.storage.base import LocalStore
 
 HOUR = hour("2026-01-05T13")
 

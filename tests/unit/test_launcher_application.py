@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import yaml
 
-from jobs.common.errors import ConfigError
 from jobs.launcher.application import (
     Application,
     Driver,
@@ -18,6 +17,7 @@ from jobs.launcher.application import (
     read_template,
     result_of,
 )
+from marquee.errors import ConfigError
 
 TEMPLATE = """
 apiVersion: sparkoperator.k8s.io/v1beta2

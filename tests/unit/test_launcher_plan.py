@@ -4,17 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from jobs.common import lake as keys
-from jobs.common.calendar import EVER, Period, Span, day
-from jobs.common.commit import Failure, Markers
-from jobs.common.engine import EngineOptions, LocalEngine
-from jobs.common.stage import run_stage
-from jobs.common.store import LocalStore
 from jobs.launcher.plan import Batch, Due, Work, choose, plan, to_arguments
 from jobs.profile.__main__ import run as run_profile
 from jobs.profile.audience_stage import AudienceStage
 from jobs.profile.settings import ProfileOptions, ProfileSettings
 from jobs.profile.stage import ProfileStage
+from marquee.calendar import EVER, Period, Span, day
+from marquee.engine.base import EngineOptions, LocalEngine
+from marquee.lake import keys
+from marquee.lake.manifest import Failure, Markers
+from marquee.runs.stage import run_stage
+from marquee.storage.base import LocalStore
 from tests.helpers_rollup import GOOD, new_world
 from tests.oracle.lake import roll_up
 

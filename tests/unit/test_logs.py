@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 from pydantic import SecretStr
 
-from jobs.common.logs import JsonFormatter, TextFormatter, set_up_logs
+from marquee.telemetry.logs import JsonFormatter, TextFormatter, set_up_logs
 
 NOON = datetime(2026, 1, 5, 12, 0, 1, 250_000, tzinfo=UTC)
 

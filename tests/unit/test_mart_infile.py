@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.mart_load import infile
-from jobs.mart_load.infile import Infile, encode
+from marquee.mart.mysql import infile
+from marquee.mart.mysql.infile import Infile, encode
 
 NASTY = st.text(st.sampled_from("a\\tnN\t\n\r\0é🙂'\"% ") | st.characters(codec="utf-8"))
 

@@ -2,18 +2,18 @@
 
 import pytest
 
-from jobs.common import lake
-from jobs.common.calendar import EVER, Period, Span
-from jobs.common.commit import Marker, Markers, Output
-from jobs.common.store import LocalStore
-from jobs.mart_load.plan import Item, Standing, compare, entries_of, make_plan, standing_of
-from jobs.mart_load.settings import span_of
+from marquee.calendar import EVER, Period, Span
+from marquee.lake import keys
+from marquee.lake.manifest import Marker, Markers, Output
+from marquee.mart.ledger import Item, Standing, compare, entries_of, make_plan, standing_of
+from marquee.mart.settings import span_of
+from marquee.storage.base import LocalStore
 from tests.helpers_mart import SmallLake, marker_of
 
 
-def marker(generation: int, run_id: str, content: str, stage: str = lake.ROLLUP) -> Marker:
+def marker(generation: int, run_id: str, content: str, stage: str = keys.ROLLUP) -> Marker:
     """Make the marker of a run with one output."""
-    period, dataset = ("2026-01-05T00", "viewership") if stage == lake.ROLLUP else ("2026-01-05", "shows")
+    period, dataset = ("2026-01-05T00", "viewership") if stage == keys.ROLLUP else ("2026-01-05", "shows")
     key = f"data/{stage}/{period}/run={run_id}/{dataset}.parquet"
     return marker_of(stage, period, generation, run_id, [Output(dataset, key, 100, content, 7)])
 
@@ -29,8 +29,8 @@ def marker(generation: int, run_id: str, content: str, stage: str = lake.ROLLUP)
         (marker(1, "20260101T", "a"), marker(1, "20260103T", "b"), Standing.STALE),
         (marker(1, "20260103T", "b"), marker(1, "20260101T", "a"), Standing.NEWER),
         (
-            marker(1, "20260101T", "a", lake.SCHEDULE_FETCH),
-            marker(2, "20260102T", "a", lake.SCHEDULE_FETCH),
+            marker(1, "20260101T", "a", keys.SCHEDULE_FETCH),
+            marker(2, "20260102T", "a", keys.SCHEDULE_FETCH),
             Standing.STALE,
         ),
     ],
@@ -95,15 +95,15 @@ def item(stage: str, period: str, standing: Standing) -> Item:
 
 
 ITEMS = [
-    item(lake.SCHEDULE_FETCH, "2026-01-04", Standing.STALE),
-    item(lake.SCHEDULE_FETCH, "2026-01-05", Standing.PENDING),
-    item(lake.SCHEDULE_FETCH, "2026-01-06", Standing.LOADED),
-    item(lake.ROLLUP, "2026-01-05T00", Standing.PENDING),
-    item(lake.ROLLUP, "2026-01-05T01", Standing.NEWER),
-    item(lake.ROLLUP, "2026-01-05T02", Standing.STALE),
-    item(lake.ROLLUP, "2026-01-06T00", Standing.PENDING),
-    item(lake.AUDIENCE, "2026-01-05", Standing.PENDING),
-    item(lake.AUDIENCE, "2026-W02", Standing.LOADED),
+    item(keys.SCHEDULE_FETCH, "2026-01-04", Standing.STALE),
+    item(keys.SCHEDULE_FETCH, "2026-01-05", Standing.PENDING),
+    item(keys.SCHEDULE_FETCH, "2026-01-06", Standing.LOADED),
+    item(keys.ROLLUP, "2026-01-05T00", Standing.PENDING),
+    item(keys.ROLLUP, "2026-01-05T01", Standing.NEWER),
+    item(keys.ROLLUP, "2026-01-05T02", Standing.STALE),
+    item(keys.ROLLUP, "2026-01-06T00", Standing.PENDING),
+    item(keys.AUDIENCE, "2026-01-05", Standing.PENDING),
+    item(keys.AUDIENCE, "2026-W02", Standing.LOADED),
 ]
 
 
@@ -144,7 +144,7 @@ def test_force_loads_everything() -> None:
 
 def test_an_older_capture_keeps_the_dimensions_as_they_are() -> None:
     """Dimensions of which a part is older than the kiosk's are not made; facts are loaded all the same."""
-    items = [item(lake.SCHEDULE_FETCH, "2026-01-03", Standing.NEWER), *ITEMS]
+    items = [item(keys.SCHEDULE_FETCH, "2026-01-03", Standing.NEWER), *ITEMS]
     plan = make_plan(items, EVER, force=False)
     assert [step.stage for step in plan.steps] == ["rollup", "rollup", "audience"]
     assert [str(one.period) for one in plan.refused] == ["2026-01-03", "2026-01-05T01"]

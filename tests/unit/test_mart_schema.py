@@ -5,10 +5,10 @@ import re
 import duckdb
 import pytest
 
-from jobs.common.datasets import AUDIENCE, AUDIENCE_BASE, VIEWERSHIP, Dataset
-from jobs.mart_load import schema
 from jobs.mart_load.dimensions import DIMENSIONS
-from jobs.mart_load.questions import QUESTIONS
+from marquee.lake.datasets import AUDIENCE, AUDIENCE_BASE, VIEWERSHIP, Dataset
+from marquee.mart import schema
+from marquee.mart.questions import QUESTIONS
 
 TABLES = {one.name: one for one in schema.relations() if one.kind == "table"}
 VIEWS = {one.name: one for one in schema.relations() if one.kind == "view"}

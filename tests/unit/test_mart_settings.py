@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from jobs.common.calendar import Span
-from jobs.common.errors import ConfigError
-from jobs.common.settings import load_settings
-from jobs.mart_load.settings import (
-    MartLoadSettings,
+from jobs.mart_load.settings import MartLoadSettings
+from marquee.calendar import Span
+from marquee.errors import ConfigError
+from marquee.mart.settings import (
     MartSettings,
     MysqlAddress,
     kiosk_path,
     mysql_address,
     span_of,
 )
+from marquee.settings.loading import load_settings
 
 
 def test_without_a_url_the_error_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from jobs.common.calendar import Grain, Period
-from jobs.common.errors import ConfigError
-from jobs.common.store import LocalStore
-from jobs.mart_load.questions import CREDIT, QUESTIONS, ask
+from marquee.calendar import Grain, Period
+from marquee.errors import ConfigError
+from marquee.mart.questions import CREDIT, QUESTIONS, ask
+from marquee.storage.base import LocalStore
 from tests.helpers_mart import Kiosk, SmallLake, change, kiosk_of, load, rows_of
 
 HOUR = 3600

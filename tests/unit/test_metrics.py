@@ -10,8 +10,8 @@ import prometheus_client.openmetrics.parser
 import pytest
 from prometheus_client import CollectorRegistry, openmetrics
 
-from jobs.common import metrics
-from jobs.common.metrics import (
+from marquee.telemetry import metrics
+from marquee.telemetry.metrics import (
     EXPORTER,
     JOBS,
     Labelled,

@@ -3,7 +3,7 @@
 import pymysql
 import pytest
 
-from jobs.mart_load import schema
+from marquee.mart import schema
 from tests.mariadb_server import MariaDB
 from tests.mysql_portability import MYSQL_ONLY, MYSQL_RESERVED, RULES, Rule, findings, statements
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from flit_core.buildapi import build_wheel
+from hatchling.build import build_wheel
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -138,7 +138,7 @@ def test_stage_starts_with_its_own_requirements(image: str) -> None:
     ("image", "command"),
     [
         ("mart_load", ("jobs.mart_load.admin", "init")),
-        *((image, ("jobs.preflight", image)) for image in IMAGES if image != "exporter"),
+        *((image, ("jobs.cli.preflight", image)) for image in IMAGES if image != "exporter"),
     ],
 )
 def test_what_else_the_charts_start_is_in_the_image(image: str, command: tuple[str, ...]) -> None:

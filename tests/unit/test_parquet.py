@@ -6,8 +6,8 @@ from datetime import datetime
 import pyarrow as pa
 import pytest
 
-from jobs.common.datasets import DATASETS, REJECTS, SHOWS, TEXT, TIME, WHOLE, Column, Dataset
-from jobs.common.parquet import ROWS_A_GROUP, count_rows, empty, from_parquet, to_parquet
+from marquee.lake.datasets import DATASETS, REJECTS, SHOWS, TEXT, TIME, WHOLE, Column, Dataset
+from marquee.lake.parquet import ROWS_A_GROUP, count_rows, empty, from_parquet, to_parquet
 
 PLAYS = Dataset(
     "plays",

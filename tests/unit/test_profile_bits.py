@@ -2,8 +2,8 @@
 
 import pytest
 
-from jobs.common.calendar import Grain, Period, day
 from jobs.profile.bits import day_number, find_spans, split_bits
+from marquee.calendar import Grain, Period, day
 
 
 @pytest.mark.parametrize(

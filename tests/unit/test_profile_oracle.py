@@ -13,8 +13,15 @@ import pyarrow as pa
 from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
-from jobs.common.calendar import Grain, Period, day
-from jobs.common.datasets import (
+from jobs.profile.audience import PeriodPart, count, make_state
+from jobs.profile.audience_stage import make_audience, query_values
+from jobs.profile.bits import day_number, split_bits
+from jobs.profile.day import make_day
+from jobs.profile.settings import ProfileOptions
+from jobs.profile.sittings import lasts_until, starts_before
+from marquee.calendar import Grain, Period, day
+from marquee.engine.base import Task
+from marquee.lake.datasets import (
     AUDIENCE,
     AUDIENCE_BASE,
     SITTING_DAY,
@@ -25,13 +32,6 @@ from jobs.common.datasets import (
     VIEWER_SEEN,
     Dataset,
 )
-from jobs.common.engine import Task
-from jobs.profile.audience import PeriodPart, count, make_state
-from jobs.profile.audience_stage import make_audience, query_values
-from jobs.profile.bits import day_number, split_bits
-from jobs.profile.day import make_day
-from jobs.profile.settings import ProfileOptions
-from jobs.profile.sittings import lasts_until, starts_before
 from tests.oracle.audience import Catalogue, Oracle, Play, Thresholds, filed
 from tests.oracle.lake import to_viewer_hours
 

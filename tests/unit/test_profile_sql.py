@@ -10,7 +10,9 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from jobs.common.datasets import (
+from jobs.profile import sql
+from marquee.engine.base import Task
+from marquee.lake.datasets import (
     SITTING_PERIOD,
     UNKNOWN_SHOW,
     VIEWER_DAY,
@@ -20,8 +22,6 @@ from jobs.common.datasets import (
     WORLDWIDE,
     Dataset,
 )
-from jobs.common.engine import Task
-from jobs.profile import sql
 
 INT, FLAG = pa.int64(), pa.bool_()
 CATALOGUE = pa.schema([("episode_id", INT), ("show_id", INT), ("runtime_seconds", INT)])

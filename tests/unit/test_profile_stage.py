@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from jobs.common import lake as keys
-from jobs.common.calendar import EVER, Period, Span, day
-from jobs.common.commit import Markers
-from jobs.common.engine import EngineOptions, LocalEngine
-from jobs.common.errors import BadInputError, ConfigError
-from jobs.common.settings import load_settings
-from jobs.common.stage import Report, run_stage
-from jobs.common.store import LocalStore
 from jobs.profile.audience_stage import AudienceStage
 from jobs.profile.settings import ProfileSettings
 from jobs.profile.stage import ProfileStage
+from marquee.calendar import EVER, Period, Span, day
+from marquee.engine.base import EngineOptions, LocalEngine
+from marquee.errors import BadInputError, ConfigError
+from marquee.lake import keys
+from marquee.lake.manifest import Markers
+from marquee.runs.stage import Report, run_stage
+from marquee.settings.loading import load_settings
+from marquee.storage.base import LocalStore
 from tests.oracle.lake import roll_up
 
 ENGINE = LocalEngine(EngineOptions(workers=1, memory_mb=200))

@@ -8,8 +8,8 @@ from datetime import UTC, date, datetime
 import pytest
 from rich.cells import cell_len
 
-from jobs.common.stage import State
-from jobs.report import say, say_command, show, show_answer, to_csv, to_json
+from marquee.report.tables import say, say_command, show, show_answer, to_csv, to_json
+from marquee.runs.stage import State
 
 NARROW = 40
 

@@ -20,9 +20,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.common.errors import BadInputError
 from jobs.rollup import lines
 from jobs.rollup.lines import read_blocks
+from marquee.errors import BadInputError
 from tests.helpers_rollup import GOOD, lines_of, new_world, play, to_line
 from tests.oracle import rollup as oracle
 

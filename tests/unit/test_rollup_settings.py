@@ -2,10 +2,10 @@
 
 import pytest
 
-from jobs.common.calendar import hour
-from jobs.common.errors import ConfigError
-from jobs.common.settings import check_names, load_settings
 from jobs.rollup.settings import RollupSettings
+from marquee.calendar import hour
+from marquee.errors import ConfigError
+from marquee.settings.loading import check_names, load_settings
 
 KEY = "canary-0123456789"
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.common.engine import open_database
 from jobs.rollup.viewer import fingerprint, viewer_of, viewers_of
+from marquee.engine.base import open_database
 
 # RFC 4231, test cases 1, 2 and 6; the first 8 of the 32 bytes.
 PUBLISHED = [

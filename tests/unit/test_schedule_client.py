@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from jobs import __version__
-from jobs.common.errors import BadInputError, ConfigError, MarqueeError, TryAgainError
-from jobs.common.settings import load_settings
 from jobs.schedule_fetch.client import RateLimit, ScheduleClient, read_array
 from jobs.schedule_fetch.settings import ScheduleFetchOptions, ScheduleFetchSettings
+from marquee import __version__
+from marquee.errors import BadInputError, ConfigError, MarqueeError, TryAgainError
+from marquee.settings.loading import load_settings
 from tests.schedule_service import (
     Reply,
     ScheduleService,

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.common.datasets import COUNTRIES, EPISODES, GENRES, NETWORKS, SHOWS, Dataset
 from jobs.schedule_fetch.normalise import Schedule, normalise
+from marquee.lake.datasets import COUNTRIES, EPISODES, GENRES, NETWORKS, SHOWS, Dataset
 
 Row = dict[str, Any]
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from pydantic import Field, SecretStr, model_validator
 
-from jobs.common.engine import LocalEngine
-from jobs.common.errors import ConfigError
-from jobs.common.settings import (
+from marquee.engine.base import LocalEngine
+from marquee.errors import ConfigError
+from marquee.settings.loading import (
     ComputeSettings,
     Section,
     check_names,
@@ -18,7 +18,7 @@ from jobs.common.settings import (
     source_of,
     walk,
 )
-from jobs.common.store import LocalStore
+from marquee.storage.base import LocalStore
 
 SECRET = "canary-93b1"
 

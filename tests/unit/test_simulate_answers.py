@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from jobs.common.store import LocalStore
 from jobs.simulate.catalogue import build_world
 from jobs.simulate.countries import SCHEDULE_COUNTRIES
 from jobs.simulate.planted import ANSWERS, BINGED, JAPAN, KEPT, LOST, LOYAL, MULTILINGUAL, ONLY, PACED, SHOWS
 from jobs.simulate.schedule import Schedule
 from jobs.simulate.settings import SimulateSettings
 from jobs.simulate.write import simulate
+from marquee.storage.base import LocalStore
 
 SETTINGS = SimulateSettings(events_per_day=20_000)
 ENDED = date(2026, 1, 8)

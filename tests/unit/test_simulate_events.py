@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from jobs.common.store import LocalStore
 from jobs.rollup.contract import Event, Fields, Reason, Window, judge
 from jobs.simulate.malformed import DAILY, KINDS
 from jobs.simulate.settings import SimulateSettings
 from jobs.simulate.write import Summary, simulate
+from marquee.storage.base import LocalStore
 
 KEY = re.compile(
     r"topics/plays/year=(\d{4})/month=(\d\d)/day=(\d\d)/hour=(\d\d)/plays\+(?P<partition>\d)\+(?P<offset>\d{10})\.json\.gz"

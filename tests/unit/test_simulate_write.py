@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from jobs.common.calendar import hour
-from jobs.common.errors import ConfigError, TryAgainError
-from jobs.common.store import LocalStore, ObjectInfo
 from jobs.simulate.settings import SimulateSettings
 from jobs.simulate.write import MARKER, add_late_files, simulate, simulate_hour
+from marquee.calendar import hour
+from marquee.errors import ConfigError, TryAgainError
+from marquee.storage.base import LocalStore, ObjectInfo
 
 SETTINGS = SimulateSettings(days=1, events_per_day=2_000)
 

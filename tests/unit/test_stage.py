@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from jobs.common.calendar import EVER, Span, day, hour
-from jobs.common.commit import Marker, Markers, Result, read_output
-from jobs.common.errors import BadInputError, LostRaceError, MarqueeError, worst
-from jobs.common.lake import failed_key, success_key
-from jobs.common.stage import Report, RunContext, State, Target, merge, plan_stage, run_stage, state_of
-from jobs.common.store import LocalStore
+from marquee.calendar import EVER, Span, day, hour
+from marquee.errors import BadInputError, LostRaceError, MarqueeError, worst
+from marquee.lake.keys import failed_key, success_key
+from marquee.lake.manifest import Marker, Markers, Result, read_output
+from marquee.runs.stage import Report, RunContext, State, Target, merge, plan_stage, run_stage, state_of
+from marquee.storage.base import LocalStore
 from tests.sample_stages import SECRET, TOTALS, WORDS, Ticking, TotalsStage, WordsStage
 
 ONE, TWO = hour("2026-01-05T13"), hour("2026-01-05T14")

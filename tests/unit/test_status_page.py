@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from html import unescape
 from html.parser import HTMLParser
 
-from jobs.common.stage import State
-from jobs.pipeline import PeriodStatus
-from jobs.status_page import DAYS_SHOWN, OPEN_SHOWN, status_page
+from jobs.cli.pipeline import PeriodStatus
+from marquee.report.pages import DAYS_SHOWN, OPEN_SHOWN, status_page
+from marquee.runs.stage import State
 
 NOW = datetime(2026, 1, 7, 0, 30, tzinfo=UTC)
 MADE = datetime(2026, 1, 6, 23, 30, tzinfo=UTC)

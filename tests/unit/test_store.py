@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.common.errors import ConfigError, TryAgainError
-from jobs.common.s3 import S3Store, _s3_client
-from jobs.common.store import (
+from marquee.errors import ConfigError, TryAgainError
+from marquee.storage.base import (
     LocalStore,
     ObjectInfo,
     ObjectNotFoundError,
@@ -24,6 +23,7 @@ from jobs.common.store import (
     in_parallel,
     open_store,
 )
+from marquee.storage.s3 import S3Store, _s3_client
 from tests.s3_server import BUCKET, S3Server, make_certificate, s3_server_at
 
 RACES = 5

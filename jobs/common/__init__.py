@@ -1,1 +1,0 @@
-"""What the stages share: calendar, store, lake, commit, stage, engine, settings, logs."""

@@ -1,0 +1,201 @@
+"""Where every period of a stage stands, and what that is in metrics: for `marquee status` and the exporter alike.
+
+``look_over`` asks a stage about each period of a span. The rest is pure: from success markers, states and an instant to
+samples. A period is *complete* when its marker is of a run that started after the period was over: a day to date, as
+profile and audience make it, is none yet.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from operator import attrgetter
+
+from marquee.calendar import DAY, Grain, Period, Span
+from marquee.lake import keys
+from marquee.lake.manifest import Marker, Markers
+from marquee.runs.stage import Stage, State, state_of
+from marquee.telemetry import metrics
+from marquee.telemetry.metrics import Sample, sample
+
+WEEK = 7 * DAY
+WEEKLY = (Grain.HOUR, Grain.DAY, Grain.WEEK)
+"""Grains of which a week before a period there is another one."""
+
+WAITING = "waiting"
+DAYS_SHOWN = 7
+"""Days of the heat map, today being one."""
+NOT_OVER = 0
+CELLS = {State.DONE: 1, State.PENDING: 2, State.STALE: 3, State.FAILED: 4}
+
+Marked = Mapping[Period, Marker]
+
+
+@dataclass(frozen=True)
+class Health:
+    """Where one period stands. It ``waits`` while it is not over yet or something upstream is missing."""
+
+    period: Period
+    state: State
+    waits: bool = False
+    reason: str = ""
+
+    @property
+    def open(self) -> bool:
+        """Whether there is something to be done about it."""
+        return not self.waits and self.state is not State.DONE
+
+
+def look_over(stage: Stage, markers: Markers, periods: Iterable[Period]) -> Iterator[Health]:
+    """Yield where periods of a stage stand, in their order."""
+    failures = markers.failures(stage.name)
+    for period in periods:
+        target = stage.target(period)
+        if target is None:
+            yield Health(
+                period, State.PENDING, waits=True, reason="waits: not over yet, or something upstream is missing"
+            )
+        else:
+            state = state_of(stage, target, markers)
+            yield Health(period, state, reason=failures[period].reason if state is State.FAILED else "")
+
+
+def stage_samples(stage: str, marked: Marked, window: Sequence[Health]) -> Iterator[Sample]:
+    """Yield what is told of a stage: its success markers, all there are, and the states in the window."""
+    for grain in Grain:
+        own = {period: marker for period, marker in marked.items() if period.grain is grain}
+        seen = [one for one in window if one.period.grain is grain]
+        if own or seen:
+            labels = {"stage": stage, "grain": grain.value}
+            yield from state_samples(labels, own, seen, min([*own, *(one.period for one in seen)]))
+            generations = sum(own[one.period].generation for one in seen if one.period in own)
+            yield sample(metrics.GENERATIONS, generations, **labels)
+            yield from _last_run(labels, own)
+            yield from _newest(labels, own)
+
+
+def state_samples(
+    labels: Mapping[str, str], made: Collection[Period], window: Sequence[Health], first: Period
+) -> Iterator[Sample]:
+    """Yield what is told of the states of one grain: how many, the oldest that is open, and the watermark.
+
+    ``made`` are the periods that there are, of all time, and ``first`` is the first that there should be.
+    """
+    counted = Counter(WAITING if one.waits else one.state.value for one in window)
+    for state in (*State, WAITING):
+        yield sample(metrics.PERIODS, counted[state], **labels, state=state)
+    opened = [one.period.start for one in window if one.open]
+    if opened:
+        yield sample(metrics.OLDEST_OPEN, min(opened).timestamp(), **labels)
+    yield sample(metrics.WATERMARK, _watermark(made, first).timestamp(), **labels)
+
+
+def _watermark(made: Collection[Period], first: Period) -> datetime:
+    while first in made:
+        first = first.next()
+    return first.start
+
+
+def _last_run(labels: Mapping[str, str], own: Marked) -> Iterator[Sample]:
+    if not own:
+        return
+    last = max(own.values(), key=lambda one: one.finished_at)
+    started, finished = map(datetime.fromisoformat, (last.started_at, last.finished_at))
+    yield sample(metrics.LAST_FINISHED, finished.timestamp(), **labels)
+    yield sample(metrics.LAST_DURATION, (finished - started).total_seconds(), **labels)
+    if last.cpu_seconds is not None:
+        yield sample(metrics.LAST_CPU, last.cpu_seconds, **labels)
+
+
+def is_complete(stage: str, period: Period, made_at: datetime) -> bool:
+    """Tell whether a period that was made then is made of all of its time; a day's schedule is known beforehand."""
+    return stage == keys.SCHEDULE_FETCH or made_at >= period.end
+
+
+def _newest(labels: Mapping[str, str], own: Marked) -> Iterator[Sample]:
+    """Yield what is told of the newest complete period, and to compare it with."""
+    stage = labels["stage"]
+    newest = next(
+        (
+            period
+            for period in sorted(own, key=attrgetter("start"), reverse=True)
+            if is_complete(stage, period, datetime.fromisoformat(own[period].started_at))
+        ),
+        None,
+    )
+    if newest is None:
+        return
+    yield sample(metrics.NEWEST_END, newest.end.timestamp(), **labels)
+    yield from _counts(labels, [own[newest]], metrics.NEWEST_ROWS, metrics.NEWEST_DUPLICATES, metrics.NEWEST_REJECTS)
+    before = Period.containing(newest.start - WEEK, newest.grain)
+    if newest.grain in WEEKLY and before in own:
+        for direction, rows in own[before].rows_moved.items():
+            yield sample(metrics.WEEK_BEFORE_ROWS, rows, **labels, direction=direction)
+    recent = [marker for period, marker in own.items() if newest.start - WEEK <= period.start < newest.start]
+    if recent:
+        yield from _counts(labels, recent, metrics.RECENT_ROWS, metrics.RECENT_DUPLICATES, metrics.RECENT_REJECTS)
+
+
+def _counts(
+    labels: Mapping[str, str],
+    markers: Sequence[Marker],
+    rows: metrics.Metric,
+    duplicates: metrics.Metric,
+    rejects: metrics.Metric,
+) -> Iterator[Sample]:
+    """Yield the counts of markers, added up; those that the stage has."""
+    moved: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    for marker in markers:
+        moved.update(marker.rows_moved)
+        reasons.update(marker.counts.get("rejects", {}))
+    for direction, number in moved.items():
+        yield sample(rows, number, **labels, direction=direction)
+    if any("duplicates" in marker.counts for marker in markers):
+        total = sum(marker.counts.get("duplicates", 0) for marker in markers)
+        yield sample(duplicates, total, **labels)
+    for reason, number in reasons.items():
+        yield sample(rejects, number, **labels, reason=reason)
+
+
+def hour_samples(marked: Marked, window: Sequence[Health], now: datetime, grace: timedelta) -> Iterator[Sample]:
+    """Yield the heat map: the state of each hour of the last days; an hour without events is open after the grace."""
+    states = {one.period: one for one in window}
+    known = [*marked, *states]
+    if not known:
+        return
+    first, today = min(known), Period.containing(now, Grain.DAY)
+    for days_ago in range(DAYS_SHOWN):
+        day = Period.containing(today.start - days_ago * DAY, Grain.DAY)
+        for hour in day.parts(Grain.HOUR):
+            if hour >= first:
+                cell = _cell(states.get(hour), over=hour.end + grace <= now)
+                yield sample(metrics.HOUR_STATE, cell, days_ago=str(days_ago), hour=f"{hour.start:%H}")
+
+
+def _cell(health: Health | None, *, over: bool) -> int:
+    if health is None:
+        return CELLS[State.PENDING] if over else NOT_OVER
+    return NOT_OVER if health.waits else CELLS[health.state]
+
+
+def dataset_samples(marked: Marked) -> Iterator[Sample]:
+    """Yield the size of each dataset that success markers name."""
+    totals = {
+        metrics.DATASET_ROWS: Counter[str](),
+        metrics.DATASET_BYTES: Counter[str](),
+        metrics.DATASET_OBJECTS: Counter[str](),
+    }
+    for marker in marked.values():
+        for output in marker.outputs:
+            totals[metrics.DATASET_ROWS][output.dataset] += output.rows
+            totals[metrics.DATASET_BYTES][output.dataset] += output.size
+            totals[metrics.DATASET_OBJECTS][output.dataset] += 1
+    for metric, by_dataset in totals.items():
+        for dataset, number in by_dataset.items():
+            yield sample(metric, number, dataset=dataset)
+
+
+def window_of(now: datetime, days: int) -> Span:
+    """Return the span of so many days up to now, that of today included, and of whatever comes after."""
+    return Span(Period.containing(now - (days - 1) * DAY, Grain.DAY).start)

@@ -1,0 +1,82 @@
+"""The schedule as captured so far: what profile and mart_load join plays with.
+
+Each captured day is one reading of the schedule service; shows and episodes turn up in many of them, sometimes changed.
+Of several versions the *latest* counts: the one whose show was updated last at the service, then the one fetched last.
+The order in which days were fetched or loaded does not matter.
+"""
+
+import duckdb
+import pyarrow as pa
+
+from marquee.lake import keys
+from marquee.lake.datasets import EPISODES, SHOWS, Dataset
+from marquee.lake.manifest import Markers, read_output
+from marquee.storage.base import in_parallel
+
+REQUESTED_DAY = pa.field("requested_day", pa.date32())
+FETCHED_AT = pa.field("fetched_at", pa.timestamp("us"))
+
+
+def read_captures(markers: Markers, dataset: Dataset) -> pa.Table:
+    """Return every captured row of a schedule dataset, with ``requested_day`` and ``fetched_at`` (UTC) added."""
+    outputs = [
+        (marker, output)
+        for _, marker in sorted(markers.of(keys.SCHEDULE_FETCH).items())
+        for output in marker.of(dataset)
+    ]
+    tables = in_parallel(markers.store, lambda one: read_output(markers.store, one[1]), outputs)
+    stamped = [
+        table.append_column(
+            REQUESTED_DAY, pa.array([marker.period] * table.num_rows).cast(REQUESTED_DAY.type)
+        ).append_column(
+            FETCHED_AT, pa.array([marker.finished_at.removesuffix("+00:00")] * table.num_rows).cast(FETCHED_AT.type)
+        )
+        for (marker, _), table in zip(outputs, tables, strict=True)
+    ]
+    return pa.concat_tables([dataset.schema.append(REQUESTED_DAY).append(FETCHED_AT).empty_table(), *stamped])
+
+
+LATEST = """
+-- One row for each show: its latest version.
+create temp view latest_show as select * from shows qualify row_number() over (partition by show_id order by updated
+desc nulls last, fetched_at desc, requested_day desc) = 1;
+
+-- One row for each episode: the version captured with the latest version of its show.
+create temp view latest_episode as
+select episodes.* from episodes left join shows using (show_id, requested_day, fetched_at)
+qualify row_number() over (
+    partition by episode_id
+    order by shows.updated desc nulls last, episodes.fetched_at desc, episodes.requested_day desc
+) = 1;
+"""
+
+LATEST_EPISODES = """
+-- One row an episode: its show and the runtime to reckon with, its own, else the show's average, else the show's plan;
+-- a runtime of 0 is none.
+select
+    episode_id,
+    show_id,
+    60 * coalesce(
+        nullif(latest_episode.runtime_minutes, 0),
+        nullif(average_runtime_minutes, 0),
+        nullif(latest_show.runtime_minutes, 0)
+    ) as runtime_seconds
+from latest_episode
+left join latest_show using (show_id)
+order by episode_id
+"""
+
+
+def open_catalogue(markers: Markers, *others: Dataset) -> duckdb.DuckDBPyConnection:
+    """Open a database with ``shows``, ``episodes`` and the others as captured, and what ``LATEST`` makes of them."""
+    db = duckdb.connect(config={"threads": 1})
+    for dataset in (SHOWS, EPISODES, *others):
+        db.register(dataset.name, read_captures(markers, dataset))
+    db.execute(LATEST)
+    return db
+
+
+def latest_episodes(markers: Markers) -> pa.Table:
+    """Return episode_id, show_id and runtime_seconds (null if unknown) of every captured episode, by episode_id."""
+    with open_catalogue(markers) as db:
+        return db.sql(LATEST_EPISODES).to_arrow_table()

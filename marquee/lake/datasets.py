@@ -1,0 +1,357 @@
+"""Every dataset of the lake: its grain, key and columns, each with its unit and definition.
+
+``docs/data-dictionary.md`` is generated from here, and every file is written with these schemas. All times are UTC.
+"""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from marquee.lake import keys
+
+WORLDWIDE = "**"
+"""The country of an audience row that counts viewers wherever they watched."""
+
+UNKNOWN_SHOW = 0
+"""The show of an episode that no captured schedule knows (an orphan)."""
+
+TIME = pa.timestamp("us")
+TEXT = pa.string()
+WHOLE = pa.int64()
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its name, its type, and what it holds."""
+
+    name: str
+    type: pa.DataType
+    holds: str
+    nullable: bool = False
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One dataset: the stage that makes it, what a row is of, and its columns, of which the first ``key`` sort it."""
+
+    name: str
+    stage: str
+    grain: str
+    key: int
+    columns: tuple[Column, ...]
+    by_bucket: bool = False
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema that its files have."""
+        return pa.schema([pa.field(c.name, c.type, c.nullable) for c in self.columns])
+
+    @property
+    def sort(self) -> list[str]:
+        """The columns that identify a row, in the order by which files are sorted."""
+        return [column.name for column in self.columns[: self.key]]
+
+
+def _null(name: str, kind: pa.DataType, holds: str) -> Column:
+    return Column(name, kind, holds, nullable=True)
+
+
+VIEWER = Column("viewer", pa.uint64(), "pseudonym: the first 64 bits of HMAC-SHA256(key, user id)")
+EPISODE = Column("episode_id", WHOLE, "the schedule service's id of the episode")
+COUNTRY = Column("country", TEXT, "ISO 3166-1 alpha-2 code of where it was watched")
+LANGUAGE = Column("language", TEXT, "audio language of the play, a BCP 47 tag")
+PLAYS = Column("plays", WHOLE, "play events counted once (one is about a minute of play)")
+SECONDS = Column("watched_seconds", WHOLE, "seconds of play")
+
+VIEWERSHIP = Dataset(
+    "viewership",
+    keys.ROLLUP,
+    "hour × episode × country × viewer-local hour × device",
+    5,
+    (
+        Column("hour", TIME, "the hour in which the events were received"),
+        EPISODE,
+        COUNTRY,
+        Column("local_hour", pa.int8(), "hour of the day, 0 to 23, at the viewer, from the event's UTC offset"),
+        Column("device", TEXT, "kind of device, as the player names it"),
+        PLAYS,
+        SECONDS,
+    ),
+)
+
+VIEWER_HOUR = Dataset(
+    "viewer_hour",
+    keys.ROLLUP,
+    "hour × viewer × episode × country × language",
+    4,
+    (
+        VIEWER,
+        EPISODE,
+        COUNTRY,
+        LANGUAGE,
+        PLAYS,
+        SECONDS,
+        Column("first_at", TIME, "when the first of the events was received"),
+        Column("last_at", TIME, "when the last of the events was received"),
+    ),
+    by_bucket=True,
+)
+
+REJECTS = Dataset(
+    "rejects",
+    keys.ROLLUP,
+    "hour × rejected line",
+    2,
+    (
+        Column("key", TEXT, "key of the raw object"),
+        Column("line", WHOLE, "number of the line (or record) in the object, from 1"),
+        Column("reason", TEXT, "why the line was rejected; see the event contract"),
+        Column("raw", pa.binary(), "the line as it came, its first 64 KiB at most; as sensitive as the raw events"),
+    ),
+)
+
+SHOWS = Dataset(
+    "shows",
+    keys.SCHEDULE_FETCH,
+    "requested day × show",
+    1,
+    (
+        Column("show_id", WHOLE, "the schedule service's id of the show"),
+        _null("name", TEXT, "name of the show; not unique"),
+        _null("type", TEXT, "Scripted, Reality, News, …"),
+        _null("language", TEXT, "original language, in English words"),
+        _null("status", TEXT, "Running, Ended, To Be Determined or In Development; may go either way"),
+        _null("runtime_minutes", WHOLE, "planned runtime of an episode"),
+        _null("average_runtime_minutes", WHOLE, "average runtime of the episodes so far"),
+        _null("premiered", pa.date32(), "day of the first episode"),
+        _null("ended", pa.date32(), "day of the last episode, of a show that has ended"),
+        _null("network_id", WHOLE, "broadcaster (networks: kind 'network')"),
+        _null("web_channel_id", WHOLE, "streaming channel (networks: kind 'web')"),
+        _null("dvd_country", TEXT, "code of the country of its DVD release"),
+        _null("schedule_time", TEXT, "local time of broadcast, HH:MM"),
+        _null("schedule_days", TEXT, "days of broadcast, comma-separated"),
+        _null("rating", pa.float64(), "average rating, 0 to 10"),
+        _null("weight", WHOLE, "popularity at the schedule service, 0 to 100; changes all the time"),
+        _null("official_site", TEXT, "URL"),
+        _null("imdb", TEXT, "IMDb id"),
+        _null("thetvdb", WHOLE, "TheTVDB id"),
+        _null("tvrage", WHOLE, "TVRage id"),
+        _null("image", TEXT, "URL of the original image"),
+        _null("summary", TEXT, "HTML"),
+        _null("url", TEXT, "the show's page at the schedule service, for the credit"),
+        _null("updated", TIME, "when the schedule service last changed the show or a child of it"),
+    ),
+)
+
+EPISODES = Dataset(
+    "episodes",
+    keys.SCHEDULE_FETCH,
+    "requested day × episode",
+    1,
+    (
+        EPISODE,
+        Column("show_id", WHOLE, "the show it belongs to"),
+        _null("name", TEXT, "title of the episode"),
+        _null("season", WHOLE, "season; may be a year"),
+        _null("number", WHOLE, "number in the season; null for specials"),
+        _null("type", TEXT, "regular, significant_special or insignificant_special"),
+        _null("airdate", pa.date32(), "the broadcaster's programming day; may be the day before the requested one"),
+        _null("airtime", TEXT, "local time HH:MM; null where the service has none"),
+        _null("airstamp", TIME, "instant of airing; made up by the service where airtime is null"),
+        _null("runtime_minutes", WHOLE, "runtime"),
+        _null("rating", pa.float64(), "average rating, 0 to 10"),
+        _null("image", TEXT, "URL of the original image"),
+        _null("summary", TEXT, "HTML"),
+        _null("url", TEXT, "the episode's page at the schedule service, for the credit"),
+    ),
+)
+
+NETWORKS = Dataset(
+    "networks",
+    keys.SCHEDULE_FETCH,
+    "requested day × network or web channel",
+    2,
+    (
+        Column("kind", TEXT, "'network' or 'web': their ids are counted apart"),
+        Column("network_id", WHOLE, "the schedule service's id"),
+        _null("name", TEXT, "name"),
+        _null("country", TEXT, "code of its country; null for a global channel"),
+        _null("official_site", TEXT, "URL"),
+    ),
+)
+
+COUNTRIES = Dataset(
+    "countries",
+    keys.SCHEDULE_FETCH,
+    "requested day × country",
+    1,
+    (
+        Column("country", TEXT, "ISO 3166-1 alpha-2 code"),
+        _null("name", TEXT, "English name"),
+        _null("timezone", TEXT, "one zone of the country, often an odd one: never derive a viewer's time from it"),
+    ),
+)
+
+GENRES = Dataset(
+    "genres",
+    keys.SCHEDULE_FETCH,
+    "requested day × show × genre",
+    2,
+    (
+        Column("show_id", WHOLE, "the show"),
+        Column("genre", TEXT, "one of its genres; a show may have none"),
+    ),
+)
+
+VIEWER_DAY = Dataset(
+    "viewer_day",
+    keys.PROFILE,
+    "day × viewer × episode × country × language",
+    4,
+    (VIEWER, EPISODE, COUNTRY, LANGUAGE, PLAYS, SECONDS),
+    by_bucket=True,
+)
+
+_SITTING = (
+    VIEWER,
+    Column("started_at", TIME, "when the sitting began: names the sitting of this viewer"),
+    EPISODE,
+    SECONDS,
+    Column("first_at", TIME, "first event of the episode in the sitting"),
+    Column("last_at", TIME, "last event of the episode in the sitting"),
+)
+
+SITTING_DAY = Dataset(
+    "sitting_day",
+    keys.PROFILE,
+    "day × viewer × sitting × episode, of sittings that matter: enough episodes for a binge, or touching midnight",
+    3,
+    _SITTING,
+    by_bucket=True,
+)
+
+VIEWER_SEEN = Dataset(
+    "viewer_seen",
+    keys.PROFILE,
+    "viewer, of all who were seen up to and with the day",
+    1,
+    (VIEWER, Column("first_day", pa.date32(), "the first day on which the viewer was seen")),
+    by_bucket=True,
+)
+
+EPISODE_DAY = Dataset(
+    "episode_day",
+    keys.PROFILE,
+    "day × episode",
+    1,
+    (EPISODE, PLAYS, SECONDS),
+)
+
+VIEWER_PERIOD = Dataset(
+    "viewer_period",
+    keys.AUDIENCE,
+    "period to date, without its last day × viewer × episode × country × language",
+    4,
+    (
+        VIEWER,
+        EPISODE,
+        COUNTRY,
+        LANGUAGE,
+        PLAYS,
+        SECONDS,
+        Column("days_low", pa.uint64(), "bit n is set when there was a play on day n (0 to 63) of the period"),
+        Column("days_high", pa.uint64(), "bit n is set when there was a play on day 64 + n of the period"),
+    ),
+    by_bucket=True,
+)
+
+SITTING_PERIOD = Dataset(
+    "sitting_period",
+    keys.AUDIENCE,
+    "period to date, without its last day × viewer × sitting × episode, of sittings that matter, joined at midnight",
+    3,
+    _SITTING,
+    by_bucket=True,
+)
+
+AUDIENCE = Dataset(
+    "audience",
+    keys.AUDIENCE,
+    "period × show × country, and period × show with country '**' (worldwide)",
+    2,
+    (
+        Column(
+            "show_id", WHOLE, "the show; 0 for all episodes that no schedule knows: only reach and seconds are told"
+        ),
+        Column("country", TEXT, "where it was watched, or '**' for everywhere"),
+        _null(
+            "reach",
+            WHOLE,
+            "viewers with at least reach_seconds of the show here; below min_cell null, as all that counts viewers",
+        ),
+        SECONDS,
+        _null("runtime_seconds", WHOLE, "runtimes of the show's episodes played here; null where one is not known"),
+        _null("views", pa.float64(), "watched_seconds / runtime_seconds; null where a runtime is not known"),
+        _null("average_seconds", pa.float64(), "watched_seconds / reach"),
+        _null("loyalty", pa.float64(), "average_seconds / runtime_seconds, at most 1"),
+        _null("return_days", pa.float64(), "days on which a viewer counted in reach watched the show, on average"),
+        _null(
+            "loyal_viewers",
+            WHOLE,
+            "of reach: watched it in at least loyal_share of the period's weeks (days, of a week)",
+        ),
+        _null(
+            "binge_viewers",
+            WHOLE,
+            "of reach: had a sitting with binge_episodes (3) of the show or more, each to binge_completion",
+        ),
+        _null("binge5_viewers", WHOLE, "the same with at least 5 episodes"),
+        _null("sole_viewers", WHOLE, "of reach: watched nothing but this show in the period, anywhere"),
+        _null("near_sole_viewers", WHOLE, "of reach: near_sole_share of their seconds, or more, were this show's"),
+        _null("new_viewers", WHOLE, "of reach: first seen in the period"),
+        _null("new_sole_viewers", WHOLE, "of new_viewers: watched nothing but this show"),
+        _null("multilingual_viewers", WHOLE, "of reach: multilingual in the period (see audience_base)"),
+        _null(
+            "valued_seconds",
+            pa.float64(),
+            "sum over the viewers of seconds here × seconds of the show / seconds in all",
+        ),
+    ),
+)
+
+AUDIENCE_BASE = Dataset(
+    "audience_base",
+    keys.AUDIENCE,
+    "period × country, and the period with country '**' (worldwide)",
+    1,
+    (
+        Column("country", TEXT, "where they watched, or '**' for everywhere"),
+        _null("active_viewers", WHOLE, "viewers with at least reach_seconds of anything here; null below min_cell"),
+        SECONDS,
+        _null(
+            "multilingual_viewers",
+            WHOLE,
+            "of active: multilingual_share and multilingual_seconds in two languages; en-US and en-GB are one",
+        ),
+        _null("new_viewers", WHOLE, "of active: first seen in the period"),
+    ),
+)
+
+DATASETS = (
+    SHOWS,
+    EPISODES,
+    NETWORKS,
+    COUNTRIES,
+    GENRES,
+    VIEWERSHIP,
+    VIEWER_HOUR,
+    REJECTS,
+    VIEWER_DAY,
+    SITTING_DAY,
+    VIEWER_SEEN,
+    EPISODE_DAY,
+    VIEWER_PERIOD,
+    SITTING_PERIOD,
+    AUDIENCE,
+    AUDIENCE_BASE,
+)

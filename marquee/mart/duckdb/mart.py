@@ -1,0 +1,251 @@
+"""The mart as a DuckDB file: opening it, and replacing what is in it, one transaction at a time.
+
+A transaction writes rows and the ledger's word on them together, so a loader that dies anywhere leaves the old or the
+new, and the ledger true. DuckDB lets one process write, or several read: the file's lock keeps a second loader out.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from marquee.calendar import Period
+from marquee.errors import ConfigError, TryAgainError
+from marquee.mart import schema
+from marquee.mart.errors import NoMartError
+from marquee.mart.ledger import LEDGER, Answer, Change, Entry, Ledger, ledger_of, naive
+from marquee.mart.settings import MartSettings, kiosk_path
+
+# What the facts name and no captured schedule does gets a row of its own, ...
+_ADD_EPISODES = """
+insert into dim_episode (episode_id, show_id)
+select distinct episode_id, 0 from fact_viewership
+where hour between ? and ? and episode_id not in (select episode_id from dim_episode)
+"""
+_ADD_COUNTRIES = """
+insert into dim_country (country)
+select distinct country from fact_viewership
+where hour between ? and ? and country not in (select country from dim_country)
+"""
+_ADD_AUDIENCE_COUNTRIES = """
+insert into dim_country (country)
+select distinct country from fact_audience_base where country not in (select country from dim_country)
+"""
+# ... and loses it with the last fact that named it.
+_DROP_EPISODES = """
+delete from dim_episode where show_id = 0 and episode_id not in (select episode_id from fact_viewership)
+"""
+_DROP_COUNTRIES = """
+delete from dim_country
+where name is null and timezone is null
+and country not in (select country from fact_viewership)
+and country not in (select country from fact_audience_base)
+and country not in (select country from dim_network where country is not null)
+and country not in (select dvd_country from show_history where dvd_country is not null)
+"""
+_EVER = (datetime(1, 1, 1), datetime(9999, 1, 1))  # noqa: DTZ001 - the database's times have no zone
+
+
+class DuckdbMart:
+    """An open file. No other loader can come between: the file's lock keeps it out."""
+
+    def __init__(self, db: duckdb.DuckDBPyConnection, path: Path) -> None:
+        self._db = db
+        self._path = path
+
+    def ledger(self) -> Ledger:
+        """Return what is loaded."""
+        return ledger_of(self.execute(LEDGER).fetchall())
+
+    def load_dimensions(self, tables: Mapping[str, pa.Table], change: Change) -> bool:
+        with self._transaction(change.entries):
+            for name, rows in tables.items():
+                self.execute(f"delete from {name}")  # noqa: S608 - our own names
+                self._insert(name, rows)
+            self._add_what_was_watched(*_EVER)
+            self.execute(_ADD_AUDIENCE_COUNTRIES)
+        return True
+
+    def load_viewership(self, hours: Iterable[pa.Table], change: Change) -> bool:
+        rows = pa.concat_tables(hours)
+        starts = sorted(naive(Period.parse(entry.period).start) for entry in change.entries)
+        with self._transaction(change.entries):
+            replaced = self._delete("fact_viewership", "hour in (select starts_at from entry)")
+            self._insert("fact_viewership", rows)
+            self._add_what_was_watched(starts[0], starts[-1])
+            self._drop_what_no_fact_names(replaced)
+        return True
+
+    def load_audience(self, tables: Mapping[str, pa.Table], change: Change) -> bool:
+        with self._transaction(change.entries):
+            replaced = 0
+            for name, rows in tables.items():
+                replaced += self._delete(name, "period in (select period from entry)")
+                self._insert(name, rows)
+            self.execute(_ADD_AUDIENCE_COUNTRIES)
+            self._drop_what_no_fact_names(replaced)
+        return True
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> Answer:
+        found = self.execute(sql, parameters)
+        return [name for name, *_ in found.description or ()], found.fetchall()
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> duckdb.DuckDBPyConnection:
+        """Run one statement. TryAgainError when the disk or the memory does not suffice."""
+        try:
+            return self._db.execute(sql, parameters)
+        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+            message = f"{self._path}: {error}: make room on the disk, or raise MARQUEE_MART__MEMORY_MB, and try again"
+            raise TryAgainError(message) from error
+
+    @contextmanager
+    def _transaction(self, entries: Sequence[Entry]) -> Iterator[None]:
+        self._db.register("entry", _ledger_rows(entries))
+        self.execute("begin")
+        try:
+            yield
+            self._delete("load_ledger", "(dataset, period) in (select (dataset, period) from entry)")
+            self.execute("insert into load_ledger by name select * from entry")
+            self.execute("commit")
+        except BaseException:
+            with suppress(duckdb.TransactionException):  # a commit that failed has ended the transaction
+                self._db.execute("rollback")
+            raise
+        finally:
+            self._db.unregister("entry")
+
+    def _insert(self, table: str, rows: pa.Table) -> None:
+        self._db.register("incoming", rows)
+        self.execute(f"insert into {table} by name select * from incoming")  # noqa: S608 - our own names
+        self._db.unregister("incoming")
+
+    def _delete(self, table: str, condition: str) -> int:
+        ((deleted,),) = self.execute(f"delete from {table} where {condition}").fetchall()  # noqa: S608 - our own names
+        return int(deleted)
+
+    def _add_what_was_watched(self, first: datetime, last: datetime) -> None:
+        self.execute(_ADD_EPISODES, (first, last))
+        self.execute(_ADD_COUNTRIES, (first, last))
+
+    def _drop_what_no_fact_names(self, replaced: int) -> None:
+        if replaced:
+            self.execute(_DROP_EPISODES)
+            self.execute(_DROP_COUNTRIES)
+
+
+@contextmanager
+def open_duckdb_mart(settings: MartSettings) -> Iterator[DuckdbMart]:
+    """Open a file for loading; there is one afterwards.
+
+    Raises:
+        TryAgainError: another process has it open.
+        ConfigError: the file is none of ours, of another version, or a kiosk for another period.
+    """
+    path = kiosk_path(settings.url)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"{settings.url!r}: {error}: expected a folder that can be written"
+        raise ConfigError(message) from error
+    with _connect(path, memory_mb=settings.memory_mb) as db:
+        if not _tables(db):
+            _create(db, settings.period)
+        _check(db, path)
+        _check_period(db, path, settings.period)
+        yield DuckdbMart(db, path)
+
+
+@contextmanager
+def read_duckdb_mart(settings: MartSettings) -> Iterator[DuckdbMart]:
+    """Open a file for reading. ConfigError if there is none, TryAgainError while it is being loaded."""
+    path = kiosk_path(settings.url)
+    if not path.exists():
+        message = f"there is no kiosk at {settings.url!r}: load one first, with `marquee mart-load`"
+        raise NoMartError(message)
+    with _connect(path, read_only=True) as db:
+        _check(db, path)
+        yield DuckdbMart(db, path)
+
+
+@contextmanager
+def _connect(
+    path: Path, *, read_only: bool = False, memory_mb: int | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    config: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+    if memory_mb is not None:
+        config["memory_limit"] = f"{memory_mb}MiB"
+    try:
+        db = duckdb.connect(path, read_only=read_only, config=config)
+    except (duckdb.IOException, duckdb.ConnectionException) as error:
+        if "lock" in str(error) or isinstance(error, duckdb.ConnectionException):
+            message = f"{path} is open in another process: let its load (or its questions) end, and try again: {error}"
+            raise TryAgainError(message) from error
+        message = f"{path} cannot be opened: {error}: expected a kiosk, or no file; delete it to have one loaded anew"
+        raise ConfigError(message) from error
+    with db:
+        yield db
+
+
+def _create(db: duckdb.DuckDBPyConnection, period: str) -> None:
+    comments = []
+    for one in schema.relations():
+        comments.append(f"comment on {one.kind} {one.name} is {_quoted(one.comment)};")
+        comments += [f"comment on column {one.name}.{each.name} is {_quoted(each.comment)};" for each in one.columns]
+    db.execute("begin")
+    db.execute(schema.tables_sql())
+    db.execute(schema.views_sql())
+    db.execute("\n".join(comments))
+    db.execute("insert into schema_version values (?)", [schema.VERSION])
+    db.execute("insert into kiosk values (?)", [period])
+    db.execute("commit")
+
+
+def _check(db: duckdb.DuckDBPyConnection, path: Path) -> None:
+    if "schema_version" not in _tables(db):
+        message = f"{path} is a database, but no kiosk: expected a kiosk, or no file; name another in MARQUEE_MART__URL"
+        raise ConfigError(message)
+    ((version,),) = db.execute("select max(version) from schema_version").fetchall()
+    if version != schema.VERSION:
+        todo = "upgrade Marquee" if version and version > schema.VERSION else "delete it to have it loaded anew"
+        message = f"{path} has schema version {version}, this Marquee expects {schema.VERSION}: {todo}"
+        raise ConfigError(message)
+
+
+def _check_period(db: duckdb.DuckDBPyConnection, path: Path, period: str) -> None:
+    ((standing,),) = db.execute("select period from kiosk").fetchall()
+    if standing != period:
+        message = (
+            f"{path} is a kiosk for {standing or 'everything there is'}, and MARQUEE_MART__PERIOD={period!r} asks for "
+            f"{period or 'everything there is'}: name another file in MARQUEE_MART__URL, or delete this one"
+        )
+        raise ConfigError(message)
+
+
+def _tables(db: duckdb.DuckDBPyConnection) -> list[str]:
+    return [name for (name,) in db.execute("select table_name from duckdb_tables()").fetchall()]
+
+
+def _ledger_rows(entries: Sequence[Entry]) -> pa.Table:
+    periods = [Period.parse(entry.period) for entry in entries]
+    return pa.table(
+        {
+            "dataset": [entry.dataset for entry in entries],
+            "period": [entry.period for entry in entries],
+            "grain": [str(period.grain) for period in periods],
+            "starts_at": [naive(period.start) for period in periods],
+            "ends_at": [naive(period.end) for period in periods],
+            "generation": [entry.generation for entry in entries],
+            "run_id": [entry.run_id for entry in entries],
+            "digest": [entry.digest for entry in entries],
+            "rows_loaded": [entry.rows for entry in entries],
+            "loaded_at": [naive(entry.loaded_at or datetime.now(UTC)) for entry in entries],
+        }
+    )
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,11 @@
+"""Failures of a mart that its callers tell apart."""
+
+from marquee.errors import ConfigError, TryAgainError
+
+
+class NoMartError(ConfigError):
+    """There is no mart yet where the settings say."""
+
+
+class LostConnectionError(TryAgainError):
+    """The connection to the server is gone; what it was asked last may have been done or not."""

@@ -1,0 +1,1 @@
+"""The mart in MySQL or MariaDB."""

@@ -1,0 +1,264 @@
+"""A connection to MySQL or MariaDB: opened safely, its session set and verified, its errors told as ours.
+
+Rows go to the server by LOAD DATA LOCAL, from memory. In that protocol the *server* names the file that the client is
+to send, so a hostile one could ask for any. This client opens none: it sends the rows it has prepared, when asked for a
+name that only this connection knows, once; any other request ends the connection.
+"""
+
+import secrets
+import socket
+import ssl
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import pymysql
+from pymysql.connections import Connection, MySQLResult
+from pymysql.constants import FIELD_TYPE
+from pymysql.converters import conversions
+from pymysql.protocol import LoadLocalPacketWrapper, MysqlPacket
+
+from marquee.errors import ConfigError, TryAgainError
+from marquee.mart.errors import LostConnectionError
+from marquee.mart.ledger import Answer
+from marquee.mart.mysql.errors import ALREADY_DONE, ours, refused
+from marquee.mart.mysql.infile import Infile
+from marquee.mart.settings import MartSettings, mysql_address
+from marquee.telemetry.instruments import MART_DURATION
+
+COLLATION = "utf8mb4_bin"
+SQL_MODE = "STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
+IDLE_S = 120
+"""A loader that is silent for so long between statements is taken for dead: its locks are freed."""
+
+
+class _Result(MySQLResult):  # type: ignore[misc]  # PyMySQL publishes no types
+    def _read_load_local_packet(self, first_packet: MysqlPacket) -> None:
+        connection = self.connection
+        source = connection.take_source(LoadLocalPacketWrapper(first_packet).filename)
+        for chunk in source.chunks():
+            connection.write_packet(chunk)
+        connection.write_packet(b"")  # the end
+        self._read_ok_packet(connection._read_packet())  # noqa: SLF001 - PyMySQL has no public reader
+
+
+class _Connection(Connection):  # type: ignore[misc]  # as above
+    _source: tuple[bytes, Infile] | None = None
+
+    def offer(self, source: Infile) -> str:
+        """Hold rows ready for one request; return the name to ask for them."""
+        name = secrets.token_hex(16)
+        self._source = (name.encode(), source)
+        return name
+
+    def take_source(self, name: bytes) -> Infile:
+        """Return the rows held ready, for the name by which they were offered, once."""
+        offered, self._source = self._source, None
+        if offered is None or not secrets.compare_digest(offered[0], name):
+            self._force_close()
+            message = "the server asked for a file of this machine; nothing was sent: make sure that it is your server"
+            raise ConfigError(message)
+        return offered[1]
+
+    def dial(self, path: str | None, connect_timeout_s: int, timeout_s: int) -> None:
+        """Connect; to a socket's path by a socket of our own, for PyMySQL leaves one open where nobody listens."""
+        self._read_timeout = self._write_timeout = connect_timeout_s  # the greeting is to come as soon
+        if path is None:
+            self.connect()
+        else:
+            with _closed_on_error(socket.socket(socket.AF_UNIX)) as own:
+                own.settimeout(connect_timeout_s)
+                own.connect(path)
+                self._secure = True  # a password may go in the clear: nobody listens in
+                self.connect(own)
+        self._read_timeout = self._write_timeout = timeout_s
+
+    def _read_query_result(self, unbuffered: bool = False) -> int:  # noqa: FBT001, FBT002 - PyMySQL's signature
+        del unbuffered  # nobody asks for it
+        self._result = None
+        result = _Result(self)
+        result.read()
+        self._result = result
+        if result.server_status is not None:
+            self.server_status = result.server_status
+        return int(result.affected_rows or 0)
+
+
+class MysqlSession:
+    """An open connection; ``where`` names it in messages."""
+
+    def __init__(self, settings: MartSettings) -> None:
+        self.address = mysql_address(settings.url)
+        self.where = f"{self.address.user}@{settings.socket or f'{self.address.host}:{self.address.port}'}"
+        try:
+            self._connection = _Connection(**_arguments(settings))
+        except (OSError, ssl.SSLError) as error:
+            message = f"MARQUEE_MART__TLS_CA='{settings.tls_ca}': {error}: expected a file of CA certificates"
+            raise ConfigError(message) from error
+        path = str(settings.socket) if settings.socket else None
+        with self._told():
+            self._connection.dial(path, settings.connect_timeout_s, settings.timeout_s)
+        try:
+            _set_session(self, settings)
+        except BaseException:
+            self.close()
+            raise
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """Run one statement, ``%s`` for each parameter; return how many rows it changed."""
+        with self._told("delete" if sql.startswith("delete") else "other"), self._connection.cursor() as cursor:
+            return int(cursor.execute(sql, tuple(parameters) or None))
+
+    def execute_again(self, sql: str) -> None:
+        """Run a statement that changes the schema, and may have been run before: what is there already is no error."""
+        try:
+            self.execute(sql)
+        except pymysql.err.MySQLError as error:
+            if error.args[0] not in ALREADY_DONE:
+                raise
+
+    def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run one statement for many rows."""
+        with self._told(), self._connection.cursor() as cursor:
+            cursor.executemany(sql, rows)
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> Answer:
+        """Run a query."""
+        with self._told(), self._connection.cursor() as cursor:
+            cursor.execute(sql, tuple(parameters) or None)
+            return [name for name, *_ in cursor.description or ()], list(cursor.fetchall())
+
+    def column(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        """Run a query of one column; return its values."""
+        return [value for (value,) in self.query(sql, parameters)[1]]
+
+    def load(self, table: str, source: Infile) -> None:
+        """Insert rows: all of them and exactly, for LOAD DATA LOCAL itself would only warn.
+
+        Raises:
+            BadInputError: names the first row that does not go in as it is.
+        """
+        source.flush()
+        name = self._connection.offer(source)
+        sql = (
+            f"load data local infile '{name}' into table {table} character set utf8mb4 "
+            "fields terminated by '\\t' escaped by '\\\\' lines terminated by '\\n' "
+            f"({', '.join(source.columns)})"
+        )
+        with self._told("load"), self._connection.cursor() as cursor:
+            loaded = cursor.execute(sql)
+            warned = cursor.warning_count
+        if warned:
+            _, ((_, code, text), *_) = self.query("show warnings limit 1")
+            raise refused(table.removeprefix("staged_"), source, code, text)
+        if loaded != source.rows:
+            message = f"{self.where}: {table} took {loaded} of {source.rows} rows without a word; nothing is kept"
+            raise TryAgainError(message)
+
+    def commit(self) -> None:
+        """Commit. LostConnectionError leaves open whether it was done."""
+        with self._told("commit"):
+            self._connection.commit()
+
+    def rollback(self) -> None:
+        """Roll back; where the connection is gone the server does."""
+        with suppress(pymysql.err.Error, OSError):
+            self._connection.rollback()
+
+    def close(self) -> None:
+        """Close."""
+        with suppress(pymysql.err.Error, OSError):
+            self._connection.close()
+
+    @contextmanager
+    def _told(self, statement: str = "other") -> Iterator[None]:
+        try:
+            with MART_DURATION.labels(statement).time():
+                yield
+        except pymysql.err.MySQLError as error:
+            raise ours(error, self.where) from error
+        except OSError as error:
+            message = f"{self.where}: no connection: {error}: start the server, or set MARQUEE_MART__URL right"
+            raise LostConnectionError(message) from error
+
+
+@contextmanager
+def mysql_session(settings: MartSettings) -> Iterator[MysqlSession]:
+    """Open a connection for a while."""
+    session = MysqlSession(settings)
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+@contextmanager
+def _closed_on_error(own: socket.socket) -> Iterator[socket.socket]:
+    """Close a socket only when what is done with it fails."""
+    try:
+        yield own
+    except BaseException:
+        own.close()
+        raise
+
+
+def _arguments(settings: MartSettings) -> dict[str, Any]:
+    address = mysql_address(settings.url)
+    # All three: with ssl_ca alone PyMySQL verifies neither the certificate nor the name.
+    tls = {"ssl_ca": str(settings.tls_ca), "ssl_verify_cert": True, "ssl_verify_identity": True}
+    return {
+        **(tls if settings.tls_ca else {"ssl_disabled": True}),
+        "host": address.host,
+        "port": address.port,
+        "user": address.user,
+        "password": settings.password.get_secret_value() if settings.password else "",
+        "database": address.database,
+        "charset": "utf8mb4",
+        "collation": COLLATION,
+        "autocommit": False,
+        "local_infile": True,
+        "connect_timeout": settings.connect_timeout_s,
+        "program_name": "marquee",
+        "conv": {**conversions, FIELD_TYPE.DECIMAL: _number, FIELD_TYPE.NEWDECIMAL: _number},
+        "defer_connect": True,
+    }
+
+
+def marks(values: Collection[Any]) -> str:
+    """Return the marks of a statement's parameters, one for each value."""
+    return ", ".join(["%s"] * len(values))
+
+
+def _number(text: str) -> int | float:
+    """Read what MySQL calls decimal: sums of whole numbers, above all."""
+    return float(text) if "." in text else int(text)
+
+
+def _set_session(session: MysqlSession, settings: MartSettings) -> None:
+    """Set what loading and asking rely on, as far as the server has it, and read it back."""
+    session.execute("set session transaction isolation level repeatable read")
+    to_set = {
+        "sql_mode": SQL_MODE,
+        "time_zone": "+00:00",
+        "innodb_lock_wait_timeout": settings.lock_timeout_s,
+        "lock_wait_timeout": settings.lock_timeout_s,
+        "wait_timeout": IDLE_S,
+        "idle_write_transaction_timeout": IDLE_S,  # MariaDB's alone
+    }
+    expected = {name: str(value) for name, value in to_set.items()} | {
+        **dict.fromkeys(("transaction_isolation", "tx_isolation"), "REPEATABLE-READ"),  # each server has one of them
+        **dict.fromkeys(("character_set_client", "character_set_results"), "utf8mb4"),
+        "autocommit": "OFF",
+        "collation_connection": COLLATION,
+    }
+    show = f"show session variables where variable_name in ({marks(expected)})"
+    for name, _ in session.query(show, list(expected))[1]:
+        if name in to_set:
+            session.execute(f"set session {name} = %s", [to_set[name]])
+    for name, value in session.query(show, list(expected))[1]:
+        if {*value.upper().split(",")} != {*expected[name].upper().split(",")}:
+            message = (
+                f"{session.where}: the server keeps {name} at {value!r}: expected {expected[name]!r}; nothing is done"
+            )
+            raise ConfigError(message)
+    session.commit()

@@ -1,0 +1,183 @@
+"""What facts and dimensions share, in MySQL: names that the facts bring, orphans, and the merge of the dimensions.
+
+An *orphan* is what facts name and no captured schedule knows: an episode of show 0, or a country with neither name nor
+zone. It comes with the first fact that names it and goes with the last. Orphans are looked for among the names at hand,
+never by reading all facts, unless one may just have lost its last.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from marquee.lake.datasets import UNKNOWN_SHOW
+from marquee.mart.mysql import schema as mysql_schema
+from marquee.mart.mysql.connection import MysqlSession, marks
+from marquee.mart.mysql.infile import Infile
+from marquee.mart.schema import Relation
+
+_STAGED_NAMES = {"episode_id": "bigint not null", "country": "char(2) not null"}
+_ADD_EPISODES = f"""
+insert into dim_episode (episode_id, show_id)
+select s.episode_id, {UNKNOWN_SHOW} from staged_episode_id s left join dim_episode d on d.episode_id = s.episode_id
+where d.episode_id is null
+"""  # noqa: S608 - our own constant
+_ADD_COUNTRIES = """
+insert into dim_country (country)
+select s.country from staged_country s left join dim_country d on d.country = s.country where d.country is null
+"""
+_ORPHAN_EPISODES = f"""
+select distinct f.episode_id from fact_viewership f
+join dim_episode d on d.episode_id = f.episode_id and d.show_id = {UNKNOWN_SHOW}
+where f.hour in """  # noqa: S608 - as above
+_ORPHAN_COUNTRIES = """
+select distinct f.country from fact_viewership f
+join dim_country d on d.country = f.country and d.name is null and d.timezone is null
+where f.hour in """
+_AUDIENCE_ORPHANS = """
+select f.country from fact_audience_base f
+join dim_country d on d.country = f.country and d.name is null and d.timezone is null
+where f.period = %s
+"""
+# Countries that dimensions name, or tell of.
+_KNOWN_COUNTRIES = """
+select country from dim_country where name is not null or timezone is not null
+union select country from dim_network where country is not null
+union select dvd_country from show_history where dvd_country is not null
+"""
+_NAMED_COUNTRIES = f"{_KNOWN_COUNTRIES} union select country from fact_audience_base"  # noqa: S608 - as above
+_WATCHED_COUNTRY = "select country from fact_viewership where country = %s limit 1"
+# What a capture knew and none knows any more.
+_LOST_EPISODES = f"""
+select d.episode_id from dim_episode d left join staged_dim_episode s on s.episode_id = d.episode_id
+where s.episode_id is null and d.show_id <> {UNKNOWN_SHOW}
+"""  # noqa: S608 - as above
+_LOST_COUNTRIES = """
+select d.country from dim_country d left join staged_dim_country s on s.country = d.country where s.country is null
+"""
+BATCH = 1000
+
+
+@dataclass
+class Named:
+    """Episodes and countries that facts name."""
+
+    episodes: set[int] = field(default_factory=set)
+    countries: set[str] = field(default_factory=set)
+
+    def add(self, facts: pa.Table) -> None:
+        """Take up what these facts name."""
+        if "episode_id" in facts.column_names:
+            self.episodes.update(pc.unique(facts["episode_id"]).to_pylist())
+        self.countries.update(pc.unique(facts["country"]).to_pylist())
+
+    def without(self, others: "Named") -> "Named":
+        """Return what the others do not name."""
+        return Named(self.episodes - others.episodes, self.countries - others.countries)
+
+
+def stage_named(session: MysqlSession, named: Named) -> None:
+    """Bring what facts name into the staging tables ``staged_episode_id`` and ``staged_country``."""
+    staged: dict[str, list[int] | list[str]] = {
+        "episode_id": sorted(named.episodes),
+        "country": sorted(named.countries),
+    }
+    for column, values in staged.items():
+        session.execute(f"drop temporary table if exists staged_{column}")
+        session.execute(
+            f"create temporary table staged_{column} ({column} {_STAGED_NAMES[column]}, primary key ({column})) "
+            f"{mysql_schema.TABLE_OPTIONS}"
+        )
+        with Infile([column], 1) as source:
+            source.add(pa.table({column: values}))
+            session.load(f"staged_{column}", source)
+
+
+def add_named(session: MysqlSession) -> None:
+    """Give each staged name that no dimension has a row of its own."""
+    session.execute(_ADD_EPISODES)
+    session.execute(_ADD_COUNTRIES)
+
+
+def orphans_of(session: MysqlSession, hours: Sequence[datetime]) -> Named:
+    """Return the orphans that the viewership of these hours names."""
+    these = f"({marks(hours)})"
+    episodes = session.column(_ORPHAN_EPISODES + these, hours)
+    return Named(set(episodes), set(session.column(_ORPHAN_COUNTRIES + these, hours)))
+
+
+def audience_orphans_of(session: MysqlSession, period: str) -> Named:
+    """Return the orphans that the audience of a period names."""
+    return Named(set(), set(session.column(_AUDIENCE_ORPHANS, [period])))
+
+
+def drop_orphans(session: MysqlSession, candidates: Named) -> None:
+    """Remove those of the candidates that nothing names any more; reads all facts, if there are candidates."""
+    gone = candidates.without(_still_named(session, candidates))
+    _delete(session, "dim_episode", "episode_id", gone.episodes)
+    _delete(session, "dim_country", "country", gone.countries)
+
+
+def merge_dimensions(session: MysqlSession, staged: Sequence[str]) -> None:
+    """Make the dimensions as their staging tables are, and keep the orphans that facts name.
+
+    Parents first come, then children; then those that are gone go, children first.
+    """
+    tables = [mysql_schema.tables()[name] for name in staged]
+    lost = Named(
+        set(session.column(_LOST_EPISODES)),
+        set(session.column(_KNOWN_COUNTRIES)) & set(session.column(_LOST_COUNTRIES)),
+    )
+    for table in tables:
+        session.execute(_merge(table))
+    for table in reversed(tables):
+        if table.name != "dim_country":
+            session.execute(_remove(table))
+    for country in lost.countries:
+        session.execute("update dim_country set name = null, timezone = null where country = %s", [country])
+    for episode in _still_named(session, lost).episodes:
+        session.execute("insert into dim_episode (episode_id, show_id) values (%s, %s)", [episode, UNKNOWN_SHOW])
+    drop_orphans(session, Named(set(), lost.countries))
+
+
+def _merge(table: Relation) -> str:
+    columns = [one.name for one in table.columns]
+    chosen = ", ".join(f"s.{name}" for name in columns)
+    updates = ", ".join(f"{name} = s.{name}" for name in columns)
+    return (
+        f"insert into {table.name} ({', '.join(columns)}) select {chosen} from {mysql_schema.staging(table.name)} s "  # noqa: S608
+        f"on duplicate key update {updates}"
+    )
+
+
+def _remove(table: Relation) -> str:
+    same = " and ".join(f"s.{name} = d.{name}" for name in table.key)
+    orphans = f" and d.show_id <> {UNKNOWN_SHOW}" if table.name == "dim_episode" else ""
+    return (
+        f"delete d from {table.name} d left join {mysql_schema.staging(table.name)} s on {same} "
+        f"where s.{table.key[0]} is null{orphans}"
+    )
+
+
+def _still_named(session: MysqlSession, candidates: Named) -> Named:
+    found = Named()
+    for some in _batches(sorted(candidates.episodes)):
+        sql = f"select distinct episode_id from fact_viewership where episode_id in ({marks(some)})"  # noqa: S608
+        found.episodes.update(session.column(sql, some))
+    if candidates.countries:
+        found.countries.update(session.column(_NAMED_COUNTRIES))
+    for country in sorted(candidates.countries - found.countries):
+        found.countries.update(session.column(_WATCHED_COUNTRY, [country]))
+    return found
+
+
+def _delete(session: MysqlSession, table: str, column: str, values: Iterable[object]) -> None:
+    for some in _batches(sorted(values, key=str)):
+        session.execute(f"delete from {table} where {column} in ({marks(some)})", some)  # noqa: S608 - our own names
+
+
+def _batches(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    return (values[start : start + BATCH] for start in range(0, len(values), BATCH))

@@ -1,0 +1,198 @@
+"""The mart in MySQL or MariaDB: replacing what is in it, one transaction at a time.
+
+A transaction first locks the kiosk's one row, which keeps other loaders out, and decides again by the ledger; then it
+writes rows and the ledger's word on them together. So analysts see the old or the new, are never made to wait, and a
+loader that dies anywhere leaves the old or the new. Where it is not known whether a commit was done, the ledger tells.
+
+Viewership goes by LOAD DATA straight into its table, within the transaction: a staging table in between would take half
+as long again. Names that facts and dimensions share go through staging tables of the connection's own.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from marquee.calendar import Period
+from marquee.mart.errors import LostConnectionError
+from marquee.mart.ledger import LEDGER, Answer, Change, Entry, Ledger, ledger_of, naive
+from marquee.mart.mysql import dimensions as names
+from marquee.mart.mysql import schema as mysql_schema
+from marquee.mart.mysql.connection import MysqlSession, marks, mysql_session
+from marquee.mart.mysql.database import check_database, open_database
+from marquee.mart.mysql.infile import Infile
+from marquee.mart.settings import MartSettings
+from marquee.telemetry.instruments import MART_RECONNECTS
+
+log = logging.getLogger(__name__)
+
+_LEDGER_COLUMNS = "dataset, period, grain, starts_at, ends_at, generation, run_id, digest, rows_loaded, loaded_at"
+Write = Callable[[MysqlSession], None]
+
+
+class MysqlMart:
+    """An open mart; a connection that is lost is opened again."""
+
+    def __init__(self, settings: MartSettings, session: MysqlSession) -> None:
+        self._settings = settings
+        self._session = session
+
+    def ledger(self) -> Ledger:
+        found = _ledger(self._session)
+        self._session.commit()  # what is asked next sees what others have committed since
+        return found
+
+    def load_dimensions(self, tables: Mapping[str, pa.Table], change: Change) -> bool:
+        def stage(session: MysqlSession) -> None:
+            for name, rows in tables.items():
+                _stage(session, name, rows)
+
+        def write(session: MysqlSession) -> None:
+            names.merge_dimensions(session, list(tables))
+
+        return self._replace(change, stage, write)
+
+    def load_viewership(self, hours: Iterable[pa.Table], change: Change) -> bool:
+        table = mysql_schema.tables()["fact_viewership"]
+        starts = [naive(Period.parse(entry.period).start) for entry in change.entries]
+        named = names.Named()
+        with Infile([column.name for column in table.columns], len(mysql_schema.key_of(table))) as rows:
+            for hour in hours:
+                rows.add(hour)
+                named.add(hour)
+
+            def stage(session: MysqlSession) -> None:
+                names.stage_named(session, named)
+
+            def write(session: MysqlSession) -> None:
+                orphans = names.orphans_of(session, starts)
+                session.execute(f"delete from fact_viewership where hour in ({marks(starts)})", starts)  # noqa: S608
+                session.load("fact_viewership", rows)
+                names.add_named(session)
+                names.drop_orphans(session, orphans.without(named))
+
+            return self._replace(change, stage, write)
+
+    def load_audience(self, tables: Mapping[str, pa.Table], change: Change) -> bool:
+        period = change.step.items[0].marker.period
+        named = names.Named()
+        for rows in tables.values():
+            named.add(rows.select(["country"]))
+
+        def stage(session: MysqlSession) -> None:
+            names.stage_named(session, named)
+
+        def write(session: MysqlSession) -> None:
+            orphans = names.audience_orphans_of(session, period)
+            for name, rows in tables.items():
+                session.execute(f"delete from {name} where period = %s", [period])  # noqa: S608 - our own names
+                _load(session, name, name, rows)
+            names.add_named(session)
+            names.drop_orphans(session, orphans.without(named))
+
+        return self._replace(change, stage, write)
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> Answer:
+        return self._session.query(sql.replace("?", "%s"), parameters)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._session.close()
+
+    def _replace(self, change: Change, stage: Write, write: Write) -> bool:
+        """Do a change in one transaction; after a lost connection, once more, unless the ledger has it."""
+        self._wake()
+        try:
+            return self._attempt(change, stage, write)
+        except LostConnectionError as error:
+            log.warning("%s", error)
+        self._reconnect()
+        return change.made(self.ledger()) or self._attempt(change, stage, write)
+
+    def _wake(self) -> None:
+        """Connect anew where the server has given up on a loader that was reading from the lake."""
+        try:
+            self._session.query("select 1")
+        except LostConnectionError:
+            self._reconnect()
+
+    def _reconnect(self) -> None:
+        MART_RECONNECTS.inc()
+        self._session.close()
+        self._session = MysqlSession(self._settings)
+
+    def _attempt(self, change: Change, stage: Write, write: Write) -> bool:
+        session = self._session
+        try:
+            stage(session)
+            session.commit()
+            session.query("select period from kiosk for update")
+            if not change.wanted(_ledger(session)):
+                session.rollback()
+                return False
+            write(session)
+            _write_ledger(session, change.entries)
+            session.commit()
+        except BaseException:
+            session.rollback()
+            raise
+        return True
+
+
+@contextmanager
+def open_mysql_mart(settings: MartSettings) -> Iterator[MysqlMart]:
+    """Open a mart for loading; in an empty database one is made."""
+    session = MysqlSession(settings)
+    mart = MysqlMart(settings, session)
+    try:
+        open_database(session, settings.period)
+        yield mart
+    finally:
+        mart.close()
+
+
+@contextmanager
+def read_mysql_mart(settings: MartSettings) -> Iterator[MysqlMart]:
+    """Open a mart for reading."""
+    with mysql_session(settings) as session:
+        check_database(session)
+        session.commit()
+        session.execute("set session transaction read only")
+        yield MysqlMart(settings, session)
+
+
+def _stage(session: MysqlSession, name: str, rows: pa.Table) -> None:
+    session.execute(f"drop temporary table if exists {mysql_schema.staging(name)}")
+    session.execute(mysql_schema.create_staging(mysql_schema.tables()[name]))
+    _load(session, name, mysql_schema.staging(name), rows)
+
+
+def _load(session: MysqlSession, name: str, into: str, rows: pa.Table) -> None:
+    table = mysql_schema.tables()[name]
+    key = mysql_schema.key_of(table)
+    columns = [*key, *(one.name for one in table.columns if one.name not in key and one.name in rows.column_names)]
+    with Infile(columns, len(key)) as source:
+        source.add(rows)
+        session.load(into, source)
+
+
+def _ledger(session: MysqlSession) -> Ledger:
+    return ledger_of(session.query(LEDGER)[1])
+
+
+def _write_ledger(session: MysqlSession, entries: Sequence[Entry]) -> None:
+    rows = []
+    for entry in entries:
+        period = Period.parse(entry.period)
+        times = (naive(period.start), naive(period.end))
+        run = (entry.generation, entry.run_id, entry.digest, entry.rows, naive(entry.loaded_at or datetime.now(UTC)))
+        rows.append((entry.dataset, entry.period, str(period.grain), *times, *run))
+    for entry in entries:
+        session.execute("delete from load_ledger where dataset = %s and period = %s", [entry.dataset, entry.period])
+    session.execute_many(
+        f"insert into load_ledger ({_LEDGER_COLUMNS}) values ({marks(rows[0])})",  # noqa: S608 - our own names
+        rows,
+    )

@@ -1,0 +1,80 @@
+"""The schema as MySQL has it: statements made from the one schema that all marts share.
+
+Beyond it: InnoDB, utf8mb4 with a collation of exact bytes (names are keys, and the usual collations take ``Pokemon``
+for ``Pokémon``), comments where MySQL has them (tables and columns; it has none for views), the key of the viewership,
+by which it is stored, and foreign keys among the dimensions. Facts have none: they would cost a look-up a row, and
+loading adds whatever the facts name and the dimensions lack.
+"""
+
+import re
+
+from marquee.lake.datasets import VIEWERSHIP
+from marquee.mart import schema
+from marquee.mart.schema import Relation
+
+TABLE_OPTIONS = "engine = InnoDB default character set = utf8mb4 collate = utf8mb4_bin"
+_REFERENCE = re.compile(r"-> (?P<table>dim_(?:country|language|genre|show))\b(?!\w)")
+_REFERRING = ("dim_", "show_history")
+
+
+def tables() -> dict[str, Relation]:
+    """Return the tables by name, in the order in which they can be created."""
+    return {one.name: one for one in schema.relations() if one.kind == "table"}
+
+
+def key_of(table: Relation) -> tuple[str, ...]:
+    """Return a table's primary key in MySQL."""
+    return tuple(VIEWERSHIP.sort) if table.name == "fact_viewership" else table.key
+
+
+def create_table(table: Relation) -> str:
+    """Return the statement that creates a table."""
+    lines = [
+        f"{one.name} {one.type}{'' if one.nullable else ' not null'} comment {quoted(one.comment)}"
+        for one in table.columns
+    ]
+    lines.append(f"primary key ({', '.join(key_of(table))})")
+    lines += [
+        f"foreign key ({column}) references {target} ({', '.join(tables()[target].key)})"
+        for column, target in references(table)
+    ]
+    body = ",\n    ".join(lines)
+    return f"create table if not exists {table.name} (\n    {body}\n) {TABLE_OPTIONS} comment = {quoted(table.comment)}"
+
+
+def create_staging(table: Relation) -> str:
+    """Return the statement that creates a table of this connection alone, with the columns and the key of another."""
+    lines = [f"{one.name} {one.type}{'' if one.nullable else ' not null'}" for one in table.columns]
+    lines.append(f"primary key ({', '.join(key_of(table))})")
+    return f"create temporary table {staging(table.name)} ({', '.join(lines)}) {TABLE_OPTIONS}"
+
+
+def staging(table: str) -> str:
+    """Return the name of a table's staging table."""
+    return f"staged_{table}"
+
+
+def create_views() -> list[str]:
+    """Return the statements that create the views, or replace them; each asks with the rights of whoever asks."""
+    return [
+        f"create or replace sql security invoker view {one.name} as\n{one.query}"
+        for one in schema.relations()
+        if one.kind == "view"
+    ]
+
+
+def fillings() -> list[str]:
+    """Return the statements that fill the tables that never change, and may be run twice."""
+    return [statement.replace("insert into", "insert ignore into", 1) for statement in schema.fillings()]
+
+
+def references(table: Relation) -> list[tuple[str, str]]:
+    """Return (column, table) for each foreign key of a table."""
+    if not table.name.startswith(_REFERRING):
+        return []
+    return [(one.name, match["table"]) for one in table.columns if (match := _REFERENCE.search(one.comment))]
+
+
+def quoted(text: str) -> str:
+    """Return a text as a literal, whatever the SQL mode."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"

@@ -1,0 +1,176 @@
+"""The questions that a kiosk answers, each by a view of ``schema/views.sql``."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from marquee.errors import ConfigError
+from marquee.mart.base import Mart, read_mart
+from marquee.mart.ledger import Answer
+from marquee.mart.settings import MartSettings
+
+CREDIT = "Shows and episodes: TVmaze (https://www.tvmaze.com), CC BY-SA 4.0"
+"""To be shown with every answer."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question: its name, its words, how the answer is reckoned, and what an answer shows first.
+
+    ``example`` narrows the view to what the words ask (a country, a genre); without it the view answers for all.
+    """
+
+    name: str
+    words: str
+    reckoning: str
+    order: str
+    limit: int = 20
+    example: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def view(self) -> str:
+        """The view that answers."""
+        return "q_" + self.name.replace("-", "_")
+
+
+QUESTIONS = (
+    Question(
+        "genre-hours",
+        "What genre gets the most viewing hours in Korea?",
+        "Hours of all plays loaded, by country and genre. A show counts in full for each of its genres; "
+        "fractional_hours and share_percent divide it among them.",
+        "place, hours desc, country, genre",
+        example={"country": "KR"},
+    ),
+    Question(
+        "genre-daypart",
+        "Do Americans watch crime shows in the morning or in the evening?",
+        "Hours by the viewer's own hour of the day: morning 6-12, daytime 12-18, evening 18-23, night 23-6; "
+        "share_percent is of the genre's hours in the country.",
+        "place, hours desc, country, genre, daypart",
+        example={"country": "US", "genre": "Crime"},
+    ),
+    Question(
+        "after-the-end",
+        "Does a show's popularity drop after it stopped production?",
+        "Hours a day in the four weeks after the show ended (and from the tenth week on), against the four weeks "
+        "before, in percent of what became of the whole catalogue: 100 fell no more than everything. The windows "
+        "are cut to the hours loaded.",
+        "case when after_percent is null then 1 else 0 end, after_percent, title",
+    ),
+    Question(
+        "multilingual",
+        "What shows are popular with multilingual viewers?",
+        "Share of multilingual viewers among those whom the show reached, in percent of their share among all "
+        "viewers: above 100, more than usual. Shows that reached at least 50 viewers.",
+        "place, title",
+    ),
+    Question(
+        "small-but-loyal",
+        "Is this show popular with a small but loyal audience?",
+        "Yes: it reached at least 50 viewers, fewer than the median show did, and the part of it that its average "
+        "viewer watched is in the upper quarter of the catalogue.",
+        "small_but_loyal desc, loyalty_percent desc, title",
+    ),
+    Question(
+        "binge",
+        "Do people binge-watch this show?",
+        "Share of the viewers reached who watched binge_episodes (3) or more, or 5 or more, of its episodes in one "
+        "sitting. Shows that reached at least 50 viewers.",
+        "place, title",
+    ),
+    Question(
+        "must-not-cancel",
+        "Which shows must not be cancelled?",
+        "Viewers who watched only, or nearly only, this show, and their share of its reach; valued_hours weighs "
+        "each viewer's hours by the show's share of all they watched. New viewers stand apart: they have had little "
+        "time for a second show.",
+        "place, title",
+    ),
+    Question(
+        "big-in-one-country",
+        "Which shows are low worldwide and big in Japan?",
+        "Shows among the ten of most reach in a country, by how many places further down they stand worldwide. No "
+        "viewers are added up: each figure was counted where it stands.",
+        "places_lost desc, country_place, country, title",
+        example={"country": "JP"},
+    ),
+    Question(
+        "top-shows",
+        "Are we licensing the right shows?",
+        "Hours watched, views (hours divided by the runtime of the episodes watched) and reach (viewers), worldwide.",
+        "place, title",
+    ),
+    Question(
+        "engagement-by-show",
+        "How engaged are our customers, by show?",
+        "Hours that a viewer reached by the show watched of it. Shows that reached at least 50 viewers.",
+        "place, title",
+    ),
+    Question(
+        "engagement-by-genre",
+        "How engaged are our customers, by genre?",
+        "Hours of the genre, and those hours divided by all active viewers. A show counts in full for each of its "
+        "genres.",
+        "place, genre",
+    ),
+    Question(
+        "engagement-by-network",
+        "How engaged are our customers, by network?",
+        "Hours of the shows of a network or streaming channel, and those hours divided by all active viewers.",
+        "place, network",
+    ),
+    Question(
+        "engagement-by-country",
+        "How engaged are our customers, by country?",
+        "Hours that an active viewer of the country watched of anything.",
+        "place, country",
+    ),
+)
+"""All questions, in the order in which they are shown."""
+
+
+def find_question(name: str) -> Question:
+    """Return a question by its name. ConfigError names the nearest, or all."""
+    found = next((one for one in QUESTIONS if one.name == name), None)
+    if found is None:
+        names = [one.name for one in QUESTIONS]
+        near = difflib.get_close_matches(name, names, 1, 0.5)
+        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(names)}"
+        message = f"{name!r} is no question: {hint}"
+        raise ConfigError(message)
+    return found
+
+
+def ask(
+    settings: MartSettings, question: str | None = None, limit: int | None = None, only: Mapping[str, str] | None = None
+) -> Answer:
+    """Return the columns and rows that answer a question; without one, the questions.
+
+    Args:
+        settings: which mart.
+        question: name of a question.
+        limit: most rows; the question's own when None, all when 0.
+        only: values that columns of the answer must have, such as ``{"country": "KR"}``.
+
+    Raises:
+        ConfigError: there is no such mart, question or column.
+        TryAgainError: the mart is being loaded, or cannot be reached.
+    """
+    if question is None:
+        return ["name", "question", "reckoning"], [(one.name, one.words, one.reckoning) for one in QUESTIONS]
+    chosen = find_question(question)
+    with read_mart(settings) as mart:
+        return _answer(mart, chosen, chosen.limit if limit is None else limit, only or {})
+
+
+def _answer(mart: Mart, question: Question, limit: int, only: Mapping[str, str]) -> Answer:
+    columns, _ = mart.query(f"select * from {question.view} where 1 = 0")  # noqa: S608 - our own names
+    for name in only:
+        if name not in columns:
+            message = f"{name!r} is no column of {question.name}: expected one of {', '.join(columns)}"
+            raise ConfigError(message)
+    where = "".join(f" and cast({name} as char) = ?" for name in only)
+    most = f" limit {limit}" if limit > 0 else ""
+    sql = f"select * from {question.view} where 1 = 1{where} order by {question.order}{most}"  # noqa: S608 - our own names
+    return mart.query(sql, list(only.values()))

@@ -1,0 +1,140 @@
+"""Settings of the mart: ``MARQUEE_MART__…``, or ``[mart]`` in the file."""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from marquee.calendar import FORMS_HINT, Span
+from marquee.settings.loading import Section
+
+URL_HINT = "expected duckdb:///folder/kiosk.duckdb or mysql://user@host:3306/database"
+MYSQL_PORT = 3306
+_NAME = re.compile(r"[A-Za-z0-9_]{1,32}", re.ASCII)
+_USER = re.compile(r"[^@/?#:]+")
+_PLACE = re.compile(
+    r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^@/?#:\[\]]+)(:(?P<port>\d{1,5}))?/(?P<database>[A-Za-z0-9_-]{1,64})", re.ASCII
+)
+
+
+class MartSettings(Section):
+    """The mart: where it is, and for which period; what is told of passwords, TLS and timeouts is for MySQL."""
+
+    url: str = Field(description=f"URL of the mart: {URL_HINT.removeprefix('expected ')}")
+    period: str = Field(
+        "", description="the kiosk's one period, such as 2026-Q1, or first/last of a span; all there is when unset"
+    )
+    memory_mb: int = Field(400, ge=128, description="MiB for DuckDB while loading and asking; beyond it spills")
+    password: SecretStr | None = Field(None, description="password of the URL's user")
+    socket: Path | None = Field(None, description="the server's socket file, to be used in place of host and port")
+    tls_ca: Path | None = Field(
+        None, description="file of CA certificates; with it TLS is required, and certificate and host name are verified"
+    )
+    plaintext: bool = Field(default=False, description="allow a connection beyond this machine without TLS")
+    connect_timeout_s: int = Field(10, ge=1, description="seconds to wait for a connection")
+    timeout_s: int = Field(600, ge=1, description="seconds to wait for the answer to a statement")
+    lock_timeout_s: int = Field(50, ge=1, description="seconds to wait for rows or tables that others have locked")
+    loader: str = Field("marquee_loader", description="user that `marquee mart init` makes for loading")
+    loader_password: SecretStr | None = Field(None, description="password of that user; none is made without")
+    analyst: str = Field("marquee_analyst", description="user that `marquee mart init` makes for asking: SELECT only")
+    analyst_password: SecretStr | None = Field(None, description="password of that user; none is made without")
+
+    @field_validator("url")
+    @classmethod
+    def _known_mart(cls, url: str) -> str:
+        if is_mysql(url):
+            mysql_address(url)
+        else:
+            kiosk_path(url)
+        return url
+
+    @field_validator("period")
+    @classmethod
+    def _known_period(cls, text: str) -> str:
+        span_of(text)
+        return text
+
+    @field_validator("loader", "analyst")
+    @classmethod
+    def _plain_user(cls, name: str) -> str:
+        if not _NAME.fullmatch(name):
+            message = f"{name!r} is no user's name here: expected 1 to 32 of A-Z, a-z, 0-9 and _"
+            raise ValueError(message)
+        return name
+
+    @model_validator(mode="after")
+    def _safe_connection(self) -> "MartSettings":
+        if is_mysql(self.url) and not (self.socket or self.tls_ca or self.plaintext):
+            host = mysql_address(self.url).host
+            if not _is_here(host):
+                message = (
+                    f"url names {host!r}, another machine, and nothing protects the way there: expected "
+                    "MARQUEE_MART__TLS_CA (or, in a network that is safe, MARQUEE_MART__PLAINTEXT=true)"
+                )
+                raise ValueError(message)
+        return self
+
+    @property
+    def span(self) -> Span:
+        """The time of which the mart holds facts."""
+        return span_of(self.period)
+
+
+@dataclass(frozen=True)
+class MysqlAddress:
+    """Whom and what a mysql:// URL names."""
+
+    user: str
+    host: str
+    port: int
+    database: str
+
+
+def is_mysql(url: str) -> bool:
+    """Tell whether a mart is in MySQL (or MariaDB)."""
+    return url.startswith("mysql://")
+
+
+def mysql_address(url: str) -> MysqlAddress:
+    """Read a mysql:// URL. ValueError says what is expected, and does not repeat the URL, which may hold a password."""
+    userinfo, _, place = url.removeprefix("mysql://").rpartition("@")
+    if ":" in userinfo:
+        message = "it holds a password: expected mysql://user@host:3306/database, and MARQUEE_MART__PASSWORD"
+        raise ValueError(message)
+    found = _PLACE.fullmatch(place)
+    if not (found and _USER.fullmatch(userinfo)):
+        message = "it is no mart: expected mysql://user@host:3306/database, the database of A-Z, a-z, 0-9, _ and -"
+        raise ValueError(message)
+    host = found["host"].strip("[]")
+    return MysqlAddress(unquote(userinfo), host, int(found["port"] or MYSQL_PORT), found["database"])
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def kiosk_path(url: str) -> Path:
+    """Return the file of a duckdb:// URL."""
+    parts = urlsplit(url)
+    path = unquote(parts.path)
+    if parts.scheme != "duckdb" or parts.netloc or path in {"", "/"} or path.endswith("/"):
+        message = f"{url!r} is no kiosk: {URL_HINT}"
+        raise ValueError(message)
+    return Path(path)
+
+
+def span_of(text: str) -> Span:
+    """Read the period of a kiosk: a period's name, ``first/last``, or nothing for everything there is."""
+    if not text:
+        return Span()
+    try:
+        return Span.parse(text)
+    except ValueError as error:
+        message = f"{text!r} is no period: expected {FORMS_HINT}, or two of them as first/last"
+        raise ValueError(message) from error

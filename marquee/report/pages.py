@@ -1,0 +1,172 @@
+"""`marquee status --html`: the state of everything as one page of HTML that needs nothing else, and no network.
+
+At the top a heat map: a row for each of the last days, a cell for each hour of the rollup and for each daily stage.
+Each state has a letter beside its colour, so that the page can be read in black and white, and read out. There are
+colours for light and for dark, as the reader's system has it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from html import escape
+
+from jobs.cli.pipeline import PeriodStatus
+from marquee import __version__
+from marquee.calendar import DAY, Grain, Period
+from marquee.lake import keys
+from marquee.runs.stage import State
+from marquee.runs.status import StageSummary, not_done, summarise
+
+DAYS_SHOWN = 35
+OPEN_SHOWN = 200
+"""How many of the periods that are not done the page lists."""
+DAILY = (keys.SCHEDULE_FETCH, keys.PROFILE, keys.AUDIENCE)
+"""Stages with a period for each day, in columns of their own."""
+
+WAITS = "waits"
+ABSENT = "none"
+MARKS: Mapping[str, tuple[str, str]] = {
+    State.DONE: ("✓", "done"),
+    State.PENDING: ("P", "pending: could be made now"),
+    State.STALE: ("S", "stale: its inputs have changed"),
+    State.FAILED: ("F", "failed"),
+    WAITS: ("·", "waits: not over yet, or something upstream is missing"),
+    ABSENT: ("", "no such period: no events in it, and none after it"),
+}
+"""Letter and words of each kind of cell."""
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #1b1f24; --soft: #59636e; --line: #d1d9e0; --page: #fff;
+  --done: #b7e1c0; --pending: #f7e08c; --stale: #f9bd85; --failed: #d1242f; --on-failed: #fff; --waits: #eef1f4; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --soft: #9198a1; --line: #3d444d; --page: #0d1117;
+  --done: #1f5a30; --pending: #6b5705; --stale: #8a4a10; --failed: #f85149; --on-failed: #0d1117; --waits: #21262d; } }
+body { font: 15px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--page); margin: 2rem auto;
+  max-width: 72rem; padding: 0 1rem; }
+h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
+p { margin: .3rem 0; color: var(--soft); }
+.wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th { text-align: left; font-weight: 600; } .number { text-align: right; }
+.list th, .list td { padding: .25rem .9rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+.list td:not(:last-child) { white-space: nowrap; }
+.map th { font-weight: 400; color: var(--soft); padding: 0 .35rem; white-space: nowrap; }
+.map thead th { text-align: center; }
+.map td { min-width: 1.5rem; height: 1.5rem; text-align: center; border: 1px solid var(--page); }
+.map td.gap { min-width: .8rem; } .key span { padding: .05rem .5rem; margin-right: .25rem; color: var(--ink); }
+.done { background: var(--done); } .pending { background: var(--pending); } .stale { background: var(--stale); }
+.failed { background: var(--failed); } .waits { background: var(--waits); }
+.map td.failed, .key span.failed { color: var(--on-failed); font-weight: 700; }
+"""
+
+
+def status_page(listed: Sequence[PeriodStatus], now: datetime) -> str:
+    """Return the page."""
+    summaries = summarise(listed, now)
+    return "\n".join(
+        [
+            "<!DOCTYPE html>",
+            '<html lang="en">',
+            "<head>",
+            '<meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            """<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">""",
+            f"<title>Marquee: {escape(_headline(summaries))}</title>",
+            f"<style>{STYLE}</style>",
+            "</head>",
+            "<body>",
+            f"<h1>{escape(_headline(summaries))}</h1>",
+            f"<p>As of {now:%Y-%m-%d %H:%M:%S} UTC. All periods are in UTC. Marquee {escape(__version__)}.</p>",
+            *_heat_map(listed),
+            *_stages(summaries),
+            *_open(not_done(listed)),
+            "</body>",
+            "</html>",
+            "",
+        ]
+    )
+
+
+def _headline(summaries: Sequence[StageSummary]) -> str:
+    totals = {state: sum(one.periods[state] for one in summaries) for state in State}
+    parts = [f"{totals[state]:,} {state}" for state in State if totals[state]]
+    return f"Periods: {', '.join(parts)}" if parts else "No periods yet"
+
+
+def kind_of(one: PeriodStatus | None) -> str:
+    """Return the kind of a period's cell. A pending one has a reason only while it waits."""
+    if one is None:
+        return ABSENT
+    return WAITS if one.state is State.PENDING and one.reason else one.state
+
+
+def _heat_map(listed: Sequence[PeriodStatus]) -> Iterator[str]:
+    known = {(one.stage, Period.parse(one.period)): one for one in listed}
+    days = sorted({Period.containing(period.start, Grain.DAY) for stage, period in known if stage == keys.ROLLUP})
+    if not days:
+        return
+    shown = list(
+        Period.containing(max(days[0].start, days[-1].start - (DAYS_SHOWN - 1) * DAY), Grain.DAY).until(days[-1].end)
+    )
+    daily = [stage for stage in DAILY if any(of == stage and period.grain is Grain.DAY for of, period in known)]
+    yield "<h2>Hours of the rollup, and days of the other stages</h2>"
+    yield '<div class="wide"><table class="map">'
+    hours = "".join(f'<th scope="col">{hour:02}</th>' for hour in range(24))
+    names = "".join(f'<td class="gap"></td><th scope="col">{escape(stage)}</th>' for stage in daily)
+    yield f'<thead><tr><th scope="col">day</th>{hours}{names}</tr></thead><tbody>'
+    for day in reversed(shown):
+        cells = [_cell(hour, known.get((keys.ROLLUP, hour))) for hour in day.parts(Grain.HOUR)]
+        cells += [f'<td class="gap"></td>{_cell(day, known.get((stage, day)))}' for stage in daily]
+        yield f'<tr><th scope="row">{day}</th>{"".join(cells)}</tr>'
+    yield "</tbody></table></div>"
+    yield f'<p class="key">{" ".join(_key(kind) for kind in MARKS if kind != ABSENT)}</p>'
+
+
+def _cell(period: Period, one: PeriodStatus | None) -> str:
+    kind = kind_of(one)
+    letter, words = MARKS[kind]
+    told = [f"{period}: {words}"]
+    if one is not None and one.made_at:
+        told.append(f"{one.rows:,} rows, {one.rejects:,} rejects, made {one.made_at:%Y-%m-%d %H:%M}")
+    if one is not None and one.reason and kind != WAITS:
+        told.append(one.reason)
+    return f'<td class="{kind}" title="{escape("; ".join(told))}">{letter}</td>'
+
+
+def _key(kind: str) -> str:
+    letter, words = MARKS[kind]
+    return f'<span class="{kind}">{letter}</span>{escape(words)}'
+
+
+def _stages(summaries: Sequence[StageSummary]) -> Iterator[str]:
+    yield "<h2>Stages</h2>"
+    heads = ["stage", *State, "newest", "rows", "rejects", "last run"]
+    rows = (
+        [
+            one.stage,
+            *(f"{one.periods[state]:,}" for state in State),
+            str(one.newest or "–"),
+            f"{one.rows:,}",
+            f"{one.rejects:,}",
+            f"{str(one.age).split('.')[0]} ago" if one.age is not None else "–",
+        ]
+        for one in summaries
+    )
+    yield from _table(heads, rows, numbers={*State, "rows", "rejects"})
+
+
+def _open(left: Sequence[PeriodStatus]) -> Iterator[str]:
+    if not left:
+        return
+    more = f", of which {OPEN_SHOWN} are shown" if len(left) > OPEN_SHOWN else ""
+    yield f"<h2>Not done: {len(left):,}{more}</h2>"
+    rows = ([one.stage, one.period, kind_of(one), one.reason] for one in left[:OPEN_SHOWN])
+    yield from _table(["stage", "period", "state", "why"], rows)
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: Iterable[str] = ()) -> Iterator[str]:
+    classes = [' class="number"' if head in set(numbers) else "" for head in heads]
+    yield '<div class="wide"><table class="list"><thead><tr>'
+    yield "".join(f'<th scope="col"{kind}>{escape(head)}</th>' for head, kind in zip(heads, classes, strict=True))
+    yield "</tr></thead><tbody>"
+    for row in rows:
+        cells = "".join(f"<td{kind}>{escape(cell)}</td>" for cell, kind in zip(row, classes, strict=True))
+        yield f"<tr>{cells}</tr>"
+    yield "</tbody></table></div>"

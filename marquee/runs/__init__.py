@@ -1,0 +1,1 @@
+"""The life of a run, the status of periods, and a stage as a command."""

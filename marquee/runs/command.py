@@ -1,0 +1,245 @@
+"""A stage as a command: ``python -m jobs.<stage> [PERIOD] [--from PERIOD] [--to PERIOD] [--force]``.
+
+At a terminal a progress bar shows how far the periods are; elsewhere the log alone tells. With ``--config`` it only
+lists its settings: where there is no ``marquee``, as in an image, whoever runs a stage sees what it is told.
+"""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import NoReturn, Protocol, TypeVar
+
+from pydantic_settings import SettingsConfigDict
+
+from jobs.registry import SETTINGS
+from marquee import __version__
+from marquee.calendar import FORMS_HINT, Period, Span
+from marquee.errors import (
+    INTERNAL,
+    INTERRUPTED,
+    PIPE_CLOSED,
+    TERMINATED,
+    ConfigError,
+    MarqueeError,
+    describe_foreign,
+)
+from marquee.lake.manifest import Markers
+from marquee.runs.stage import Advance
+from marquee.settings.listing import list_settings
+from marquee.settings.loading import LogSettings, StageSettings, check_names, env_name, load_settings
+from marquee.telemetry.job_metrics import measured
+from marquee.telemetry.logs import set_up_logs
+
+log = logging.getLogger(__name__)
+
+EXIT_CODES = """\
+exit codes: 0 done, or nothing to do; 2 usage; 65 bad input over the threshold;
+            70 internal; 75 try again; 76 lost to another run; 78 configuration;
+            130 Ctrl-C; 143 terminated
+"""
+
+
+PERIOD, FORCE = (env_name((name,)) for name in ("period", "force"))
+BY_SETTING = f"that of {PERIOD}, else all that is pending"
+
+
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Leaves paragraphs as they are, and has room for the names of commands beside their texts."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=24)
+        self._action_max_length = 18  # argparse forgets that commands are indented twice
+
+
+class Outcome(Protocol):
+    """What a stage's run ends with."""
+
+    @property
+    def exit_code(self) -> int:
+        """0, or the code that most needs a person."""
+
+    @property
+    def changed(self) -> int:
+        """How many periods were made, or loaded."""
+
+
+S = TypeVar("S", bound=StageSettings)
+S_contra = TypeVar("S_contra", bound=StageSettings, contravariant=True)
+
+
+class Run(Protocol[S_contra]):
+    """Runs a stage over a span; with ``force`` also what is done."""
+
+    def __call__(
+        self, settings: S_contra, markers: Markers, span: Span, *, force: bool, advance: Advance
+    ) -> Outcome: ...
+
+
+def stage_command(
+    name: str, description: str, kind: type[S], run: Run[S], arguments: Sequence[str] | None = None
+) -> int:
+    """Do what the command line says; return the exit code."""
+    parser = argparse.ArgumentParser(
+        f"python -m jobs.{name}",
+        description=description,
+        epilog=EXIT_CODES,
+        formatter_class=HelpFormatter,
+    )
+    add_period_arguments(parser)
+    parser.add_argument("--config", action="store_true", help="list the settings in force, secrets masked, and end")
+    parser.add_argument("--version", action="version", version=f"marquee {__version__}")
+    given = parser.parse_args(arguments)
+    span = read_span(parser, given)
+
+    def command() -> int:
+        if given.config:
+            print_settings([kind])
+            return 0
+        outcome = run_over(kind, run, name, span, force=given.force)
+        log.info("%s", summary_of(name, outcome))
+        return outcome.exit_code
+
+    return guarded(command)
+
+
+def run_over(kind: type[S], run: Run[S], name: str, span: Span, *, force: bool, **overrides: object) -> Outcome:
+    """Load a stage's settings, of which some are given, and run it: measured, with a progress bar at a terminal."""
+    check_names(SETTINGS)
+    settings = load_settings(kind, **overrides)
+    span, force = settings.asked(span, force=force)
+    with measured(settings, name.replace("-", "_")) as job, progress_bar(name) as show:
+
+        def advance(done: int, every: int, last: str) -> None:
+            job.advance(done, every, last)
+            show(done, every, last)
+
+        outcome = run(settings, Markers(settings.store), span, force=force, advance=advance)
+        job.end(outcome.exit_code)
+        return outcome
+
+
+def print_settings(kinds: Sequence[type[StageSettings]]) -> None:
+    """Print what is read of the settings, a line each: variable, value, and where it came from."""
+    check_names(SETTINGS)
+    for name, value, source in list_settings(kinds):
+        sys.stdout.write(f"{name}={value}  # {source}\n")
+
+
+def summary_of(name: str, outcome: Outcome) -> str:
+    """Return one line on what a run did."""
+    if outcome.changed or outcome.exit_code:
+        failed = "; some failed, as the log tells" if outcome.exit_code else ""
+        return f"{name}: {outcome.changed} made{failed}"
+    return f"{name}: nothing was pending"
+
+
+def guarded(command: Callable[[], int]) -> int:
+    """Run a command; an error made for a person is logged as one line, and its exit code returned."""
+    _set_up_logs()
+    with _ended_by_signal():
+        try:
+            code = command()
+            sys.stdout.flush()  # here, where a closed pipe can be told
+        except KeyboardInterrupt:
+            log.warning("interrupted: what was published stands; run it again to go on")
+            return INTERRUPTED
+        except BrokenPipeError:  # `marquee status | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that Python can flush at its end
+            return PIPE_CLOSED
+        except MarqueeError as error:
+            log.error("%s", error)  # noqa: TRY400 - the message says all; a traceback would hide it
+            return error.exit_code
+        except Exception as error:  # the edge of the program: whatever it is, a scheduler gets a code that it knows
+            # Of the system's errors the text tells of files and addresses, which a person may mend.
+            text = f": {error}" if isinstance(error, OSError) else ""
+            log.error("%s%s", describe_foreign(error), text)  # noqa: TRY400 - the traceback is for debugging
+            log.debug("traceback", exc_info=error)
+            return INTERNAL
+        else:
+            return code
+
+
+class _Common(StageSettings):
+    """What every command is told, whether it needs a lake or not."""
+
+    model_config = SettingsConfigDict(validate_default=False)
+    lake: str = ""
+
+
+def _set_up_logs() -> None:
+    try:
+        settings = load_settings(_Common).log
+    except ConfigError:  # the command reads its settings too, and says what is wrong
+        settings = LogSettings()
+    set_up_logs(settings.level, settings.format)
+
+
+@contextmanager
+def _ended_by_signal() -> Iterator[None]:
+    """End the program by an exception on SIGTERM, so that scratch folders go and no marker is written."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def wait_for_signal() -> NoReturn:
+    """Wait until a signal ends the program, by the exception that its handler raises in the main thread."""
+    while True:
+        # Not for ever in one go: another thread may get the signal, and that wakes no thread that waits.
+        time.sleep(1)
+
+
+def add_period_arguments(parser: argparse.ArgumentParser, *, force: bool = True, otherwise: str = BY_SETTING) -> None:
+    """Add PERIOD, --from, --to and --force to a command."""
+    forms = f"{FORMS_HINT}; without one: {otherwise}"
+    parser.add_argument("period", nargs="?", type=_period, metavar="PERIOD", help=forms)
+    parser.add_argument("--from", dest="first", type=_period, metavar="PERIOD", help="from this period on")
+    parser.add_argument("--to", dest="last", type=_period, metavar="PERIOD", help="up to and with this period")
+    if force:
+        text = f"make again what is done, too; as {FORCE}=true"
+        parser.add_argument("--force", action="store_true", help=text)
+
+
+def read_span(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Span:
+    """Return the span that a command line names; ends the program with usage when it makes no sense."""
+    if given.period and (given.first or given.last):
+        parser.error("expected a PERIOD, or --from and --to, not both")
+    try:
+        return Span.of(given.period or given.first, given.period or given.last)
+    except ValueError as error:
+        parser.error(str(error))
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[Advance]:
+    """Show a bar at a terminal, where rich is installed; yields what is told of each period."""
+    if not sys.stderr.isatty() or find_spec("rich") is None:
+        yield lambda _done, _all, _period: None
+        return
+    from rich.console import Console  # noqa: PLC0415 - slow, and not in the images
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+    columns = (
+        TextColumn("{task.description:<15}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[last]}"),
+    )
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(label, total=None, last="")
+        yield lambda done, every, last: progress.update(task, completed=done, total=every, last=last)
+
+
+def _period(text: str) -> Period:
+    try:
+        return Period.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

@@ -1,0 +1,220 @@
+"""The life of a run, the same for every stage: plan, make, publish, or say why not.
+
+A stage names the periods it could make and, for each, what it would be made of now. A period is *pending* without a
+marker, *stale* when its inputs are no longer the marker's, else *done*; *failed* when its last run failed. So late
+files, restated hours and re-fetched schedules flow downstream by themselves, and a run without a change does nothing.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Protocol
+
+from marquee.calendar import EVER, Period, Span
+from marquee.engine.base import cpu_seconds
+from marquee.errors import LostRaceError, worst
+from marquee.lake import keys
+from marquee.lake.manifest import (
+    Input,
+    Marker,
+    Markers,
+    Parameters,
+    Result,
+    code_version,
+    digest_inputs,
+    failure_of,
+    now_text,
+    publish,
+)
+from marquee.telemetry import instruments
+
+log = logging.getLogger(__name__)
+
+
+class State(StrEnum):
+    """Where a period stands."""
+
+    DONE = "done"
+    PENDING = "pending"
+    STALE = "stale"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A period that a stage can make now, and what it would be made of."""
+
+    period: Period
+    inputs: tuple[Input, ...]
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What a stage is given to make a period: where to write, and the run that stands so far."""
+
+    run_id: str
+    prefix: str
+    previous: Marker | None
+
+
+class Stage(Protocol):
+    """One stage of the pipeline, ready to run."""
+
+    name: str
+    definition_version: str
+
+    @property
+    def parameters(self) -> Parameters:
+        """Settings that decide the result, as they stand in the marker."""
+
+    def periods(self, span: Span) -> Sequence[Period]:
+        """Return the periods there could be, in the order in which they must be made."""
+
+    def target(self, period: Period) -> Target | None:
+        """Return what the period would be made of now; None while something upstream is missing or an hour is open."""
+
+    def make(self, target: Target, run: RunContext) -> Result:
+        """Make the period: write its objects under the run's prefix. May raise any MarqueeError."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run of a stage did."""
+
+    made: tuple[Marker, ...] = ()
+    failed: tuple[tuple[Period, int], ...] = ()
+    unchanged: int = 0
+
+    @property
+    def exit_code(self) -> int:
+        """0, or the code that most needs a person."""
+        return worst([code for _, code in self.failed])
+
+    @property
+    def changed(self) -> int:
+        """How many periods were made."""
+        return len(self.made)
+
+
+Advance = Callable[[int, int, str], None]
+"""Told at the start and after each period: how many are through, of how many, and the last one's name."""
+
+
+def state_of(stage: Stage, target: Target, markers: Markers) -> State:
+    """Tell where a target stands."""
+    marker = markers.of(stage.name).get(target.period)
+    if marker is not None and marker.inputs_digest == _digest(stage, target):
+        return State.DONE
+    if target.period in markers.failures(stage.name):
+        return State.FAILED
+    return State.STALE if marker is not None else State.PENDING
+
+
+def run_stage(
+    stage: Stage,
+    markers: Markers,
+    span: Span = EVER,
+    *,
+    force: bool = False,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    advance: Advance = lambda _done, _all, _period: None,
+) -> Report:
+    """Make every period of the span that is not done (with ``force``: all). One that fails does not stop the others."""
+    made: list[Marker] = []
+    failed: list[tuple[Period, int]] = []
+    unchanged = 0
+    periods = stage.periods(span)
+    advance(0, len(periods), "")
+    for number, period in enumerate(periods, start=1):
+        target = stage.target(period)
+        if target is not None and _is_due(stage, target, markers, force=force):
+            outcome = _run_one(stage, target, markers, clock)
+            if isinstance(outcome, Marker):
+                made.append(outcome)
+            else:
+                failed.append((period, outcome))
+        elif target is not None:
+            unchanged += 1
+        advance(number, len(periods), str(period))
+    return Report(tuple(made), tuple(failed), unchanged)
+
+
+def plan_stage(stage: Stage, markers: Markers, span: Span = EVER, *, force: bool = False) -> list[Period]:
+    """Return the periods that a run would make as things stand; to make one of them may make others due."""
+    targets = (stage.target(period) for period in stage.periods(span))
+    return [one.period for one in targets if one is not None and _is_due(stage, one, markers, force=force)]
+
+
+def _is_due(stage: Stage, target: Target, markers: Markers, *, force: bool) -> bool:
+    """Tell whether a target is to be made; of one that is not, what had made it fail was taken back."""
+    if force or state_of(stage, target, markers) is not State.DONE:
+        return True
+    if target.period in markers.failures(stage.name):
+        markers.settle(stage.name, target.period)
+    return False
+
+
+def _run_one(stage: Stage, target: Target, markers: Markers, clock: Callable[[], datetime]) -> Marker | int:
+    period, previous = target.period, markers.of(stage.name).get(target.period)
+    started, cpu_before = clock(), cpu_seconds()
+    run_id = keys.new_run_id(started)
+    generation = previous.generation + 1 if previous else 1
+    context = {"stage": stage.name, "period": str(period), "run_id": run_id}
+    try:
+        result = stage.make(target, RunContext(run_id, keys.run_prefix(stage.name, period, run_id), previous))
+        marker = Marker(
+            stage=stage.name,
+            period=str(period),
+            generation=generation,
+            run_id=run_id,
+            code_version=code_version(),
+            definition_version=stage.definition_version,
+            parameters=stage.parameters,
+            inputs=target.inputs,
+            inputs_digest=_digest(stage, target),
+            outputs=result.outputs,
+            counts=result.counts,
+            started_at=now_text(started),
+            finished_at=now_text(clock()),
+            cpu_seconds=round(cpu_seconds() - cpu_before, 3),
+        )
+        published = publish(markers.store, marker, previous)
+    except LostRaceError as error:
+        log.warning("%s", error, extra=context)
+        markers.forget(stage.name)
+        instruments.JOB_PERIODS.labels("failed").inc()
+        return error.exit_code
+    except Exception as error:
+        failure = failure_of(error, stage.name, period, run_id, generation, clock())
+        # At this level without the traceback: the texts of errors that are not ours may hold data.
+        log.error("%s %s failed: %s", stage.name, period, failure.reason, extra=context)  # noqa: TRY400
+        log.debug("traceback", exc_info=error, extra=context)
+        markers.store.put(keys.failed_key(stage.name, period), failure.to_json())
+        markers.note_failure(failure)
+        instruments.JOB_PERIODS.labels("failed").inc()
+        return failure.exit_code
+    markers.note(published)
+    instruments.count_published(published)
+    seconds = round((clock() - started).total_seconds(), 3)
+    log.info("%s %s published", stage.name, period, extra=context | _closing(published.counts) | {"seconds": seconds})
+    return published
+
+
+def _closing(counts: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in counts.items() if isinstance(value, int)}
+
+
+def _digest(stage: Stage, target: Target) -> str:
+    return digest_inputs(target.inputs, stage.parameters, stage.definition_version)
+
+
+def merge(reports: Iterable[Report]) -> Report:
+    """Return several runs' reports as one."""
+    listed = list(reports)
+    return Report(
+        tuple(marker for one in listed for marker in one.made),
+        tuple(failure for one in listed for failure in one.failed),
+        sum(one.unchanged for one in listed),
+    )

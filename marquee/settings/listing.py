@@ -1,0 +1,64 @@
+"""The settings in force, each with where it came from: what ``marquee config`` lists."""
+
+import json
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import SecretStr
+
+from marquee.errors import ConfigError
+from marquee.settings.loading import MASK, StageSettings, env_name, load_settings, masked, read_file, source_of
+
+log = logging.getLogger(__name__)
+
+_SECRET_NAME = re.compile("secret|password|token|access.?key|credential", re.IGNORECASE)
+"""Names in a table of free names, Spark's, whose values are secrets; as Spark's own ``spark.redaction.regex``."""
+
+
+def list_settings(kinds: Sequence[type[StageSettings]]) -> list[list[str]]:
+    """Return rows of (variable, value, source), in the order of variables; secrets are masked.
+
+    A stage whose settings are wrong is passed over with a warning; when all are, the first one's ConfigError is raised.
+    """
+    file = read_file()
+    found: dict[str, list[str]] = {}
+    errors: list[ConfigError] = []
+    for kind in kinds:
+        try:
+            settings = load_settings(kind)
+        except ConfigError as error:
+            errors.append(error)
+        else:
+            for path, value in _leaves(settings):
+                found[env_name(path)] = [env_name(path), value, source_of(path, file)]
+    if len(errors) == len(kinds):
+        raise errors[0]
+    for one in errors:
+        log.warning("%s", one)
+    return sorted(found.values())
+
+
+def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:  # noqa: ANN401 - settings or a value
+    fields = getattr(type(value), "model_fields", None)
+    if fields is None:
+        yield path, _text(value)
+    else:
+        for name in fields:
+            yield from _leaves(getattr(value, name), (*path, name))
+
+
+def _text(value: object) -> str:
+    """Return a value as a variable would have it."""
+    if value is None:
+        return ""
+    if isinstance(value, SecretStr):
+        return MASK
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        value = {name: MASK if _SECRET_NAME.search(name) else text for name, text in value.items()}
+    elif not isinstance(value, tuple):
+        return masked(str(value))
+    return masked(json.dumps(value, ensure_ascii=False, default=str))

@@ -1,0 +1,285 @@
+"""The store on S3, or on a server like it: boto3 with a budget of time and tries, and errors that say what to do.
+
+Credentials come from boto3's own chain. boto3 tries again, with backoff, what failed on the way (5xx, throttling, lost
+connections); to that is added here what it does not: 409, which S3 answers to conditional writes that collide.
+"""
+
+import io
+import logging
+import random
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from marquee.errors import ConfigError, MarqueeError, TryAgainError
+from marquee.storage.base import ObjectInfo, ObjectNotFoundError, PreconditionError, S3Options, not_found
+from marquee.telemetry.instruments import watch_s3
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
+
+log = logging.getLogger(__name__)
+
+PARTS_AT_A_TIME = 4
+"""Connections, and parts held in memory, of one large object."""
+LEAST_CONNECTIONS = 32
+"""As many as the probe of conditional writes has writers: they must be able to write at once."""
+
+MIB = 1 << 20
+UPLOAD = "?uploadId="
+"""Between key and id in the name of an upload that was never completed; as in the request that aborts it."""
+
+_COLLIDED = {"ConditionalRequestConflict", "OperationAborted"}
+_GONE = frozenset({"NoSuchKey", "NotFound", "404"})
+_NO_UPLOAD = frozenset({"NoSuchUpload"})
+_PASSING = {408, 429, 500, 502, 503, 504}
+_PASSING_CODES = _COLLIDED | _NO_UPLOAD
+"""An upload is gone in the midst of it: aborted by somebody, or completed by a try whose answer was lost."""
+_PRECONDITION_FAILED = 412
+
+_REGION = "set MARQUEE_S3__REGION to the bucket's region"
+_CREDENTIALS = "check the credentials, which boto3 takes from its variables, profiles and roles"
+_ADVICE = {
+    "NoSuchBucket": "there is no such bucket: check the URL and MARQUEE_S3__ENDPOINT_URL",
+    "AccessDenied": "check the policies of the bucket and of whose credentials these are",
+    "RequestTimeTooSkewed": "set this machine's clock",
+    "AuthorizationHeaderMalformed": _REGION,
+    "IllegalLocationConstraintException": _REGION,
+    "PermanentRedirect": _REGION,
+    "301": _REGION,
+    "400": "check the region and the credentials",
+    "NotImplemented": (
+        "it lacks what Marquee asks for; if that is conditional writes, set MARQUEE_S3__CONDITIONAL_WRITES=false "
+        "(`marquee preflight` tells)"
+    ),
+}
+"""What to do by error code; answers to HEAD have the status alone."""
+
+
+class S3Store:
+    """A bucket, or a prefix of one."""
+
+    def __init__(self, bucket: str, prefix: str, options: S3Options) -> None:
+        self.bucket = bucket
+        self.prefix = f"{prefix}/" if prefix else ""
+        self.url = f"s3://{bucket}/{prefix}".rstrip("/")
+        self.readers = options.parallel_reads
+        self._options = options
+        self._client = _s3_client(options)
+
+    def get(self, key: str) -> bytes:
+        body = io.BytesIO()
+        with self._translated(key):
+            self._client.download_fileobj(**self._at(key), Fileobj=body, Config=_transfer(self._options, threads=False))
+        return body.getvalue()
+
+    def head(self, key: str) -> ObjectInfo | None:
+        try:
+            with self._translated(key):
+                answer = self._client.head_object(**self._at(key))
+        except ObjectNotFoundError:
+            return None
+        return ObjectInfo(key, answer["ContentLength"], answer["ETag"].strip('"'))
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        pages = self._client.get_paginator("list_objects_v2")
+        with self._translated(prefix):
+            for page in pages.paginate(Bucket=self.bucket, Prefix=self.prefix + prefix):
+                for item in page.get("Contents", []):
+                    key = item["Key"].removeprefix(self.prefix)
+                    if key.endswith("/"):  # what consoles make to show an empty folder
+                        continue
+                    yield ObjectInfo(key, item["Size"], item["ETag"].strip('"'))
+
+    def put(self, key: str, data: bytes) -> ObjectInfo:
+        if len(data) < self._options.part_mb * MIB:
+            return self._put(key, data, {})
+        with self._translated(key):  # an upload that fails is aborted
+            self._client.upload_fileobj(io.BytesIO(data), **self._at(key), Config=_transfer(self._options))
+        info = self.head(key)
+        if info is None:
+            message = f"{self.url}/{key} was deleted as soon as it was written: run it again"
+            raise TryAgainError(message)
+        return info
+
+    def put_if_absent(self, key: str, data: bytes) -> ObjectInfo:
+        if not self._options.conditional_writes:
+            self._look_first(key, None)
+            return self._put(key, data, {})
+        return self._put(key, data, {"IfNoneMatch": "*"})
+
+    def put_if_unchanged(self, key: str, data: bytes, etag: str) -> ObjectInfo:
+        if not self._options.conditional_writes:
+            self._look_first(key, etag)
+            return self._put(key, data, {})
+        try:
+            return self._put(key, data, {"IfMatch": f'"{etag}"'})
+        except ObjectNotFoundError as error:
+            raise self._changed(key, etag, None) from error
+
+    def delete(self, key: str) -> None:
+        with self._translated(key):
+            self._client.delete_object(**self._at(key))
+
+    def leftovers(self, before: datetime) -> Iterator[ObjectInfo]:
+        pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self.bucket, Prefix=self.prefix)
+        try:
+            with self._translated(""):
+                uploads = [upload for page in pages for upload in page.get("Uploads", [])]
+        except ConfigError as error:  # not every server, nor every policy, lets them be listed
+            log.warning("what killed uploads have left cannot be told: %s", error)
+            return
+        for upload in uploads:
+            if upload["Initiated"] < before:
+                key, upload_id = upload["Key"].removeprefix(self.prefix), upload["UploadId"]
+                yield ObjectInfo(f"{key}{UPLOAD}{upload_id}", self._size_of_upload(key, upload_id), upload_id)
+
+    def sweep(self, key: str) -> None:
+        name, _, upload_id = key.rpartition(UPLOAD)
+        with suppress(ObjectNotFoundError), self._translated(name, gone=_NO_UPLOAD):
+            self._client.abort_multipart_upload(**self._at(name), UploadId=upload_id)
+
+    def fetch(self, key: str, scratch: Path) -> Path:
+        path = scratch / secrets.token_hex(8)
+        with self._translated(key):
+            self._client.download_file(**self._at(key), Filename=str(path), Config=_transfer(self._options))
+        return path
+
+    def _at(self, key: str) -> dict[str, str]:
+        return {"Bucket": self.bucket, "Key": self.prefix + key}
+
+    def _put(self, key: str, data: bytes, condition: dict[str, str]) -> ObjectInfo:
+        with self._translated(key):
+            answer = self._client.put_object(**self._at(key), Body=data, **condition)
+        return ObjectInfo(key, len(data), answer["ETag"].strip('"'))
+
+    def _look_first(self, key: str, etag: str | None) -> None:
+        """See that an object has this etag (None: that there is none). What comes between this and a write is lost."""
+        _warn(self.url)
+        found = self.head(key)
+        if (found.etag if found else None) != etag:
+            raise self._changed(key, etag, found)
+
+    def _changed(self, key: str, etag: str | None, found: ObjectInfo | None) -> PreconditionError:
+        expected = f"etag {etag}" if etag else "no object"
+        return PreconditionError(
+            f"{self.url}/{key} has changed: expected {expected}, found {f'etag {found.etag}' if found else 'no object'}"
+        )
+
+    def _size_of_upload(self, key: str, upload_id: str) -> int:
+        pages = self._client.get_paginator("list_parts").paginate(**self._at(key), UploadId=upload_id)
+        try:
+            with self._translated(key, gone=_NO_UPLOAD):
+                return sum(part["Size"] for page in pages for part in page.get("Parts", []))
+        except ObjectNotFoundError:  # completed, or aborted, since it was listed
+            return 0
+
+    @contextmanager
+    def _translated(self, key: str, gone: frozenset[str] = _GONE) -> Iterator[None]:
+        from boto3.exceptions import Boto3Error  # noqa: PLC0415 - slow, and unused on local folders
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+        from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError  # noqa: PLC0415
+
+        where = f"{self.url}/{key}"
+        try:
+            yield
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") in gone:
+                raise not_found(self, key) from error
+            raise _refusal(where, error.response) from error
+        except (BotoCoreError, Boto3Error, RetriesExceededError, S3DownloadFailedError) as error:
+            raise _breakdown(where, error) from error
+
+
+def _refusal(where: str, response: dict[str, Any]) -> MarqueeError:
+    """Return the error that stands for an answer of the server."""
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    code = response.get("Error", {}).get("Code", "")
+    said = f"{code}, {status}: {response.get('Error', {}).get('Message', '')}"
+    if status == _PRECONDITION_FAILED:
+        return PreconditionError(f"{where} is there already, or has changed")
+    if status in _PASSING or code in _PASSING_CODES:
+        return TryAgainError(f"{where}: the server failed ({said}): try again")
+    return ConfigError(f"{where}: the server refused ({said}): {_ADVICE.get(code, _CREDENTIALS)}")
+
+
+def _breakdown(where: str, error: Exception) -> MarqueeError:
+    """Return the error that stands for one that boto3 made: no answer, or none asked for."""
+    from botocore import exceptions  # noqa: PLC0415 - slow, and unused on local folders
+
+    if isinstance(error, exceptions.NoCredentialsError):
+        return ConfigError(f"{where}: {error}: {_CREDENTIALS}")
+    if isinstance(error, exceptions.ParamValidationError):
+        return ConfigError(f"{where}: {error}: check the URL")
+    if isinstance(error, exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return ConfigError(f"{where}: {error}: set MARQUEE_S3__CA_BUNDLE to the file of the server's authorities")
+    return TryAgainError(f"{where}: {error}: check the endpoint and the network, and try again")
+
+
+@lru_cache(maxsize=16)
+def _warn(url: str) -> None:
+    """Say once a process, not at each write, what is amiss."""
+    log.warning("%s: conditional writes are switched off: of two runs of one period at once the last one stands", url)
+
+
+@lru_cache(maxsize=32)
+def _transfer(options: S3Options, *, threads: bool = True) -> Any:  # noqa: ANN401 - boto3 publishes no types
+    from boto3.s3.transfer import TransferConfig  # noqa: PLC0415 - slow, and unused on local folders
+
+    config = TransferConfig(
+        multipart_threshold=options.part_mb * MIB,
+        multipart_chunksize=options.part_mb * MIB,
+        max_concurrency=PARTS_AT_A_TIME,
+        num_download_attempts=options.attempts,
+        use_threads=threads,
+        preferred_transfer_client="classic",
+    )
+    config.max_in_memory_upload_chunks = PARTS_AT_A_TIME
+    return config
+
+
+@lru_cache(maxsize=16)
+def _s3_client(options: S3Options) -> "BaseClient":
+    import boto3  # noqa: PLC0415 - slow, and unused on local folders
+    from botocore.config import Config  # noqa: PLC0415
+    from botocore.exceptions import BotoCoreError  # noqa: PLC0415
+
+    config = Config(
+        connect_timeout=options.connect_timeout_s,
+        read_timeout=options.read_timeout_s,
+        retries={"mode": options.retry_mode, "total_max_attempts": options.attempts},
+        s3={"addressing_style": "path" if options.path_style else "auto"},
+        max_pool_connections=max(LEAST_CONNECTIONS, options.parallel_reads * PARTS_AT_A_TIME),
+        # What stages read is checked against the SHA-256 of its manifest; without this, each download asks twice.
+        response_checksum_validation="when_required",
+    )
+    where = {"endpoint_url": options.endpoint_url, "region_name": options.region, "verify": options.ca_bundle}
+    try:
+        # A session of its own: tasks open stores in threads, and boto3's default session must not be shared by those.
+        client = boto3.Session().client("s3", config=config, **where)
+    except (ValueError, BotoCoreError) as error:
+        message = f"S3 cannot be reached with endpoint_url={options.endpoint_url!r}, region={options.region!r}: {error}"
+        raise ConfigError(message) from error
+    client.meta.events.register("needs-retry.s3", _Collisions(options.attempts).wait_s)
+    watch_s3(client)
+    return client
+
+
+class _Collisions:
+    """Has conditional writes that collided tried again, as boto3 has other failures, up to so many tries in all."""
+
+    BASE_S, MOST_S = 0.1, 5.0
+
+    def __init__(self, attempts: int) -> None:
+        self._attempts = attempts
+
+    def wait_s(self, response: tuple[Any, dict[str, Any]] | None, attempts: int, **_: object) -> float | None:
+        """Return how long to wait before another try; None to leave it to others."""
+        code = response[1].get("Error", {}).get("Code") if response else None
+        if code not in _COLLIDED or attempts >= self._attempts:
+            return None
+        return random.uniform(0, min(self.BASE_S * 2 ** (attempts - 1), self.MOST_S))  # noqa: S311 - no secret
