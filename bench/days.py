@@ -8,8 +8,10 @@ import pyarrow as pa
 from marquee.calendar import Period
 from marquee.lake import keys
 from marquee.lake.datasets import COUNTRIES, EPISODES, GENRES, NETWORKS, SHOWS, VIEWERSHIP, Dataset
-from marquee.lake.manifest import Marker, now_text, publish, write_output
-from marquee.storage.base import LocalStore
+from marquee.lake.files import write_output
+from marquee.lake.manifest import Marker, now_text
+from marquee.lake.markers import publish
+from marquee.storage.local import LocalStore
 
 FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 HOURS = 24

@@ -30,9 +30,9 @@ from jobs.mart_load.load import load_mart
 from jobs.mart_load.settings import MartLoadSettings
 from marquee.calendar import Period, Span
 from marquee.errors import MarqueeError
-from marquee.lake.manifest import Markers
+from marquee.lake.markers import Markers
 from marquee.mart.settings import MartSettings
-from marquee.storage.base import LocalStore
+from marquee.storage.local import LocalStore
 from tests.mariadb_server import MariaDB, MysqlDatabase, install, mariadb_server, mysql_database
 
 ROWS = 600_000

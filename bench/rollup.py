@@ -22,7 +22,7 @@ from jobs.simulate.settings import SimulateSettings
 from jobs.simulate.write import simulate_hour
 from marquee.calendar import Period
 from marquee.errors import TERMINATED, MarqueeError
-from marquee.storage.base import open_store
+from marquee.storage.opening import open_store
 
 EVENTS = 4_200_000
 PARTITIONS = 21

@@ -10,8 +10,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from marquee.engine.base import SparkEngine
-from marquee.storage.base import LocalStore, S3Options
+from marquee.engine.spark import SparkEngine
+from marquee.storage.base import S3Options
+from marquee.storage.local import LocalStore
 from marquee.storage.s3 import S3Store
 from tests.helpers_mart import Kiosk
 from tests.mariadb_server import MariaDB, MysqlDatabase, install, mariadb_server, mysql_database

@@ -24,10 +24,13 @@ from marquee.lake.datasets import (
     VIEWERSHIP,
     Dataset,
 )
-from marquee.lake.manifest import Marker, Markers, Output, now_text, publish, read_marker, write_output
+from marquee.lake.files import write_output
+from marquee.lake.manifest import Marker, Output, now_text
+from marquee.lake.markers import Markers, publish, read_marker
 from marquee.mart import schema
 from marquee.mart.settings import MartSettings
-from marquee.storage.base import LocalStore, Store
+from marquee.storage.base import Store
+from marquee.storage.local import LocalStore
 from tests.mariadb_server import MysqlDatabase
 
 Row = Mapping[str, Any]

@@ -6,9 +6,10 @@ from typing import Any
 
 from jobs.mart_load.load import MartReport, load_mart
 from jobs.mart_load.settings import MartLoadSettings
-from marquee.lake.manifest import Markers
+from marquee.lake.markers import Markers
 from marquee.mart.settings import MartSettings
-from marquee.storage.base import LocalStore, Store
+from marquee.storage.base import Store
+from marquee.storage.local import LocalStore
 from tests.helpers_mart import Kiosk, SmallLake, content
 from tests.mariadb_server import MysqlDatabase
 

@@ -12,13 +12,17 @@ from pydantic import SecretStr
 from jobs.rollup.settings import RollupOptions, RollupSettings
 from jobs.rollup.stage import RollupStage
 from marquee.calendar import EVER, Period, Span, hour
-from marquee.engine.base import Engine, EngineOptions, LocalEngine
+from marquee.engine.base import Engine
+from marquee.engine.local import EngineOptions, LocalEngine
 from marquee.lake import keys
 from marquee.lake.datasets import REJECTS, VIEWER_HOUR, VIEWERSHIP
-from marquee.lake.manifest import Marker, Markers, read_output
+from marquee.lake.files import read_output
+from marquee.lake.manifest import Marker
+from marquee.lake.markers import Markers
 from marquee.runs.stage import Report, run_stage
 from marquee.settings.loading import S3Settings
-from marquee.storage.base import LocalStore, Store
+from marquee.storage.base import Store
+from marquee.storage.local import LocalStore
 from tests.oracle.rollup import Rolled, roll_up
 
 HOUR = hour("2026-01-05T13")

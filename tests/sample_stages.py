@@ -13,7 +13,9 @@ import pyarrow as pa
 from marquee.calendar import Grain, Period, Span
 from marquee.errors import BadInputError
 from marquee.lake.datasets import TEXT, WHOLE, Column, Dataset
-from marquee.lake.manifest import Input, Marker, Markers, Result, read_output, write_output
+from marquee.lake.files import read_output, write_output
+from marquee.lake.manifest import Input, Marker, Result
+from marquee.lake.markers import Markers
 from marquee.runs.stage import RunContext, Target
 from marquee.storage.base import Store
 

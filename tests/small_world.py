@@ -14,9 +14,10 @@ from jobs.cli.pipeline import STEPS
 from marquee.calendar import EVER, Period
 from marquee.errors import worst
 from marquee.lake import keys
-from marquee.lake.manifest import Marker, Markers
+from marquee.lake.manifest import Marker
+from marquee.lake.markers import Markers
 from marquee.settings.loading import load_settings
-from marquee.storage.base import LocalStore
+from marquee.storage.local import LocalStore
 from tests.schedule_service import ScheduleService, answer
 
 Play = tuple[str, int, int]

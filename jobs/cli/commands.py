@@ -18,7 +18,7 @@ from jobs.simulate.settings import SimulateSettings
 from marquee import __version__
 from marquee.errors import ConfigError, worst
 from marquee.lake.garbage import GRACE, collect, plan_digest, plan_garbage
-from marquee.lake.manifest import Markers
+from marquee.lake.markers import Markers
 from marquee.mart.admin import init_mart, upgrade_mart
 from marquee.mart.questions import CREDIT, QUESTIONS, ask, find_question
 from marquee.mart.settings import MartSettings

@@ -34,7 +34,7 @@ from marquee.mart.questions import CREDIT, QUESTIONS, ask
 from marquee.report.tables import say, say_command, show_answer
 from marquee.runs.command import Outcome, progress_bar
 from marquee.settings.loading import CONFIG, PREFIX, load_settings
-from marquee.storage.base import open_store
+from marquee.storage.opening import open_store
 from marquee.telemetry.logs import set_up_logs
 
 EVENTS_PER_DAY = 160_000

@@ -23,11 +23,12 @@ from jobs.schedule_fetch.client import ScheduleClient
 from jobs.schedule_fetch.settings import ScheduleFetchSettings
 from jobs.schedule_fetch.stage import ScheduleFetchStage
 from marquee.calendar import Span
-from marquee.engine.base import IDLE
+from marquee.engine.local import IDLE
 from marquee.errors import ConfigError, MarqueeError, TryAgainError, worst
 from marquee.lake import keys
 from marquee.lake.datasets import AUDIENCE, EPISODES, VIEWER_DAY, VIEWERSHIP, Dataset
-from marquee.lake.manifest import Marker, Markers
+from marquee.lake.manifest import Marker
+from marquee.lake.markers import Markers
 from marquee.mart.status import ledger_states
 from marquee.runs.command import Outcome, Run
 from marquee.runs.stage import Advance, Stage, State

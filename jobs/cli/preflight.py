@@ -26,7 +26,8 @@ from marquee.errors import DONE, MarqueeError, worst
 from marquee.lake import keys
 from marquee.runs.command import EXIT_CODES, HelpFormatter, guarded
 from marquee.settings.loading import StageSettings, check_names, load_settings
-from marquee.storage.base import LocalStore, ObjectInfo, PreconditionError, Store
+from marquee.storage.base import ObjectInfo, PreconditionError, Store
+from marquee.storage.local import LocalStore
 
 log = logging.getLogger("jobs.cli.preflight")
 

@@ -12,7 +12,7 @@ from jobs.exporter.parts import make_parts
 from jobs.exporter.settings import DEFAULT_PORT, ExporterSettings
 from jobs.registry import SETTINGS, STAGES
 from marquee import __version__
-from marquee.lake.manifest import Markers
+from marquee.lake.markers import Markers
 from marquee.runs.command import guarded, print_settings, wait_for_signal
 from marquee.settings.loading import check_names, load_settings
 from marquee.telemetry.metrics import Labelled

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from jobs.exporter.parts import Part
 from marquee import __version__
 from marquee.errors import MarqueeError, describe_foreign
-from marquee.lake.manifest import Markers
+from marquee.lake.markers import Markers
 from marquee.telemetry import metrics
 from marquee.telemetry.metrics import Sample, families, sample
 

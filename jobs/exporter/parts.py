@@ -20,10 +20,10 @@ from jobs.schedule_fetch.client import ScheduleClient
 from jobs.schedule_fetch.settings import ScheduleFetchSettings
 from jobs.schedule_fetch.stage import ScheduleFetchStage
 from marquee.calendar import EVER, Period, Span
-from marquee.engine.base import IDLE
+from marquee.engine.local import IDLE
 from marquee.lake import keys
 from marquee.lake.garbage import plan_garbage
-from marquee.lake.manifest import Markers
+from marquee.lake.markers import Markers
 from marquee.mart.status import ledger_samples, ledger_states
 from marquee.runs.stage import Stage
 from marquee.settings.loading import load_settings

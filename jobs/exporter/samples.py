@@ -13,7 +13,8 @@ from operator import attrgetter
 
 from marquee.calendar import DAY, Grain, Period, Span
 from marquee.lake import keys
-from marquee.lake.manifest import Marker, Markers
+from marquee.lake.manifest import Marker
+from marquee.lake.markers import Markers
 from marquee.runs.stage import Stage, State, state_of
 from marquee.telemetry import metrics
 from marquee.telemetry.metrics import Sample, sample

@@ -11,8 +11,8 @@ from typing import Any
 from jobs.profile.settings import ProfileSettings
 from jobs.rollup.settings import RollupSettings
 from marquee.calendar import HOUR, Grain, Period, Span
-from marquee.engine.base import IDLE
-from marquee.lake.manifest import Markers
+from marquee.engine.local import IDLE
+from marquee.lake.markers import Markers
 from marquee.runs.stage import Stage, plan_stage
 from marquee.settings.loading import StageSettings
 

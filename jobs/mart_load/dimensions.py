@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from marquee.lake.captured_schedule import open_catalogue
 from marquee.lake.datasets import COUNTRIES, GENRES, NETWORKS
-from marquee.lake.manifest import Markers
+from marquee.lake.markers import Markers
 
 DIMENSIONS = (
     "dim_country",

@@ -22,7 +22,9 @@ from marquee.calendar import EVER, Period, Span
 from marquee.errors import CorruptLakeError, LostRaceError, worst
 from marquee.lake import keys
 from marquee.lake.datasets import VIEWERSHIP, Dataset
-from marquee.lake.manifest import Marker, Markers, Output, failure_of, fetch_output, read_fetched, read_output
+from marquee.lake.files import fetch_output, read_fetched, read_output
+from marquee.lake.manifest import Marker, Output
+from marquee.lake.markers import Markers, failure_of
 from marquee.lake.parquet import empty
 from marquee.mart.base import Mart, open_mart
 from marquee.mart.ledger import (
@@ -159,9 +161,8 @@ def _run(mart: Mart, markers: Markers, step: Step, *, force: bool) -> MartReport
 
 def _count(step: Step, written: int) -> None:
     read = [one for item in step.items for dataset in LOADED_OF[step.stage] for one in item.marker.of(dataset)]
-    instruments.JOB_ROWS.labels("in").inc(sum(one.rows for one in read))
-    instruments.JOB_ROWS.labels("out").inc(written)
-    instruments.JOB_BYTES.labels("in").inc(sum(one.size for one in read))
+    rows = {"in": sum(one.rows for one in read), "out": written}
+    instruments.count_work(rows, {"in": sum(one.size for one in read)})
 
 
 def _load(mart: Mart, markers: Markers, change: Change) -> int | None:

@@ -6,7 +6,7 @@ from jobs.profile.audience_stage import AudienceStage
 from jobs.profile.settings import ProfileSettings
 from jobs.profile.stage import ProfileStage
 from marquee.calendar import Span
-from marquee.lake.manifest import Markers
+from marquee.lake.markers import Markers
 from marquee.runs.command import stage_command
 from marquee.runs.stage import Advance, Report, merge, run_stage
 

@@ -19,7 +19,8 @@ from jobs.profile.played import PlayedEpisodes
 from jobs.profile.settings import BINGE5_EPISODES, ProfileOptions, ProfileSettings
 from jobs.profile.sittings import lasts_until
 from marquee.calendar import Grain, Period, Span
-from marquee.engine.base import Engine, Unit, open_database
+from marquee.engine.base import Engine, Unit
+from marquee.engine.duckdb import open_database
 from marquee.lake import keys
 from marquee.lake.datasets import (
     AUDIENCE,
@@ -30,7 +31,8 @@ from marquee.lake.datasets import (
     VIEWER_SEEN,
     WORLDWIDE,
 )
-from marquee.lake.manifest import Input, Marker, Markers, Parameters, Result
+from marquee.lake.manifest import Input, Marker, Parameters, Result
+from marquee.lake.markers import Markers
 from marquee.runs.stage import RunContext, Target
 
 DEFINITION = "1"

@@ -9,9 +9,11 @@ import pyarrow as pa
 
 from marquee.engine.base import Unit
 from marquee.lake.datasets import Dataset
-from marquee.lake.manifest import Output, fetch_output, write_output
+from marquee.lake.files import fetch_output, write_output
+from marquee.lake.manifest import Output
 from marquee.lake.parquet import ROWS_A_GROUP
-from marquee.storage.base import S3Options, Store, in_parallel, open_store
+from marquee.storage.base import S3Options, Store, in_parallel
+from marquee.storage.opening import open_store
 
 QUOTE = "'"
 

@@ -12,7 +12,9 @@ import pyarrow.compute as pc
 from marquee.lake import keys
 from marquee.lake.captured_schedule import latest_episodes
 from marquee.lake.datasets import EPISODE_DAY
-from marquee.lake.manifest import Marker, Markers, Output, read_output
+from marquee.lake.files import read_output
+from marquee.lake.manifest import Marker, Output
+from marquee.lake.markers import Markers
 from marquee.storage.base import in_parallel
 
 DAYS_HELD = 200

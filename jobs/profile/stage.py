@@ -17,10 +17,12 @@ from jobs.profile.files import write
 from jobs.profile.settings import ProfileSettings
 from jobs.profile.sittings import lasts_until, starts_before
 from marquee.calendar import Grain, Period, Span
-from marquee.engine.base import Engine, Unit, open_database
+from marquee.engine.base import Engine, Unit
+from marquee.engine.duckdb import open_database
 from marquee.lake import keys
 from marquee.lake.datasets import EPISODE_DAY, VIEWER_DAY, VIEWER_HOUR, VIEWER_SEEN
-from marquee.lake.manifest import Marker, Markers, Parameters, Result
+from marquee.lake.manifest import Marker, Parameters, Result
+from marquee.lake.markers import Markers
 from marquee.runs.stage import RunContext, Target
 
 DEFINITION = "1"

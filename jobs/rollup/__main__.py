@@ -5,7 +5,7 @@ import sys
 from jobs.rollup.settings import RollupSettings
 from jobs.rollup.stage import RollupStage
 from marquee.calendar import Span
-from marquee.lake.manifest import Markers
+from marquee.lake.markers import Markers
 from marquee.runs.command import stage_command
 from marquee.runs.stage import Advance, Report, run_stage
 

@@ -24,11 +24,14 @@ import pyarrow.compute as pc
 from jobs.rollup.contract import COUNTRY, DEVICE, LANGUAGE, Event, Fields, Reason, Window, judge
 from jobs.rollup.lines import KEPT_BYTES, Block, read_blocks
 from jobs.rollup.viewer import viewers_of
-from marquee.engine.base import Task, Unit, open_database
+from marquee.engine.base import Task, Unit
+from marquee.engine.duckdb import open_database
 from marquee.errors import TryAgainError
 from marquee.lake.datasets import REJECTS, VIEWER_HOUR
-from marquee.lake.manifest import Output, write_output
-from marquee.storage.base import S3Options, Store, in_parallel, open_store
+from marquee.lake.files import write_output
+from marquee.lake.manifest import Output
+from marquee.storage.base import S3Options, Store, in_parallel
+from marquee.storage.opening import open_store
 
 REJECTED = -1
 """The key under which the mapper gives rejected lines; buckets count from 0."""

@@ -18,7 +18,9 @@ from marquee.engine.base import MIB, Engine, Unit
 from marquee.errors import BadInputError, MarqueeError
 from marquee.lake import keys
 from marquee.lake.datasets import VIEWERSHIP
-from marquee.lake.manifest import Input, Marker, Markers, Parameters, Result, digest_inputs, write_output
+from marquee.lake.files import write_output
+from marquee.lake.manifest import Input, Marker, Parameters, Result, digest_inputs
+from marquee.lake.markers import Markers
 from marquee.lake.parquet import empty
 from marquee.runs.stage import RunContext, Target
 from marquee.storage.base import ObjectInfo

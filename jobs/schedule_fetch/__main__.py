@@ -6,7 +6,7 @@ from jobs.schedule_fetch.client import ScheduleClient
 from jobs.schedule_fetch.settings import ScheduleFetchSettings
 from jobs.schedule_fetch.stage import ScheduleFetchStage
 from marquee.calendar import Span
-from marquee.lake.manifest import Markers
+from marquee.lake.markers import Markers
 from marquee.runs.command import stage_command
 from marquee.runs.stage import Advance, Report, run_stage
 

@@ -17,7 +17,9 @@ from jobs.schedule_fetch.settings import ScheduleFetchOptions
 from marquee.calendar import DAY, Grain, Period, Span
 from marquee.errors import BadInputError
 from marquee.lake import keys
-from marquee.lake.manifest import Input, Marker, Markers, Parameters, Result, write_bytes, write_output
+from marquee.lake.files import write_bytes, write_output
+from marquee.lake.manifest import Input, Marker, Parameters, Result
+from marquee.lake.markers import Markers
 from marquee.runs.stage import RunContext, Target
 
 log = logging.getLogger(__name__)

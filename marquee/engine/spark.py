@@ -1,11 +1,116 @@
-"""Starts Spark for the Spark engine; the configuration comes from spark-submit or from the settings."""
+"""The Spark engine. The configuration comes from spark-submit or from the settings."""
 
 import os
 import sys
-from collections.abc import Mapping
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from marquee.engine.base import SparkEngine
-from marquee.errors import ConfigError
+import pyarrow as pa
+
+from marquee.errors import ConfigError, MarqueeError
+
+if TYPE_CHECKING:
+    from pyspark import SparkContext
+    from pyspark.accumulators import Accumulator
+from marquee.engine.base import Task, Unit, _elsewhere, _import, load
+
+_FAILED = -(1 << 32)
+"""In Spark's shuffle, the key of a mapper's error; keys of tables are greater."""
+
+
+class SparkEngine:
+    """Spark's scheduler and shuffle; the units go out as tasks, tables travel as Arrow buffers, never as rows."""
+
+    name = "spark"
+
+    def __init__(self, context: "SparkContext", task_memory_mb: int) -> None:
+        self._context = context
+        self._task_memory_mb = task_memory_mb
+        self._cpu = context.accumulator(0.0)
+        _elsewhere.append(self._cpu)
+
+    def map(self, kernel: str, units: Sequence[Unit]) -> list[Any]:
+        load(kernel)  # a wrong name fails here, not in tasks that Spark tries again
+        if not units:
+            return []
+        memory_mb, cpu = self._task_memory_mb, self._cpu
+
+        def one(unit: Unit) -> Any:  # noqa: ANN401 - a kernel's plain value
+            with _spark_task(memory_mb, cpu) as task:
+                try:
+                    return _import(kernel)(unit, task)
+                except MarqueeError as error:
+                    return error
+
+        return _values(self._context.parallelize(list(units), len(units)).map(one).collect())
+
+    def map_reduce(self, mapper: str, reducer: str, units: Sequence[Unit], parameters: Unit) -> list[Any]:
+        load(mapper), load(reducer)
+        if not units:
+            return []
+        memory_mb, cpu = self._task_memory_mb, self._cpu
+
+        def map_one(unit: Unit) -> Iterator[tuple[int, bytes | MarqueeError]]:
+            with _spark_task(memory_mb, cpu) as task:
+                try:
+                    for key, table in _import(mapper)(unit, task):
+                        yield key, _to_buffer(table)
+                except MarqueeError as error:
+                    yield _FAILED, error
+
+        def reduce_one(pair: tuple[int, Iterable[Any]]) -> tuple[int, Any]:
+            key, buffers = pair
+            if key == _FAILED:
+                return key, next(iter(buffers))
+            with _spark_task(memory_mb, cpu) as task:
+                tables = (_from_buffer(buffer) for buffer in buffers)
+                try:
+                    return key, _import(reducer)(key, tables, parameters, task)
+                except MarqueeError as error:
+                    return key, error
+
+        mapped = self._context.parallelize(list(units), len(units)).flatMap(map_one)
+        reduced = mapped.groupByKey(max(self._context.defaultParallelism, 1)).map(reduce_one).collect()
+        return _values([value for _, value in sorted(reduced, key=lambda pair: pair[0])])
+
+
+class _spark_task:  # noqa: N801 - a context manager that Spark can send along
+    def __init__(self, memory_mb: int, cpu: "Accumulator[float]") -> None:
+        self._memory_mb = memory_mb
+        self._cpu = cpu
+
+    def __enter__(self) -> Task:
+        self._began = time.process_time()
+        self._folder = tempfile.TemporaryDirectory(prefix="marquee-task-")
+        return Task(Path(self._folder.name), self._memory_mb)
+
+    def __exit__(self, *_: object) -> None:
+        self._folder.cleanup()
+        self._cpu.add(time.process_time() - self._began)
+
+
+def _values(values: list[Any]) -> list[Any]:
+    """Return what came back from Spark, or raise the first error of ours: thrown in a task, its class would be lost."""
+    for value in values:
+        if isinstance(value, MarqueeError):
+            raise value
+    return values
+
+
+def _to_buffer(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
+        writer.write_table(table)
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+def _from_buffer(buffer: bytes) -> pa.Table:
+    return pa.ipc.open_stream(buffer).read_all()
+
 
 SUBMITTED = "PYSPARK_GATEWAY_PORT"
 """What spark-submit tells a driver: its Java process, which has a configuration, that has a name."""

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from marquee.lake import keys
 from marquee.lake.datasets import EPISODES, SHOWS, Dataset
-from marquee.lake.manifest import Markers, read_output
+from marquee.lake.files import read_output
+from marquee.lake.markers import Markers
 from marquee.storage.base import in_parallel
 
 REQUESTED_DAY = pa.field("requested_day", pa.date32())

@@ -16,7 +16,8 @@ from datetime import datetime, timedelta
 
 from marquee.calendar import Period
 from marquee.lake import keys
-from marquee.lake.manifest import Failure, Marker, Markers
+from marquee.lake.manifest import Failure, Marker
+from marquee.lake.markers import Markers
 from marquee.storage.base import ObjectInfo, Store, in_parallel
 
 GRACE = timedelta(days=7)

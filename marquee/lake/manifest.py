@@ -8,24 +8,16 @@ marker; readers open exactly what the marker lists. A period is stale when its i
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
-from pathlib import Path
 from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from marquee import __version__
 from marquee.calendar import Period
-from marquee.errors import CorruptLakeError, LostRaceError, MarqueeError, describe_foreign
+from marquee.errors import CorruptLakeError
 from marquee.lake import keys
 from marquee.lake.datasets import Dataset
-from marquee.lake.parquet import ROWS_A_GROUP, Rows, count_rows, from_parquet, to_parquet
-from marquee.storage.base import ObjectInfo, ObjectNotFoundError, PreconditionError, Store, in_parallel
 
 MARKER_FORMAT = 2
 """1 had no ``cpu_seconds``."""
@@ -116,6 +108,11 @@ class Marker:
             "out": counts.get("rows_out", counts.get("episodes", 0)),
         }
 
+    @property
+    def bytes_moved(self) -> dict[str, int]:
+        """The bytes in and out of the run."""
+        return {"in": sum(one.size for one in self.inputs), "out": sum(one.size for one in self.outputs)}
+
     def as_input(self, dataset: Dataset) -> Input:
         """Return a dataset of this run as an input downstream: the same content has the same digest in any run."""
         outputs = self.of(dataset)
@@ -165,108 +162,6 @@ def digest_inputs(inputs: Iterable[Input], parameters: Parameters, definition_ve
     return _digest([listed, dict(parameters), definition_version])
 
 
-def write_output(store: Store, prefix: str, dataset: Dataset, rows: Rows, bucket: int | None = None) -> Output:
-    """Write one file of a dataset under a run's prefix."""
-    name = keys.table_file(dataset.name) if bucket is None else keys.bucket_file(dataset.name, bucket)
-    data = to_parquet(rows, dataset)
-    return write_bytes(store, prefix + name, dataset.name, data, count_rows(data))
-
-
-def write_bytes(store: Store, key: str, dataset: str, data: bytes, rows: int) -> Output:
-    """Write one object of a run."""
-    store.put(key, data)
-    return Output(dataset, key, len(data), hashlib.sha256(data).hexdigest(), rows)
-
-
-def read_bytes(store: Store, output: Output) -> bytes:
-    """Return an object that a marker lists; CorruptLakeError if it is not what the marker says."""
-    with _listed(store, output):
-        data = store.get(output.key)
-    _check(store, output, len(data), hashlib.sha256(data).hexdigest())
-    return data
-
-
-def fetch_output(store: Store, output: Output, scratch: Path) -> Path:
-    """Return a local file of an object that a marker lists, checked: for what is too large to be held in memory."""
-    with _listed(store, output):
-        path = store.fetch(output.key, scratch)
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    _check(store, output, path.stat().st_size, found)
-    return path
-
-
-def read_output(store: Store, output: Output) -> pa.Table:
-    """Return the rows of a Parquet object that a marker lists, checked, their number too."""
-    table = from_parquet(read_bytes(store, output))
-    _check_rows(store, output, table.num_rows)
-    return table
-
-
-def read_fetched(store: Store, output: Output, path: Path) -> Iterator[pa.Table]:
-    """Yield the rows of a Parquet object that ``fetch_output`` has brought here, a row group at a time."""
-    with pq.ParquetFile(path) as file:
-        _check_rows(store, output, file.metadata.num_rows)
-        for batch in file.iter_batches(batch_size=ROWS_A_GROUP):
-            yield pa.Table.from_batches([batch])
-
-
-@contextmanager
-def _listed(store: Store, output: Output) -> Iterator[None]:
-    try:
-        yield
-    except ObjectNotFoundError as error:
-        message = f"{store.url}/{output.key} is gone, but its manifest lists it: run its period again with --force"
-        raise CorruptLakeError(message) from error
-
-
-def _check(store: Store, output: Output, size: int, sha256: str) -> None:
-    if (size, sha256) != (output.size, output.sha256):
-        message = (
-            f"{store.url}/{output.key} is damaged: its manifest says {output.size} bytes with SHA-256 {output.sha256}, "
-            f"found {size} bytes with {sha256}: run its period again with --force"
-        )
-        raise CorruptLakeError(message)
-
-
-def _check_rows(store: Store, output: Output, rows: int) -> None:
-    if rows != output.rows:
-        message = (
-            f"{store.url}/{output.key}: its manifest says {output.rows} rows, found {rows}: "
-            "run its period again with --force"
-        )
-        raise CorruptLakeError(message)
-
-
-def publish(store: Store, marker: Marker, previous: Marker | None) -> Marker:
-    """Make a run stand by one conditional write, and clear the failure. LostRaceError if another run came first."""
-    period = Period.parse(marker.period)
-    key = keys.success_key(marker.stage, period)
-    data = marker.to_json()
-    try:
-        put = store.put_if_absent if previous is None else partial(store.put_if_unchanged, etag=previous.etag)
-        info = put(key, data)
-        published = dataclasses.replace(marker, etag=info.etag)
-    except PreconditionError as error:
-        # The write may have landed although its answer was lost, and the client's own retry found it: then we won.
-        standing = read_marker(store, marker.stage, period)
-        if standing is None or standing.run_id != marker.run_id:
-            winner = f"run {standing.run_id}, generation {standing.generation}" if standing else "another run"
-            message = f"{marker.stage} {period}: {winner} was published during run {marker.run_id}; its result stands"
-            raise LostRaceError(message) from error
-        published = standing
-    store.delete(keys.failed_key(marker.stage, period))
-    return published
-
-
-def read_marker(store: Store, stage: str, period: Period) -> Marker | None:
-    """Return a period's marker, None if it has none."""
-    key = keys.success_key(stage, period)
-    info = store.head(key)
-    # The etag is taken before the body: were the marker replaced in between, a conditional write only fails.
-    return Marker.from_json(store.get(key), key, info.etag) if info else None
-
-
 def now_text(now: datetime) -> str:
     """Return an instant as markers hold it."""
     return now.astimezone(UTC).isoformat(timespec="milliseconds")
@@ -279,106 +174,3 @@ def code_version() -> str:
 
 def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
-
-
-class Markers:
-    """The markers of a lake as one process sees them: read once a stage, and kept up with its own publishing.
-
-    What lives on beside others that publish calls ``refresh``.
-    """
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self._success: dict[str, dict[Period, Marker]] = {}
-        self._failed: dict[str, dict[Period, Failure]] = {}
-        self._etags: dict[str, dict[str, str]] = {}
-        """By stage and key, as they were listed when they were read."""
-
-    def of(self, stage: str) -> dict[Period, Marker]:
-        """Return the success markers of a stage by period."""
-        self._load(stage)
-        return self._success[stage]
-
-    def failures(self, stage: str) -> dict[Period, Failure]:
-        """Return the failures in force of a stage by period: those that no later success has settled."""
-        self._load(stage)
-        return {
-            period: failure
-            for period, failure in self._failed[stage].items()
-            if (marker := self._success[stage].get(period)) is None or marker.generation < failure.generation
-        }
-
-    def settled(self, stage: str) -> dict[Period, Failure]:
-        """Return the failures that a success has settled, yet left there: its run was killed before it cleared them."""
-        in_force = self.failures(stage)
-        return {period: failure for period, failure in self._failed[stage].items() if period not in in_force}
-
-    def note(self, marker: Marker) -> None:
-        """Take up a marker that this process has just published, and the failure marker cleared."""
-        period = Period.parse(marker.period)
-        self.of(marker.stage)[period] = marker
-        self._failed[marker.stage].pop(period, None)
-
-    def forget(self, stage: str) -> None:
-        """Read the stage anew when it is asked for next: another process has published there."""
-        self._success.pop(stage, None)
-        self._failed.pop(stage, None)
-
-    def note_failure(self, failure: Failure) -> None:
-        """Take up a failure that this process has just written."""
-        self._load(failure.stage)
-        self._failed[failure.stage][Period.parse(failure.period)] = failure
-
-    def settle(self, stage: str, period: Period) -> None:
-        """Clear a period's failure: what failed then has been done since."""
-        self._load(stage)
-        self.store.delete(keys.failed_key(stage, period))
-        self._failed[stage].pop(period, None)
-
-    def refresh(self, stage: str) -> None:
-        """List the markers of a stage, and read those that have come, or changed, since they were last read."""
-        kept: Mapping[str, Mapping[Period, Any]] = {
-            keys.SUCCESS: self._success.get(stage, {}),
-            keys.FAILED: self._failed.get(stage, {}),
-        }
-        read = self._etags.get(stage, {})
-        listed = list(keys.list_markers(self.store, stage))
-        changed = [info for period, name, info in listed if period not in kept[name] or read.get(info.key) != info.etag]
-        got = in_parallel(self.store, lambda info: self._body(info.key), changed)
-        bodies = dict(zip((info.key for info in changed), got, strict=True))
-        success: dict[Period, Marker] = {}
-        failed: dict[Period, Failure] = {}
-        for period, name, info in listed:
-            of: dict[Period, Any] = success if name == keys.SUCCESS else failed
-            if info.key not in bodies:
-                of[period] = kept[name][period]
-            elif (body := bodies[info.key]) is not None:
-                of[period] = _read_marker(name, body, info)
-        # At the very end: after an error halfway, the stage is not taken for one that has been read.
-        self._success[stage], self._failed[stage] = success, failed
-        self._etags[stage] = {info.key: info.etag for *_, info in listed}
-
-    def _load(self, stage: str) -> None:
-        if stage not in self._success:
-            self.refresh(stage)
-
-    def _body(self, key: str) -> bytes | None:
-        try:
-            return self.store.get(key)
-        except ObjectNotFoundError:  # another run has cleared its failure since the listing
-            return None
-
-
-def _read_marker(name: str, body: bytes, info: ObjectInfo) -> Marker | Failure:
-    if name == keys.SUCCESS:
-        return Marker.from_json(body, info.key, info.etag)
-    return Failure.from_json(body, info.key)
-
-
-def failure_of(error: Exception, stage: str, period: Period, run_id: str, generation: int, now: datetime) -> Failure:
-    """Describe a failed run. Of an error that is not ours only the class and the place: its text may hold data."""
-    if isinstance(error, MarqueeError):
-        kind, code, reason = error.kind, error.exit_code, str(error)
-    else:
-        kind, code, reason = MarqueeError.kind, MarqueeError.exit_code, describe_foreign(error)
-    return Failure(stage, str(period), run_id, generation, kind, code, reason, now_text(now))

@@ -25,7 +25,8 @@ from marquee.lake.datasets import (
     VIEWERSHIP,
     Dataset,
 )
-from marquee.lake.manifest import Marker, Markers
+from marquee.lake.manifest import Marker
+from marquee.lake.markers import Markers
 
 LOADED_OF: Mapping[str, tuple[Dataset, ...]] = {
     keys.SCHEDULE_FETCH: (SHOWS, EPISODES, NETWORKS, COUNTRIES, GENRES),

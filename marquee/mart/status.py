@@ -8,7 +8,7 @@ from datetime import datetime
 from jobs.exporter.samples import Health, is_complete, state_samples
 from marquee.calendar import Grain, Period, Span
 from marquee.lake import keys
-from marquee.lake.manifest import Markers
+from marquee.lake.markers import Markers
 from marquee.mart.base import read_mart
 from marquee.mart.errors import NoMartError
 from marquee.mart.ledger import LOADED_OF, Item, Ledger, Standing, compare, entries_of

@@ -29,7 +29,7 @@ from marquee.errors import (
     MarqueeError,
     describe_foreign,
 )
-from marquee.lake.manifest import Markers
+from marquee.lake.markers import Markers
 from marquee.runs.stage import Advance
 from marquee.settings.listing import list_settings
 from marquee.settings.loading import LogSettings, StageSettings, check_names, env_name, load_settings

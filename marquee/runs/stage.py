@@ -16,18 +16,8 @@ from marquee.calendar import EVER, Period, Span
 from marquee.engine.base import cpu_seconds
 from marquee.errors import LostRaceError, worst
 from marquee.lake import keys
-from marquee.lake.manifest import (
-    Input,
-    Marker,
-    Markers,
-    Parameters,
-    Result,
-    code_version,
-    digest_inputs,
-    failure_of,
-    now_text,
-    publish,
-)
+from marquee.lake.manifest import Input, Marker, Parameters, Result, code_version, digest_inputs, now_text
+from marquee.lake.markers import Markers, failure_of, publish
 from marquee.telemetry import instruments
 
 log = logging.getLogger(__name__)
@@ -196,7 +186,7 @@ def _run_one(stage: Stage, target: Target, markers: Markers, clock: Callable[[],
         instruments.JOB_PERIODS.labels("failed").inc()
         return failure.exit_code
     markers.note(published)
-    instruments.count_published(published)
+    instruments.count_work(published.rows_moved, published.bytes_moved)
     seconds = round((clock() - started).total_seconds(), 3)
     log.info("%s %s published", stage.name, period, extra=context | _closing(published.counts) | {"seconds": seconds})
     return published

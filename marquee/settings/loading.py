@@ -24,9 +24,11 @@ from pydantic_settings import (
 )
 
 from marquee.calendar import EVER, FORMS_HINT, Span
-from marquee.engine.base import Engine, EngineOptions, LocalEngine
+from marquee.engine.base import Engine
+from marquee.engine.local import EngineOptions, LocalEngine
 from marquee.errors import ConfigError
-from marquee.storage.base import READERS, S3Options, Store, open_store
+from marquee.storage.base import READERS, S3Options, Store
+from marquee.storage.opening import open_store
 
 PREFIX = "MARQUEE_"
 CONFIG = "MARQUEE_CONFIG"

@@ -5,11 +5,11 @@ Spark's executors, what is recorded goes unseen.
 """
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry
 
-from marquee.lake.manifest import Marker
 from marquee.telemetry import metrics
 from marquee.telemetry.metrics import STAGE, make_counter, make_gauge, make_histogram
 
@@ -48,12 +48,12 @@ _ANSWERS = frozenset({404, 412})
 """Statuses that are no errors: there is no such object, or a condition does not hold."""
 
 
-def count_published(marker: Marker) -> None:
-    """Count what a run that was published has read and written."""
-    for direction, rows in marker.rows_moved.items():
-        JOB_ROWS.labels(direction).inc(rows)
-    JOB_BYTES.labels("in").inc(sum(one.size for one in marker.inputs))
-    JOB_BYTES.labels("out").inc(sum(one.size for one in marker.outputs))
+def count_work(rows: Mapping[str, int], size: Mapping[str, int]) -> None:
+    """Count the rows and bytes that a run has read and written, by direction: ``in`` or ``out``."""
+    for direction, number in rows.items():
+        JOB_ROWS.labels(direction).inc(number)
+    for direction, number in size.items():
+        JOB_BYTES.labels(direction).inc(number)
 
 
 def watch_s3(client: "BaseClient") -> None:

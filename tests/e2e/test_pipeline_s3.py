@@ -12,7 +12,7 @@ from jobs.cli.commands import main
 from jobs.simulate.serve import serve
 from jobs.simulate.settings import SimulateSettings
 from marquee.lake import keys
-from marquee.lake.manifest import Markers
+from marquee.lake.markers import Markers
 from marquee.storage.s3 import S3Store
 from tests.s3_server import BUCKET, S3Server
 

@@ -23,7 +23,8 @@ from jobs.cli.pipeline import STEPS
 from jobs.simulate.settings import SimulateSettings
 from jobs.simulate.write import add_late_files, simulate
 from marquee.lake import keys
-from marquee.lake.manifest import Marker, Markers
+from marquee.lake.manifest import Marker
+from marquee.lake.markers import Markers
 from marquee.mart.admin import init_mart
 from marquee.mart.questions import ask
 from marquee.mart.settings import MartSettings

@@ -24,8 +24,9 @@ from unittest import mock
 
 from marquee.lake.garbage import collect, plan_garbage
 from marquee.lake.keys import run_of
-from marquee.lake.manifest import Markers
-from marquee.storage.base import LocalStore, Store
+from marquee.lake.markers import Markers
+from marquee.storage.base import Store
+from marquee.storage.local import LocalStore
 from marquee.storage.s3 import S3Store
 
 W = TypeVar("W")

@@ -12,9 +12,9 @@ import pytest
 from marquee.calendar import hour
 from marquee.lake.garbage import collect, plan_garbage
 from marquee.lake.keys import success_key
-from marquee.lake.manifest import Markers
+from marquee.lake.markers import Markers
 from marquee.runs.stage import run_stage
-from marquee.storage.base import LocalStore
+from marquee.storage.local import LocalStore
 from tests.faults.crashing import (
     FAR_FUTURE,
     FILE_CALLS,

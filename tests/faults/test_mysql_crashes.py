@@ -13,9 +13,9 @@ from pymysql.connections import Connection
 
 from jobs.mart_load.dimensions import make_dimensions
 from marquee.calendar import Period
-from marquee.lake.manifest import read_marker
+from marquee.lake.markers import read_marker
 from marquee.mart import schema
-from marquee.storage.base import LocalStore
+from marquee.storage.local import LocalStore
 from tests.faults.crashing import STORE_CALLS, Calls, CrashPoint, Killed
 from tests.faults.mysql_proxy import LOGIN, Fault, Plan, mysql_proxy
 from tests.helpers_mart import SmallLake, load

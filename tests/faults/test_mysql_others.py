@@ -14,8 +14,8 @@ from jobs.mart_load.load import load_mart
 from jobs.mart_load.settings import MartLoadSettings
 from marquee.calendar import Period
 from marquee.errors import TryAgainError
-from marquee.lake.manifest import Markers
-from marquee.storage.base import LocalStore
+from marquee.lake.markers import Markers
+from marquee.storage.local import LocalStore
 from tests.faults.mysql_proxy import Fault, mysql_proxy, once
 from tests.helpers_mart import SmallLake, load
 from tests.helpers_mysql import all_rows, load_mysql, restate, settings_of, small_lake, url_at
@@ -101,7 +101,7 @@ def test_readers_see_the_old_or_the_new(small: SmallLake, mysql_mart: MysqlDatab
 LOADER = """
 import os, signal, sys
 from pathlib import Path
-from marquee.storage.base import LocalStore
+from marquee.storage.local import LocalStore
 from marquee.mart.mysql import connection as mysql_connection
 from tests.helpers_mysql import load_mysql
 from tests.mariadb_server import MariaDB, MysqlDatabase

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from marquee.lake.manifest import Markers
-from marquee.storage.base import LocalStore
+from marquee.lake.markers import Markers
+from marquee.storage.local import LocalStore
 from tests.faults.mysql_proxy import Fault, Plan, mysql_proxy
 from tests.helpers_mart import SmallLake, load, rows_of
 from tests.helpers_mysql import all_rows, load_mysql, restate, small_lake, url_at

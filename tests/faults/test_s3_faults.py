@@ -9,7 +9,8 @@ import pytest
 
 from marquee.calendar import hour
 from marquee.errors import ConfigError, TryAgainError
-from marquee.lake.manifest import Marker, publish, read_marker
+from marquee.lake.manifest import Marker
+from marquee.lake.markers import publish, read_marker
 from marquee.storage.base import PreconditionError, S3Options, Store
 from marquee.storage.s3 import S3Store
 from tests.s3_proxy import ANY, Fault, S3Proxy

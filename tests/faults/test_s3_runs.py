@@ -12,9 +12,12 @@ import pytest
 from jobs.cli.commands import main
 from marquee.calendar import Period, hour
 from marquee.errors import TryAgainError
-from marquee.lake.manifest import Markers, Result, read_output
+from marquee.lake.files import read_output
+from marquee.lake.manifest import Result
+from marquee.lake.markers import Markers
 from marquee.runs.stage import RunContext, State, Target, run_stage, state_of
-from marquee.storage.base import LocalStore, Store
+from marquee.storage.base import Store
+from marquee.storage.local import LocalStore
 from marquee.storage.s3 import S3Store
 from tests.faults.crashing import STORE_CALLS, crash_everywhere, observe_lake
 from tests.helpers_rollup import GOOD, key_of

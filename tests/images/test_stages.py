@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from marquee.lake import keys
-from marquee.lake.manifest import Markers
+from marquee.lake.markers import Markers
 from marquee.storage.base import S3Options
 from marquee.storage.s3 import S3Store
 from tests.helpers_images import Image

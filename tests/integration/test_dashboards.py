@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from jobs.exporter.exporter import Exporter
 from jobs.exporter.parts import make_parts
 from jobs.exporter.settings import ExporterSettings
-from marquee.lake.manifest import Markers
+from marquee.lake.markers import Markers
 from marquee.settings.loading import load_settings
 from marquee.telemetry import metrics
 from marquee.telemetry.metrics import Labelled

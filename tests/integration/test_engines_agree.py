@@ -16,13 +16,15 @@ from jobs.simulate.catalogue import build_world
 from jobs.simulate.settings import SimulateSettings
 from jobs.simulate.write import add_late_files, simulate
 from marquee.calendar import Span, hour
-from marquee.engine import base as engines
-from marquee.engine.base import Engine, EngineOptions, LocalEngine
+from marquee.engine import local as engines
+from marquee.engine.base import Engine
+from marquee.engine.local import EngineOptions, LocalEngine
 from marquee.lake import keys
 from marquee.lake.datasets import VIEWER_HOUR
-from marquee.lake.manifest import Markers
+from marquee.lake.markers import Markers
 from marquee.runs.stage import Report, run_stage
-from marquee.storage.base import LocalStore, Store
+from marquee.storage.base import Store
+from marquee.storage.local import LocalStore
 from tests.helpers_rollup import BUCKETS, ENGINE, GOOD, HOUR, World, line, lines_of, many, new_world, spoilt
 from tests.oracle.audience import Catalogue
 from tests.oracle.lake import capture, digests

@@ -19,7 +19,7 @@ from jobs.exporter.parts import make_parts
 from jobs.exporter.settings import ExporterSettings
 from marquee.calendar import EVER, Period
 from marquee.lake import keys
-from marquee.lake.manifest import Markers
+from marquee.lake.markers import Markers
 from marquee.settings.loading import load_settings
 from marquee.storage.s3 import S3Store
 from tests.mariadb_server import MariaDB, mariadb_server, mysql_database

@@ -13,10 +13,12 @@ from jobs.schedule_fetch.client import ScheduleClient
 from jobs.schedule_fetch.settings import ScheduleFetchOptions
 from marquee.calendar import Span, day
 from marquee.errors import MarqueeError
-from marquee.lake.manifest import Input, Markers, Output
+from marquee.lake.manifest import Input, Output
+from marquee.lake.markers import Markers
 from marquee.mart.base import open_mart
 from marquee.mart.ledger import Change, compare, make_plan
-from marquee.storage.base import LocalStore, S3Options
+from marquee.storage.base import S3Options
+from marquee.storage.local import LocalStore
 from marquee.storage.s3 import S3Store
 from marquee.telemetry import instruments
 from tests.helpers_mart import MADE, SmallLake, kiosk_of, load, marker_of
@@ -167,5 +169,5 @@ def test_published_run_is_counted(went: Went) -> None:
         return [went(f"job_{what}_total", direction=way) for what in ("rows", "bytes") for way in ("in", "out")]
 
     assert seen() == [0, 0, 0, 0]
-    instruments.count_published(marker)
+    instruments.count_work(marker.rows_moved, marker.bytes_moved)
     assert seen() == [12, 10, 150, 70]

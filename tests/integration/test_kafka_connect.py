@@ -9,9 +9,9 @@ import pytest
 from jobs.cli.commands import main
 from jobs.rollup.settings import RollupOptions, RollupSettings
 from marquee.calendar import hour
-from marquee.lake.manifest import Markers
+from marquee.lake.markers import Markers
 from marquee.settings.loading import CONFIG, load_settings
-from marquee.storage.base import LocalStore
+from marquee.storage.local import LocalStore
 
 PAGE = (Path(__file__).parents[2] / "docs" / "kafka-connect.md").read_text()
 JODA = {"YYYY": "{year}", "MM": "{month}", "dd": "{day}", "HH": "{hour}"}

@@ -21,12 +21,12 @@ from marquee.calendar import Period, Span
 from marquee.errors import ConfigError, TryAgainError
 from marquee.lake.datasets import SHOWS, VIEWERSHIP
 from marquee.lake.keys import failed_key
-from marquee.lake.manifest import Markers, failure_of
+from marquee.lake.markers import Markers, failure_of
 from marquee.mart import schema
 from marquee.mart.questions import ask
 from marquee.mart.status import ledger_states
 from marquee.runs.stage import State
-from marquee.storage.base import LocalStore
+from marquee.storage.local import LocalStore
 from tests.helpers_mart import Kiosk, SmallLake, content, kiosk_of, load, mart_settings, rows_of
 
 HOUR = 3600
@@ -500,7 +500,7 @@ def test_killed_while_it_is_made_a_kiosk_is_made_anew(
 DYING = """
 import os, sys
 from pathlib import Path
-from marquee.storage.base import LocalStore
+from marquee.storage.local import LocalStore
 from marquee.mart.duckdb.mart import DuckdbMart
 from tests.helpers_mart import load
 real = DuckdbMart.execute

@@ -13,10 +13,10 @@ from pydantic import SecretStr
 from jobs.mart_load.load import load_mart
 from jobs.mart_load.settings import MartLoadSettings
 from marquee.errors import ConfigError, MarqueeError
-from marquee.lake.manifest import Markers
+from marquee.lake.markers import Markers
 from marquee.mart.base import open_mart, read_mart
 from marquee.mart.settings import MartSettings
-from marquee.storage.base import LocalStore
+from marquee.storage.local import LocalStore
 from tests.certificates import Authority, make_authority
 from tests.faults.mysql_proxy import LOGIN, AskForFile, Plan, mysql_proxy, once
 from tests.helpers_mysql import load_mysql, settings_of, small_lake, url_at

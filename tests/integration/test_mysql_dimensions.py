@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from marquee.storage.base import LocalStore
+from marquee.storage.local import LocalStore
 from tests.helpers_mart import SmallLake, load
 from tests.helpers_mysql import Content, all_rows, load_mysql
 from tests.mariadb_server import MysqlDatabase

@@ -16,7 +16,7 @@ from jobs.mart_load.load import MartReport, load_mart
 from marquee.calendar import Period
 from marquee.errors import ConfigError, TryAgainError
 from marquee.lake.datasets import SHOWS
-from marquee.lake.manifest import Markers
+from marquee.lake.markers import Markers
 from marquee.mart import schema
 from marquee.mart.admin import check_mart, init_mart, upgrade_mart
 from marquee.mart.base import open_mart
@@ -25,7 +25,7 @@ from marquee.mart.mysql import database as mysql_database
 from marquee.mart.mysql import schema as mysql_schema
 from marquee.mart.mysql.connection import MysqlSession
 from marquee.mart.questions import QUESTIONS, ask
-from marquee.storage.base import LocalStore
+from marquee.storage.local import LocalStore
 from tests.helpers_mart import Kiosk, SmallLake, content, kiosk_of, load, mart_settings, rows_of
 from tests.mariadb_server import MariaDB, MysqlDatabase
 from tests.mariadb_server import mysql_database as new_database

@@ -1,10 +1,10 @@
 """Every statement that goes to the server in the life of a mart holds on MySQL 8.0, MySQL 8.4 and MariaDB 10.11."""
 
-from marquee.lake.manifest import Markers
+from marquee.lake.markers import Markers
 from marquee.mart.admin import check_mart, init_mart, upgrade_mart
 from marquee.mart.questions import QUESTIONS, ask
 from marquee.mart.status import ledger_states
-from marquee.storage.base import LocalStore
+from marquee.storage.local import LocalStore
 from tests.faults.mysql_proxy import LOGIN, mysql_proxy
 from tests.helpers_mysql import load_mysql, restate, settings_of, small_lake, url_at
 from tests.mariadb_server import MysqlDatabase

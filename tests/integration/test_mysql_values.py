@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from marquee.errors import BadInputError, ConfigError
 from marquee.mart.mysql.connection import MysqlSession, mysql_session
 from marquee.mart.mysql.infile import Infile
-from marquee.storage.base import LocalStore
+from marquee.storage.local import LocalStore
 from tests.helpers_mysql import all_rows, load_mysql, settings_of, small_lake
 from tests.mariadb_server import MariaDB, MysqlDatabase, mariadb_server, mysql_database
 

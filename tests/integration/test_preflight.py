@@ -11,7 +11,7 @@ from jobs.cli import preflight
 from jobs.cli.commands import main
 from jobs.cli.preflight import Finding, Verdict, exit_code_of, probe_absent, probe_unchanged, run_checks
 from marquee.errors import BadInputError, TryAgainError
-from marquee.storage.base import LocalStore
+from marquee.storage.local import LocalStore
 from marquee.storage.s3 import S3Store
 from tests.mariadb_server import MysqlDatabase
 from tests.s3_proxy import CONDITIONS, Fault, S3Proxy

@@ -15,7 +15,9 @@ from jobs.profile.audience_stage import AudienceStage
 from jobs.profile.settings import ProfileOptions, ProfileSettings
 from jobs.profile.stage import ProfileStage
 from marquee.calendar import EVER, Grain, Period, Span, day
-from marquee.engine.base import Engine, EngineOptions, LocalEngine, SparkEngine, Unit
+from marquee.engine.base import Engine, Unit
+from marquee.engine.local import EngineOptions, LocalEngine
+from marquee.engine.spark import SparkEngine
 from marquee.lake import keys
 from marquee.lake.datasets import (
     AUDIENCE,
@@ -25,9 +27,10 @@ from marquee.lake.datasets import (
     VIEWER_PERIOD,
     Dataset,
 )
-from marquee.lake.manifest import Marker, Markers
+from marquee.lake.manifest import Marker
+from marquee.lake.markers import Markers
 from marquee.runs.stage import run_stage
-from marquee.storage.base import LocalStore
+from marquee.storage.local import LocalStore
 from tests.oracle.audience import Catalogue, Oracle, Play, Thresholds
 from tests.oracle.lake import capture, digests, read_rows, roll_up
 

@@ -18,11 +18,12 @@ from jobs.rollup.stage import RollupStage
 from jobs.simulate.settings import SimulateSettings
 from jobs.simulate.write import simulate
 from marquee.calendar import EVER, Period, Span, hour
-from marquee.engine.base import EngineOptions, LocalEngine
+from marquee.engine.local import EngineOptions, LocalEngine
 from marquee.errors import TryAgainError
 from marquee.lake import keys
 from marquee.lake.datasets import REJECTS, VIEWER_HOUR, VIEWERSHIP
-from marquee.lake.manifest import Markers, read_output
+from marquee.lake.files import read_output
+from marquee.lake.markers import Markers
 from marquee.runs.stage import RunContext
 from marquee.settings.loading import S3Settings
 from marquee.storage.base import S3Options

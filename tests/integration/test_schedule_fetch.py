@@ -19,9 +19,10 @@ from marquee.calendar import EVER, Span, day
 from marquee.lake import keys
 from marquee.lake.captured_schedule import read_captures
 from marquee.lake.datasets import COUNTRIES, EPISODES, GENRES, NETWORKS, SHOWS
-from marquee.lake.manifest import Marker, Markers
+from marquee.lake.manifest import Marker
+from marquee.lake.markers import Markers
 from marquee.runs.stage import Report, State, run_stage, state_of
-from marquee.storage.base import LocalStore
+from marquee.storage.local import LocalStore
 from tests.schedule_service import (
     Reply,
     ScheduleService,

@@ -10,7 +10,9 @@ import pyarrow as pa
 from marquee.calendar import Period, day, hour
 from marquee.lake import keys
 from marquee.lake.datasets import EPISODES, SHOWS, VIEWER_HOUR, Dataset
-from marquee.lake.manifest import Marker, Markers, Output, publish, read_marker, read_output, write_output
+from marquee.lake.files import read_output, write_output
+from marquee.lake.manifest import Marker, Output
+from marquee.lake.markers import Markers, publish, read_marker
 from marquee.storage.base import Store
 from tests.oracle.audience import Catalogue, Play, filed
 

@@ -9,9 +9,11 @@ import pytest
 from marquee.calendar import day
 from marquee.lake.captured_schedule import latest_episodes, read_captures
 from marquee.lake.datasets import EPISODES, SHOWS
+from marquee.lake.files import write_output
 from marquee.lake.keys import SCHEDULE_FETCH, run_prefix
-from marquee.lake.manifest import Marker, Markers, publish, write_output
-from marquee.storage.base import LocalStore
+from marquee.lake.manifest import Marker
+from marquee.lake.markers import Markers, publish
+from marquee.storage.local import LocalStore
 
 Row = dict[str, Any]
 

@@ -21,7 +21,7 @@ from jobs.rollup.settings import RollupSettings
 from marquee import __version__
 from marquee.calendar import EVER, Span
 from marquee.errors import BadInputError, ConfigError, CorruptLakeError, LostRaceError, MarqueeError, TryAgainError
-from marquee.lake.manifest import Markers
+from marquee.lake.markers import Markers
 from marquee.runs.command import (
     add_period_arguments,
     guarded,

@@ -14,22 +14,12 @@ from hypothesis import strategies as st
 
 from marquee.calendar import hour
 from marquee.errors import BadInputError, CorruptLakeError, LostRaceError
+from marquee.lake.files import fetch_output, read_bytes, write_bytes
 from marquee.lake.keys import failed_key, run_prefix, success_key
-from marquee.lake.manifest import (
-    Failure,
-    Input,
-    Marker,
-    Markers,
-    Output,
-    digest_inputs,
-    failure_of,
-    fetch_output,
-    publish,
-    read_bytes,
-    read_marker,
-    write_bytes,
-)
-from marquee.storage.base import LocalStore, ObjectInfo, PreconditionError, Store
+from marquee.lake.manifest import Failure, Input, Marker, Output, digest_inputs
+from marquee.lake.markers import Markers, failure_of, publish, read_marker
+from marquee.storage.base import ObjectInfo, PreconditionError, Store
+from marquee.storage.local import LocalStore
 from tests.sample_stages import INITIALS, SECRET, START, WORDS
 
 HOUR = hour("2026-01-05T13")

@@ -8,7 +8,9 @@ import pytest
 
 from jobs.rollup.kernel import reduce_key
 from marquee.engine import base as engines
-from marquee.engine.base import Engine, EngineOptions, LocalEngine, cpu_seconds, load, open_database
+from marquee.engine.base import Engine, cpu_seconds, load
+from marquee.engine.duckdb import open_database
+from marquee.engine.local import EngineOptions, LocalEngine
 from marquee.errors import BadInputError, TryAgainError
 
 KERNELS = "tests.sample_kernels"

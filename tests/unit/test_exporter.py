@@ -15,9 +15,9 @@ from jobs.exporter.exporter import Exporter
 from jobs.exporter.parts import Part, make_parts
 from jobs.exporter.settings import PARTS, ExporterSettings
 from marquee.errors import ConfigError, TryAgainError
-from marquee.lake.manifest import Markers
+from marquee.lake.markers import Markers
 from marquee.settings.loading import load_settings
-from marquee.storage.base import LocalStore
+from marquee.storage.local import LocalStore
 from marquee.telemetry import metrics
 from marquee.telemetry.metrics import Labelled, Sample, sample
 from marquee.telemetry.server import MetricsServer, serving

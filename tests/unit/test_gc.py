@@ -10,11 +10,14 @@ import pytest
 from marquee.calendar import hour
 from marquee.errors import BadInputError, CorruptLakeError
 from marquee.lake import garbage as gc
+from marquee.lake.files import write_bytes
 from marquee.lake.garbage import Garbage, collect, plan_digest, plan_garbage
 from marquee.lake.keys import failed_key, new_run_id, run_prefix, success_key
-from marquee.lake.manifest import Marker, Markers, Output, failure_of, publish, read_marker, write_bytes
+from marquee.lake.manifest import Marker, Output
+from marquee.lake.markers import Markers, failure_of, publish, read_marker
 from marquee.runs.stage import run_stage
-from marquee.storage.base import LocalStore, Store
+from marquee.storage.base import Store
+from marquee.storage.local import LocalStore
 from marquee.storage.s3 import S3Store
 from tests.sample_stages import Ticking, WordsStage
 

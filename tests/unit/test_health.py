@@ -9,9 +9,11 @@ import pytest
 from jobs.exporter.samples import Health, dataset_samples, hour_samples, look_over, stage_samples, window_of
 from marquee.calendar import Period, Span, day, hour
 from marquee.lake import keys
-from marquee.lake.manifest import Failure, Marker, Markers, Output, now_text, publish
+from marquee.lake.manifest import Failure, Marker, Output, now_text
+from marquee.lake.markers import Markers, publish
 from marquee.runs.stage import State, run_stage
-from marquee.storage.base import LocalStore, ObjectInfo
+from marquee.storage.base import ObjectInfo
+from marquee.storage.local import LocalStore
 from marquee.telemetry import metrics
 from marquee.telemetry.metrics import Metric, Sample
 from tests.sample_stages import START, Ticking, WordsStage

@@ -12,7 +12,7 @@ import pytest
 
 from marquee.calendar import Span
 from marquee.errors import ConfigError, TryAgainError
-from marquee.lake.manifest import Markers
+from marquee.lake.markers import Markers
 from marquee.runs.command import stage_command
 from marquee.runs.stage import Advance
 from marquee.settings.loading import StageSettings, load_settings

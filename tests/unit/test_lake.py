@@ -6,7 +6,7 @@ import pytest
 
 from marquee.calendar import Period, day, hour
 from marquee.lake import keys
-from marquee.storage.base import LocalStore
+from marquee.storage.local import LocalStore
 
 HOUR = hour("2026-01-05T13")
 

@@ -10,11 +10,12 @@ from jobs.profile.audience_stage import AudienceStage
 from jobs.profile.settings import ProfileOptions, ProfileSettings
 from jobs.profile.stage import ProfileStage
 from marquee.calendar import EVER, Period, Span, day
-from marquee.engine.base import EngineOptions, LocalEngine
+from marquee.engine.local import EngineOptions, LocalEngine
 from marquee.lake import keys
-from marquee.lake.manifest import Failure, Markers
+from marquee.lake.manifest import Failure
+from marquee.lake.markers import Markers
 from marquee.runs.stage import run_stage
-from marquee.storage.base import LocalStore
+from marquee.storage.local import LocalStore
 from tests.helpers_rollup import GOOD, new_world
 from tests.oracle.lake import roll_up
 

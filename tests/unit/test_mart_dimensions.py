@@ -14,8 +14,8 @@ from jobs.mart_load.dimensions import DIMENSIONS, make_dimensions
 from jobs.schedule_fetch.normalise import normalise
 from marquee.calendar import Period
 from marquee.lake import keys
-from marquee.lake.manifest import Markers
-from marquee.storage.base import LocalStore
+from marquee.lake.markers import Markers
+from marquee.storage.local import LocalStore
 from tests.helpers_mart import Row, SmallLake
 
 JAN, FEB, MAR = datetime(2026, 1, 1), datetime(2026, 2, 1), datetime(2026, 3, 1)  # noqa: DTZ001 - as the lake has them

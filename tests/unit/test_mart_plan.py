@@ -4,10 +4,11 @@ import pytest
 
 from marquee.calendar import EVER, Period, Span
 from marquee.lake import keys
-from marquee.lake.manifest import Marker, Markers, Output
+from marquee.lake.manifest import Marker, Output
+from marquee.lake.markers import Markers
 from marquee.mart.ledger import Item, Standing, compare, entries_of, make_plan, standing_of
 from marquee.mart.settings import span_of
-from marquee.storage.base import LocalStore
+from marquee.storage.local import LocalStore
 from tests.helpers_mart import SmallLake, marker_of
 
 

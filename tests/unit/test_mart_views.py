@@ -10,7 +10,7 @@ import pytest
 from marquee.calendar import Grain, Period
 from marquee.errors import ConfigError
 from marquee.mart.questions import CREDIT, QUESTIONS, ask
-from marquee.storage.base import LocalStore
+from marquee.storage.local import LocalStore
 from tests.helpers_mart import Kiosk, SmallLake, change, kiosk_of, load, rows_of
 
 HOUR = 3600

@@ -10,13 +10,13 @@ from jobs.profile.audience_stage import AudienceStage
 from jobs.profile.settings import ProfileSettings
 from jobs.profile.stage import ProfileStage
 from marquee.calendar import EVER, Period, Span, day
-from marquee.engine.base import EngineOptions, LocalEngine
+from marquee.engine.local import EngineOptions, LocalEngine
 from marquee.errors import BadInputError, ConfigError
 from marquee.lake import keys
-from marquee.lake.manifest import Markers
+from marquee.lake.markers import Markers
 from marquee.runs.stage import Report, run_stage
 from marquee.settings.loading import load_settings
-from marquee.storage.base import LocalStore
+from marquee.storage.local import LocalStore
 from tests.oracle.lake import roll_up
 
 ENGINE = LocalEngine(EngineOptions(workers=1, memory_mb=200))

@@ -6,7 +6,7 @@ import pytest
 
 from jobs.rollup.inventory import Layout, list_hours
 from marquee.calendar import EVER, Span, hour
-from marquee.storage.base import LocalStore
+from marquee.storage.local import LocalStore
 
 KAFKA_CONNECT = Layout("topics/plays/year={year}/month={month}/day={day}/hour={hour}/")
 ONE, TWO = hour("2026-01-05T13"), hour("2026-01-06T00")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from jobs.rollup import kernel, lines, stage
 from jobs.rollup.contract import Event, Fields, Window, judge
 from jobs.rollup.kernel import parse_sql, sift
-from marquee.engine.base import open_database
+from marquee.engine.duckdb import open_database
 from tests.helpers_rollup import GOOD, HOUR, World, line, lines_of, many, new_world, play, spoilt, to_line
 from tests.oracle.rollup import viewer_number
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.rollup.viewer import fingerprint, viewer_of, viewers_of
-from marquee.engine.base import open_database
+from marquee.engine.duckdb import open_database
 
 # RFC 4231, test cases 1, 2 and 6; the first 8 of the 32 bytes.
 PUBLISHED = [

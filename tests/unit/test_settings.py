@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import Field, SecretStr, model_validator
 
-from marquee.engine.base import LocalEngine
+from marquee.engine.local import LocalEngine
 from marquee.errors import ConfigError
 from marquee.settings.loading import (
     ComputeSettings,
@@ -18,7 +18,7 @@ from marquee.settings.loading import (
     source_of,
     walk,
 )
-from marquee.storage.base import LocalStore
+from marquee.storage.local import LocalStore
 
 SECRET = "canary-93b1"
 

@@ -18,7 +18,7 @@ from jobs.simulate.planted import ANSWERS, BINGED, JAPAN, KEPT, LOST, LOYAL, MUL
 from jobs.simulate.schedule import Schedule
 from jobs.simulate.settings import SimulateSettings
 from jobs.simulate.write import simulate
-from marquee.storage.base import LocalStore
+from marquee.storage.local import LocalStore
 
 SETTINGS = SimulateSettings(events_per_day=20_000)
 ENDED = date(2026, 1, 8)

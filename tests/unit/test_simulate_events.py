@@ -15,7 +15,7 @@ from jobs.rollup.contract import Event, Fields, Reason, Window, judge
 from jobs.simulate.malformed import DAILY, KINDS
 from jobs.simulate.settings import SimulateSettings
 from jobs.simulate.write import Summary, simulate
-from marquee.storage.base import LocalStore
+from marquee.storage.local import LocalStore
 
 KEY = re.compile(
     r"topics/plays/year=(\d{4})/month=(\d\d)/day=(\d\d)/hour=(\d\d)/plays\+(?P<partition>\d)\+(?P<offset>\d{10})\.json\.gz"

@@ -11,7 +11,8 @@ from jobs.simulate.settings import SimulateSettings
 from jobs.simulate.write import MARKER, add_late_files, simulate, simulate_hour
 from marquee.calendar import hour
 from marquee.errors import ConfigError, TryAgainError
-from marquee.storage.base import LocalStore, ObjectInfo
+from marquee.storage.base import ObjectInfo
+from marquee.storage.local import LocalStore
 
 SETTINGS = SimulateSettings(days=1, events_per_day=2_000)
 

@@ -7,10 +7,12 @@ import pytest
 
 from marquee.calendar import EVER, Span, day, hour
 from marquee.errors import BadInputError, LostRaceError, MarqueeError, worst
+from marquee.lake.files import read_output
 from marquee.lake.keys import failed_key, success_key
-from marquee.lake.manifest import Marker, Markers, Result, read_output
+from marquee.lake.manifest import Marker, Result
+from marquee.lake.markers import Markers
 from marquee.runs.stage import Report, RunContext, State, Target, merge, plan_stage, run_stage, state_of
-from marquee.storage.base import LocalStore
+from marquee.storage.local import LocalStore
 from tests.sample_stages import SECRET, TOTALS, WORDS, Ticking, TotalsStage, WordsStage
 
 ONE, TWO = hour("2026-01-05T13"), hour("2026-01-05T14")

@@ -13,16 +13,9 @@ from pathlib import Path
 import pytest
 
 from marquee.errors import ConfigError, TryAgainError
-from marquee.storage.base import (
-    LocalStore,
-    ObjectInfo,
-    ObjectNotFoundError,
-    PreconditionError,
-    S3Options,
-    Store,
-    in_parallel,
-    open_store,
-)
+from marquee.storage.base import ObjectInfo, ObjectNotFoundError, PreconditionError, S3Options, Store, in_parallel
+from marquee.storage.local import LocalStore
+from marquee.storage.opening import open_store
 from marquee.storage.s3 import S3Store, _s3_client
 from tests.s3_server import BUCKET, S3Server, make_certificate, s3_server_at
 

@@ -1,0 +1,48 @@
+"""DuckDB for kernels: one core, bounded memory, one database for each thread."""
+
+import atexit
+import os
+import tempfile
+import threading
+from pathlib import Path
+
+import duckdb
+
+DRIVER_MEMORY_MB = 256
+"""MiB for what is merged once the tasks are done: tables that are small by design."""
+
+_databases: dict[tuple[int, int, int, Path], duckdb.DuckDBPyConnection] = {}
+"""Databases by process, thread, memory and folder. Not in a ``threading.local``: a fork, as Spark's start makes one,
+would take down those of other threads in the child, which crashes it.
+"""
+
+
+def open_database(memory_mb: int = DRIVER_MEMORY_MB, spill: Path | None = None) -> duckdb.DuckDBPyConnection:
+    """Open a session of this thread's in-memory DuckDB: one core, and beyond its memory it spills to disk.
+
+    A database takes 15 ms to start, a session of it none; a session's temporary tables go with it, so close it.
+    """
+    folder = spill or Path(tempfile.gettempdir())
+    owner = (os.getpid(), threading.get_ident(), memory_mb, folder)  # of threads that have ended idents are used again
+    if owner not in _databases:
+        _databases[owner] = _start_database(memory_mb, folder)
+    return _databases[owner].cursor()
+
+
+@atexit.register
+def _close_databases() -> None:
+    while _databases:
+        _databases.popitem()[1].close()
+
+
+def _start_database(memory_mb: int, folder: Path) -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(
+        config={
+            "threads": 1,
+            "memory_limit": f"{memory_mb}MiB",
+            "temp_directory": str(folder / f"marquee-spill-{os.getpid()}-{threading.get_ident()}"),
+            "preserve_insertion_order": False,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        }
+    )

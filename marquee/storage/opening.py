@@ -1,0 +1,23 @@
+"""Opens the store of a URL."""
+
+from functools import lru_cache
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from marquee.errors import ConfigError
+from marquee.storage.base import S3Options, Store
+from marquee.storage.local import LocalStore
+
+
+@lru_cache(maxsize=16)
+def open_store(url: str, s3: S3Options | None = None) -> Store:
+    """Open the store of a URL: ``file:///folder`` or ``s3://bucket/prefix``."""
+    parts = urlsplit(url)
+    if parts.scheme == "file" and parts.path and not parts.netloc:
+        return LocalStore(Path(unquote(parts.path)))
+    if parts.scheme == "s3" and parts.netloc:
+        from marquee.storage.s3 import S3Store  # noqa: PLC0415 - boto3 is slow, and unused on local folders
+
+        return S3Store(parts.netloc, parts.path.strip("/"), s3 or S3Options())
+    message = f"{url!r} is no store: expected file:///folder or s3://bucket/prefix"
+    raise ConfigError(message)
