@@ -6,7 +6,7 @@ from jobs.mart_load.settings import MartLoadSettings
 from jobs.profile.settings import ProfileSettings
 from jobs.rollup.settings import RollupSettings
 from jobs.schedule_fetch.settings import ScheduleFetchSettings
-from marquee.settings.loading import StageSettings
+from marquee.settings.sections import StageSettings
 
 STAGES: tuple[type[StageSettings], ...] = (ScheduleFetchSettings, RollupSettings, ProfileSettings, MartLoadSettings)
 SETTINGS: tuple[type[StageSettings], ...] = (*STAGES, ExporterSettings, LauncherSettings)

@@ -20,7 +20,7 @@ from marquee.lake.files import read_output
 from marquee.lake.manifest import Marker
 from marquee.lake.markers import Markers
 from marquee.runs.stage import Report, run_stage
-from marquee.settings.loading import S3Settings
+from marquee.settings.sections import S3Settings
 from marquee.storage.base import Store
 from marquee.storage.local import LocalStore
 from tests.oracle.rollup import Rolled, roll_up

@@ -1,9 +1,10 @@
 """Writes the generated files: ``python -m tools.docs``; ``--check`` only tells which are out of date.
 
     docs/commands.md                    from the parser of the command line
-    docs/data-dictionary.md             from marquee/lake/datasets.py and the comments of jobs/mart_load/schema
+    docs/data-dictionary.md             from marquee/lake/datasets.py and the comments of marquee/mart/schema
     docs/metrics.md                     from marquee/telemetry/metrics.py
     docs/settings.md                    from the settings classes that jobs/registry.py lists
+    marquee/settings/names.txt          the names of the settings in them, for the check of misspelt ones
     charts/*/README.md                  from the comments of values.yaml beside it
     charts/*/values.schema.json         the settings in it, from the same classes
 
@@ -21,6 +22,7 @@ from tools.docs_commands import commands
 from tools.docs_dictionary import data_dictionary
 from tools.docs_metrics import metrics
 from tools.docs_settings import settings
+from tools.setting_names import names
 
 ROOT = Path(__file__).parents[1]
 GENERATED = "<!-- Written by `make docs`: change what it is made from, then run that again. -->"
@@ -40,6 +42,7 @@ FILES: dict[str, Callable[[], str]] = {
     "docs/data-dictionary.md": partial(page, data_dictionary),
     "docs/metrics.md": partial(page, metrics),
     "docs/settings.md": partial(page, settings),
+    "marquee/settings/names.txt": names,
 }
 """What gives the text of each file, by its place in the project."""
 

@@ -12,7 +12,7 @@ import yaml
 
 from jobs.mart_load.settings import MartLoadSettings
 from jobs.registry import SETTINGS
-from marquee.settings.loading import StageSettings
+from marquee.settings.sections import StageSettings
 from tools.markdown import table
 
 Keys = tuple[str, ...]

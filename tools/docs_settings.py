@@ -13,7 +13,8 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from jobs.registry import SETTINGS
-from marquee.settings.loading import Section, env_name
+from marquee.settings.names import env_name
+from marquee.settings.sections import Section
 from tools.markdown import marked_up, table
 
 HEAD = """\

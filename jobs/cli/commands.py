@@ -37,7 +37,9 @@ from marquee.runs.command import (
 from marquee.runs.stage import State
 from marquee.runs.status import not_done, summarise
 from marquee.settings.listing import list_settings
-from marquee.settings.loading import StageSettings, check_names, load_settings, read_file, source_of
+from marquee.settings.loading import load_settings, source_of
+from marquee.settings.names import check_names, read_file
+from marquee.settings.sections import StageSettings
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -128,7 +130,7 @@ def _add_stage(commands: Any, step: pipeline.Step) -> None:  # noqa: ANN401
 
 def _add_run(commands: Any) -> None:  # noqa: ANN401
     def do(given: argparse.Namespace) -> int:
-        check_names(SETTINGS)
+        check_names()
         done = pipeline.run_pipeline(read_span(parser, given), progress_bar)
         for name, outcome in done.items():
             say(summary_of(name, outcome))
@@ -140,7 +142,7 @@ def _add_run(commands: Any) -> None:  # noqa: ANN401
 
 def _add_status(commands: Any) -> None:  # noqa: ANN401
     def do(given: argparse.Namespace) -> int:
-        check_names(SETTINGS)
+        check_names()
         listed = pipeline.read_status(read_span(parser, given), _mart_given(given))
         if given.html is not None:
             _write(given.html, status_page(listed, datetime.now(UTC)))
@@ -194,7 +196,7 @@ def _add_ask(commands: Any) -> None:  # noqa: ANN401
             _list_questions(given.format)
             return 0
         question = find_question(given.question)
-        check_names(SETTINGS)
+        check_names()
         only = {**({} if given.all else question.example), **dict(one.split("=", 1) for one in given.only)}
         columns, rows = ask(
             load_settings(MartLoadSettings, **_mart_given(given)).mart, question.name, given.limit, only
@@ -242,7 +244,7 @@ def _add_mart_commands(commands: Any) -> None:  # noqa: ANN401
     for name, (act, summary) in summaries.items():
 
         def do(given: argparse.Namespace, act: Callable[[MartSettings], list[str]] = act) -> int:
-            check_names(SETTINGS)
+            check_names()
             for line in act(load_settings(MartLoadSettings, **_mart_given(given)).mart):
                 say(line)
             return 0
@@ -274,7 +276,7 @@ def _whole(text: str) -> int:
 
 def _add_config(commands: Any) -> None:  # noqa: ANN401
     def do(given: argparse.Namespace) -> int:
-        check_names(SETTINGS)
+        check_names()
         launched = source_of(("launcher",), read_file()) != "default"
         kinds = [kind for kind in SETTINGS if launched or kind is not LauncherSettings]
         show(["setting", "value", "from"], list_settings(kinds), given.format)
@@ -286,7 +288,7 @@ def _add_config(commands: Any) -> None:  # noqa: ANN401
 
 def _add_preflight(commands: Any) -> None:  # noqa: ANN401
     def do(given: argparse.Namespace) -> int:
-        check_names(SETTINGS)
+        check_names()
         findings = preflight.run_checks(preflight.checks_of())
         show(["check", "verdict", "finding"], [[one.check, one.verdict, one.words] for one in findings], given.format)
         return preflight.exit_code_of(findings)
@@ -297,7 +299,7 @@ def _add_preflight(commands: Any) -> None:  # noqa: ANN401
 
 def _add_gc(commands: Any) -> None:  # noqa: ANN401
     def do(given: argparse.Namespace) -> int:
-        check_names(SETTINGS)
+        check_names()
         settings = load_settings(StageSettings)
         grace = GRACE if given.grace_hours is None else given.grace_hours
         plan = plan_garbage(settings.store, Markers(settings.store), datetime.now(UTC), grace)

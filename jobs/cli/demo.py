@@ -33,7 +33,8 @@ from marquee.errors import ConfigError, worst
 from marquee.mart.questions import CREDIT, QUESTIONS, ask
 from marquee.report.tables import say, say_command, show_answer
 from marquee.runs.command import Outcome, progress_bar
-from marquee.settings.loading import CONFIG, PREFIX, load_settings
+from marquee.settings.loading import load_settings
+from marquee.settings.names import CONFIG, PREFIX
 from marquee.storage.opening import open_store
 from marquee.telemetry.logs import set_up_logs
 

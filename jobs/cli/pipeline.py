@@ -32,7 +32,8 @@ from marquee.lake.markers import Markers
 from marquee.mart.status import ledger_states
 from marquee.runs.command import Outcome, Run
 from marquee.runs.stage import Advance, Stage, State
-from marquee.settings.loading import StageSettings, load_settings
+from marquee.settings.loading import load_settings
+from marquee.settings.sections import StageSettings
 
 log = logging.getLogger(__name__)
 

@@ -20,12 +20,14 @@ from enum import StrEnum
 from functools import partial
 
 from jobs.mart_load.settings import MartLoadSettings
-from jobs.registry import SETTINGS, STAGES
+from jobs.registry import STAGES
 from jobs.rollup.settings import RollupSettings
 from marquee.errors import DONE, MarqueeError, worst
 from marquee.lake import keys
 from marquee.runs.command import EXIT_CODES, HelpFormatter, guarded
-from marquee.settings.loading import StageSettings, check_names, load_settings
+from marquee.settings.loading import load_settings
+from marquee.settings.names import check_names
+from marquee.settings.sections import StageSettings
 from marquee.storage.base import ObjectInfo, PreconditionError, Store
 from marquee.storage.local import LocalStore
 
@@ -253,7 +255,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("expected a stage with --launcher")
 
     def command() -> int:
-        check_names(SETTINGS)
+        check_names()
         checks = checks_of([given.stage]) if given.stage else checks_of()
         if given.launcher:
             checks += (("spark operator", partial(check_operator, given.stage)),)

@@ -10,11 +10,12 @@ from prometheus_client import CollectorRegistry
 from jobs.exporter.exporter import Exporter
 from jobs.exporter.parts import make_parts
 from jobs.exporter.settings import DEFAULT_PORT, ExporterSettings
-from jobs.registry import SETTINGS, STAGES
+from jobs.registry import STAGES
 from marquee import __version__
 from marquee.lake.markers import Markers
 from marquee.runs.command import guarded, print_settings, wait_for_signal
-from marquee.settings.loading import check_names, load_settings
+from marquee.settings.loading import load_settings
+from marquee.settings.names import check_names
 from marquee.telemetry.metrics import Labelled
 from marquee.telemetry.server import MetricsServer, serving
 
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.config:
             print_settings((*STAGES, ExporterSettings))
             return 0
-        check_names(SETTINGS)
+        check_names()
         export(load_settings(ExporterSettings))
         return 0
 

@@ -4,7 +4,7 @@ from typing import Literal, get_args
 
 from pydantic import Field, field_validator
 
-from marquee.settings.loading import Section, StageSettings
+from marquee.settings.sections import Section, StageSettings
 
 PartName = Literal["schedule", "rollup", "profile", "mart", "garbage"]
 PARTS: tuple[PartName, ...] = get_args(PartName)

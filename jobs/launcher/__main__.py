@@ -12,10 +12,10 @@ from jobs.launcher.application import Manifest, Owner
 from jobs.launcher.check import read_application
 from jobs.launcher.plan import STAGES, plan, to_arguments
 from jobs.launcher.settings import LauncherOptions, LauncherSettings
-from jobs.registry import SETTINGS
 from marquee.calendar import Span
 from marquee.runs.command import EXIT_CODES, HelpFormatter, add_period_arguments, guarded, read_span
-from marquee.settings.loading import check_names, load_settings
+from marquee.settings.loading import load_settings
+from marquee.settings.names import check_names
 
 log = logging.getLogger("jobs.launcher")
 
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def launch(stage: str, span: Span, *, force: bool) -> int:
     """Plan the stage's next batch, and run it."""
-    check_names(SETTINGS)
+    check_names()
     own, options = load_settings(STAGES[stage].kind), load_settings(LauncherSettings).launcher
     template = read_application(options)
     asked, force = own.asked(span, force=force)

@@ -14,7 +14,7 @@ from marquee.calendar import HOUR, Grain, Period, Span
 from marquee.engine.local import IDLE
 from marquee.lake.markers import Markers
 from marquee.runs.stage import Stage, plan_stage
-from marquee.settings.loading import StageSettings
+from marquee.settings.sections import StageSettings
 
 
 @dataclass(frozen=True)

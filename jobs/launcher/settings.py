@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from marquee.settings.loading import Section, StageSettings
+from marquee.settings.sections import Section, StageSettings
 
 
 class LauncherOptions(Section):

@@ -4,10 +4,10 @@ import logging
 import sys
 
 from jobs.mart_load.settings import MartLoadSettings
-from jobs.registry import SETTINGS
 from marquee.mart.admin import init_mart
 from marquee.runs.command import guarded
-from marquee.settings.loading import check_names, load_settings
+from marquee.settings.loading import load_settings
+from marquee.settings.names import check_names
 
 log = logging.getLogger(__name__)
 
@@ -16,7 +16,7 @@ def main() -> int:
     """Make the mart of the settings, log what is there now, and return the exit code."""
 
     def command() -> int:
-        check_names(SETTINGS)
+        check_names()
         for line in init_mart(load_settings(MartLoadSettings).mart):
             log.info("%s", line)
         return 0

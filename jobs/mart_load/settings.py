@@ -1,7 +1,7 @@
 """Settings of mart_load: the mart's, beside those of every stage."""
 
 from marquee.mart.settings import MartSettings
-from marquee.settings.loading import StageSettings
+from marquee.settings.sections import StageSettings
 
 
 class MartLoadSettings(StageSettings):

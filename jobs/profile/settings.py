@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from marquee.settings.loading import ComputeSettings, Section
+from marquee.settings.sections import ComputeSettings, Section
 
 BINGE5_EPISODES = 5
 """Episodes of a long binge; not a setting, since the column ``binge5_viewers`` names the number."""

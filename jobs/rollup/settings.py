@@ -7,7 +7,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from jobs.rollup.contract import Fields
 from jobs.rollup.inventory import Layout
-from marquee.settings.loading import ComputeSettings, Section
+from marquee.settings.sections import ComputeSettings, Section
 
 MIN_KEY_BYTES = 16
 NAME = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$"

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from marquee.settings.loading import Section, StageSettings
+from marquee.settings.sections import Section, StageSettings
 
 PRINTABLE_ASCII = r"^[\x20-\x7e]+$"
 _COUNTRY = re.compile("[A-Z]{2}")

@@ -17,7 +17,8 @@ from marquee.errors import ConfigError
 from marquee.report.tables import say
 from marquee.runs.command import progress_bar, wait_for_signal
 from marquee.runs.stage import Advance
-from marquee.settings.loading import StageSettings, load_settings
+from marquee.settings.loading import load_settings
+from marquee.settings.sections import StageSettings
 from marquee.storage.base import Store
 
 OPTIONS = ("start", "days", "events_per_day", "partitions", "seed")

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from pydantic import Field, field_validator
 
 from jobs.simulate.countries import HOME_COUNTRIES
-from marquee.settings.loading import Section
+from marquee.settings.sections import Section
 
 SCHEDULE_LEAD = timedelta(days=28)
 """How long before the first event the schedule begins: what people watch has aired within this time."""

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from marquee.calendar import FORMS_HINT, Span
-from marquee.settings.loading import Section
+from marquee.settings.sections import Section
 
 URL_HINT = "expected duckdb:///folder/kiosk.duckdb or mysql://user@host:3306/database"
 MYSQL_PORT = 3306

@@ -17,7 +17,6 @@ from typing import NoReturn, Protocol, TypeVar
 
 from pydantic_settings import SettingsConfigDict
 
-from jobs.registry import SETTINGS
 from marquee import __version__
 from marquee.calendar import FORMS_HINT, Period, Span
 from marquee.errors import (
@@ -32,7 +31,9 @@ from marquee.errors import (
 from marquee.lake.markers import Markers
 from marquee.runs.stage import Advance
 from marquee.settings.listing import list_settings
-from marquee.settings.loading import LogSettings, StageSettings, check_names, env_name, load_settings
+from marquee.settings.loading import load_settings
+from marquee.settings.names import check_names, env_name
+from marquee.settings.sections import LogSettings, StageSettings
 from marquee.telemetry.job_metrics import measured
 from marquee.telemetry.logs import set_up_logs
 
@@ -110,7 +111,7 @@ def stage_command(
 
 def run_over(kind: type[S], run: Run[S], name: str, span: Span, *, force: bool, **overrides: object) -> Outcome:
     """Load a stage's settings, of which some are given, and run it: measured, with a progress bar at a terminal."""
-    check_names(SETTINGS)
+    check_names()
     settings = load_settings(kind, **overrides)
     span, force = settings.asked(span, force=force)
     with measured(settings, name.replace("-", "_")) as job, progress_bar(name) as show:
@@ -126,7 +127,7 @@ def run_over(kind: type[S], run: Run[S], name: str, span: Span, *, force: bool, 
 
 def print_settings(kinds: Sequence[type[StageSettings]]) -> None:
     """Print what is read of the settings, a line each: variable, value, and where it came from."""
-    check_names(SETTINGS)
+    check_names()
     for name, value, source in list_settings(kinds):
         sys.stdout.write(f"{name}={value}  # {source}\n")
 

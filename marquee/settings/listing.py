@@ -9,7 +9,9 @@ from typing import Any
 from pydantic import SecretStr
 
 from marquee.errors import ConfigError
-from marquee.settings.loading import MASK, StageSettings, env_name, load_settings, masked, read_file, source_of
+from marquee.settings.loading import MASK, load_settings, masked, source_of
+from marquee.settings.names import env_name, read_file
+from marquee.settings.sections import StageSettings
 
 log = logging.getLogger(__name__)
 

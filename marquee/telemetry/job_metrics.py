@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from prometheus_client import CollectorRegistry, pushadd_to_gateway
 
 from marquee.errors import INTERNAL, INTERRUPTED, MarqueeError
-from marquee.settings.loading import StageSettings
+from marquee.settings.sections import StageSettings
 from marquee.telemetry import instruments, metrics
 from marquee.telemetry.metrics import STAGE, Labelled, make_gauge
 from marquee.telemetry.server import MetricsServer, serving

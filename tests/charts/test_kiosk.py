@@ -5,9 +5,9 @@ import base64
 import pytest
 
 from jobs.mart_load.settings import MartLoadSettings
-from jobs.registry import SETTINGS
 from marquee.mart.settings import mysql_address
-from marquee.settings.loading import check_names, load_settings
+from marquee.settings.loading import load_settings
+from marquee.settings.names import check_names
 from tests.charts.rendering import environment, helm_template, of_kind, render
 
 pytestmark = pytest.mark.helm
@@ -64,7 +64,7 @@ def test_settings_of_init_and_load_suffice(monkeypatch: pytest.MonkeyPatch) -> N
         with monkeypatch.context() as given:
             for name, value in (settings | environment(container)).items():
                 given.setenv(name, value if isinstance(value, str) else "from-a-secret")
-            check_names(SETTINGS)
+            check_names()
             mart = load_settings(MartLoadSettings).mart
         users.append(mysql_address(mart.url).user)
         loader = mart.loader

@@ -7,11 +7,11 @@ import pytest
 from jobs.launcher.application import FINAL
 from jobs.mart_load.settings import MartLoadSettings
 from jobs.profile.settings import ProfileSettings
-from jobs.registry import SETTINGS
 from jobs.rollup.settings import RollupSettings
 from jobs.schedule_fetch.settings import ScheduleFetchSettings
 from marquee import errors
-from marquee.settings.loading import check_names, load_settings
+from marquee.settings.loading import load_settings
+from marquee.settings.names import check_names
 from tests.charts.rendering import (
     DEV,
     PROD,
@@ -254,7 +254,7 @@ def test_every_stage_can_read_the_settings(example: str, monkeypatch: pytest.Mon
         for name, value in environment(stage_container(objects, stage)).items():
             if name.startswith("MARQUEE_") and "LAUNCHER" not in name:
                 monkeypatch.setenv(name, value if isinstance(value, str) else "4" * 32)
-    check_names(SETTINGS)
+    check_names()
     rollup = load_settings(RollupSettings)
     assert (rollup.rollup.buckets, rollup.rollup.reject_share, rollup.log.format) == (32, 0.000001, "json")
     assert load_settings(ScheduleFetchSettings).schedule_fetch.countries == ("JP",)

@@ -7,8 +7,8 @@ import pytest
 
 from jobs.exporter.parts import make_parts
 from jobs.exporter.settings import ExporterSettings
-from jobs.registry import SETTINGS
-from marquee.settings.loading import check_names, load_settings
+from marquee.settings.loading import load_settings
+from marquee.settings.names import check_names
 from tests.charts.rendering import (
     DEV,
     PROD,
@@ -79,7 +79,7 @@ def test_exporter_can_read_its_settings(example: str, monkeypatch: pytest.Monkey
     variables |= {name: one for name, one in environment(container).items() if name.startswith("MARQUEE_")}
     for name, value in variables.items():
         monkeypatch.setenv(name, value if isinstance(value, str) else "4" * 32)
-    check_names(SETTINGS)
+    check_names()
     settings = load_settings(ExporterSettings)
     assert (settings.environment, settings.metrics.port, settings.exporter.window_days) == ("dev-2", 9999, 14)
     assert [part.name for part in make_parts(settings, Any)] == parts_of(example)  # type: ignore[arg-type]

@@ -10,7 +10,8 @@ from jobs.cli.commands import main
 from jobs.rollup.settings import RollupOptions, RollupSettings
 from marquee.calendar import hour
 from marquee.lake.markers import Markers
-from marquee.settings.loading import CONFIG, load_settings
+from marquee.settings.loading import load_settings
+from marquee.settings.names import CONFIG
 from marquee.storage.local import LocalStore
 
 PAGE = (Path(__file__).parents[2] / "docs" / "kafka-connect.md").read_text()

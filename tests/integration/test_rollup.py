@@ -25,7 +25,7 @@ from marquee.lake.datasets import REJECTS, VIEWER_HOUR, VIEWERSHIP
 from marquee.lake.files import read_output
 from marquee.lake.markers import Markers
 from marquee.runs.stage import RunContext
-from marquee.settings.loading import S3Settings
+from marquee.settings.sections import S3Settings
 from marquee.storage.base import S3Options
 from marquee.storage.s3 import S3Store
 from tests.helpers_rollup import (

@@ -32,7 +32,7 @@ from marquee.runs.command import (
     wait_for_signal,
 )
 from marquee.runs.stage import Advance
-from marquee.settings.loading import StageSettings
+from marquee.settings.sections import StageSettings
 from tests.schedule_service import ScheduleService, schedule_service, silence
 from tests.small_world import CASE, DAY, SmallWorld, tell_schedule
 

@@ -21,7 +21,9 @@ from marquee.lake.datasets import DATASETS
 from marquee.lake.manifest import Marker
 from marquee.mart.questions import QUESTIONS
 from marquee.runs.command import EXIT_CODES
-from marquee.settings.loading import CONFIG, check_names, load_settings, setting_names
+from marquee.settings.loading import load_settings
+from marquee.settings.names import CONFIG, check_names
+from marquee.settings.sections import setting_names
 from tools import docs
 from tools.docs_commands import subcommands
 from tools.docs_dictionary import SEE
@@ -312,7 +314,7 @@ def test_settings_in_the_readme_are_good(tmp_path: Path, monkeypatch: pytest.Mon
     file.write_text(text)
     monkeypatch.setenv(CONFIG, str(file))
     monkeypatch.setenv("MARQUEE_ROLLUP__VIEWER_KEY", "0123456789abcdef")
-    check_names(SETTINGS)
+    check_names()
     assert {load_settings(kind).lake for kind in STAGES} == {tomllib.loads(text)["lake"]}
 
 

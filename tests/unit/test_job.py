@@ -15,7 +15,8 @@ from marquee.errors import ConfigError, TryAgainError
 from marquee.lake.markers import Markers
 from marquee.runs.command import stage_command
 from marquee.runs.stage import Advance
-from marquee.settings.loading import StageSettings, load_settings
+from marquee.settings.loading import load_settings
+from marquee.settings.sections import StageSettings
 from tests.ports import free_port
 from tests.pushgateway import Pushgateway, pushgateway
 

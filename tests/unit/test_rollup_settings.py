@@ -5,7 +5,8 @@ import pytest
 from jobs.rollup.settings import RollupSettings
 from marquee.calendar import hour
 from marquee.errors import ConfigError
-from marquee.settings.loading import check_names, load_settings
+from marquee.settings.loading import load_settings
+from marquee.settings.names import check_names
 
 KEY = "canary-0123456789"
 
@@ -82,7 +83,7 @@ def test_misspelt_setting_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the nearest right one."""
     monkeypatch.setenv("MARQUEE_ROLLUP__BUCKET", "4")
     with pytest.raises(ConfigError, match="MARQUEE_ROLLUP__BUCKET is no setting: did you mean MARQUEE_ROLLUP__BUCKETS"):
-        check_names([RollupSettings])
+        check_names()
 
 
 def test_topic_fills_the_path(monkeypatch: pytest.MonkeyPatch) -> None:

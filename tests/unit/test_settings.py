@@ -8,16 +8,9 @@ from pydantic import Field, SecretStr, model_validator
 
 from marquee.engine.local import LocalEngine
 from marquee.errors import ConfigError
-from marquee.settings.loading import (
-    ComputeSettings,
-    Section,
-    check_names,
-    load_settings,
-    read_file,
-    setting_names,
-    source_of,
-    walk,
-)
+from marquee.settings.loading import load_settings, source_of
+from marquee.settings.names import check_names, read_file, walk
+from marquee.settings.sections import ComputeSettings, Section, setting_names
 from marquee.storage.local import LocalStore
 
 SECRET = "canary-93b1"
@@ -256,7 +249,7 @@ def test_file_that_cannot_be_read_is_an_error(file: Path, content: bytes | None,
     assert explain().startswith(f"MARQUEE_CONFIG={str(file)!r} cannot be read: ")
     assert message in explain()
     with pytest.raises(ConfigError, match="cannot be read"):
-        check_names([SampleSettings])
+        check_names({*setting_names(SampleSettings)})
 
 
 # Names.
@@ -277,7 +270,7 @@ def test_misspelt_variable_is_refused(monkeypatch: pytest.MonkeyPatch, name: str
     """The message has the name, and the nearest right one where there is one."""
     monkeypatch.setenv(name, "x")
     with pytest.raises(ConfigError) as caught:
-        check_names([SampleSettings])
+        check_names({*setting_names(SampleSettings)})
     assert str(caught.value) == f"{name} is no setting: {hint}"
 
 
@@ -285,14 +278,14 @@ def test_misspelt_name_in_lower_case_is_refused(monkeypatch: pytest.MonkeyPatch)
     """Variables count in either case, so they are checked in either."""
     monkeypatch.setenv("marquee_treshold", "1")
     with pytest.raises(ConfigError, match="did you mean MARQUEE_THRESHOLD"):
-        check_names([SampleSettings])
+        check_names({*setting_names(SampleSettings)})
 
 
 def test_misspelt_entry_of_the_file_is_refused(file: Path) -> None:
     """With the name that it would have as a variable."""
     file.write_text("[log]\nlevle = 'debug'\n")
     with pytest.raises(ConfigError, match="MARQUEE_LOG__LEVLE is no setting: did you mean MARQUEE_LOG__LEVEL"):
-        check_names([SampleSettings])
+        check_names({*setting_names(SampleSettings)})
 
 
 def test_right_names_pass(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
@@ -300,13 +293,13 @@ def test_right_names_pass(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
     file.write_text('threshold = 0.5\n[engine.spark]\n"spark.executor.memory" = "2g"\n')
     for name in ("MARQUEE_MART__PASSWORD", "MARQUEE_LOG", "MARQUEE_ENGINE__SPARK__SPARK.UI.PORT", "OTHER"):
         monkeypatch.setenv(name, "x")
-    check_names([SampleSettings])
+    check_names({*setting_names(SampleSettings)})
 
 
 def test_setting_of_another_stage_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     """All stages share one environment: a name is right if any of them knows it, and does not disturb the others."""
     monkeypatch.setenv("MARQUEE_THRESHOLD", "0.5")
-    check_names([ComputeSettings, SampleSettings])
+    check_names({*setting_names(ComputeSettings), *setting_names(SampleSettings)})
     assert "threshold" not in load_settings(ComputeSettings).model_dump()
 
 

@@ -1,0 +1,64 @@
+"""Names of settings: environment variables ``MARQUEE_…``, ``__`` between levels, and entries of a TOML file."""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Collection, Iterator, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from marquee.errors import ConfigError
+
+PREFIX = "MARQUEE_"
+CONFIG = "MARQUEE_CONFIG"
+NOT_SETTINGS = frozenset({CONFIG})
+
+
+def known_names() -> frozenset[str]:
+    """Return the environment variables of all settings, from ``names.txt``, which `make docs` writes."""
+    return frozenset(resources.files(__package__).joinpath("names.txt").read_text(encoding="ascii").split())
+
+
+def check_names(known: Collection[str] | None = None) -> None:
+    """Refuse ``MARQUEE_…`` variables and TOML entries that are no setting; ConfigError names the nearest right one.
+
+    The names are data, so that a job needs no other job's settings classes to know them.
+    """
+    known = known_names() if known is None else known
+    free = {f"{PREFIX}ENGINE__SPARK"}
+    given = [name.upper() for name in os.environ if name.upper().startswith(PREFIX) and name not in NOT_SETTINGS]
+    given += [env_name(path) for path, _ in walk(read_file())]
+    for name in given:
+        if name not in known and not any(name == one or name.startswith(f"{one}__") for one in free):
+            # Without the prefix, by which all names are alike.
+            near = difflib.get_close_matches(name[len(PREFIX) :], [one[len(PREFIX) :] for one in sorted(known)], 1, 0.5)
+            hint = f": did you mean {PREFIX}{near[0]}?" if near else ": `marquee config` lists them all"
+            message = f"{name} is no setting{hint}"
+            raise ConfigError(message)
+
+
+def read_file() -> dict[str, Any]:
+    """Return the entries of the TOML file, none without one."""
+    file = os.environ.get(CONFIG)
+    if not file:
+        return {}
+    try:
+        return tomllib.loads(Path(file).read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        message = f"{CONFIG}={file!r} cannot be read: {error}"
+        raise ConfigError(message) from error
+
+
+def env_name(path: tuple[str, ...]) -> str:
+    """Return the environment variable of a setting: ``("log", "level")`` is ``MARQUEE_LOG__LEVEL``."""
+    return PREFIX + "__".join(path).upper()
+
+
+def walk(values: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield (path, value) for each leaf of nested settings."""
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from walk(value, (*above, name))
+        else:
+            yield (*above, name), value
