@@ -1,12 +1,124 @@
-"""Every settings class of Marquee, the stages', the launcher's and the exporter's: to check names by, and to list."""
+"""Every job once: its names, the periods it makes, and where its code is.
 
-from jobs.exporter.settings import ExporterSettings
-from jobs.launcher.settings import LauncherSettings
-from jobs.mart_load.settings import MartLoadSettings
-from jobs.profile.settings import ProfileSettings
-from jobs.rollup.settings import RollupSettings
-from jobs.schedule_fetch.settings import ScheduleFetchSettings
-from marquee.settings.sections import StageSettings
+Reading the registry imports no job: what stands here as ``module:name`` is imported when it is asked for.
+"""
 
-STAGES: tuple[type[StageSettings], ...] = (ScheduleFetchSettings, RollupSettings, ProfileSettings, MartLoadSettings)
-SETTINGS: tuple[type[StageSettings], ...] = (*STAGES, ExporterSettings, LauncherSettings)
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any
+
+from marquee.lake.datasets import AUDIENCE, EPISODES, VIEWER_DAY, VIEWERSHIP, Dataset
+
+if TYPE_CHECKING:  # the help of the command line reads the registry, and these cost time
+    from marquee.lake.markers import Markers
+    from marquee.runs.command import Run
+    from marquee.runs.stage import Stage
+    from marquee.settings.sections import StageSettings
+
+
+def utc_now() -> datetime:
+    """Return the present."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job: a folder below ``jobs/``, an image, and a command.
+
+    Attributes:
+        name: its name in keys, images and metrics; on the command line it has hyphens.
+        summary: what it does, for the help of the command line.
+        settings_class: the class of its settings.
+        runner: the function that runs it over a span; none of a server, or of what only starts another job.
+        opener: the function that opens its stages, for planning: ``(settings, markers, clock) -> stages``.
+        main: the main dataset of each of its stages, in the order in which they run.
+        on_spark: whether it can run as a SparkApplication.
+    """
+
+    name: str
+    summary: str
+    settings_class: str
+    runner: str = ""
+    opener: str = ""
+    main: tuple[Dataset, ...] = ()
+    on_spark: bool = False
+
+    @property
+    def command(self) -> str:
+        """The name on the command line."""
+        return self.name.replace("_", "-")
+
+    @property
+    def settings(self) -> "type[StageSettings]":
+        """The class of its settings."""
+        found: type[StageSettings] = resolve_name(self.settings_class)
+        return found
+
+    @property
+    def run(self) -> "Run[Any]":
+        """What runs it over a span."""
+        found: Run[Any] = resolve_name(self.runner)
+        return found
+
+    def open_stages(
+        self, settings: "StageSettings", markers: "Markers", clock: Callable[[], datetime] = utc_now
+    ) -> "Sequence[Stage]":
+        """Open its stages to ask about periods: they compute nothing, and nobody is asked for anything."""
+        found: Sequence[Stage] = resolve_name(self.opener)(settings, markers, clock)
+        return found
+
+
+SCHEDULE_FETCH = Job(
+    "schedule_fetch",
+    "capture the programme schedule, day by day",
+    settings_class="jobs.schedule_fetch.settings:ScheduleFetchSettings",
+    runner="jobs.schedule_fetch.job:run",
+    opener="jobs.schedule_fetch.job:open_stages",
+    main=(EPISODES,),
+)
+ROLLUP = Job(
+    "rollup",
+    "roll up raw play events, hour by hour",
+    settings_class="jobs.rollup.settings:RollupSettings",
+    runner="jobs.rollup.job:run",
+    opener="jobs.rollup.job:open_stages",
+    main=(VIEWERSHIP,),
+    on_spark=True,
+)
+PROFILE = Job(
+    "profile",
+    "profile viewers by day; count audiences by day, week, month and quarter",
+    settings_class="jobs.profile.settings:ProfileSettings",
+    runner="jobs.profile.job:run",
+    opener="jobs.profile.job:open_stages",
+    main=(VIEWER_DAY, AUDIENCE),
+    on_spark=True,
+)
+MART_LOAD = Job(
+    "mart_load",
+    "load new and changed periods from the lake into the mart",
+    settings_class="jobs.mart_load.settings:MartLoadSettings",
+    runner="jobs.mart_load.load:load_mart",
+)
+EXPORTER = Job(
+    "exporter",
+    "publish the state of the data to Prometheus",
+    settings_class="jobs.exporter.settings:ExporterSettings",
+)
+LAUNCHER = Job(
+    "launcher",
+    "run a Spark stage as a SparkApplication on Kubernetes",
+    settings_class="jobs.launcher.settings:LauncherSettings",
+)
+
+PIPELINE = (SCHEDULE_FETCH, ROLLUP, PROFILE, MART_LOAD)
+"""The stages, in the order in which they feed each other."""
+
+JOBS = (*PIPELINE, EXPORTER, LAUNCHER)
+
+
+def job_named(name: str) -> Job:
+    """Return the job of a name; KeyError if there is none."""
+    return {job.name: job for job in JOBS}[name]

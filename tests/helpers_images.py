@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.cli.pipeline import STEPS
+from jobs.registry import PIPELINE
 from marquee import __version__
 
-STAGES = [*(step.command.replace("-", "_") for step in STEPS), "exporter"]
+STAGES = [*(job.name for job in PIPELINE), "exporter"]
 """What there is an image of: each stage, and the exporter."""
 DOCKER = os.environ.get("DOCKER", "docker")
 REGISTRY = os.environ.get("REGISTRY", "marquee")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from jobs.cli.pipeline import STEPS
+from jobs.registry import PIPELINE
 from marquee.calendar import EVER, Period
 from marquee.errors import worst
 from marquee.lake import keys
@@ -96,10 +96,10 @@ class SmallWorld:
         """Run the stages of these commands (of none: all), each once and with markers read anew; return the code."""
         codes = []
         with mock.patch.dict(os.environ, MARQUEE_CONFIG=str(self.config)):
-            for step in STEPS:
-                if step.command in commands or not commands:
-                    settings = load_settings(step.kind)
-                    outcome = step.run(settings, Markers(settings.store), EVER, force=False, advance=lambda *_: None)
+            for job in PIPELINE:
+                if job.command in commands or not commands:
+                    settings = load_settings(job.settings)
+                    outcome = job.run(settings, Markers(settings.store), EVER, force=False, advance=lambda *_: None)
                     codes.append(outcome.exit_code)
         return worst(codes)
 

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from jobs.mart_load.settings import MartLoadSettings
-from jobs.registry import SETTINGS
+from jobs.registry import JOBS
 from marquee.settings.sections import StageSettings
 from tools.markdown import table
 
@@ -42,7 +42,10 @@ More: [operations](../../docs/operations.md#a-kiosk).
 }
 CHARTS = Path(__file__).parents[1] / "charts"
 MARK = "# -- "
-SETTINGS_OF: dict[str, Sequence[type[StageSettings]]] = {"marquee": SETTINGS, "kiosk": (MartLoadSettings,)}
+SETTINGS_OF: dict[str, Sequence[type[StageSettings]]] = {
+    "marquee": [job.settings for job in JOBS],
+    "kiosk": (MartLoadSettings,),
+}
 FOR_ONE_JOB: set[Keys] = {("force",), ("period",)}
 OF_THE_KIOSK = (
     *("url", "period", "password", "plaintext", "socket", "tls_ca"),

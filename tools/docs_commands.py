@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Iterator
 
-from jobs.cli import commands as cli
+from jobs.cli import parser as cli
 from tools.markdown import marked_up, table
 
 HEAD = """\

@@ -12,7 +12,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from jobs.registry import SETTINGS
+from jobs.registry import JOBS
 from marquee.settings.names import env_name
 from marquee.settings.sections import Section
 from tools.markdown import marked_up, table
@@ -69,7 +69,7 @@ def settings() -> Iterator[str]:
 
 def _groups() -> list[_Group]:
     groups: dict[tuple[str, ...], _Group] = {}
-    for kind in SETTINGS:
+    for kind in [job.settings for job in JOBS]:
         stage = kind.__module__.split(".")[1]
         for path, section, one in _leaves(kind):
             key = path if section is None else path[:-1]

@@ -1,8 +1,22 @@
 """``python -m jobs.cli``: the command ``marquee``."""
 
 import sys
+from collections.abc import Sequence
+from pkgutil import resolve_name
 
-from jobs.cli.commands import main
+from jobs.cli.parser import make_parser
+from marquee.runs.arguments import read_span
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line says; return the exit code."""
+    given = make_parser().parse_args(arguments)
+    if "first" in given:
+        given.span = read_span(given.parser, given)
+    from marquee.runs.command import guarded  # noqa: PLC0415 - help and wrong usage end before it is needed
+
+    return guarded(lambda: resolve_name(given.do)(given))
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -8,6 +8,7 @@
 Killed anywhere and run again it goes on; run again when done it finds nothing to do.
 """
 
+import argparse
 import contextlib
 import os
 import secrets
@@ -23,7 +24,7 @@ from urllib.parse import urlsplit
 from jobs.cli.pipeline import run_pipeline
 from jobs.mart_load.settings import MartLoadSettings
 from jobs.schedule_fetch.settings import ScheduleFetchSettings
-from jobs.simulate.command import counter
+from jobs.simulate.command import counter, settings_of
 from jobs.simulate.planted import ANSWERS
 from jobs.simulate.serve import serve
 from jobs.simulate.settings import SimulateSettings
@@ -31,14 +32,14 @@ from jobs.simulate.write import add_late_files, simulate
 from marquee.calendar import EVER
 from marquee.errors import ConfigError, worst
 from marquee.mart.questions import CREDIT, QUESTIONS, ask
-from marquee.report.tables import say, say_command, show_answer
+from marquee.report.console import say, say_command
+from marquee.report.tables import print_answer
 from marquee.runs.command import Outcome, progress_bar
 from marquee.settings.loading import load_settings
 from marquee.settings.names import CONFIG, PREFIX
 from marquee.storage.opening import open_store
 from marquee.telemetry.logs import set_up_logs
 
-EVENTS_PER_DAY = 160_000
 FILE = "marquee.toml"
 NAME = "marquee"
 ROWS_SHOWN = 6
@@ -65,6 +66,11 @@ buckets = 2
 [mart]
 url = "{mart}"
 """
+
+
+def command(given: argparse.Namespace) -> int:
+    """Do what the command line says."""
+    return run(given.folder.resolve(), settings_of(given, ("days", "events_per_day")))
 
 
 def run(folder: Path, settings: SimulateSettings) -> int:
@@ -173,7 +179,7 @@ def _print_answers() -> None:
     for question in QUESTIONS:
         columns, rows = ask(mart, question.name, ROWS_SHOWN, question.example)
         say("")
-        show_answer(question.words, columns, rows)
+        print_answer(question.words, columns, rows)
         if question.name in claims:
             say(f"planted: {claims[question.name]}", "green")
     say("")

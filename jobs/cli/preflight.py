@@ -20,11 +20,12 @@ from enum import StrEnum
 from functools import partial
 
 from jobs.mart_load.settings import MartLoadSettings
-from jobs.registry import STAGES
+from jobs.registry import PIPELINE
 from jobs.rollup.settings import RollupSettings
 from marquee.errors import DONE, MarqueeError, worst
 from marquee.lake import keys
-from marquee.runs.command import EXIT_CODES, HelpFormatter, guarded
+from marquee.runs.arguments import EXIT_CODES, HelpFormatter
+from marquee.runs.command import guarded
 from marquee.settings.loading import load_settings
 from marquee.settings.names import check_names
 from marquee.settings.sections import StageSettings
@@ -33,8 +34,7 @@ from marquee.storage.local import LocalStore
 
 log = logging.getLogger("jobs.cli.preflight")
 
-KINDS = {kind.__module__.split(".")[1]: kind for kind in STAGES}
-"""Each stage's settings, by its name."""
+STAGES = {job.name: job for job in PIPELINE}
 
 WRITERS = 32
 ROUNDS = 5
@@ -74,7 +74,7 @@ def check_settings(stages: Sequence[str]) -> Iterator[Finding]:
     for stage in stages:
         name = f"settings of {stage.replace('_', '-')}"
         try:
-            load_settings(KINDS[stage])
+            load_settings(STAGES[stage].settings)
         except MarqueeError as error:
             yield _failed(name, error)
         else:
@@ -150,7 +150,7 @@ OWN: dict[str, Checks] = {"rollup": (("raw events", check_raw),), "mart_load": (
 """What is checked for one stage alone."""
 
 
-def checks_of(stages: Sequence[str] = tuple(KINDS)) -> Checks:
+def checks_of(stages: Sequence[str] = tuple(STAGES)) -> Checks:
     """Return what is checked for these stages."""
     return (
         ("settings", partial(check_settings, stages)),
@@ -240,6 +240,16 @@ def _failed(check: str, error: MarqueeError) -> Finding:
     return Finding(check, Verdict.FAILED, " ".join(str(error).split()), error.exit_code)
 
 
+def run(given: argparse.Namespace) -> int:
+    """Make all checks, print what was found, and return the exit code."""
+    from marquee.report.tables import print_rows  # noqa: PLC0415 - the images have no rich
+
+    check_names()
+    findings = run_checks(checks_of())
+    print_rows(["check", "verdict", "finding"], [[one.check, one.verdict, one.words] for one in findings], given.format)
+    return exit_code_of(findings)
+
+
 LEVELS = {Verdict.OK: logging.INFO, Verdict.WEAK: logging.WARNING, Verdict.FAILED: logging.ERROR}
 
 
@@ -248,7 +258,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         "python -m jobs.cli.preflight", description=__doc__, epilog=EXIT_CODES, formatter_class=HelpFormatter
     )
-    parser.add_argument("stage", nargs="?", choices=KINDS, help="what it is to be fit for; all stages when left out")
+    parser.add_argument("stage", nargs="?", choices=STAGES, help="what it is to be fit for; all stages when left out")
     parser.add_argument("--launcher", action="store_true", help="for that stage on Spark, through its launcher")
     given = parser.parse_args(arguments)
     if given.launcher and not given.stage:

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from jobs.exporter.exporter import Exporter
 from jobs.exporter.parts import make_parts
 from jobs.exporter.settings import DEFAULT_PORT, ExporterSettings
-from jobs.registry import STAGES
+from jobs.registry import PIPELINE
 from marquee import __version__
 from marquee.lake.markers import Markers
 from marquee.runs.command import guarded, print_settings, wait_for_signal
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def command() -> int:
         if given.config:
-            print_settings((*STAGES, ExporterSettings))
+            print_settings([*(job.settings for job in PIPELINE), ExporterSettings])
             return 0
         check_names()
         export(load_settings(ExporterSettings))

@@ -8,24 +8,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from jobs.exporter.samples import Health, dataset_samples, hour_samples, look_over, stage_samples, window_of
+from jobs.exporter.samples import dataset_samples, hour_samples, ledger_samples, stage_samples, window_of
 from jobs.exporter.settings import ExporterOptions, ExporterSettings
 from jobs.mart_load.settings import MartLoadSettings
-from jobs.profile.audience_stage import AudienceStage
-from jobs.profile.settings import ProfileSettings
-from jobs.profile.stage import ProfileStage
+from jobs.registry import PROFILE, ROLLUP, SCHEDULE_FETCH
 from jobs.rollup.settings import RollupSettings
-from jobs.rollup.stage import RollupStage
-from jobs.schedule_fetch.client import ScheduleClient
-from jobs.schedule_fetch.settings import ScheduleFetchSettings
-from jobs.schedule_fetch.stage import ScheduleFetchStage
 from marquee.calendar import EVER, Period, Span
-from marquee.engine.local import IDLE
 from marquee.lake import keys
 from marquee.lake.garbage import plan_garbage
 from marquee.lake.markers import Markers
-from marquee.mart.status import ledger_samples, ledger_states
+from marquee.mart.status import ledger_states
 from marquee.runs.stage import Stage
+from marquee.runs.status import PeriodStatus, read_states
 from marquee.settings.loading import load_settings
 from marquee.telemetry import metrics
 from marquee.telemetry.metrics import Sample, sample
@@ -62,9 +56,9 @@ class _View:
 
     def samples(self, stage: Stage, periods: Iterable[Period]) -> Iterator[Sample]:
         """Yield what is told of a stage, with the states of these periods."""
-        yield from self.samples_of(stage, list(look_over(stage, self.markers, periods)))
+        yield from self.samples_of(stage, list(read_states(stage, self.markers, periods)))
 
-    def samples_of(self, stage: Stage, window: Sequence[Health]) -> Iterator[Sample]:
+    def samples_of(self, stage: Stage, window: Sequence[PeriodStatus]) -> Iterator[Sample]:
         """Yield what is told of a stage whose periods have been looked at."""
         marked = self.markers.of(stage.name)
         yield from stage_samples(stage.name, marked, window)
@@ -80,8 +74,7 @@ def make_parts(
 
 
 def _schedule(view: _View) -> Part:
-    own = load_settings(ScheduleFetchSettings).schedule_fetch
-    stage = ScheduleFetchStage(view.markers, own, ScheduleClient(own), view.clock)  # the client is asked for nothing
+    (stage,) = SCHEDULE_FETCH.open_stages(load_settings(SCHEDULE_FETCH.settings), view.markers, view.clock)
 
     def look(now: datetime) -> Iterator[Sample]:
         # The stage's first day moves on with time: what was captured before it counts, and what was not is not open.
@@ -93,11 +86,11 @@ def _schedule(view: _View) -> Part:
 
 def _rollup(view: _View) -> Part:
     settings = load_settings(RollupSettings)
-    stage = RollupStage(settings, view.markers, IDLE, view.clock)
+    (stage,) = ROLLUP.open_stages(settings, view.markers, view.clock)
     grace = timedelta(minutes=settings.rollup.grace_minutes)
 
     def look(now: datetime) -> Iterator[Sample]:
-        window = list(look_over(stage, view.markers, stage.periods(view.window(now))))
+        window = list(read_states(stage, view.markers, stage.periods(view.window(now))))
         yield from view.samples_of(stage, window)
         yield from hour_samples(view.markers.of(stage.name), window, now, grace)
 
@@ -105,8 +98,7 @@ def _rollup(view: _View) -> Part:
 
 
 def _profile(view: _View) -> Part:
-    settings = load_settings(ProfileSettings)
-    stages = ProfileStage(settings, view.markers, IDLE), AudienceStage(settings, view.markers, IDLE)
+    stages = PROFILE.open_stages(load_settings(PROFILE.settings), view.markers, view.clock)
 
     def look(now: datetime) -> Iterator[Sample]:
         for stage in stages:

@@ -1,21 +1,20 @@
-"""Where every period of a stage stands, and what that is in metrics: for `marquee status` and the exporter alike.
+"""The state of the data as metrics: from success markers, states and an instant to samples. Pure.
 
-``look_over`` asks a stage about each period of a span. The rest is pure: from success markers, states and an instant to
-samples. A period is *complete* when its marker is of a run that started after the period was over: a day to date, as
+A period is *complete* when its marker is of a run that started after the period was over: a day to date, as
 profile and audience make it, is none yet.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from operator import attrgetter
 
 from marquee.calendar import DAY, Grain, Period, Span
 from marquee.lake import keys
 from marquee.lake.manifest import Marker
-from marquee.lake.markers import Markers
-from marquee.runs.stage import Stage, State, state_of
+from marquee.mart.ledger import LOADED_OF
+from marquee.runs.stage import State
+from marquee.runs.status import PeriodStatus
 from marquee.telemetry import metrics
 from marquee.telemetry.metrics import Sample, sample
 
@@ -23,45 +22,15 @@ WEEK = 7 * DAY
 WEEKLY = (Grain.HOUR, Grain.DAY, Grain.WEEK)
 """Grains of which a week before a period there is another one."""
 
-WAITING = "waiting"
 DAYS_SHOWN = 7
 """Days of the heat map, today being one."""
 NOT_OVER = 0
-CELLS = {State.DONE: 1, State.PENDING: 2, State.STALE: 3, State.FAILED: 4}
+CELLS = {State.WAITING: NOT_OVER, State.DONE: 1, State.PENDING: 2, State.STALE: 3, State.FAILED: 4}
 
 Marked = Mapping[Period, Marker]
 
 
-@dataclass(frozen=True)
-class Health:
-    """Where one period stands. It ``waits`` while it is not over yet or something upstream is missing."""
-
-    period: Period
-    state: State
-    waits: bool = False
-    reason: str = ""
-
-    @property
-    def open(self) -> bool:
-        """Whether there is something to be done about it."""
-        return not self.waits and self.state is not State.DONE
-
-
-def look_over(stage: Stage, markers: Markers, periods: Iterable[Period]) -> Iterator[Health]:
-    """Yield where periods of a stage stand, in their order."""
-    failures = markers.failures(stage.name)
-    for period in periods:
-        target = stage.target(period)
-        if target is None:
-            yield Health(
-                period, State.PENDING, waits=True, reason="waits: not over yet, or something upstream is missing"
-            )
-        else:
-            state = state_of(stage, target, markers)
-            yield Health(period, state, reason=failures[period].reason if state is State.FAILED else "")
-
-
-def stage_samples(stage: str, marked: Marked, window: Sequence[Health]) -> Iterator[Sample]:
+def stage_samples(stage: str, marked: Marked, window: Sequence[PeriodStatus]) -> Iterator[Sample]:
     """Yield what is told of a stage: its success markers, all there are, and the states in the window."""
     for grain in Grain:
         own = {period: marker for period, marker in marked.items() if period.grain is grain}
@@ -76,15 +45,15 @@ def stage_samples(stage: str, marked: Marked, window: Sequence[Health]) -> Itera
 
 
 def state_samples(
-    labels: Mapping[str, str], made: Collection[Period], window: Sequence[Health], first: Period
+    labels: Mapping[str, str], made: Collection[Period], window: Sequence[PeriodStatus], first: Period
 ) -> Iterator[Sample]:
     """Yield what is told of the states of one grain: how many, the oldest that is open, and the watermark.
 
     ``made`` are the periods that there are, of all time, and ``first`` is the first that there should be.
     """
-    counted = Counter(WAITING if one.waits else one.state.value for one in window)
-    for state in (*State, WAITING):
-        yield sample(metrics.PERIODS, counted[state], **labels, state=state)
+    counted = Counter(one.state for one in window)
+    for state in State:
+        yield sample(metrics.PERIODS, counted[state], **labels, state=state.value)
     opened = [one.period.start for one in window if one.open]
     if opened:
         yield sample(metrics.OLDEST_OPEN, min(opened).timestamp(), **labels)
@@ -159,7 +128,7 @@ def _counts(
         yield sample(rejects, number, **labels, reason=reason)
 
 
-def hour_samples(marked: Marked, window: Sequence[Health], now: datetime, grace: timedelta) -> Iterator[Sample]:
+def hour_samples(marked: Marked, window: Sequence[PeriodStatus], now: datetime, grace: timedelta) -> Iterator[Sample]:
     """Yield the heat map: the state of each hour of the last days; an hour without events is open after the grace."""
     states = {one.period: one for one in window}
     known = [*marked, *states]
@@ -174,10 +143,36 @@ def hour_samples(marked: Marked, window: Sequence[Health], now: datetime, grace:
                 yield sample(metrics.HOUR_STATE, cell, days_ago=str(days_ago), hour=f"{hour.start:%H}")
 
 
-def _cell(health: Health | None, *, over: bool) -> int:
-    if health is None:
+def _cell(status: PeriodStatus | None, *, over: bool) -> int:
+    if status is None:
         return CELLS[State.PENDING] if over else NOT_OVER
-    return NOT_OVER if health.waits else CELLS[health.state]
+    return CELLS[status.state]
+
+
+def ledger_samples(states: Sequence[PeriodStatus], window: Span) -> Iterator[Sample]:
+    """Yield what is told of the kiosk: the rollup's hours and the audience's periods by grain, and what is behind."""
+    for stage in LOADED_OF:
+        behind = sum(one.source == stage and one.state is not State.DONE for one in states)
+        yield sample(metrics.MART_BEHIND, behind, stage=stage)
+    for grain in Grain:
+        own = [one for one in states if one.source != keys.SCHEDULE_FETCH and one.period.grain is grain]
+        if own:
+            yield from _grain_samples({"stage": keys.MART_LOAD, "grain": grain.value}, own, window)
+
+
+def _grain_samples(labels: Mapping[str, str], own: Sequence[PeriodStatus], window: Span) -> Iterator[Sample]:
+    loaded = {one.period: one.made_at for one in own if one.made_at}
+    seen = [one for one in own if window.touches(one.period)]
+    yield from state_samples(labels, loaded, seen, min(one.period for one in own))
+    if not loaded:
+        return
+    yield sample(metrics.LAST_FINISHED, max(loaded.values()).timestamp(), **labels)
+    complete = [period for period, loaded_at in loaded.items() if is_complete(keys.MART_LOAD, period, loaded_at)]
+    if complete:
+        newest = max(complete)
+        rows = sum(one.rows for one in own if one.period == newest)
+        yield sample(metrics.NEWEST_END, newest.end.timestamp(), **labels)
+        yield sample(metrics.NEWEST_ROWS, rows, **labels, direction="out")
 
 
 def dataset_samples(marked: Marked) -> Iterator[Sample]:

@@ -10,10 +10,12 @@ from collections.abc import Sequence
 
 from jobs.launcher.application import Manifest, Owner
 from jobs.launcher.check import read_application
-from jobs.launcher.plan import STAGES, plan, to_arguments
+from jobs.launcher.plan import plan, to_arguments
 from jobs.launcher.settings import LauncherOptions, LauncherSettings
+from jobs.registry import JOBS, job_named
 from marquee.calendar import Span
-from marquee.runs.command import EXIT_CODES, HelpFormatter, add_period_arguments, guarded, read_span
+from marquee.runs.arguments import EXIT_CODES, HelpFormatter, add_period_arguments, read_span
+from marquee.runs.command import guarded
 from marquee.settings.loading import load_settings
 from marquee.settings.names import check_names
 
@@ -25,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         "python -m jobs.launcher", description=__doc__, epilog=EXIT_CODES, formatter_class=HelpFormatter
     )
-    parser.add_argument("stage", choices=STAGES, help="what to run")
+    parser.add_argument("stage", choices=[job.name for job in JOBS if job.on_spark], help="what to run")
     add_period_arguments(parser)
     given = parser.parse_args(arguments)
     span = read_span(parser, given)
@@ -35,10 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def launch(stage: str, span: Span, *, force: bool) -> int:
     """Plan the stage's next batch, and run it."""
     check_names()
-    own, options = load_settings(STAGES[stage].kind), load_settings(LauncherSettings).launcher
+    job = job_named(stage)
+    own, options = load_settings(job.settings), load_settings(LauncherSettings).launcher
     template = read_application(options)
     asked, force = own.asked(span, force=force)
-    batch = plan(stage, own, asked, force=force, most=options.max_periods)
+    batch = plan(job, own, asked, force=force, most=options.max_periods)
     if batch is None:
         log.info("%s: nothing is pending", stage)
         return 0

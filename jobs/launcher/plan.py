@@ -4,14 +4,11 @@ Plans with the stages' own code. What failed is tried again once the others fit 
 up for ever.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from jobs.profile.settings import ProfileSettings
-from jobs.rollup.settings import RollupSettings
+from jobs.registry import Job
 from marquee.calendar import HOUR, Grain, Period, Span
-from marquee.engine.local import IDLE
 from marquee.lake.markers import Markers
 from marquee.runs.stage import Stage, plan_stage
 from marquee.settings.sections import StageSettings
@@ -46,9 +43,9 @@ class Batch:
     left: int
 
 
-def plan(stage: str, settings: StageSettings, asked: Span, *, force: bool, most: int) -> Batch | None:
-    """Return the next batch of a stage, None when there is nothing to do; what is forced is all in one."""
-    work = STAGES[stage].find_work(settings, asked, force)
+def plan(job: Job, settings: StageSettings, asked: Span, *, force: bool, most: int) -> Batch | None:
+    """Return the next batch of a job, None when there is nothing to do; what is forced is all in one."""
+    work = find_work(job, settings, asked, force=force)
     if force and work.due:  # what was not in it, nobody would make: once the force is gone it is done
         return Batch(asked, len(work.due), 0)
     return choose(work, asked, most)
@@ -80,39 +77,22 @@ def to_arguments(span: Span, *, force: bool) -> list[str]:
     return [*arguments, "--force"] if force else arguments
 
 
-def _rollup(settings: RollupSettings, span: Span, force: bool) -> Work:  # noqa: FBT001 - as the table calls it
-    from jobs.rollup.stage import RollupStage  # noqa: PLC0415 - profile's image has not what it needs
+def find_work(job: Job, settings: StageSettings, span: Span, *, force: bool) -> Work:
+    """Return what the job's stages could make now.
 
+    The periods of a first stage of several form a chain: each takes up the one before.
+    """
     markers = Markers(settings.store)
-    return Work(_due(RollupStage(settings, markers, IDLE), markers, span, force=force))
-
-
-def _profile(settings: ProfileSettings, span: Span, force: bool) -> Work:  # noqa: FBT001 - as the table calls it
-    from jobs.profile.audience_stage import AudienceStage  # noqa: PLC0415 - as above, the other way round
-    from jobs.profile.stage import ProfileStage  # noqa: PLC0415
-
-    markers = Markers(settings.store)
-    days, audience = ProfileStage(settings, markers, IDLE), AudienceStage(settings, markers, IDLE)
-    due = _due(days, markers, span, force=force)
-    chain = [day for day in days.periods(span) if due and day >= due[0].period]
-    due += _due(audience, markers, span, force=force)
+    stages = job.open_stages(settings, markers)
+    due = _due(stages[0], markers, span, force=force)
+    if len(stages) == 1:
+        return Work(due)
+    chain = [period for period in stages[0].periods(span) if due and period >= due[0].period]
+    for stage in stages[1:]:
+        due += _due(stage, markers, span, force=force)
     return Work(sorted(due, key=lambda one: (one.period.end, one.period.start)), chain)
 
 
 def _due(stage: Stage, markers: Markers, span: Span, *, force: bool) -> list[Due]:
     failed = markers.failures(stage.name)
     return [Due(period, period in failed) for period in plan_stage(stage, markers, span, force=force)]
-
-
-@dataclass(frozen=True)
-class SparkStage:
-    """A stage that can be launched: its settings, and how its work is found."""
-
-    kind: type[StageSettings]
-    find_work: Callable[[Any, Span, bool], Work]
-
-
-STAGES = {
-    "rollup": SparkStage(RollupSettings, _rollup),
-    "profile": SparkStage(ProfileSettings, _profile),
-}

@@ -77,6 +77,10 @@ class AudienceStage:
         inputs.append(Input("catalogue", self._played.digest(days), 0))
         return Target(period, tuple(inputs))
 
+    def waits_for(self, period: Period) -> str:  # noqa: ARG002 - any day that is profiled will do
+        """Return nothing: a period to date waits for no day."""
+        return ""
+
     def make(self, target: Target, run: RunContext) -> Result:
         """Count the period, bucket by bucket; BadInputError when its days differ in buckets or viewer key."""
         days = self._days(target.period)

@@ -65,6 +65,11 @@ class ProfileStage:
             inputs.append(before.as_input(VIEWER_SEEN))
         return Target(period, tuple(inputs))
 
+    def waits_for(self, period: Period) -> str:
+        """Return the first hour that is not rolled up, else the day before, which is not profiled."""
+        missing = [hour for hour in self._expected_hours(period) if hour not in self._markers.of(keys.ROLLUP)]
+        return f"waits for {keys.ROLLUP} {missing[0]}" if missing else f"waits for {self.name} {period.previous()}"
+
     def make(self, target: Target, run: RunContext) -> Result:
         """Profile the day, bucket by bucket; BadInputError when its inputs differ in buckets or viewer key."""
         day = target.period
@@ -117,7 +122,12 @@ class ProfileStage:
     def _hours(self, day: Period) -> list[Marker] | None:
         """Return the rollup's markers of the day's hours from the lake's first to its last; None if one is missing."""
         marked = self._markers.of(keys.ROLLUP)
+        hours = self._expected_hours(day)
+        return [marked[hour] for hour in hours] if all(hour in marked for hour in hours) else None
+
+    def _expected_hours(self, day: Period) -> list[Period]:
+        """Return the day's hours from the lake's first to its last."""
+        marked = self._markers.of(keys.ROLLUP)
         start = attrgetter("start")
         first, last = min(marked, key=start), max(marked, key=start)
-        hours = [hour for hour in day.parts(Grain.HOUR) if first <= hour <= last]
-        return [marked[hour] for hour in hours] if all(hour in marked for hour in hours) else None
+        return [hour for hour in day.parts(Grain.HOUR) if first <= hour <= last]

@@ -85,7 +85,7 @@ class RollupStage:
 
     def target(self, period: Period) -> Target | None:
         """Return the hour's objects; None while it is open."""
-        if self._clock() < period.end + timedelta(minutes=self._options.grace_minutes):
+        if self._clock() < self._due_from(period):
             return None
         inputs = tuple(Input(info.key, info.etag, info.size) for info in self._hours.get(period, []))
         marker = self._markers.of(self.name).get(period)
@@ -94,6 +94,13 @@ class RollupStage:
             here = {one.name for one in inputs}
             inputs += tuple(one for one in marker.inputs if one.name not in here)
         return Target(period, inputs)
+
+    def waits_for(self, period: Period) -> str:
+        """Return from when on the hour can be made."""
+        return f"not over yet: made from {self._due_from(period):%Y-%m-%d %H:%M} UTC on"
+
+    def _due_from(self, hour: Period) -> datetime:
+        return hour.end + timedelta(minutes=self._options.grace_minutes)
 
     def make(self, target: Target, run: RunContext) -> Result:
         """Roll up the hour; BadInputError above the threshold of rejected lines."""

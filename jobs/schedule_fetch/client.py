@@ -21,15 +21,12 @@ from urllib3.exceptions import HTTPError as BodyError
 from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
-from jobs.schedule_fetch.settings import ScheduleFetchOptions
+from jobs.schedule_fetch.settings import WEB, ScheduleFetchOptions
 from marquee import __version__
 from marquee.errors import BadInputError, ConfigError, TryAgainError
 from marquee.telemetry.instruments import SCHEDULE_DURATION, SCHEDULE_RETRIES
 
 log = logging.getLogger(__name__)
-
-WEB = "web"
-"""The source of streaming episodes of the whole world; the others are ``country=KR`` and the like."""
 
 PASSING = frozenset({408, 425, 429})
 """The statuses below 500 that another try may mend: request timeout, too early, too many requests."""

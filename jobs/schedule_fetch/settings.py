@@ -10,6 +10,8 @@ from pydantic import Field, field_validator, model_validator
 from marquee.settings.sections import Section, StageSettings
 
 PRINTABLE_ASCII = r"^[\x20-\x7e]+$"
+WEB = "web"
+"""The source of streaming episodes of the whole world; the others are ``country=KR`` and the like."""
 _COUNTRY = re.compile("[A-Z]{2}")
 
 

@@ -10,10 +10,9 @@ and its capture is older than ``refetch_after_h``.
 import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
 
-from jobs.schedule_fetch.client import WEB, ScheduleClient
-from jobs.schedule_fetch.normalise import Schedule, normalise
-from jobs.schedule_fetch.settings import ScheduleFetchOptions
+from jobs.schedule_fetch.settings import WEB, ScheduleFetchOptions
 from marquee.calendar import DAY, Grain, Period, Span
 from marquee.errors import BadInputError
 from marquee.lake import keys
@@ -22,6 +21,10 @@ from marquee.lake.manifest import Input, Marker, Parameters, Result
 from marquee.lake.markers import Markers
 from marquee.runs.stage import RunContext, Target
 
+if TYPE_CHECKING:  # planning needs neither HTTP nor tables
+    from jobs.schedule_fetch.client import ScheduleClient
+    from jobs.schedule_fetch.normalise import Schedule
+
 log = logging.getLogger(__name__)
 
 PAYLOAD = "payload"
@@ -29,7 +32,7 @@ PAYLOAD = "payload"
 
 
 class ScheduleFetchStage:
-    """schedule_fetch, ready to run on a lake and a service."""
+    """schedule_fetch, ready to run on a lake and a service; without a client it is only asked about days."""
 
     name = keys.SCHEDULE_FETCH
     definition_version = "1"
@@ -38,7 +41,7 @@ class ScheduleFetchStage:
         self,
         markers: Markers,
         options: ScheduleFetchOptions,
-        client: ScheduleClient,
+        client: "ScheduleClient | None",
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._markers = markers
@@ -67,6 +70,10 @@ class ScheduleFetchStage:
             return Target(period, (Input("refetch", f"of generation {standing.generation}", 0),))
         return Target(period, standing.inputs)
 
+    def waits_for(self, period: Period) -> str:  # noqa: ARG002 - the service has every day
+        """Return nothing: no day waits."""
+        return ""
+
     def make(self, target: Target, run: RunContext) -> Result:
         """Fetch a day from every source, and write its answers and its tables.
 
@@ -74,6 +81,11 @@ class ScheduleFetchStage:
             TryAgainError, BadInputError, ConfigError: as ``ScheduleClient.fetch`` does.
             BadInputError: more episodes were rejected than the settings allow.
         """
+        from jobs.schedule_fetch.normalise import normalise  # noqa: PLC0415 - as above
+
+        if self._client is None:
+            message = "a stage that was opened without a client cannot fetch"
+            raise RuntimeError(message)
         sources = (*(f"country={code}" for code in self._options.countries), WEB)
         answers = [self._client.fetch(source, target.period.date) for source in sources]
         schedule = normalise({answer.source: answer.items for answer in answers})
@@ -94,7 +106,7 @@ class ScheduleFetchStage:
         fetched_at = datetime.fromisoformat(standing.finished_at)
         return latest and now - fetched_at > timedelta(hours=self._options.refetch_after_h)
 
-    def _check(self, schedule: Schedule, period: Period) -> None:
+    def _check(self, schedule: "Schedule", period: Period) -> None:
         counts, options = schedule.counts, self._options
         allowed = max(options.rejects_allowed, int(options.rejects_allowed_share * counts["episodes_in"]))
         if schedule.rejected > allowed:
@@ -104,7 +116,7 @@ class ScheduleFetchStage:
             )
             raise BadInputError(message)
 
-    def _tell_drift(self, schedule: Schedule, period: Period) -> None:
+    def _tell_drift(self, schedule: "Schedule", period: Period) -> None:
         drift = {name: schedule.counts[name] for name in ("rejects", "odd_values", "unknown_fields")}
         if any(drift.values()):
             log.warning("%s %s: the service's answers are not as known", self.name, period, extra=drift)

@@ -9,20 +9,17 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 from pydantic_settings import SettingsConfigDict
 
+from jobs.simulate.options import OPTIONS
 from jobs.simulate.serve import serve
 from jobs.simulate.settings import SimulateSettings
 from jobs.simulate.write import Summary, add_late_files, simulate, simulate_hour
-from marquee.calendar import Period, hour
 from marquee.errors import ConfigError
-from marquee.report.tables import say
+from marquee.report.console import say
 from marquee.runs.command import progress_bar, wait_for_signal
 from marquee.runs.stage import Advance
 from marquee.settings.loading import load_settings
 from marquee.settings.sections import StageSettings
 from marquee.storage.base import Store
-
-OPTIONS = ("start", "days", "events_per_day", "partitions", "seed")
-"""Settings that are options of the command."""
 
 
 class RawSettings(StageSettings):
@@ -31,40 +28,6 @@ class RawSettings(StageSettings):
     model_config = SettingsConfigDict(validate_default=False)
     lake: str = ""
     raw: str = Field("", description="URL of the raw events")
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
-    parser.add_argument(
-        "what",
-        nargs="?",
-        choices=["serve"],
-        metavar="serve",
-        help="the schedule service, on this machine, until Ctrl-C",
-    )
-    parser.add_argument(
-        "--folder", type=Path, metavar="FOLDER", help="where the raw events go; MARQUEE_RAW when left out"
-    )
-    for name in OPTIONS:
-        field = SimulateSettings.model_fields[name]
-        parser.add_argument(
-            _option(name),
-            type=str if name == "start" else int,
-            default=field.default,
-            metavar="DATE" if name == "start" else "N",
-            help=f"{field.description} (default %(default)s)",
-        )
-    several = parser.add_mutually_exclusive_group()
-    several.add_argument(
-        "--late", action="store_true", help="bring the files that come late, once the others are there"
-    )
-    several.add_argument(
-        "--hour",
-        type=_hour,
-        metavar="HOUR",
-        help="one busy hour instead, of --events-per-day events, for measuring: 2026-01-05T13",
-    )
-    parser.add_argument("--port", type=int, default=8080, metavar="N", help="of serve (default %(default)s)")
 
 
 def run(given: argparse.Namespace) -> int:
@@ -107,13 +70,6 @@ def counter(advance: Advance, expected: int) -> Callable[[int], None]:
 
 def _option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
-
-
-def _hour(text: str) -> Period:
-    try:
-        return hour(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _raw_store(folder: Path | None) -> Store:

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from pydantic import Field, field_validator
 
 from jobs.simulate.countries import HOME_COUNTRIES
+from jobs.simulate.options import DAYS, EVENTS_PER_DAY, OPTIONS, PARTITIONS, SEED, START
 from marquee.settings.sections import Section
 
 SCHEDULE_LEAD = timedelta(days=28)
@@ -17,15 +18,13 @@ PLANTED_IN = {"US", "KR", "JP"}
 class SimulateSettings(Section):
     """The made-up service: when, how big, and which of all possible ones."""
 
-    seed: int = Field(1, ge=0, description="which of all possible services; the same seed gives the same bytes")
-    start: date = Field(date(2026, 1, 5), description="first day of play events, in UTC")
-    days: int = Field(7, ge=1, le=366, description="days of play events")
-    events_per_day: int = Field(
-        150_000, ge=1_000, le=200_000_000, description="play events a day; viewers grow with them"
-    )
+    seed: int = Field(SEED, ge=0, description=OPTIONS["seed"][1])
+    start: date = Field(START, description=OPTIONS["start"][1])
+    days: int = Field(DAYS, ge=1, le=366, description=OPTIONS["days"][1])
+    events_per_day: int = Field(EVENTS_PER_DAY, ge=1_000, le=200_000_000, description=OPTIONS["events_per_day"][1])
     countries: tuple[str, ...] = Field(HOME_COUNTRIES, description="countries in which viewers live")
     topic: str = Field("plays", pattern=r"^[A-Za-z0-9._-]{1,100}$", description="Kafka topic, part of the files' names")
-    partitions: int = Field(4, ge=1, le=1_000, description="Kafka partitions: two files each in every hour")
+    partitions: int = Field(PARTITIONS, ge=1, le=1_000, description=OPTIONS["partitions"][1])
 
     @field_validator("countries")
     @classmethod

@@ -58,6 +58,21 @@ class Engine(Protocol):
         """Return the reducer's value for each key that the mapper gave, in the order of keys."""
 
 
+class _NoEngine:
+    """Computes nothing: for planning, which asks no engine for anything."""
+
+    name = "none"
+
+    def map(self, kernel: str, units: Sequence[Unit]) -> list[Any]:
+        raise NotImplementedError
+
+    def map_reduce(self, mapper: str, reducer: str, units: Sequence[Unit], parameters: Unit) -> list[Any]:
+        raise NotImplementedError
+
+
+NO_ENGINE: Engine = _NoEngine()
+
+
 _elsewhere: list["Accumulator[float]"] = []
 """CPU seconds of tasks that this process has had done elsewhere, for each engine."""
 

@@ -63,10 +63,6 @@ class LocalEngine:
             wait(futures)
 
 
-IDLE = LocalEngine(EngineOptions(workers=1, memory_mb=128))
-"""For planning, which asks no engine for anything."""
-
-
 class _Shuffle:
     """Tables by key between the mappers and the reducers of one machine: in memory up to a budget, then in files."""
 

@@ -9,36 +9,36 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from html import escape
 
-from jobs.cli.pipeline import PeriodStatus
 from marquee import __version__
 from marquee.calendar import DAY, Grain, Period
 from marquee.lake import keys
+from marquee.report.formats import time_text
 from marquee.runs.stage import State
-from marquee.runs.status import StageSummary, not_done, summarise
+from marquee.runs.status import PeriodStatus, StageSummary, fold, not_done, summarise
 
 DAYS_SHOWN = 35
 OPEN_SHOWN = 200
-"""How many of the periods that are not done the page lists."""
+"""How many lines of periods that are not done the page lists."""
 DAILY = (keys.SCHEDULE_FETCH, keys.PROFILE, keys.AUDIENCE)
 """Stages with a period for each day, in columns of their own."""
 
-WAITS = "waits"
 ABSENT = "none"
 MARKS: Mapping[str, tuple[str, str]] = {
     State.DONE: ("✓", "done"),
+    State.WAITING: ("·", "waiting: not over yet, or something upstream is missing"),
     State.PENDING: ("P", "pending: could be made now"),
     State.STALE: ("S", "stale: its inputs have changed"),
     State.FAILED: ("F", "failed"),
-    WAITS: ("·", "waits: not over yet, or something upstream is missing"),
     ABSENT: ("", "no such period: no events in it, and none after it"),
 }
 """Letter and words of each kind of cell."""
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --soft: #59636e; --line: #d1d9e0; --page: #fff;
-  --done: #b7e1c0; --pending: #f7e08c; --stale: #f9bd85; --failed: #d1242f; --on-failed: #fff; --waits: #eef1f4; }
+  --done: #b7e1c0; --pending: #f7e08c; --stale: #f9bd85; --failed: #d1242f; --on-failed: #fff; --waiting: #eef1f4; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --soft: #9198a1; --line: #3d444d; --page: #0d1117;
-  --done: #1f5a30; --pending: #6b5705; --stale: #8a4a10; --failed: #f85149; --on-failed: #0d1117; --waits: #21262d; } }
+  --done: #1f5a30; --pending: #6b5705; --stale: #8a4a10; --failed: #f85149; --on-failed: #0d1117;
+  --waiting: #21262d; } }
 body { font: 15px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--page); margin: 2rem auto;
   max-width: 72rem; padding: 0 1rem; }
 h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
@@ -52,14 +52,14 @@ th { text-align: left; font-weight: 600; } .number { text-align: right; }
 .map td { min-width: 1.5rem; height: 1.5rem; text-align: center; border: 1px solid var(--page); }
 .map td.gap { min-width: .8rem; } .key span { padding: .05rem .5rem; margin-right: .25rem; color: var(--ink); }
 .done { background: var(--done); } .pending { background: var(--pending); } .stale { background: var(--stale); }
-.failed { background: var(--failed); } .waits { background: var(--waits); }
+.failed { background: var(--failed); } .waiting { background: var(--waiting); }
 .map td.failed, .key span.failed { color: var(--on-failed); font-weight: 700; }
 """
 
 
-def status_page(listed: Sequence[PeriodStatus], now: datetime) -> str:
-    """Return the page."""
-    summaries = summarise(listed, now)
+def status_page(listed: Sequence[PeriodStatus], now: datetime, places: Mapping[str, str] | None = None) -> str:
+    """Return the page; ``places`` tell which lake, mart and environment it is of."""
+    summaries = summarise(listed)
     return "\n".join(
         [
             "<!DOCTYPE html>",
@@ -74,8 +74,9 @@ def status_page(listed: Sequence[PeriodStatus], now: datetime) -> str:
             "<body>",
             f"<h1>{escape(_headline(summaries))}</h1>",
             f"<p>As of {now:%Y-%m-%d %H:%M:%S} UTC. All periods are in UTC. Marquee {escape(__version__)}.</p>",
+            *(f"<p>{escape(what)}: {escape(where)}</p>" for what, where in (places or {}).items()),
             *_heat_map(listed),
-            *_stages(summaries),
+            *_stages(summaries, now),
             *_open(not_done(listed)),
             "</body>",
             "</html>",
@@ -90,15 +91,8 @@ def _headline(summaries: Sequence[StageSummary]) -> str:
     return f"Periods: {', '.join(parts)}" if parts else "No periods yet"
 
 
-def kind_of(one: PeriodStatus | None) -> str:
-    """Return the kind of a period's cell. A pending one has a reason only while it waits."""
-    if one is None:
-        return ABSENT
-    return WAITS if one.state is State.PENDING and one.reason else one.state
-
-
 def _heat_map(listed: Sequence[PeriodStatus]) -> Iterator[str]:
-    known = {(one.stage, Period.parse(one.period)): one for one in listed}
+    known = {(one.stage, one.period): one for one in listed}
     days = sorted({Period.containing(period.start, Grain.DAY) for stage, period in known if stage == keys.ROLLUP})
     if not days:
         return
@@ -120,12 +114,12 @@ def _heat_map(listed: Sequence[PeriodStatus]) -> Iterator[str]:
 
 
 def _cell(period: Period, one: PeriodStatus | None) -> str:
-    kind = kind_of(one)
+    kind = ABSENT if one is None else one.state
     letter, words = MARKS[kind]
     told = [f"{period}: {words}"]
     if one is not None and one.made_at:
         told.append(f"{one.rows:,} rows, {one.rejects:,} rejects, made {one.made_at:%Y-%m-%d %H:%M}")
-    if one is not None and one.reason and kind != WAITS:
+    if one is not None and one.reason:
         told.append(one.reason)
     return f'<td class="{kind}" title="{escape("; ".join(told))}">{letter}</td>'
 
@@ -135,17 +129,18 @@ def _key(kind: str) -> str:
     return f'<span class="{kind}">{letter}</span>{escape(words)}'
 
 
-def _stages(summaries: Sequence[StageSummary]) -> Iterator[str]:
+def _stages(summaries: Sequence[StageSummary], now: datetime) -> Iterator[str]:
     yield "<h2>Stages</h2>"
-    heads = ["stage", *State, "newest", "rows", "rejects", "last run"]
+    heads = ["stage", *State, "newest", "data age", "rows", "rejects", "last run"]
     rows = (
         [
-            one.stage,
+            one.label,
             *(f"{one.periods[state]:,}" for state in State),
             str(one.newest or "–"),
+            time_text(one.age(now)) or "–",
             f"{one.rows:,}",
             f"{one.rejects:,}",
-            f"{str(one.age).split('.')[0]} ago" if one.age is not None else "–",
+            f"{time_text(now - one.made_at)} ago" if one.made_at else "–",
         ]
         for one in summaries
     )
@@ -153,12 +148,13 @@ def _stages(summaries: Sequence[StageSummary]) -> Iterator[str]:
 
 
 def _open(left: Sequence[PeriodStatus]) -> Iterator[str]:
-    if not left:
+    stretches = fold(left)
+    if not stretches:
         return
-    more = f", of which {OPEN_SHOWN} are shown" if len(left) > OPEN_SHOWN else ""
+    more = f", the first {OPEN_SHOWN} lines of {len(stretches):,}" if len(stretches) > OPEN_SHOWN else ""
     yield f"<h2>Not done: {len(left):,}{more}</h2>"
-    rows = ([one.stage, one.period, kind_of(one), one.reason] for one in left[:OPEN_SHOWN])
-    yield from _table(["stage", "period", "state", "why"], rows)
+    rows = ([one.first.label, one.periods, one.first.state, one.first.reason] for one in stretches[:OPEN_SHOWN])
+    yield from _table(["stage", "periods", "state", "why"], rows)
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: Iterable[str] = ()) -> Iterator[str]:

@@ -3,30 +3,26 @@
 import csv
 import io
 import json
-import os
 import re
 import sys
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any, Literal
+from typing import Any
 
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-Format = Literal["table", "json", "csv"]
-FORMATS: tuple[Format, ...] = ("table", "json", "csv")
+from marquee.report.console import console
+from marquee.report.formats import Format
+
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 ONCE = frozenset({"period", "country", "country_name", "genre"})
 """Columns that are told once, above a table, when all its rows agree on them."""
-
-UNBOUNDED = 10_000
-"""Width, in characters, where output is no terminal: lines are as long as they need be."""
 GAP = 2
 """Spaces between columns."""
 FOLDED = 12
@@ -40,39 +36,17 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 Rows = Sequence[Sequence[Any]]
 
 
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        """Leave it to who called, who has to do with it for JSON and CSV too; rich would end the program."""
-        raise BrokenPipeError
-
-
-def console() -> Console:
-    """Return standard output as a console, as wide as the terminal, or as COLUMNS says."""
-    bounded = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return _Console(width=None if bounded else UNBOUNDED, highlight=False)
-
-
-def say(text: str, style: str = "") -> None:
-    """Print text as it is, folded between words."""
-    console().print(Text(text, style))
-
-
-def say_command(text: str) -> None:
-    """Print a command in one line, however long: folded by the terminal alone, it can be copied."""
-    console().print(Text(text, "bold"), soft_wrap=True)
-
-
-def show(columns: Sequence[str], rows: Rows, form: Format, title: str = "") -> None:
+def print_rows(columns: Sequence[str], rows: Rows, form: Format, title: str = "") -> None:
     """Print rows in a format."""
     if form == "json":
         sys.stdout.write(to_json(columns, rows))
     elif form == "csv":
         sys.stdout.write(to_csv(columns, rows))
     else:
-        _show_table(columns, rows, title)
+        _print_table(columns, rows, title)
 
 
-def show_answer(title: str, columns: Sequence[str], rows: Rows) -> None:
+def print_answer(title: str, columns: Sequence[str], rows: Rows) -> None:
     """Print rows as a table; columns of one value only, such as the period, stand beside the title instead."""
     once = {
         number: _cell(rows[0][number], DECIMALS)
@@ -80,7 +54,7 @@ def show_answer(title: str, columns: Sequence[str], rows: Rows) -> None:
         if name in ONCE and rows and all(row[number] == rows[0][number] for row in rows)
     }
     kept = [number for number in range(len(columns)) if number not in once]
-    _show_table(
+    _print_table(
         [columns[number] for number in kept],
         [[row[number] for number in kept] for row in rows],
         title,
@@ -141,7 +115,7 @@ def _fit(columns: Sequence[_Column], width: int) -> list[int]:
     return widths
 
 
-def _show_table(columns: Sequence[str], rows: Rows, title: str, beside: str = "") -> None:
+def _print_table(columns: Sequence[str], rows: Rows, title: str, beside: str = "") -> None:
     out = console()
     if title:
         out.print(Text(title, "bold").append(f"  {beside}" if beside else "", "not bold dim"))

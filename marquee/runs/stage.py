@@ -24,9 +24,10 @@ log = logging.getLogger(__name__)
 
 
 class State(StrEnum):
-    """Where a period stands."""
+    """The state of a period. It waits while it is not over, or while something upstream is missing."""
 
     DONE = "done"
+    WAITING = "waiting"
     PENDING = "pending"
     STALE = "stale"
     FAILED = "failed"
@@ -65,6 +66,9 @@ class Stage(Protocol):
     def target(self, period: Period) -> Target | None:
         """Return what the period would be made of now; None while something upstream is missing or an hour is open."""
 
+    def waits_for(self, period: Period) -> str:
+        """Return what a period without a target waits for."""
+
     def make(self, target: Target, run: RunContext) -> Result:
         """Make the period: write its objects under the run's prefix. May raise any MarqueeError."""
 
@@ -92,8 +96,10 @@ Advance = Callable[[int, int, str], None]
 """Told at the start and after each period: how many are through, of how many, and the last one's name."""
 
 
-def state_of(stage: Stage, target: Target, markers: Markers) -> State:
-    """Tell where a target stands."""
+def state_of(stage: Stage, target: Target | None, markers: Markers) -> State:
+    """Return the state of a target; without one its period waits."""
+    if target is None:
+        return State.WAITING
     marker = markers.of(stage.name).get(target.period)
     if marker is not None and marker.inputs_digest == _digest(stage, target):
         return State.DONE

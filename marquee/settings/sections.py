@@ -16,8 +16,6 @@ from pydantic_settings import (
 )
 
 from marquee.calendar import EVER, FORMS_HINT, Span
-from marquee.engine.base import Engine
-from marquee.engine.local import EngineOptions, LocalEngine
 from marquee.errors import ConfigError
 from marquee.settings.names import CONFIG, PREFIX, env_name
 from marquee.storage.base import READERS, S3Options, Store
@@ -203,15 +201,6 @@ class ComputeSettings(StageSettings):
     """What a stage that computes over viewers is told."""
 
     engine: EngineSettings = EngineSettings()
-
-    def start_engine(self) -> Engine:
-        """Start the engine of the settings."""
-        engine = self.engine
-        if engine.kind == "local":
-            return LocalEngine(EngineOptions(engine.workers, engine.memory_mb, engine.scratch))
-        from marquee.engine.spark import start_spark  # noqa: PLC0415 - Spark is not everywhere
-
-        return start_spark(engine.spark, engine.task_memory_mb)
 
 
 def is_section(annotation: object) -> bool:

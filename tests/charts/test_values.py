@@ -7,7 +7,7 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
-from jobs.registry import SETTINGS
+from jobs.registry import JOBS
 from marquee import __version__
 from tests.charts.rendering import CHARTS, flags, helm_template
 from tools.docs_chart import documented
@@ -133,7 +133,7 @@ def test_values_that_do_not_work_fail_with_words(chart: str, sets: list[str], wo
 SECRETS = sorted(
     {
         f"{section}.{name}"
-        for kind in SETTINGS
+        for kind in [job.settings for job in JOBS]
         for section, field in kind.model_fields.items()
         for name, one in getattr(field.annotation, "model_fields", {}).items()
         if SecretStr in (one.annotation, *get_args(one.annotation))

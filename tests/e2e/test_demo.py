@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pymysql.cursors import DictCursor
 
-from jobs.cli.commands import main
+from jobs.cli.__main__ import main
 from jobs.cli.demo import FILE
 from jobs.mart_load.dimensions import DIMENSIONS
 from jobs.simulate.planted import (

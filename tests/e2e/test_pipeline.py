@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.cli.commands import main
+from jobs.cli.__main__ import main
 from tests.helpers_mart import rows_of
 from tests.schedule_service import ScheduleService, schedule_service
 from tests.small_world import CASE, WINTER, SmallWorld, digests, listed, tell_schedule

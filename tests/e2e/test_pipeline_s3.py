@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.cli.commands import main
+from jobs.cli.__main__ import main
 from jobs.simulate.serve import serve
 from jobs.simulate.settings import SimulateSettings
 from marquee.lake import keys

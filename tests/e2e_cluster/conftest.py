@@ -19,7 +19,7 @@ from typing import Any
 import pymysql
 import pytest
 
-from jobs.cli.pipeline import STEPS
+from jobs.registry import PIPELINE
 from jobs.simulate.settings import SimulateSettings
 from jobs.simulate.write import add_late_files, simulate
 from marquee.lake import keys
@@ -43,7 +43,7 @@ BUILD_ARGS = shlex.split(os.environ.get("BUILD_ARGS", ""))
 KEEP = os.environ.get("E2E_KEEP") == "true"
 HERE = Path(__file__).parent
 BUCKET = "marquee"
-COMMANDS = [step.command for step in STEPS]
+COMMANDS = [job.command for job in PIPELINE]
 ROOT_PASSWORD, MART_PASSWORD, ANALYST_PASSWORD = "test-root", "test-loader", "test-analyst"
 WORLD = SimulateSettings(days=2, events_per_day=20_000)
 """As services.yaml serves the schedule of."""

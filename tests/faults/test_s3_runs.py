@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.cli.commands import main
+from jobs.cli.__main__ import main
 from marquee.calendar import Period, hour
 from marquee.errors import TryAgainError
 from marquee.lake.files import read_output

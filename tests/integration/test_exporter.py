@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from jobs.cli.pipeline import STEPS
 from jobs.exporter.exporter import Exporter
 from jobs.exporter.parts import make_parts
 from jobs.exporter.settings import ExporterSettings
+from jobs.registry import PIPELINE
 from marquee.calendar import EVER, Period
 from marquee.lake import keys
 from marquee.lake.markers import Markers
@@ -65,10 +65,10 @@ class World:
 
     def run(self, *commands: str) -> None:
         """Run stages (of no commands: all), each as a process of its own would."""
-        for step in STEPS:
-            if step.command in commands or not commands:
-                settings = load_settings(step.kind)
-                step.run(settings, Markers(settings.store), EVER, force=False, advance=lambda *_: None)
+        for job in PIPELINE:
+            if job.command in commands or not commands:
+                settings = load_settings(job.settings)
+                job.run(settings, Markers(settings.store), EVER, force=False, advance=lambda *_: None)
 
     def look(self) -> None:
         """Let a minute pass, and refresh."""

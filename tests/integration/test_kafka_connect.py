@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.cli.commands import main
+from jobs.cli.__main__ import main
 from jobs.rollup.settings import RollupOptions, RollupSettings
 from marquee.calendar import hour
 from marquee.lake.markers import Markers

@@ -381,9 +381,9 @@ def test_states_for_status(small: SmallLake, kiosk: Kiosk) -> None:
     started = datetime.now(UTC)
     load(small.store, kiosk)
     (hour,) = [one for one in ledger_states(settings.mart, Markers(small.store)) if str(one.period) == "2026-01-05T00"]
-    assert (hour.stage, hour.state, hour.rows) == ("rollup", State.DONE, 2)
-    assert hour.loaded_at is not None
-    assert started <= hour.loaded_at <= datetime.now(UTC)
+    assert (hour.stage, hour.source, hour.state, hour.rows) == ("mart_load", "rollup", State.DONE, 2)
+    assert hour.made_at is not None
+    assert started <= hour.made_at <= datetime.now(UTC)
     small.hour("2026-01-05T00")
     marker = small.hour("2026-01-06T00", (11, "KR", 9, "tv", 60))
     damage(small.store, marker.outputs[0].key)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from pydantic import SecretStr
 
-from jobs.cli.commands import main
+from jobs.cli.__main__ import main
 from jobs.mart_load import admin
 from jobs.mart_load.load import MartReport, load_mart
 from marquee.calendar import Period

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jobs.cli import preflight
-from jobs.cli.commands import main
+from jobs.cli.__main__ import main
 from jobs.cli.preflight import Finding, Verdict, exit_code_of, probe_absent, probe_unchanged, run_checks
 from marquee.errors import BadInputError, TryAgainError
 from marquee.storage.local import LocalStore

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from jobs.profile.__main__ import run
 from jobs.profile.audience_stage import AudienceStage
+from jobs.profile.job import run
 from jobs.profile.settings import ProfileOptions, ProfileSettings
 from jobs.profile.stage import ProfileStage
 from marquee.calendar import EVER, Grain, Period, Span, day

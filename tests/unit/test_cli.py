@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,7 +19,8 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from jobs.cli.commands import main, make_parser
+from jobs.cli.__main__ import main
+from jobs.cli.parser import make_parser
 from marquee.calendar import Period
 from marquee.lake.keys import failed_key
 from marquee.lake.manifest import Failure
@@ -279,27 +281,38 @@ def rows_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[st
 
 def states(rows: list[dict[str, Any]]) -> dict[str, str]:
     """Return the states that are not done, by stage and period."""
-    return {f"{row['stage']} {row['period']}": row["state"] for row in rows if row["state"] != "done"}
+    return {f"{label(row)} {row['period']}": row["state"] for row in rows if row["state"] != "done"}
 
 
-@pytest.mark.usefixtures("world")
-def test_status_in_short(capsys: pytest.CaptureFixture[str]) -> None:
-    """A line for each stage: how many periods of each state, the newest, rows, rejects, and the age."""
-    lines = [line.split() for line in out_of(capsys, "status").splitlines()]
-    assert lines[:2] == [
+def label(row: dict[str, Any]) -> str:
+    """Return the stage of a row, and of the mart the stage whose rows are loaded."""
+    return f"{row['stage']} {row['source']}".rstrip()
+
+
+def test_status_in_short(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
+    """Where it looked; a line for each stage: periods by state, the newest, its age, rows, rejects, the last run."""
+    shown = out_of(capsys, "status").splitlines()
+    lake, environment, mart, *table = shown
+    assert lake == f"lake: {world.lake.url}"
+    assert environment == "environment: local"
+    assert mart.startswith("mart: duckdb:///")
+    # No state is shown in which no period is. The data end on 2026-01-05, days ago; the last run was just now.
+    lines = [re.sub(r"\d+ d \d+ h|\d+ min", "…", line).split() for line in table]
+    assert lines[:3] == [
         ["Stages"],
-        ["stage", "done", "pending", "stale", "failed", "newest", "rows", "rejects", "age"],
+        ["last"],
+        ["stage", "done", "newest", "data", "age", "rows", "rejects", "run"],
     ]
     # Rows of the main dataset: of viewership one each for the two hours with plays; of viewer days one a show;
     # of audiences a show in Korea and worldwide, four times; of the kiosk also the 6 captured and 2 bases a period.
-    assert [line[:-1] for line in lines[3:]] == [
-        ["schedule_fetch", "1", "0", "0", "0", DAY, "2", "0"],
-        ["rollup", "3", "0", "0", "0", LAST, "2", "1"],
-        ["profile", "1", "0", "0", "0", DAY, "2", "0"],
-        ["audience", "4", "0", "0", "0", "2026-Q1", "16", "0"],
-        ["mart_load", "schedule_fetch", "1", "0", "0", "0", DAY, "6", "0"],
-        ["mart_load", "rollup", "3", "0", "0", "0", LAST, "2", "0"],
-        ["mart_load", "audience", "4", "0", "0", "0", "2026-Q1", "24", "0"],
+    assert lines[4:] == [
+        ["schedule_fetch", "1", DAY, "…", "2", "0", "…"],
+        ["rollup", "3", LAST, "…", "2", "1", "…"],
+        ["profile", "1", DAY, "…", "2", "0", "…"],
+        ["audience", "4", "2026-Q1", "…", "16", "0", "…"],
+        ["mart_load", "schedule_fetch", "1", DAY, "…", "6", "0", "…"],
+        ["mart_load", "rollup", "3", LAST, "…", "2", "0", "…"],
+        ["mart_load", "audience", "4", "2026-Q1", "…", "24", "0", "…"],
     ]
 
 
@@ -317,6 +330,7 @@ def test_status_for_machines(capsys: pytest.CaptureFixture[str], world: SmallWor
         "generation": 1,
         "made_at": datetime.fromisoformat(marker.finished_at).isoformat(),
         "reason": "",
+        "source": "",
     }
     listed = list(csv.DictReader(io.StringIO(out_of(capsys, "status", "--format", "csv"))))
     assert [(row["stage"], row["period"], row["state"]) for row in listed] == [
@@ -330,7 +344,7 @@ def test_status_of_all_periods_and_of_some(capsys: pytest.CaptureFixture[str]) -
     assert out_of(capsys, "status", "--all").count(" done ") == 1 + 3 + 1 + 4 + 1 + 3 + 4
 
     def periods_of(stage: str, *period: str) -> list[str]:
-        return sorted(row["period"] for row in rows_of(capsys, *period) if row["stage"] == stage)
+        return sorted(row["period"] for row in rows_of(capsys, *period) if label(row) == stage)
 
     assert periods_of("rollup", LAST) == periods_of("mart_load rollup", LAST) == [LAST]
     assert periods_of("rollup", "--to", EMPTY) == [FIRST, EMPTY]
@@ -358,7 +372,8 @@ def test_status_of_a_late_file(capsys: pytest.CaptureFixture[str], world: SmallW
     assert states(rows_of(capsys)) == {f"profile {DAY}": "stale", f"mart_load rollup {FIRST}": "stale"}
     shown = out_of(capsys, "status")
     assert "Not done: 2" in shown
-    assert f"profile           {DAY}     stale" in shown
+    assert f"stale: profile {DAY}\n  changed: rollup/{FIRST}/viewer_hour\n" in shown
+    assert f"stale: mart_load rollup {FIRST}\n  made again since it was loaded\n" in shown
 
 
 def test_status_of_new_events(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
@@ -381,7 +396,7 @@ def test_status_of_failures_tells_why(capsys: pytest.CaptureFixture[str], world:
         f"profile {DAY}": "stale",
         f"mart_load rollup {FIRST}": "failed",
     }
-    reasons = {row["stage"]: row["reason"] for row in rows if row["state"] == "failed"}
+    reasons = {label(row): row["reason"] for row in rows if row["state"] == "failed"}
     rejected = f"{LAST}: 3 of 9 lines were rejected ("
     assert reasons["rollup"].startswith(rejected)
     assert reasons["mart_load rollup"] == "the disk is full"
@@ -397,8 +412,12 @@ def test_status_shows_first_what_needs_somebody(capsys: pytest.CaptureFixture[st
     assert main(["rollup", LAST]) == 65
     world.events(FIRST, [("bob", 30, CASE)], file=1)
     lines = out_of(capsys, "status").splitlines()
-    title = lines.index("Not done: 26, of which 20 are shown: --all lists them")
-    assert [line.split()[2] for line in lines[title + 3 :]] == ["failed", "stale"] + 18 * ["pending"]
+    title = lines.index("Not done: 26 periods")
+    assert [line for line in lines[title + 1 :] if not line.startswith(" ")] == [
+        f"failed: rollup {LAST}",
+        f"stale: rollup {FIRST}",
+        f"pending: rollup {DAY}T13 to 2026-01-06T12 (24)",
+    ]
 
 
 def test_status_while_the_kiosk_is_loaded(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:

@@ -22,11 +22,10 @@ from marquee import __version__
 from marquee.calendar import EVER, Span
 from marquee.errors import BadInputError, ConfigError, CorruptLakeError, LostRaceError, MarqueeError, TryAgainError
 from marquee.lake.markers import Markers
+from marquee.runs.arguments import add_period_arguments, read_span
 from marquee.runs.command import (
-    add_period_arguments,
     guarded,
     progress_bar,
-    read_span,
     stage_command,
     summary_of,
     wait_for_signal,

@@ -9,9 +9,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from jobs.cli import commands as cli
+from jobs.cli import parser as cli
 from jobs.profile.settings import ProfileOptions
-from jobs.registry import SETTINGS, STAGES
+from jobs.registry import JOBS, PIPELINE
 from jobs.rollup import contract
 from jobs.simulate.planted import ANSWERS
 from marquee import __version__, errors
@@ -20,7 +20,7 @@ from marquee.lake import keys
 from marquee.lake.datasets import DATASETS
 from marquee.lake.manifest import Marker
 from marquee.mart.questions import QUESTIONS
-from marquee.runs.command import EXIT_CODES
+from marquee.runs.arguments import EXIT_CODES
 from marquee.settings.loading import load_settings
 from marquee.settings.names import CONFIG, check_names
 from marquee.settings.sections import setting_names
@@ -36,7 +36,7 @@ CONTRACT = (ROOT / "docs" / "event-contract.md").read_text()
 DEFINITIONS = (ROOT / "docs" / "definitions.md").read_text()
 DICTIONARY = (ROOT / "docs" / "data-dictionary.md").read_text()
 COMMANDS = subcommands(cli.make_parser())
-SETTING_NAMES = {name for kind in SETTINGS for name in setting_names(kind)}
+SETTING_NAMES = {name for kind in (job.settings for job in JOBS) for name in setting_names(kind)}
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 
@@ -315,7 +315,7 @@ def test_settings_in_the_readme_are_good(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv(CONFIG, str(file))
     monkeypatch.setenv("MARQUEE_ROLLUP__VIEWER_KEY", "0123456789abcdef")
     check_names()
-    assert {load_settings(kind).lake for kind in STAGES} == {tomllib.loads(text)["lake"]}
+    assert {load_settings(kind).lake for kind in (job.settings for job in PIPELINE)} == {tomllib.loads(text)["lake"]}
 
 
 def test_readme_shows_what_the_demo_prints() -> None:

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from jobs.exporter.samples import Health, dataset_samples, hour_samples, look_over, stage_samples, window_of
+from jobs.exporter.samples import dataset_samples, hour_samples, stage_samples, window_of
 from marquee.calendar import Period, Span, day, hour
 from marquee.lake import keys
 from marquee.lake.manifest import Failure, Marker, Output, now_text
 from marquee.lake.markers import Markers, publish
 from marquee.runs.stage import State, run_stage
+from marquee.runs.status import PeriodStatus, read_states
 from marquee.storage.base import ObjectInfo
 from marquee.storage.local import LocalStore
 from marquee.telemetry import metrics
@@ -74,11 +75,11 @@ def seconds(text: str) -> float:
 def test_states_are_counted_and_the_oldest_open_period_is_told() -> None:
     """Waiting periods are counted apart, and are not open; those that are not done are."""
     window = [
-        Health(hour("2026-01-05T10"), State.DONE),
-        Health(hour("2026-01-05T11"), State.FAILED),
-        Health(hour("2026-01-05T12"), State.STALE),
-        Health(hour("2026-01-05T13"), State.DONE),
-        Health(hour("2026-01-05T14"), State.PENDING, waits=True),
+        PeriodStatus("rollup", hour("2026-01-05T10"), State.DONE),
+        PeriodStatus("rollup", hour("2026-01-05T11"), State.FAILED),
+        PeriodStatus("rollup", hour("2026-01-05T12"), State.STALE),
+        PeriodStatus("rollup", hour("2026-01-05T13"), State.DONE),
+        PeriodStatus("rollup", hour("2026-01-05T14"), State.WAITING),
     ]
     samples = list(stage_samples("rollup", {}, window))
     assert by_label(samples, metrics.PERIODS, "state") == {
@@ -93,7 +94,10 @@ def test_states_are_counted_and_the_oldest_open_period_is_told() -> None:
 
 def test_no_open_period_is_no_series() -> None:
     """An age of nothing would be an alert."""
-    window = [Health(hour("2026-01-05T10"), State.DONE), Health(hour("2026-01-05T11"), State.PENDING, waits=True)]
+    window = [
+        PeriodStatus("rollup", hour("2026-01-05T10"), State.DONE),
+        PeriodStatus("rollup", hour("2026-01-05T11"), State.WAITING),
+    ]
     assert value(stage_samples("rollup", {}, window), metrics.OLDEST_OPEN, **HOURLY) is None
 
 
@@ -108,7 +112,7 @@ def test_watermark_stops_at_the_first_hole() -> None:
 def test_watermark_stays_below_a_first_hour_that_failed() -> None:
     """Hour 9 has no marker, but the window knows of it."""
     hours = marked(made("2026-01-05T10"))
-    samples = stage_samples("rollup", hours, [Health(hour("2026-01-05T09"), State.FAILED)])
+    samples = stage_samples("rollup", hours, [PeriodStatus("rollup", hour("2026-01-05T09"), State.FAILED)])
     assert value(samples, metrics.WATERMARK, **HOURLY) == seconds("2026-01-05T09:00")
 
 
@@ -174,7 +178,7 @@ def test_grains_are_told_apart() -> None:
         made("2026-01-05", "audience", counts={"rows_in": 1, "rows_out": 1}),
         made("2026-W01", "audience", counts={"rows_in": 7, "rows_out": 2}, generation=8),
     )
-    window = [Health(one, State.DONE) for one in periods]
+    window = [PeriodStatus("rollup", one, State.DONE) for one in periods]
     samples = list(stage_samples("audience", periods, window))
     assert by_label(samples, metrics.GENERATIONS, "grain") == {"day": 1, "week": 8}
     assert by_label(samples, metrics.NEWEST_END, "grain") == {
@@ -192,7 +196,7 @@ def test_last_run_is_the_one_that_finished_last() -> None:
         made("2026-01-05T10", after=timedelta(hours=3, minutes=12), generation=2, cpu_seconds=61.25),
         made("2026-01-05T12"),
     )
-    samples = list(stage_samples("rollup", hours, [Health(one, State.DONE) for one in hours]))
+    samples = list(stage_samples("rollup", hours, [PeriodStatus("rollup", one, State.DONE) for one in hours]))
     assert value(samples, metrics.LAST_FINISHED, **HOURLY) == seconds("2026-01-05T14:13:30")
     assert value(samples, metrics.LAST_DURATION, **HOURLY) == 90
     assert value(samples, metrics.LAST_CPU, **HOURLY) == 61.25
@@ -212,11 +216,11 @@ def test_heat_map_shows_a_hole_at_once() -> None:
     """At 12:05 on the 7th, a lake from the 6th, 22:00 on: one failed, one stale, one not there, the last still open."""
     done = [*range(22, 24)], [number for number in range(9) if number != 3]
     window = [
-        *(Health(hour(f"2026-01-06T{number:02}"), State.DONE) for number in done[0]),
-        *(Health(hour(f"2026-01-07T{number:02}"), State.DONE) for number in done[1]),
-        Health(hour("2026-01-07T03"), State.FAILED),
-        Health(hour("2026-01-07T09"), State.STALE),
-        Health(hour("2026-01-07T10"), State.PENDING),
+        *(PeriodStatus("rollup", hour(f"2026-01-06T{number:02}"), State.DONE) for number in done[0]),
+        *(PeriodStatus("rollup", hour(f"2026-01-07T{number:02}"), State.DONE) for number in done[1]),
+        PeriodStatus("rollup", hour("2026-01-07T03"), State.FAILED),
+        PeriodStatus("rollup", hour("2026-01-07T09"), State.STALE),
+        PeriodStatus("rollup", hour("2026-01-07T10"), State.PENDING),
     ]
     now = datetime(2026, 1, 7, 12, 5, tzinfo=UTC)
     cells = {(one.labels["days_ago"], one.labels["hour"]): one.value for one in hour_samples({}, window, now, GRACE)}
@@ -233,7 +237,7 @@ def test_heat_map_shows_a_hole_at_once() -> None:
 
 def test_hour_without_events_is_pending_once_the_grace_has_passed() -> None:
     """The events have stopped at 11:00; at 12:10 that hour is a hole, a minute before it is not."""
-    window = [Health(hour("2026-01-07T10"), State.DONE)]
+    window = [PeriodStatus("rollup", hour("2026-01-07T10"), State.DONE)]
     cells = [
         by_label(
             hour_samples({}, window, datetime(2026, 1, 7, 12, minute, tzinfo=UTC), GRACE), metrics.HOUR_STATE, "hour"
@@ -366,11 +370,11 @@ def test_periods_are_looked_over_as_a_run_would(lake: LocalStore, tmp_path: Any)
             return None if period == hour("2026-01-05T13") else super().target(period)
 
     stage, markers = Patient(lake, raw), Markers(lake)
-    found = list(look_over(stage, markers, stage.periods(Span())))
-    assert [(str(one.period), one.state, one.waits, one.open) for one in found] == [
-        ("2026-01-05T10", State.DONE, False, False),
-        ("2026-01-05T11", State.FAILED, False, True),
-        ("2026-01-05T12", State.PENDING, False, True),
-        ("2026-01-05T13", State.PENDING, True, False),
+    found = list(read_states(stage, markers, stage.periods(Span())))
+    assert [(str(one.period), one.state, one.open) for one in found] == [
+        ("2026-01-05T10", State.DONE, False),
+        ("2026-01-05T11", State.FAILED, True),
+        ("2026-01-05T12", State.PENDING, True),
+        ("2026-01-05T13", State.WAITING, False),
     ]
     assert "bad!" in found[1].reason

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from jobs.cli.pipeline import STEPS
+from jobs.registry import PIPELINE
 
 ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "images"
 DOCKERFILES = sorted(IMAGES.glob("*/Dockerfile"))
 SCRIPTS = [path for path in sorted(IMAGES.glob("*/*")) if path.read_text().startswith("#!")]
-STAGES = [*(step.command.replace("-", "_") for step in STEPS), "exporter"]
+STAGES = [*(job.name for job in PIPELINE), "exporter"]
 ENTRYPOINT = IMAGES / "base" / "spark-entrypoint"
 
 Instruction = tuple[str, str]

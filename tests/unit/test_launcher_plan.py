@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from jobs.launcher.plan import Batch, Due, Work, choose, plan, to_arguments
-from jobs.profile.__main__ import run as run_profile
 from jobs.profile.audience_stage import AudienceStage
+from jobs.profile.job import run as run_profile
 from jobs.profile.settings import ProfileOptions, ProfileSettings
 from jobs.profile.stage import ProfileStage
+from jobs.registry import PROFILE, ROLLUP
 from marquee.calendar import EVER, Period, Span, day
 from marquee.engine.local import EngineOptions, LocalEngine
 from marquee.lake import keys
@@ -117,7 +118,7 @@ def test_rollup_is_given_the_hours_that_are_over_and_not_done(tmp_path: Path) ->
     for one in ("2026-01-05T13", "2026-01-05T14", "2026-01-05T16", "2999-01-01T00"):
         world.put("plays.json", GOOD, period=Period.parse(one))
     world.run(span("2026-01-05T13", "2026-01-05T13"))
-    found = plan("rollup", world.settings, span("2026-01-01", "2026-01-31"), force=False, most=2)
+    found = plan(ROLLUP, world.settings, span("2026-01-01", "2026-01-31"), force=False, most=2)
     # 15 has no files, and is made empty.
     assert found == Batch(span("2026-01-05T14", "2026-01-05T15"), 2, 1)
 
@@ -129,9 +130,9 @@ def test_rollup_by_force_is_given_all_that_was_asked_for_at_once(tmp_path: Path)
         world.put("plays.json", GOOD, period=Period.parse(one))
     asked = span("2026-01-05", "2026-01-05")
     world.run(asked)
-    assert plan("rollup", world.settings, asked, force=False, most=2) is None
-    assert plan("rollup", world.settings, asked, force=True, most=2) == Batch(asked, 3, 0)
-    assert plan("rollup", world.settings, span("2025-01", "2025-01"), force=True, most=2) is None
+    assert plan(ROLLUP, world.settings, asked, force=False, most=2) is None
+    assert plan(ROLLUP, world.settings, asked, force=True, most=2) == Batch(asked, 3, 0)
+    assert plan(ROLLUP, world.settings, span("2025-01", "2025-01"), force=True, most=2) is None
 
 
 def test_planning_clears_a_failure_whose_cause_was_taken_back(tmp_path: Path) -> None:
@@ -142,11 +143,11 @@ def test_planning_clears_a_failure_whose_cause_was_taken_back(tmp_path: Path) ->
     bad = world.put("late.json", b"{")
     world.run()
     assert list(world.failures()) == ["2026-01-05T13"]
-    assert plan("rollup", world.settings, EVER, force=False, most=2) == Batch(
+    assert plan(ROLLUP, world.settings, EVER, force=False, most=2) == Batch(
         span("2026-01-05T13", "2026-01-05T13"), 1, 0
     )
     world.raw.delete(bad)
-    assert plan("rollup", world.settings, EVER, force=False, most=2) is None
+    assert plan(ROLLUP, world.settings, EVER, force=False, most=2) is None
     assert world.failures() == {}
 
 
@@ -164,21 +165,21 @@ def profile(settings: ProfileSettings, asked: Span = EVER) -> None:
 
 def test_profile_is_given_the_days_that_wait_for_each_other(three_days: ProfileSettings) -> None:
     """As things stand only the first can be made; its being made lets the next be, in the same run."""
-    assert plan("profile", three_days, EVER, force=False, most=2) == Batch(span("2026-01-05", "2026-01-06"), 1, 0)
-    assert plan("profile", three_days, EVER, force=False, most=9) == Batch(span("2026-01-05", "2026-01-07"), 1, 0)
+    assert plan(PROFILE, three_days, EVER, force=False, most=2) == Batch(span("2026-01-05", "2026-01-06"), 1, 0)
+    assert plan(PROFILE, three_days, EVER, force=False, most=9) == Batch(span("2026-01-05", "2026-01-07"), 1, 0)
     profile(three_days, span("2026-01-05", "2026-01-06"))
-    found = plan("profile", three_days, EVER, force=False, most=9)
+    found = plan(PROFILE, three_days, EVER, force=False, most=9)
     assert found == Batch(span("2026-01-07", "2026-01-07"), 1, 0)
 
 
 def test_profile_is_given_periods_whose_audience_alone_is_due(three_days: ProfileSettings) -> None:
     """A threshold of the audience has changed, none of the days."""
     profile(three_days)
-    assert plan("profile", three_days, EVER, force=False, most=9) is None
+    assert plan(PROFILE, three_days, EVER, force=False, most=9) is None
     changed = ProfileSettings(lake=three_days.lake, profile=ProfileOptions(min_cell=20))
     # Three days, their week, month and quarter; by their ends: 5, 6, 7, 11, 31 January, 31 March.
-    assert plan("profile", changed, EVER, force=False, most=2) == Batch(span("2026-01-05", "2026-01-06"), 5, 1)
-    assert plan("profile", changed, span("2026-01-07", "2026-01-07"), force=False, most=9) == Batch(
+    assert plan(PROFILE, changed, EVER, force=False, most=2) == Batch(span("2026-01-05", "2026-01-06"), 5, 1)
+    assert plan(PROFILE, changed, span("2026-01-07", "2026-01-07"), force=False, most=9) == Batch(
         span("2026-01-07", "2026-01-07"), 4, 0
     )
 
@@ -191,9 +192,9 @@ def test_failed_day_does_not_hide_the_audience_of_others(three_days: ProfileSett
     store.put(keys.failed_key(keys.AUDIENCE, day("2026-01-06")), failure.to_json())
     markers = Markers(store)
     run_stage(ProfileStage(three_days, markers, ENGINE), markers)
-    found = plan("profile", three_days, EVER, force=False, most=1)
+    found = plan(PROFILE, three_days, EVER, force=False, most=1)
     # The audience of the 6th failed, that of the 7th never was: the 7th is the oldest that did not fail.
     assert found is not None
     assert found.span == span("2026-01-07", "2026-01-07")
     run_stage(AudienceStage(three_days, markers, ENGINE), markers)
-    assert plan("profile", three_days, EVER, force=False, most=1) is None
+    assert plan(PROFILE, three_days, EVER, force=False, most=1) is None

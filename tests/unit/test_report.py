@@ -8,7 +8,8 @@ from datetime import UTC, date, datetime
 import pytest
 from rich.cells import cell_len
 
-from marquee.report.tables import say, say_command, show, show_answer, to_csv, to_json
+from marquee.report.console import say, say_command
+from marquee.report.tables import print_answer, print_rows, to_csv, to_json
 from marquee.runs.stage import State
 
 NARROW = 40
@@ -29,7 +30,7 @@ def test_table_of_one_look(capsys: pytest.CaptureFixture[str]) -> None:
     """Numbers to the right, with thousands apart and as many decimals as the column needs; nothing is a dash."""
     columns = ["title", "share_percent", "hours_a_viewer", "reach", "binged"]
     rows = [["夜汽車", 92.5, 0.8, 1_234_567, True], ["Case", 100.0, 0.91, None, False]]
-    show(columns, rows, "table", "Shows")
+    print_rows(columns, rows, "table", "Shows")
     # Heads are folded to the width of what stands below; Japanese takes two places a character.
     assert lines_of(capsys) == [
         "Shows",
@@ -44,19 +45,19 @@ def test_table_of_one_look(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_whole_numbers_have_no_decimals(capsys: pytest.CaptureFixture[str]) -> None:
     """Also where the database gives them as fractions; an empty column keeps to the right like its numbers would."""
-    show(["index", "later"], [[2098.0, None], [7.0, None]], "table")
+    print_rows(["index", "later"], [[2098.0, None], [7.0, None]], "table")
     assert lines_of(capsys)[-2:] == ["2,098      –", "    7      –"]
 
 
 def test_times_are_told_to_the_second(capsys: pytest.CaptureFixture[str]) -> None:
     """In UTC."""
-    show(["at", "day"], [[datetime(2026, 1, 5, 13, 2, 11, 5, UTC), date(2026, 1, 5)]], "table")
+    print_rows(["at", "day"], [[datetime(2026, 1, 5, 13, 2, 11, 5, UTC), date(2026, 1, 5)]], "table")
     assert lines_of(capsys)[-1] == "2026-01-05 13:02:11  2026-01-05"
 
 
 def test_no_rows_are_said(capsys: pytest.CaptureFixture[str]) -> None:
     """Rather than shown as a table of nothing."""
-    show(["title"], [], "table", "Shows")
+    print_rows(["title"], [], "table", "Shows")
     assert lines_of(capsys) == ["Shows", "(no rows)"]
 
 
@@ -64,7 +65,7 @@ def test_what_all_rows_share_stands_beside_the_title(capsys: pytest.CaptureFixtu
     """Period, country and genre, once; what is not known is left out, what differs is a column."""
     columns = ["period", "country", "country_name", "genre", "hours"]
     rows = [["2026-W02", "KR", None, "Romance", 2], ["2026-W02", "KR", None, "Drama", 1]]
-    show_answer("Which?", columns, rows)
+    print_answer("Which?", columns, rows)
     assert lines_of(capsys) == [
         "Which?  2026-W02 · KR",
         "genre    hours",
@@ -76,7 +77,7 @@ def test_what_all_rows_share_stands_beside_the_title(capsys: pytest.CaptureFixtu
 
 def test_only_what_is_the_same_by_meaning_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
     """A measure that happens to be equal in all rows stays a column."""
-    show_answer("Which?", ["title", "place"], [["One", 1], ["Two", 1]])
+    print_answer("Which?", ["title", "place"], [["One", 1], ["Two", 1]])
     assert lines_of(capsys)[0] == "Which?"
     assert lines_of(capsys) == []
 
@@ -84,7 +85,7 @@ def test_only_what_is_the_same_by_meaning_is_told_once(capsys: pytest.CaptureFix
 def test_table_folds_words_to_fit(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """No line is wider than the terminal; numbers and names stay whole."""
     monkeypatch.setenv("COLUMNS", str(NARROW))
-    show(["title", "name", "seconds"], [["The Hollow Echoes of Thornbury", "schedule_fetch", 1_000_000]], "table")
+    print_rows(["title", "name", "seconds"], [["The Hollow Echoes of Thornbury", "schedule_fetch", 1_000_000]], "table")
     lines = lines_of(capsys)
     assert max(map(cell_len, lines)) == NARROW
     assert "schedule_fetch  1,000,000" in lines[-3]
@@ -95,7 +96,7 @@ def test_table_leaves_out_what_cannot_fit(capsys: pytest.CaptureFixture[str], mo
     """The columns on the right, and says so: half a number would be wrong."""
     monkeypatch.setenv("COLUMNS", str(NARROW))
     columns = [f"column_{n}" for n in range(8)]
-    show(columns, [[1_000_000 + n for n in range(8)]], "table")
+    print_rows(columns, [[1_000_000 + n for n in range(8)]], "table")
     lines = lines_of(capsys)
     assert lines[2] == "1,000,000  1,000,001  1,000,002"
     assert " ".join(lines[3:]) == "(5 more columns are left out: widen the terminal, or use --format json)"
@@ -103,7 +104,7 @@ def test_table_leaves_out_what_cannot_fit(capsys: pytest.CaptureFixture[str], mo
 
 def test_where_there_is_no_terminal_nothing_is_folded(capsys: pytest.CaptureFixture[str]) -> None:
     """Lines in a file are as long as they need be."""
-    show(["title"], [["word " * 100]], "table")
+    print_rows(["title"], [["word " * 100]], "table")
     assert len(lines_of(capsys)) == 3
     say("word " * 100)
     assert len(lines_of(capsys)) == 1
@@ -121,13 +122,13 @@ def test_text_folds_between_words_and_commands_do_not(
 
 def test_name_from_elsewhere_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     """Escape sequences, line breaks and turned writing show as what they are: not a character."""
-    show(["title"], [["\x1b[2Jgone\r\n\u202eback"]], "table")
+    print_rows(["title"], [["\x1b[2Jgone\r\n\u202eback"]], "table")
     assert lines_of(capsys)[-1] == "�[2Jgone���back"
 
 
 def test_markup_in_a_name_is_text(capsys: pytest.CaptureFixture[str]) -> None:
     """A show may be called [REC]."""
-    show(["title"], [["[REC] [/]"]], "table", "[title]")
+    print_rows(["title"], [["[REC] [/]"]], "table", "[title]")
     assert lines_of(capsys) == ["[title]", "title", "─────────", "[REC] [/]"]
 
 
@@ -170,6 +171,6 @@ def test_csv_is_no_spreadsheet_program(cell: object, written: str) -> None:
 
 def test_formats_go_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     """JSON and CSV have no title: they are nothing but the data."""
-    show(["a"], [[1]], "json", "Title")
-    show(["a"], [[1]], "csv", "Title")
+    print_rows(["a"], [[1]], "json", "Title")
+    print_rows(["a"], [[1]], "csv", "Title")
     assert capsys.readouterr().out == '[\n {\n  "a": 1\n }\n]\na\n1\n'

@@ -7,6 +7,7 @@ import pytest
 from pydantic import Field, SecretStr, model_validator
 
 from marquee.engine.local import LocalEngine
+from marquee.engine.starting import start_engine
 from marquee.errors import ConfigError
 from marquee.settings.loading import load_settings, source_of
 from marquee.settings.names import check_names, read_file, walk
@@ -129,7 +130,7 @@ def test_settings_open_stores_and_engines(tmp_path: Path) -> None:
     settings = load_settings(SampleSettings, engine={"workers": 2, "memory_mb": 400})
     assert isinstance(settings.store, LocalStore)
     assert settings.store.root == tmp_path / "lake"
-    engine = settings.start_engine()
+    engine = start_engine(settings.engine)
     assert isinstance(engine, LocalEngine)
     assert (engine.options.workers, engine.options.task_memory_mb) == (2, 200)
 

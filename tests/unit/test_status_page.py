@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from html import unescape
 from html.parser import HTMLParser
 
-from jobs.cli.pipeline import PeriodStatus
+from marquee.calendar import Period
 from marquee.report.pages import DAYS_SHOWN, OPEN_SHOWN, status_page
 from marquee.runs.stage import State
+from marquee.runs.status import PeriodStatus
 
 NOW = datetime(2026, 1, 7, 0, 30, tzinfo=UTC)
 MADE = datetime(2026, 1, 6, 23, 30, tzinfo=UTC)
@@ -16,7 +17,7 @@ UNCLOSED = {"meta"}
 
 def made(stage: str, period: str, rows: int = 7, rejects: int = 0, state: State = State.DONE) -> PeriodStatus:
     """Return a period that was made once."""
-    return PeriodStatus(stage, period, state, rows, rejects, generation=1, made_at=MADE)
+    return PeriodStatus(stage, Period.parse(period), state, rows, rejects, generation=1, made_at=MADE)
 
 
 def cells_of(page: str, day: str) -> list[tuple[str, str, str]]:
@@ -38,18 +39,18 @@ def test_heat_map_has_a_cell_for_each_hour_and_each_daily_stage() -> None:
         [
             made("schedule_fetch", "2026-01-06"),
             made("rollup", "2026-01-06T20", rows=1200, rejects=3),
-            PeriodStatus("rollup", "2026-01-06T21", State.FAILED, reason="9 of 10 lines were rejected"),
+            PeriodStatus("rollup", Period.parse("2026-01-06T21"), State.FAILED, reason="9 of 10 lines were rejected"),
             made("rollup", "2026-01-06T22", state=State.STALE),
-            PeriodStatus("rollup", "2026-01-06T23", State.PENDING),
-            PeriodStatus("rollup", "2026-01-07T00", State.PENDING, reason="waits: not over yet"),
-            PeriodStatus("profile", "2026-01-06", State.PENDING, reason="waits: not over yet"),
+            PeriodStatus("rollup", Period.parse("2026-01-06T23"), State.PENDING),
+            PeriodStatus("rollup", Period.parse("2026-01-07T00"), State.WAITING, reason="not over yet"),
+            PeriodStatus("profile", Period.parse("2026-01-06"), State.WAITING, reason="not over yet"),
             made("audience", "2026-W02"),
         ],
         NOW,
     )
     cells = cells_of(page, "2026-01-06")
     assert [letter for _, letter, _ in cells] == [*[""] * 20, "✓", "F", "S", "P", "✓", "·"]
-    assert [kind for kind, _, _ in cells[19:]] == ["none", "done", "failed", "stale", "pending", "done", "waits"]
+    assert [kind for kind, _, _ in cells[19:]] == ["none", "done", "failed", "stale", "pending", "done", "waiting"]
     assert cells[20][2] == "2026-01-06T20: done; 1,200 rows, 3 rejects, made 2026-01-06 23:30"
     assert cells[21][2] == "2026-01-06T21: failed; 9 of 10 lines were rejected"
     assert cells[23][2] == "2026-01-06T23: pending: could be made now"
@@ -58,24 +59,24 @@ def test_heat_map_has_a_cell_for_each_hour_and_each_daily_stage() -> None:
     # No column for the audience, of which no day is known; the latest day comes first.
     assert re.findall(r'<th scope="col">(\w+)</th>', page)[25:27] == ["schedule_fetch", "profile"]
     assert page.index(">2026-01-07</th>") < page.index(">2026-01-06</th>")
-    assert "Periods: 4 done, 3 pending, 1 stale, 1 failed" not in page
-    assert "<h1>Periods: 3 done, 3 pending, 1 stale, 1 failed</h1>" in page
+    assert "Periods: 4 done, 2 waiting, 1 pending, 1 stale, 1 failed" not in page
+    assert "<h1>Periods: 3 done, 2 waiting, 1 pending, 1 stale, 1 failed</h1>" in page
 
 
 def test_stages_are_told_in_numbers() -> None:
-    """Periods by state, the newest that is done, rows and rejects of all, and how long ago the last run was."""
+    """Periods by state, the newest that is done and its age, rows and rejects, and how long ago the last run was."""
     page = status_page(
         [
             made("rollup", "2026-01-06T20", rows=1200, rejects=3),
             made("rollup", "2026-01-06T21", rows=34),
-            PeriodStatus("rollup", "2026-01-06T22", State.PENDING),
-            PeriodStatus("mart_load rollup", "2026-01-06T20", State.PENDING),
+            PeriodStatus("rollup", Period.parse("2026-01-06T22"), State.PENDING),
+            PeriodStatus("mart_load", Period.parse("2026-01-06T20"), State.PENDING, source="rollup"),
         ],
         NOW,
     )
     assert table_of(page, "Stages") == [
-        ["rollup", "2", "1", "0", "0", "2026-01-06T21", "1,234", "3", "1:00:00 ago"],
-        ["mart_load rollup", "0", "1", "0", "0", "–", "0", "0", "–"],
+        ["rollup", "2", "0", "1", "0", "0", "2026-01-06T21", "2 h 30 min", "1,234", "3", "1 h 0 min ago"],
+        ["mart_load rollup", "0", "0", "1", "0", "0", "–", "–", "0", "0", "–"],
     ]
 
 
@@ -83,8 +84,10 @@ def test_what_is_not_done_is_listed_with_why() -> None:
     """What needs somebody first; text from elsewhere is shown and never run."""
     page = status_page(
         [
-            PeriodStatus("rollup", "2026-01-06T20", State.PENDING),
-            PeriodStatus("rollup", "2026-01-06T21", State.FAILED, reason='<script>alert("x")</script> & more'),
+            PeriodStatus("rollup", Period.parse("2026-01-06T20"), State.PENDING),
+            PeriodStatus(
+                "rollup", Period.parse("2026-01-06T21"), State.FAILED, reason='<script>alert("x")</script> & more'
+            ),
             made("rollup", "2026-01-06T22"),
         ],
         NOW,
@@ -99,11 +102,14 @@ def test_what_is_not_done_is_listed_with_why() -> None:
 def test_long_histories_are_cut() -> None:
     """The last days, and the first of what is not done; the numbers are of all."""
     hours = [f"2025-{month:02}-{day:02}T12" for month in (10, 11, 12) for day in range(1, 31)]
-    page = status_page([PeriodStatus("rollup", hour, State.PENDING) for hour in hours * 3], NOW)
+    listed = [
+        PeriodStatus("rollup", Period.parse(hour), State.PENDING, reason=str(n)) for n, hour in enumerate(hours * 3)
+    ]
+    page = status_page(listed, NOW)
     assert page.count('<th scope="row">') == DAYS_SHOWN == 35
     assert '<th scope="row">2025-12-30</th>' in page
     assert "<h1>Periods: 270 pending</h1>" in page
-    assert len(table_of(page, "Not done: 270, of which 200 are shown")) == OPEN_SHOWN == 200
+    assert len(table_of(page, "Not done: 270, the first 200 lines of 270")) == OPEN_SHOWN == 200
 
 
 def test_empty_lake_has_a_page_too() -> None:

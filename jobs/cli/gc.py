@@ -1,0 +1,38 @@
+"""``marquee gc``."""
+
+import argparse
+from datetime import UTC, datetime, timedelta
+
+from marquee.errors import ConfigError
+from marquee.lake.garbage import GRACE, collect, plan_digest, plan_garbage
+from marquee.lake.markers import Markers
+from marquee.report.console import say, say_command
+from marquee.report.tables import print_rows
+from marquee.settings.loading import load_settings
+from marquee.settings.names import check_names
+from marquee.settings.sections import StageSettings
+
+DIGEST_SHOWN = 12
+
+
+def run(given: argparse.Namespace) -> int:
+    """List the garbage, or delete exactly what a plan lists."""
+    check_names()
+    settings = load_settings(StageSettings)
+    grace = GRACE if given.grace_hours is None else given.grace_hours
+    plan = plan_garbage(settings.store, Markers(settings.store), datetime.now(UTC), grace)
+    digest = plan_digest(plan)[:DIGEST_SHOWN]
+    if given.delete not in {None, digest}:
+        message = f"--delete {given.delete} is not this plan's digest, {digest}: see the plan without --delete"
+        raise ConfigError(message)
+    if not plan:
+        say(f"There is no garbage older than {grace / timedelta(hours=1):g} hours.")
+        return 0
+    print_rows(["garbage", "objects", "bytes"], [[one.prefix, one.objects, one.bytes] for one in plan], "table")
+    if given.delete is None:
+        again = "" if given.grace_hours is None else f" --grace-hours {grace / timedelta(hours=1):g}"
+        say("DRY RUN: nothing was deleted. To delete exactly this:")
+        say_command(f"  marquee gc{again} --delete {digest}")
+    else:
+        say(f"Deleted {sum(one.objects for one in collect(settings.store, plan)):,} objects.")
+    return 0

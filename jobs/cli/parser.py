@@ -1,0 +1,246 @@
+"""The parser of ``marquee``: every command, its arguments and its help.
+
+It imports what help needs and no more; a command's own module, which stands here as ``module:function``, is imported
+when the command runs.
+"""
+
+import argparse
+import math
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from jobs.registry import MART_LOAD, PIPELINE, Job
+from jobs.simulate.options import DAYS, OPTIONS
+from marquee import __version__
+from marquee.calendar import Period, hour
+from marquee.report.formats import FORMATS
+from marquee.runs.arguments import EXIT_CODES, HelpFormatter, add_period_arguments
+
+ABOUT = """\
+Marquee: from play events and a programme schedule to answers.
+
+Stages read and write a lake, which is a folder or an S3 bucket. Settings are
+environment variables MARQUEE_… or entries of a TOML file named by
+MARQUEE_CONFIG; `marquee config` lists them. Periods are in UTC: hours, days,
+weeks, months or quarters, such as 2026-01-05T13, 2026-01-05, 2026-W02,
+2026-01, 2026-Q1.
+
+New here? `marquee demo` shows all of it on a simulated week.
+"""
+DEMO_EVENTS_PER_DAY = 160_000
+GRACE_DAYS = 7
+"""Days for which `gc` spares what no marker names; ``marquee.lake.garbage.GRACE``."""
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    parser = argparse.ArgumentParser("marquee", description=ABOUT, epilog=EXIT_CODES, formatter_class=HelpFormatter)
+    parser.add_argument("--version", action="version", version=f"marquee {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_demo(commands)
+    _add_run(commands)
+    for job in PIPELINE:
+        _add_job(commands, job)
+    _add_status(commands)
+    _add_ask(commands)
+    _add_mart_commands(commands)
+    _add_config(commands)
+    _add_preflight(commands)
+    _add_gc(commands)
+    _add_simulate(commands)
+    return parser
+
+
+def _add(commands: Any, name: str, summary: str, do: str) -> argparse.ArgumentParser:  # noqa: ANN401 - argparse hides the type
+    """Add a command; ``do`` is where its function is, which takes the arguments and returns the exit code."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=EXIT_CODES,
+        formatter_class=HelpFormatter,
+    )
+    parser.set_defaults(do=do, parser=parser)
+    return parser
+
+
+def _add_format(parser: argparse.ArgumentParser, more: str = "") -> None:
+    text = f"table for a person, json or csv for a machine{more} (default %(default)s)"
+    parser.add_argument("--format", choices=FORMATS, default="table", metavar="FORMAT", help=text)
+
+
+def _add_mart(parser: argparse.ArgumentParser, *, period: bool = True) -> None:
+    parser.add_argument("--mart", metavar="URL", help="the mart, in place of MARQUEE_MART__URL")
+    if period:
+        text = "the one period that the mart holds, in place of MARQUEE_MART__PERIOD: 2026-Q1, or first/last"
+        parser.add_argument("--period", dest="mart_period", metavar="PERIOD", help=text)
+
+
+def _add_demo(commands: Any) -> None:  # noqa: ANN401
+    parser = _add(
+        commands, "demo", "simulate a week, run everything on it, and print the answers", "jobs.cli.demo:command"
+    )
+    folder_help = "where it keeps everything (default %(default)s)"
+    parser.add_argument("--folder", type=Path, default=Path(".demo"), metavar="FOLDER", help=folder_help)
+    parser.add_argument(
+        "--events-per-day",
+        type=int,
+        default=DEMO_EVENTS_PER_DAY,
+        metavar="N",
+        help="size (default %(default)s); below 130000 some planted shows reach too few viewers to be listed",
+    )
+    parser.add_argument("--days", type=int, default=DAYS, metavar="N", help="days of events (default %(default)s)")
+
+
+def _add_run(commands: Any) -> None:  # noqa: ANN401
+    parser = _add(commands, "run", "run all stages, in order, until nothing is pending", "jobs.cli.run:run_all")
+    add_period_arguments(parser, force=False, otherwise="all that is pending")
+
+
+def _add_job(commands: Any, job: Job) -> None:  # noqa: ANN401
+    parser = _add(commands, job.command, job.summary, "jobs.cli.run:run_job")
+    parser.set_defaults(job=job)
+    add_period_arguments(parser)
+    if job is MART_LOAD:
+        _add_mart(parser)
+
+
+def _add_status(commands: Any) -> None:  # noqa: ANN401
+    parser = _add(commands, "status", "show the state of every period of every stage", "jobs.cli.status:run")
+    add_period_arguments(parser, force=False, otherwise="all there are")
+    parser.add_argument("--all", action="store_true", help="list every period, not only those that are not done")
+    _add_mart(parser)
+    _add_format(parser, ", which list every period")
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="write a page with a heat map of the hours instead of printing"
+    )
+
+
+def _add_ask(commands: Any) -> None:  # noqa: ANN401
+    parser = _add(commands, "ask", "list the questions, or answer one from the mart", "jobs.cli.ask:run")
+    parser.add_argument(
+        "question", nargs="?", metavar="QUESTION", help="name of the question; without one they are listed"
+    )
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        type=_assignment,
+        metavar="COLUMN=VALUE",
+        help="only rows with this value, such as country=KR; more than once for more columns",
+    )
+    parser.add_argument(
+        "--all", action="store_true", help="include every country and genre, not only those that the question names"
+    )
+    parser.add_argument("--limit", type=_whole, metavar="ROWS", help="most rows to show, 0 for all")
+    _add_mart(parser, period=False)
+    _add_format(parser)
+
+
+def _add_mart_commands(commands: Any) -> None:  # noqa: ANN401
+    parser = commands.add_parser(
+        "mart",
+        help="create a mart in MySQL, or upgrade it to this version",
+        description="Create a mart, or upgrade it to this version.",
+        epilog=EXIT_CODES,
+        formatter_class=HelpFormatter,
+    )
+    actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, help="what to do")
+    summaries = {
+        "init": "create the schema in an empty database, and the users whose passwords are set",
+        "upgrade": "upgrade the schema of a mart to this version, and create its views anew",
+    }
+    for name, summary in summaries.items():
+        _add_mart(_add(actions, name, summary, f"jobs.cli.mart:{name}"))
+
+
+def _add_config(commands: Any) -> None:  # noqa: ANN401
+    summary = "list the settings in force and where each came from, secrets masked"
+    _add_format(_add(commands, "config", summary, "jobs.cli.config:run"))
+
+
+def _add_preflight(commands: Any) -> None:  # noqa: ANN401
+    summary = "check that the stages can work with these settings: stores, policies"
+    _add_format(_add(commands, "preflight", summary, "jobs.cli.preflight:run"))
+
+
+def _add_gc(commands: Any) -> None:  # noqa: ANN401
+    summary = "list, or delete, what superseded, failed and killed runs have left in the lake"
+    parser = _add(commands, "gc", summary, "jobs.cli.gc:run")
+    parser.add_argument(
+        "--delete", metavar="DIGEST", help="delete the plan of this digest; without it nothing is deleted"
+    )
+    parser.add_argument(
+        "--grace-hours",
+        type=_hours,
+        metavar="HOURS",
+        help=f"spare what is younger ({GRACE_DAYS} days when left out); runs may be at work on it",
+    )
+
+
+def _add_simulate(commands: Any) -> None:  # noqa: ANN401
+    summary = "make up play events with planted answers, or serve the schedule alone"
+    parser = _add(commands, "simulate", summary, "jobs.simulate.command:run")
+    parser.add_argument(
+        "what",
+        nargs="?",
+        choices=["serve"],
+        metavar="serve",
+        help="the schedule service, on this machine, until Ctrl-C",
+    )
+    parser.add_argument(
+        "--folder", type=Path, metavar="FOLDER", help="where the raw events go; MARQUEE_RAW when left out"
+    )
+    for name, (default, text) in OPTIONS.items():
+        is_date = isinstance(default, date)
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=str if is_date else int,
+            default=default,
+            metavar="DATE" if is_date else "N",
+            help=f"{text} (default %(default)s)",
+        )
+    several = parser.add_mutually_exclusive_group()
+    several.add_argument(
+        "--late", action="store_true", help="bring the files that come late, once the others are there"
+    )
+    several.add_argument(
+        "--hour",
+        type=_hour,
+        metavar="HOUR",
+        help="one busy hour instead, of --events-per-day events, for measuring: 2026-01-05T13",
+    )
+    parser.add_argument("--port", type=int, default=8080, metavar="N", help="of serve (default %(default)s)")
+
+
+def _assignment(text: str) -> str:
+    if "=" not in text:
+        message = f"{text!r}: expected COLUMN=VALUE"
+        raise argparse.ArgumentTypeError(message)
+    return text
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal():
+        message = f"{text!r}: expected a whole number, 0 or more"
+        raise argparse.ArgumentTypeError(message)
+    return int(text)
+
+
+def _hour(text: str) -> Period:
+    try:
+        return hour(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _hours(text: str) -> timedelta:
+    try:
+        hours = float(text)
+        if hours >= 0 and math.isfinite(hours):
+            return timedelta(hours=hours)
+    except (ValueError, OverflowError):
+        pass
+    message = f"{text!r}: expected a number of hours, 0 or more"
+    raise argparse.ArgumentTypeError(message)

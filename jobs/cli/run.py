@@ -1,0 +1,28 @@
+"""``marquee run`` and the commands of the stages."""
+
+import argparse
+
+from jobs.cli.options import mart_given
+from jobs.cli.pipeline import run_pipeline
+from jobs.registry import Job
+from marquee.errors import worst
+from marquee.report.console import say
+from marquee.runs.command import progress_bar, run_over, summary_of
+from marquee.settings.names import check_names
+
+
+def run_job(given: argparse.Namespace) -> int:
+    """Run one stage."""
+    job: Job = given.job
+    outcome = run_over(job.settings, job.run, job.command, given.span, force=given.force, **mart_given(given))
+    say(summary_of(job.command, outcome))
+    return outcome.exit_code
+
+
+def run_all(given: argparse.Namespace) -> int:
+    """Run all stages."""
+    check_names()
+    done = run_pipeline(given.span, progress_bar)
+    for name, outcome in done.items():
+        say(summary_of(name, outcome))
+    return worst([outcome.exit_code for outcome in done.values()])

@@ -1,0 +1,15 @@
+"""Starts the engine of the settings."""
+
+from marquee.engine.base import Engine
+from marquee.settings.sections import EngineSettings
+
+
+def start_engine(settings: EngineSettings) -> Engine:
+    """Start an engine; ConfigError when it cannot be had here."""
+    if settings.kind == "local":
+        from marquee.engine.local import EngineOptions, LocalEngine  # noqa: PLC0415 - as costly as what it computes with
+
+        return LocalEngine(EngineOptions(settings.workers, settings.memory_mb, settings.scratch))
+    from marquee.engine.spark import start_spark  # noqa: PLC0415 - an extra
+
+    return start_spark(settings.spark, settings.task_memory_mb)
