@@ -97,12 +97,13 @@ check: $(DEV) lint  ## the quick part: lint, types and the unit tests
 	@$(BIN)/pytest -n 2 --dist loadfile tests/unit $(SELECTED) $(ARGS)
 
 .PHONY: lint
-lint: $(DEV)  ## check style, format and types, Dockerfiles and scripts of the shell
+lint: $(DEV)  ## check style, format, types and imports, Dockerfiles and scripts of the shell
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/hadolint images/*/Dockerfile
 	@$(BIN)/shellcheck $(SCRIPTS)
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports
 
 .PHONY: format
 format: $(DEV)  ## format the code and mend what ruff can

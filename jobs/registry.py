@@ -9,9 +9,8 @@ from datetime import UTC, datetime
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
-from marquee.lake.datasets import AUDIENCE, EPISODES, VIEWER_DAY, VIEWERSHIP, Dataset
-
 if TYPE_CHECKING:  # the help of the command line reads the registry, and these cost time
+    from marquee.lake.datasets import Dataset
     from marquee.lake.markers import Markers
     from marquee.runs.command import Run
     from marquee.runs.stage import Stage
@@ -42,7 +41,7 @@ class Job:
     settings_class: str
     runner: str = ""
     opener: str = ""
-    main: tuple[Dataset, ...] = ()
+    main: tuple[str, ...] = ()
     on_spark: bool = False
 
     @property
@@ -62,6 +61,11 @@ class Job:
         found: Run[Any] = resolve_name(self.runner)
         return found
 
+    @property
+    def main_datasets(self) -> "tuple[Dataset, ...]":
+        """The main dataset of each of its stages."""
+        return tuple(map(resolve_name, self.main))
+
     def open_stages(
         self, settings: "StageSettings", markers: "Markers", clock: Callable[[], datetime] = utc_now
     ) -> "Sequence[Stage]":
@@ -76,7 +80,7 @@ SCHEDULE_FETCH = Job(
     settings_class="jobs.schedule_fetch.settings:ScheduleFetchSettings",
     runner="jobs.schedule_fetch.job:run",
     opener="jobs.schedule_fetch.job:open_stages",
-    main=(EPISODES,),
+    main=("marquee.lake.datasets:EPISODES",),
 )
 ROLLUP = Job(
     "rollup",
@@ -84,7 +88,7 @@ ROLLUP = Job(
     settings_class="jobs.rollup.settings:RollupSettings",
     runner="jobs.rollup.job:run",
     opener="jobs.rollup.job:open_stages",
-    main=(VIEWERSHIP,),
+    main=("marquee.lake.datasets:VIEWERSHIP",),
     on_spark=True,
 )
 PROFILE = Job(
@@ -93,7 +97,7 @@ PROFILE = Job(
     settings_class="jobs.profile.settings:ProfileSettings",
     runner="jobs.profile.job:run",
     opener="jobs.profile.job:open_stages",
-    main=(VIEWER_DAY, AUDIENCE),
+    main=("marquee.lake.datasets:VIEWER_DAY", "marquee.lake.datasets:AUDIENCE"),
     on_spark=True,
 )
 MART_LOAD = Job(

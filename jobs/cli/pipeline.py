@@ -75,7 +75,7 @@ def _status_of(job: Job, span: Span) -> list[PeriodStatus]:
     stages = job.open_stages(settings, markers)
     return [
         one
-        for stage, main in zip(stages, job.main, strict=True)
+        for stage, main in zip(stages, job.main_datasets, strict=True)
         for one in read_states(stage, markers, stage.periods(span), main)
     ]
 

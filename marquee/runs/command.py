@@ -31,11 +31,9 @@ from marquee.errors import (
 from marquee.lake.markers import Markers
 from marquee.runs.arguments import EXIT_CODES, HelpFormatter, add_period_arguments, read_span
 from marquee.runs.stage import Advance
-from marquee.settings.listing import list_settings
 from marquee.settings.loading import load_settings
 from marquee.settings.names import check_names
 from marquee.settings.sections import LogSettings, StageSettings
-from marquee.telemetry.job_metrics import measured
 from marquee.telemetry.logs import set_up_logs
 
 log = logging.getLogger(__name__)
@@ -94,10 +92,13 @@ def stage_command(
 
 def run_over(kind: type[S], run: Run[S], name: str, span: Span, *, force: bool, **overrides: object) -> Outcome:
     """Load a stage's settings, of which some are given, and run it: measured, with a progress bar at a terminal."""
+    from marquee.telemetry.job_metrics import MetricsOptions, measured  # noqa: PLC0415 - what only reads needs no metrics
+
     check_names()
     settings = load_settings(kind, **overrides)
     span, force = settings.asked(span, force=force)
-    with measured(settings, name.replace("-", "_")) as job, progress_bar(name) as show:
+    options = MetricsOptions(settings.environment, **settings.metrics.model_dump())
+    with measured(options, name.replace("-", "_")) as job, progress_bar(name) as show:
 
         def advance(done: int, every: int, last: str) -> None:
             job.advance(done, every, last)
@@ -110,6 +111,8 @@ def run_over(kind: type[S], run: Run[S], name: str, span: Span, *, force: bool, 
 
 def print_settings(kinds: Sequence[type[StageSettings]]) -> None:
     """Print what is read of the settings, a line each: variable, value, and where it came from."""
+    from marquee.settings.listing import list_settings  # noqa: PLC0415 - rarely asked for
+
     check_names()
     for name, value, source in list_settings(kinds):
         sys.stdout.write(f"{name}={value}  # {source}\n")

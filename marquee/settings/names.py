@@ -1,10 +1,7 @@
 """Names of settings: environment variables ``MARQUEE_…``, ``__`` between levels, and entries of a TOML file."""
 
-import difflib
 import os
-import tomllib
 from collections.abc import Collection, Iterator, Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,8 @@ NOT_SETTINGS = frozenset({CONFIG})
 
 def known_names() -> frozenset[str]:
     """Return the environment variables of all settings, from ``names.txt``, which `make docs` writes."""
+    from importlib import resources  # noqa: PLC0415 - not needed for help, as the next ones
+
     return frozenset(resources.files(__package__).joinpath("names.txt").read_text(encoding="ascii").split())
 
 
@@ -31,6 +30,8 @@ def check_names(known: Collection[str] | None = None) -> None:
     given += [env_name(path) for path, _ in walk(read_file())]
     for name in given:
         if name not in known and not any(name == one or name.startswith(f"{one}__") for one in free):
+            import difflib  # noqa: PLC0415
+
             # Without the prefix, by which all names are alike.
             near = difflib.get_close_matches(name[len(PREFIX) :], [one[len(PREFIX) :] for one in sorted(known)], 1, 0.5)
             hint = f": did you mean {PREFIX}{near[0]}?" if near else ": `marquee config` lists them all"
@@ -43,6 +44,8 @@ def read_file() -> dict[str, Any]:
     file = os.environ.get(CONFIG)
     if not file:
         return {}
+    import tomllib  # noqa: PLC0415
+
     try:
         return tomllib.loads(Path(file).read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from marquee.errors import ConfigError, MarqueeError, TryAgainError
 from marquee.storage.base import ObjectInfo, ObjectNotFoundError, PreconditionError, S3Options, not_found
-from marquee.telemetry.instruments import watch_s3
+from marquee.storage.s3_metrics import watch_s3
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient

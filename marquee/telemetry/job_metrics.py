@@ -9,11 +9,11 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, pushadd_to_gateway
 
 from marquee.errors import INTERNAL, INTERRUPTED, MarqueeError
-from marquee.settings.sections import StageSettings
 from marquee.telemetry import instruments, metrics
 from marquee.telemetry.metrics import STAGE, Labelled, make_gauge
 from marquee.telemetry.server import MetricsServer, serving
@@ -24,12 +24,23 @@ PUSHED_AS = "marquee"
 """The label `job` of what is pushed, which a Pushgateway asks for."""
 
 
+@dataclass(frozen=True)
+class MetricsOptions:
+    """Where a job's metrics are served and pushed: not at all without a port, and without a URL."""
+
+    environment: str
+    address: str
+    port: int | None
+    pushgateway_url: str | None
+    push_timeout_s: float
+
+
 class Job:
     """How far a job is, and how it ended."""
 
-    def __init__(self, settings: StageSettings, stage: str) -> None:
-        self._settings = settings
-        self._labels = {metrics.ENVIRONMENT: settings.environment, STAGE: stage}
+    def __init__(self, options: MetricsOptions, stage: str) -> None:
+        self._options = options
+        self._labels = {metrics.ENVIRONMENT: options.environment, STAGE: stage}
         self._began = time.time()
         self._own = CollectorRegistry()
         self._through = 0
@@ -50,7 +61,7 @@ class Job:
     @contextmanager
     def served(self) -> Iterator[None]:
         """Answer scrapes while the body runs, where there is a port for it."""
-        where = self._settings.metrics
+        where = self._options
         with ExitStack() as stack:
             if where.port is not None:
                 registry = self._registry(instruments.WORK, instruments.PROGRESS, self._own)
@@ -68,12 +79,12 @@ class Job:
         make_gauge(metrics.JOB_EXIT_CODE, self._own, STAGE).set(exit_code)
         if exit_code == 0:
             make_gauge(metrics.JOB_SUCCESS, self._own, STAGE).set(now)
-        url = self._settings.metrics.pushgateway_url
+        url = self._options.pushgateway_url
         if url is None:
             return
         registry = self._registry(instruments.PROGRESS, self._own)
         try:
-            pushadd_to_gateway(url, PUSHED_AS, registry, self._labels, self._settings.metrics.push_timeout_s)
+            pushadd_to_gateway(url, PUSHED_AS, registry, self._labels, self._options.push_timeout_s)
         except Exception as error:  # noqa: BLE001 - whatever a server answers, the run is not to fail by it
             log.warning("metrics could not be pushed to %s: %s: %s", url, type(error).__name__, error)
 
@@ -85,9 +96,9 @@ class Job:
 
 
 @contextmanager
-def measured(settings: StageSettings, stage: str) -> Iterator[Job]:
+def measured(options: MetricsOptions, stage: str) -> Iterator[Job]:
     """Tell of a job while the body runs it; the body says how it ended, unless an error does."""
-    job = Job(settings, stage)
+    job = Job(options, stage)
     with job.served():
         try:
             yield job

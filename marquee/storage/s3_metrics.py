@@ -1,0 +1,46 @@
+"""Measures the calls of a client of S3: how long they take, retries and errors."""
+
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
+from marquee.telemetry.instruments import STORE_DURATION, STORE_ERRORS, STORE_RETRIES
+
+_OPERATIONS = {
+    "GetObject": "get",
+    "HeadObject": "head",
+    "ListObjectsV2": "list",
+    "ListMultipartUploads": "list",
+    "ListParts": "list",
+    "DeleteObject": "delete",
+    "AbortMultipartUpload": "delete",
+}
+"""Of S3's operations; all others write."""
+_BEGAN = "marquee_began"
+_ERRORS_FROM = 400
+_ANSWERS = frozenset({404, 412})
+"""Statuses that are no errors: there is no such object, or a condition does not hold."""
+
+
+def watch_s3(client: "BaseClient") -> None:
+    """Have a client of S3 measure its calls, retries and errors."""
+    events = client.meta.events
+    events.register("before-call.s3", _begin)
+    events.register("after-call.s3", _end)
+    events.register("after-call-error.s3", _end)
+
+
+def _begin(context: dict[str, Any], **_: object) -> None:
+    context[_BEGAN] = time.perf_counter()
+
+
+def _end(event_name: str, context: dict[str, Any], http_response: Any = None, **_: object) -> None:  # noqa: ANN401 - botocore publishes no types
+    operation = _OPERATIONS.get(event_name.rpartition(".")[2], "put")
+    STORE_DURATION.labels(operation).observe(time.perf_counter() - context[_BEGAN])
+    STORE_RETRIES.inc(context.get("retries", {}).get("attempt", 1) - 1)
+    status = http_response.status_code if http_response is not None else None
+    if status is None:
+        STORE_ERRORS.labels("connection").inc()
+    elif status >= _ERRORS_FROM and status not in _ANSWERS:
+        STORE_ERRORS.labels(str(status)).inc()
