@@ -52,9 +52,9 @@ class Period:
                 try:
                     return cls(_start(grain, *(int(part) for part in match.groups())), grain)
                 except ValueError as error:
-                    message = f"{text!r} is no {grain}: {error}"
+                    message = f"Invalid {grain} {text!r}: {error}"
                     raise ValueError(message) from error
-        message = f"{text!r} is no period: expected {FORMS_HINT}"
+        message = f"Invalid period {text!r}. Use {FORMS_HINT}"
         raise ValueError(message)
 
     @classmethod
@@ -150,7 +150,7 @@ class Span:
     def of(cls, first: Period | None = None, last: Period | None = None) -> "Span":
         """Return the span from the start of one period to the end of another, both included."""
         if first and last and last.end <= first.start:
-            message = f"--from {first} is after --to {last}: expected a first period that is not later than the last"
+            message = f"--from {first} is after --to {last}. The first period must not be later than the last"
             raise ValueError(message)
         return cls(first.start if first else None, last.end if last else None)
 
@@ -171,7 +171,7 @@ EVER = Span()
 def _of_grain(text: str, grain: Grain) -> Period:
     period = Period.parse(text)
     if period.grain is not grain:
-        message = f"{text!r} is a {period.grain}: expected a {grain}"
+        message = f"Invalid {grain} {text!r}: it is a {period.grain}"
         raise ValueError(message)
     return period
 

@@ -15,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         given.span = read_span(given.parser, given)
     from marquee.runs.command import guarded  # noqa: PLC0415 - help and wrong usage end before it is needed
 
-    return guarded(lambda: resolve_name(given.do)(given))
+    return guarded(lambda: resolve_name(given.do)(given), given.log, for_a_person=True)
 
 
 if __name__ == "__main__":

@@ -43,6 +43,8 @@ from marquee.telemetry.logs import set_up_logs
 FILE = "marquee.toml"
 NAME = "marquee"
 ROWS_SHOWN = 6
+WIDTH = 80
+"""Characters of a line of an answer."""
 
 SETTINGS = """\
 # The demo's settings. Look around with them: MARQUEE_CONFIG={file} marquee status
@@ -77,7 +79,7 @@ def run(folder: Path, settings: SimulateSettings) -> int:
     """Run the demo in a folder; return the exit code."""
     started = time.monotonic()
     _use_settings_of(folder, settings)
-    set_up_logs("warning", "auto")
+    set_up_logs("warning", "text")
     with _served(settings, folder):
         changed, code = _run_all(settings, folder)
     if code:
@@ -118,7 +120,11 @@ def _run_all(settings: SimulateSettings, folder: Path) -> tuple[bool, int]:
     say(f"3. {come.get(late, f'{late} files come late')}")
     second = run_pipeline(EVER, progress_bar) if late else {}
     if late:
-        say(f"4. {_made(second)}: what the late files touch, and nothing else")
+        say(f"4. {_made(second)}: the hours of the late files, and what counts them")
+        say(
+            "   (a day takes up the registry of viewers of the day before, so later days follow where it changes)",
+            "dim",
+        )
     outcomes = [*first.values(), *second.values()]
     return any(one.changed for one in outcomes), worst([one.exit_code for one in outcomes])
 
@@ -179,7 +185,7 @@ def _print_answers() -> None:
     for question in QUESTIONS:
         columns, rows = ask(mart, question.name, ROWS_SHOWN, question.example)
         say("")
-        print_answer(question.words, columns, rows)
+        print_answer(question.words, columns, rows, WIDTH)
         if question.name in claims:
             say(f"planted: {claims[question.name]}", "green")
     say("")

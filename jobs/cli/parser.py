@@ -15,7 +15,7 @@ from jobs.simulate.options import DAYS, OPTIONS
 from marquee import __version__
 from marquee.calendar import Period, hour
 from marquee.report.formats import FORMATS
-from marquee.runs.arguments import EXIT_CODES, HelpFormatter, add_period_arguments
+from marquee.runs.arguments import Parser, add_period_arguments, whole_number
 
 ABOUT = """\
 Marquee: from play events and a programme schedule to answers.
@@ -35,7 +35,7 @@ GRACE_DAYS = 7
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    parser = argparse.ArgumentParser("marquee", description=ABOUT, epilog=EXIT_CODES, formatter_class=HelpFormatter)
+    parser = Parser("marquee", ABOUT)
     parser.add_argument("--version", action="version", version=f"marquee {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_demo(commands)
@@ -58,10 +58,10 @@ def _add(commands: Any, name: str, summary: str, do: str) -> argparse.ArgumentPa
         name,
         help=summary,
         description=f"{summary[0].upper()}{summary[1:]}.",
-        epilog=EXIT_CODES,
-        formatter_class=HelpFormatter,
     )
     parser.set_defaults(do=do, parser=parser)
+    log_help = "form of messages: text for a person, json for a machine (default text, or MARQUEE_LOG__FORMAT)"
+    parser.add_argument("--log", choices=["text", "json"], metavar="FORM", help=log_help)
     return parser
 
 
@@ -85,12 +85,14 @@ def _add_demo(commands: Any) -> None:  # noqa: ANN401
     parser.add_argument("--folder", type=Path, default=Path(".demo"), metavar="FOLDER", help=folder_help)
     parser.add_argument(
         "--events-per-day",
-        type=int,
+        type=whole_number,
         default=DEMO_EVENTS_PER_DAY,
         metavar="N",
         help="size (default %(default)s); below 130000 some planted shows reach too few viewers to be listed",
     )
-    parser.add_argument("--days", type=int, default=DAYS, metavar="N", help="days of events (default %(default)s)")
+    parser.add_argument(
+        "--days", type=whole_number, default=DAYS, metavar="N", help="days of events (default %(default)s)"
+    )
 
 
 def _add_run(commands: Any) -> None:  # noqa: ANN401
@@ -133,7 +135,7 @@ def _add_ask(commands: Any) -> None:  # noqa: ANN401
     parser.add_argument(
         "--all", action="store_true", help="include every country and genre, not only those that the question names"
     )
-    parser.add_argument("--limit", type=_whole, metavar="ROWS", help="most rows to show, 0 for all")
+    parser.add_argument("--limit", type=whole_number, metavar="ROWS", help="most rows to show, 0 for all")
     _add_mart(parser, period=False)
     _add_format(parser)
 
@@ -143,8 +145,6 @@ def _add_mart_commands(commands: Any) -> None:  # noqa: ANN401
         "mart",
         help="create a mart in MySQL, or upgrade it to this version",
         description="Create a mart, or upgrade it to this version.",
-        epilog=EXIT_CODES,
-        formatter_class=HelpFormatter,
     )
     actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, help="what to do")
     summaries = {
@@ -196,7 +196,7 @@ def _add_simulate(commands: Any) -> None:  # noqa: ANN401
         is_date = isinstance(default, date)
         parser.add_argument(
             f"--{name.replace('_', '-')}",
-            type=str if is_date else int,
+            type=str if is_date else whole_number,
             default=default,
             metavar="DATE" if is_date else "N",
             help=f"{text} (default %(default)s)",
@@ -211,21 +211,14 @@ def _add_simulate(commands: Any) -> None:  # noqa: ANN401
         metavar="HOUR",
         help="one busy hour instead, of --events-per-day events, for measuring: 2026-01-05T13",
     )
-    parser.add_argument("--port", type=int, default=8080, metavar="N", help="of serve (default %(default)s)")
+    parser.add_argument("--port", type=whole_number, default=8080, metavar="N", help="of serve (default %(default)s)")
 
 
 def _assignment(text: str) -> str:
     if "=" not in text:
-        message = f"{text!r}: expected COLUMN=VALUE"
+        message = f"Invalid condition {text!r}. Use COLUMN=VALUE, such as country=KR"
         raise argparse.ArgumentTypeError(message)
     return text
-
-
-def _whole(text: str) -> int:
-    if not text.isdecimal():
-        message = f"{text!r}: expected a whole number, 0 or more"
-        raise argparse.ArgumentTypeError(message)
-    return int(text)
 
 
 def _hour(text: str) -> Period:
@@ -242,5 +235,5 @@ def _hours(text: str) -> timedelta:
             return timedelta(hours=hours)
     except (ValueError, OverflowError):
         pass
-    message = f"{text!r}: expected a number of hours, 0 or more"
+    message = f"Invalid hours {text!r}. Use a number of 0 or more"
     raise argparse.ArgumentTypeError(message)

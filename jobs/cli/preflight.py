@@ -24,7 +24,7 @@ from jobs.registry import PIPELINE
 from jobs.rollup.settings import RollupSettings
 from marquee.errors import DONE, MarqueeError, worst
 from marquee.lake import keys
-from marquee.runs.arguments import EXIT_CODES, HelpFormatter
+from marquee.runs.arguments import Parser
 from marquee.runs.command import guarded
 from marquee.settings.loading import load_settings
 from marquee.settings.names import check_names
@@ -255,9 +255,7 @@ LEVELS = {Verdict.OK: logging.INFO, Verdict.WEAK: logging.WARNING, Verdict.FAILE
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make the checks of a stage, or of all, log what was found, and return the exit code."""
-    parser = argparse.ArgumentParser(
-        "python -m jobs.cli.preflight", description=__doc__, epilog=EXIT_CODES, formatter_class=HelpFormatter
-    )
+    parser = Parser("python -m jobs.cli.preflight", __doc__)
     parser.add_argument("stage", nargs="?", choices=STAGES, help="what it is to be fit for; all stages when left out")
     parser.add_argument("--launcher", action="store_true", help="for that stage on Spark, through its launcher")
     given = parser.parse_args(arguments)

@@ -1,6 +1,5 @@
 """Tell Prometheus where every period of every stage stands, from markers and the mart's ledger."""
 
-import argparse
 import logging
 import sys
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from jobs.exporter.settings import DEFAULT_PORT, ExporterSettings
 from jobs.registry import PIPELINE
 from marquee import __version__
 from marquee.lake.markers import Markers
+from marquee.runs.arguments import Parser
 from marquee.runs.command import guarded, print_settings, wait_for_signal
 from marquee.settings.loading import load_settings
 from marquee.settings.names import check_names
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; return the exit code."""
-    parser = argparse.ArgumentParser("python -m jobs.exporter", description=__doc__)
+    parser = Parser("python -m jobs.exporter", __doc__, epilog=None)
     parser.add_argument("--config", action="store_true", help="list the settings in force, secrets masked, and end")
     parser.add_argument("--version", action="version", version=f"marquee {__version__}")
     given = parser.parse_args(arguments)

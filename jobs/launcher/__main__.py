@@ -3,7 +3,6 @@
 With nothing pending it ends at once: no Spark is started, nothing asked of the cluster.
 """
 
-import argparse
 import logging
 import sys
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from jobs.launcher.plan import plan, to_arguments
 from jobs.launcher.settings import LauncherOptions, LauncherSettings
 from jobs.registry import JOBS, job_named
 from marquee.calendar import Span
-from marquee.runs.arguments import EXIT_CODES, HelpFormatter, add_period_arguments, read_span
+from marquee.runs.arguments import Parser, add_period_arguments, read_span
 from marquee.runs.command import guarded
 from marquee.settings.loading import load_settings
 from marquee.settings.names import check_names
@@ -24,9 +23,7 @@ log = logging.getLogger("jobs.launcher")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; return the exit code."""
-    parser = argparse.ArgumentParser(
-        "python -m jobs.launcher", description=__doc__, epilog=EXIT_CODES, formatter_class=HelpFormatter
-    )
+    parser = Parser("python -m jobs.launcher", __doc__)
     parser.add_argument("stage", choices=[job.name for job in JOBS if job.on_spark], help="what to run")
     add_period_arguments(parser)
     given = parser.parse_args(arguments)

@@ -136,5 +136,5 @@ def span_of(text: str) -> Span:
     try:
         return Span.parse(text)
     except ValueError as error:
-        message = f"{text!r} is no period: expected {FORMS_HINT}, or two of them as first/last"
+        message = f"Invalid period {text!r}. Use {FORMS_HINT}, or two of them as first/last"
         raise ValueError(message) from error

@@ -46,8 +46,11 @@ def print_rows(columns: Sequence[str], rows: Rows, form: Format, title: str = ""
         _print_table(columns, rows, title)
 
 
-def print_answer(title: str, columns: Sequence[str], rows: Rows) -> None:
-    """Print rows as a table; columns of one value only, such as the period, stand beside the title instead."""
+def print_answer(title: str, columns: Sequence[str], rows: Rows, width: int | None = None) -> None:
+    """Print rows as a table; columns of one value only, such as the period, stand beside the title instead.
+
+    ``width`` is the most characters of a line; as many as the terminal has when left out.
+    """
     once = {
         number: _cell(rows[0][number], DECIMALS)
         for number, name in enumerate(columns)
@@ -59,6 +62,7 @@ def print_answer(title: str, columns: Sequence[str], rows: Rows) -> None:
         [[row[number] for number in kept] for row in rows],
         title,
         " · ".join(value for value in once.values() if value != NONE),
+        width,
     )
 
 
@@ -115,14 +119,14 @@ def _fit(columns: Sequence[_Column], width: int) -> list[int]:
     return widths
 
 
-def _print_table(columns: Sequence[str], rows: Rows, title: str, beside: str = "") -> None:
+def _print_table(columns: Sequence[str], rows: Rows, title: str, beside: str = "", width: int | None = None) -> None:
     out = console()
     if title:
         out.print(Text(title, "bold").append(f"  {beside}" if beside else "", "not bold dim"))
     if not rows:
         out.print("(no rows)", style="dim")
         return
-    table, left_out = to_table(columns, rows, out.width)
+    table, left_out = to_table(columns, rows, min(width or out.width, out.width))
     out.print(table)
     if left_out:
         what = "column is" if left_out == 1 else "columns are"

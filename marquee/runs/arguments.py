@@ -1,8 +1,12 @@
 """What the command lines of all jobs have in common: periods, exit codes, the form of their help. Quick to import."""
 
 import argparse
+import re
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 from marquee.calendar import FORMS_HINT, Period, Span
+from marquee.errors import USAGE
 from marquee.settings.names import env_name
 
 EXIT_CODES = """\
@@ -24,21 +28,78 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
         self._action_max_length = 18  # argparse forgets that commands are indented twice
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors say what to write instead; the exit codes stand below its help."""
+
+    def __init__(self, prog: str, description: str | None = None, **more: Any) -> None:  # noqa: ANN401 - argparse's own
+        more = dict[str, Any](epilog=EXIT_CODES, formatter_class=HelpFormatter, allow_abbrev=False) | more
+        super().__init__(prog, description=description, **more)
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:  # noqa: ANN401 - as argparse has it
+        """Read a command line; an option or a word too many ends the program with usage."""
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            of: Parser = getattr(found, "parser", self)
+            of.error(of._unknown(unknown[0]))
+        return found
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong, and how to get help; end the program with 2."""
+        self.exit(USAGE, f"{self.prog}: error: {_reworded(message)}\nSee {self.prog} --help\n")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:  # noqa: ANN401
+        choices = list(map(str, action.choices or ()))
+        if choices and str(value) not in choices:
+            what = "Unknown command" if action.nargs == argparse.PARSER else f"Invalid {action.metavar or action.dest}"
+            raise argparse.ArgumentError(None, f"{what} {value!r}. {_nearest(str(value), choices)}")
+
+    def _unknown(self, text: str) -> str:
+        if text.startswith("-"):
+            options = [name for action in self._actions for name in action.option_strings]
+            return f"Unknown option {text!r}. {_nearest(text.partition('=')[0], options)}"
+        return f"Unexpected argument {text!r}"
+
+
+def whole_number(text: str) -> int:
+    """Read a whole number of 0 or more."""
+    if not text.isdecimal():
+        message = f"Invalid number {text!r}. Use a whole number of 0 or more"
+        raise argparse.ArgumentTypeError(message)
+    return int(text)
+
+
+def _nearest(text: str, choices: Sequence[str]) -> str:
+    import difflib  # noqa: PLC0415 - for errors alone
+
+    near = difflib.get_close_matches(text, choices, 1)
+    return f"Did you mean {near[0]}?" if near else f"Use one of: {', '.join(choices)}"
+
+
+def _reworded(message: str) -> str:
+    """Return argparse's own errors in our words."""
+    if needed := re.fullmatch(r"the following arguments are required: (.*)", message):
+        return f"Missing {needed[1]}"
+    if argument := re.fullmatch(r"argument ([^:]*): expected (?:one argument|at least one argument)", message):
+        return f"{argument[1].partition('/')[0]} needs a value"
+    # A value that its own check refuses: the check says all, the name of the argument stands in usage.
+    return re.sub(r"^argument [^:]*: (?=Invalid )", "", message)
+
+
 def add_period_arguments(parser: argparse.ArgumentParser, *, force: bool = True, otherwise: str = BY_SETTING) -> None:
     """Add PERIOD, --from, --to and --force to a command."""
     forms = f"{FORMS_HINT}; without one: {otherwise}"
     parser.add_argument("period", nargs="?", type=_period, metavar="PERIOD", help=forms)
     parser.add_argument("--from", dest="first", type=_period, metavar="PERIOD", help="from this period on")
-    parser.add_argument("--to", dest="last", type=_period, metavar="PERIOD", help="up to and with this period")
+    parser.add_argument("--to", dest="last", type=_period, metavar="PERIOD", help="up to and including this period")
     if force:
-        text = f"make again what is done, too; as {FORCE}=true"
+        text = f"also make again what is done; as {FORCE}=true"
         parser.add_argument("--force", action="store_true", help=text)
 
 
 def read_span(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Span:
     """Return the span that a command line names; ends the program with usage when it makes no sense."""
     if given.period and (given.first or given.last):
-        parser.error("expected a PERIOD, or --from and --to, not both")
+        parser.error("Use a PERIOD, or --from and --to, not both")
     try:
         return Span.of(given.period or given.first, given.period or given.last)
     except ValueError as error:

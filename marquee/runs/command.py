@@ -4,7 +4,6 @@ At a terminal a progress bar shows how far the periods are; elsewhere the log al
 lists its settings: where there is no ``marquee``, as in an image, whoever runs a stage sees what it is told.
 """
 
-import argparse
 import logging
 import os
 import signal
@@ -29,12 +28,12 @@ from marquee.errors import (
     describe_foreign,
 )
 from marquee.lake.markers import Markers
-from marquee.runs.arguments import EXIT_CODES, HelpFormatter, add_period_arguments, read_span
+from marquee.runs.arguments import Parser, add_period_arguments, read_span
 from marquee.runs.stage import Advance
 from marquee.settings.loading import load_settings
 from marquee.settings.names import check_names
 from marquee.settings.sections import LogSettings, StageSettings
-from marquee.telemetry.logs import set_up_logs
+from marquee.telemetry.logs import LogForm, set_up_logs
 
 log = logging.getLogger(__name__)
 
@@ -67,12 +66,7 @@ def stage_command(
     name: str, description: str, kind: type[S], run: Run[S], arguments: Sequence[str] | None = None
 ) -> int:
     """Do what the command line says; return the exit code."""
-    parser = argparse.ArgumentParser(
-        f"python -m jobs.{name}",
-        description=description,
-        epilog=EXIT_CODES,
-        formatter_class=HelpFormatter,
-    )
+    parser = Parser(f"python -m jobs.{name}", description)
     add_period_arguments(parser)
     parser.add_argument("--config", action="store_true", help="list the settings in force, secrets masked, and end")
     parser.add_argument("--version", action="version", version=f"marquee {__version__}")
@@ -126,9 +120,15 @@ def summary_of(name: str, outcome: Outcome) -> str:
     return f"{name}: nothing was pending"
 
 
-def guarded(command: Callable[[], int]) -> int:
-    """Run a command; an error made for a person is logged as one line, and its exit code returned."""
-    _set_up_logs()
+def guarded(command: Callable[[], int], form: LogForm | None = None, *, for_a_person: bool = False) -> int:
+    """Run a command; an error made for a person is logged as one line, and its exit code returned.
+
+    Args:
+        command: returns the exit code.
+        form: the form of the log, in place of the settings'.
+        for_a_person: whether ``auto`` in the settings is text through a pipe too.
+    """
+    _set_up_logs(form, for_a_person=for_a_person)
     with _ended_by_signal():
         try:
             code = command()
@@ -159,12 +159,13 @@ class _Common(StageSettings):
     lake: str = ""
 
 
-def _set_up_logs() -> None:
+def _set_up_logs(form: LogForm | None, *, for_a_person: bool) -> None:
     try:
         settings = load_settings(_Common).log
     except ConfigError:  # the command reads its settings too, and says what is wrong
         settings = LogSettings()
-    set_up_logs(settings.level, settings.format)
+    automatic: LogForm = "text" if for_a_person else "auto"
+    set_up_logs(settings.level, form or (automatic if settings.format == "auto" else settings.format))
 
 
 @contextmanager

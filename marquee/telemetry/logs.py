@@ -6,6 +6,8 @@ import sys
 from datetime import UTC, datetime
 from typing import Literal, TextIO
 
+LogForm = Literal["auto", "json", "text"]
+
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -39,7 +41,7 @@ class TextFormatter(logging.Formatter):
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
-def set_up_logs(level: str, form: Literal["auto", "json", "text"]) -> None:
+def set_up_logs(level: str, form: LogForm) -> None:
     """Send this process's logs to standard error; ``auto`` is text at a terminal and JSON elsewhere."""
     handler = _ToStandardError()
     text = form == "text" or (form == "auto" and sys.stderr.isatty())

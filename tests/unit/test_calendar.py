@@ -50,16 +50,16 @@ def test_period_has_these_edges(name: str, start: str, end: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        pytest.param("2026-02-29", "'2026-02-29' is no day: ", id="no leap year"),
-        pytest.param("2026-13", "'2026-13' is no month: ", id="month 13"),
-        pytest.param("2025-W53", "'2025-W53' is no week: ", id="no week 53"),
-        pytest.param("2026-01-05T24", "'2026-01-05T24' is no hour: ", id="hour 24"),
-        pytest.param("2026-Q5", "expected 2026-01-05T13 (hour), 2026-01-05 (day)", id="quarter 5"),
-        pytest.param("2026-1-5", "'2026-1-5' is no period", id="no leading zeros"),
-        pytest.param("2026-01-05 ", "'2026-01-05 ' is no period", id="a space"),
-        pytest.param("0026-01-05", "'0026-01-05' is no period", id="year of two digits"),
-        pytest.param("2\u066026-01-05", "is no period", id="digits of another script"),
-        pytest.param("", "'' is no period", id="nothing"),
+        pytest.param("2026-02-29", "Invalid day '2026-02-29': ", id="no leap year"),
+        pytest.param("2026-13", "Invalid month '2026-13': ", id="month 13"),
+        pytest.param("2025-W53", "Invalid week '2025-W53': ", id="no week 53"),
+        pytest.param("2026-01-05T24", "Invalid hour '2026-01-05T24': ", id="hour 24"),
+        pytest.param("2026-Q5", "Use 2026-01-05T13 (hour), 2026-01-05 (day)", id="quarter 5"),
+        pytest.param("2026-1-5", "Invalid period '2026-1-5'. Use", id="no leading zeros"),
+        pytest.param("2026-01-05 ", "Invalid period '2026-01-05 '. Use", id="a space"),
+        pytest.param("0026-01-05", "Invalid period '0026-01-05'. Use", id="year of two digits"),
+        pytest.param("2\u066026-01-05", "Invalid period", id="digits of another script"),
+        pytest.param("", "Invalid period ''. Use", id="nothing"),
     ],
 )
 def test_wrong_name_is_refused(text: str, message: str) -> None:
@@ -72,7 +72,7 @@ def test_grain_that_is_asked_for_is_checked() -> None:
     """An hour is no day."""
     assert hour("2026-01-05T13") == Period(at("2026-01-05T13:00"), Grain.HOUR)
     assert day("2026-01-05") == Period(at("2026-01-05"), Grain.DAY)
-    with pytest.raises(ValueError, match="'2026-01-05' is a day: expected a hour"):
+    with pytest.raises(ValueError, match="Invalid hour '2026-01-05': it is a day"):
         hour("2026-01-05")
 
 

@@ -93,16 +93,18 @@ def error_of(capsys: pytest.CaptureFixture[str], *arguments: str, code: int) -> 
     assert main(arguments) == code
     captured = capsys.readouterr()
     assert captured.out == ""
-    (error,) = [line["message"] for line in map(json.loads, captured.err.splitlines()) if line["level"] == "error"]
-    return str(error)
+    (error,) = re.findall(r"^\d\d:\d\d:\d\d ERROR +(.*(?:\n(?!\d\d:).*)*)$", captured.err, re.MULTILINE)
+    return str(error).rstrip("\n")
 
 
 def usage_error(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """Run a command that is used wrongly, and return the last line that it prints."""
+    """Run a command that is used wrongly, and return its error; the line after that says how to get help."""
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2
-    return capsys.readouterr().err.splitlines()[-1]
+    error, help_line = capsys.readouterr().err.splitlines()
+    assert help_line == f"See {error.partition(': error: ')[0]} --help"
+    return error
 
 
 # Help.
@@ -144,7 +146,37 @@ def test_every_argument_has_help(command: str) -> None:
 
 def test_no_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     """And nothing is done."""
-    assert usage_error(capsys) == "marquee: error: the following arguments are required: COMMAND"
+    assert usage_error(capsys) == "marquee: error: Missing COMMAND"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param(["statsu"], "marquee: error: Unknown command 'statsu'. Did you mean status?", id="command"),
+        pytest.param(["mart", "inti"], "marquee mart: error: Unknown command 'inti'. Did you mean init?", id="action"),
+        pytest.param(
+            ["rollup", "--forse"], "marquee rollup: error: Unknown option '--forse'. Did you mean --force?", id="option"
+        ),
+        pytest.param(["gc", "now"], "marquee gc: error: Unexpected argument 'now'", id="argument"),
+        pytest.param(["run", "--from"], "marquee run: error: --from needs a value", id="no value"),
+    ],
+)
+def test_misspelt_command_line(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
+    """It is a usage error that names what was meant."""
+    assert usage_error(capsys, *arguments) == message
+
+
+def test_messages_are_text_through_a_pipe_unless_asked_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person who redirects the output reads text; --log json, or the setting, is for machines."""
+    assert main(["gc"]) == 78
+    assert re.match(r"\d\d:\d\d:\d\d ERROR   wrong settings:", capsys.readouterr().err)
+    assert main(["gc", "--log", "json"]) == 78
+    assert json.loads(capsys.readouterr().err)["level"] == "error"
+    monkeypatch.setenv("MARQUEE_LOG__FORMAT", "json")
+    assert main(["gc"]) == 78
+    assert json.loads(capsys.readouterr().err)["level"] == "error"
 
 
 # Periods and settings.
@@ -154,13 +186,13 @@ def test_no_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        pytest.param(["2026-13"], "argument PERIOD: '2026-13' is no month: month must be in 1..12", id="wrong"),
+        pytest.param(["2026-13"], "Invalid month '2026-13': month must be in 1..12", id="wrong"),
         pytest.param(
             ["--from", "2026-02", "--to", "2026-01"],
-            "--from 2026-02 is after --to 2026-01: expected a first period that is not later than the last",
+            "--from 2026-02 is after --to 2026-01. The first period must not be later than the last",
             id="from after to",
         ),
-        pytest.param(["2026-01", "--from", DAY], "expected a PERIOD, or --from and --to, not both", id="both"),
+        pytest.param(["2026-01", "--from", DAY], "Use a PERIOD, or --from and --to, not both", id="both"),
     ],
 )
 def test_wrong_periods(
@@ -266,8 +298,7 @@ def test_config_of_some_stages(capsys: pytest.CaptureFixture[str], monkeypatch: 
     listed = {row["setting"] for row in json.loads(captured.out)}
     assert "MARQUEE_PROFILE__MIN_CELL" in listed
     assert "MARQUEE_ROLLUP__BUCKETS" not in listed
-    (warning,) = map(json.loads, captured.err.splitlines())
-    assert (warning["level"], "MARQUEE_ROLLUP__BUCKETS='many'" in warning["message"]) == ("warning", True)
+    assert re.match(r"\d\d:\d\d:\d\d WARNING wrong settings:\n  MARQUEE_ROLLUP__BUCKETS='many'", captured.err)
 
 
 # status
@@ -522,9 +553,11 @@ def test_ask_without_a_kiosk(capsys: pytest.CaptureFixture[str], world: SmallWor
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        pytest.param(["--only", "KR"], "'KR': expected COLUMN=VALUE", id="no assignment"),
-        pytest.param(["--limit", "-1"], "'-1': expected a whole number, 0 or more", id="limit below zero"),
-        pytest.param(["--format", "xml"], "invalid choice: 'xml'", id="format"),
+        pytest.param(
+            ["--only", "KR"], "Invalid condition 'KR'. Use COLUMN=VALUE, such as country=KR", id="no assignment"
+        ),
+        pytest.param(["--limit", "-1"], "Invalid number '-1'. Use a whole number of 0 or more", id="limit below zero"),
+        pytest.param(["--format", "xml"], "Invalid FORMAT 'xml'. Use one of: table, json, csv", id="format"),
     ],
 )
 def test_ask_used_wrongly(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
@@ -570,7 +603,7 @@ def test_gc_spares_what_is_young(capsys: pytest.CaptureFixture[str], world: Smal
 def test_gc_with_no_number_of_hours(capsys: pytest.CaptureFixture[str], hours: str) -> None:
     """Garbage is not collected by mistake."""
     assert usage_error(capsys, "gc", f"--grace-hours={hours}").endswith(
-        f"'{hours}': expected a number of hours, 0 or more"
+        f"Invalid hours '{hours}'. Use a number of 0 or more"
     )
 
 
@@ -696,10 +729,10 @@ def test_simulate_told_wrongly(capsys: pytest.CaptureFixture[str], arguments: li
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        pytest.param(["--hour", "2026-01-05"], "'2026-01-05' is a day: expected a hour", id="a day"),
-        pytest.param(["--hour", "noon"], "'noon' is no period: expected 2026-01-05T13 (hour)", id="no period"),
+        pytest.param(["--hour", "2026-01-05"], "Invalid hour '2026-01-05': it is a day", id="a day"),
+        pytest.param(["--hour", "noon"], "Invalid period 'noon'. Use 2026-01-05T13 (hour)", id="no period"),
         pytest.param(["--hour", FIRST, "--late"], "not allowed with argument", id="hour and late"),
-        pytest.param(["--days", "week"], "invalid int value: 'week'", id="no number"),
+        pytest.param(["--days", "week"], "Invalid number 'week'. Use a whole number of 0 or more", id="no number"),
     ],
 )
 def test_simulate_used_wrongly(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
