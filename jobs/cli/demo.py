@@ -120,11 +120,9 @@ def _run_all(settings: SimulateSettings, folder: Path) -> tuple[bool, int]:
     say(f"3. {come.get(late, f'{late} files come late')}")
     second = run_pipeline(EVER, progress_bar) if late else {}
     if late:
-        say(f"4. {_made(second)}: the hours of the late files, and what counts them")
-        say(
-            "   (a day takes up the registry of viewers of the day before, so later days follow where it changes)",
-            "dim",
-        )
+        say(f"4. {_made(second)}: the hours of the late files,")
+        say("   and what counts them. A day takes up the viewers seen before it, so days")
+        say("   after a late file are made again too.")
     outcomes = [*first.values(), *second.values()]
     return any(one.changed for one in outcomes), worst([one.exit_code for one in outcomes])
 

@@ -122,7 +122,8 @@ def _fit(columns: Sequence[_Column], width: int) -> list[int]:
 def _print_table(columns: Sequence[str], rows: Rows, title: str, beside: str = "", width: int | None = None) -> None:
     out = console()
     if title:
-        out.print(Text(title, "bold").append(f"  {beside}" if beside else "", "not bold dim"))
+        apart = "\n" if cell_len(f"{title}  {beside}") > (width or out.width) else "  "
+        out.print(Text(title, "bold").append(f"{apart}{beside}" if beside else "", "not bold dim"))
     if not rows:
         out.print("(no rows)", style="dim")
         return
