@@ -38,7 +38,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @every_profile
 def test_profile_builds_every_image_on_its_base(profile: str) -> None:
-    """Each image is that of its own stage: Python stages on Python, Spark stages on Spark, all with what builds them."""
+    """Each image is of its own stage: Python stages on Python, Spark stages on Spark, all with what builds them."""
     artifacts = {one["image"]: one for one in diagnosed(profile)["build"]["artifacts"]}
     assert set(artifacts) == BASES | IMAGES
     for name in IMAGES:
