@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from jobs.registry import PIPELINE
+from jobs.registry import JOBS, PIPELINE
 
 ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "images"
 DOCKERFILES = sorted(IMAGES.glob("*/Dockerfile"))
 SCRIPTS = [path for path in sorted(IMAGES.glob("*/*")) if path.read_text().startswith("#!")]
 STAGES = [*(job.name for job in PIPELINE), "exporter"]
-SPARK_STAGES = {"rollup", "profile"}
+SPARK_STAGES = {job.name for job in JOBS if job.on_spark}
 ENTRYPOINT = IMAGES / "base" / "spark-entrypoint"
 
 Instruction = tuple[str, str]
