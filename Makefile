@@ -19,7 +19,7 @@ INSTALL := $(BIN)/pip --disable-pip-version-check install --no-build-isolation
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 
-# The images: a folder in images/ and a lock file each, whose versions are those that the tests ran with.
+# The images: a target in images/stage/Dockerfile and a lock file each, whose versions are those that the tests ran with.
 #
 #   make images REGISTRY=registry.example.org/marquee VERSION=1.2.3 BUILD_ARGS='--network host'
 #   make images BUILD_ARGS='--secret id=pip,src=pip.conf --build-arg DEBIAN=mirror.example.org/debian:bookworm-slim'
@@ -42,7 +42,7 @@ define BUILD_BASE
 
 endef
 define BUILD_IMAGE
-	$(BUILD) --file images/$(1)/Dockerfile --tag $(REGISTRY)/$(1):$(VERSION) \
+	$(BUILD) --file images/stage/Dockerfile --tag $(REGISTRY)/$(1):$(VERSION) --build-arg STAGE=$(1) \
 		--build-arg BUILD=$(REGISTRY)/base-build:$(VERSION) --build-arg BASE=$(REGISTRY)/base-$(2):$(VERSION) \
 		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) .
 

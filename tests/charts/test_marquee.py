@@ -1,10 +1,15 @@
 """The chart marquee: CronJobs, engines, launchers, rights, networks, settings."""
 
 import copy
+import inspect
+import re
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
-from jobs.launcher.application import FINAL
+from jobs.launcher.application import FINAL, Application
+from jobs.launcher.cluster import Cluster, NotThereError
 from jobs.mart_load.settings import MartLoadSettings
 from jobs.profile.settings import ProfileSettings
 from jobs.rollup.settings import RollupSettings
@@ -24,6 +29,7 @@ from tests.charts.rendering import (
     render,
     stage_container,
 )
+from tests.fake_cluster import NAMESPACE, fake_cluster
 
 pytestmark = pytest.mark.helm
 
@@ -265,28 +271,88 @@ def test_every_stage_can_read_the_settings(example: str, monkeypatch: pytest.Mon
 # Rights.
 
 
-def test_launchers_and_drivers_have_the_least_rights() -> None:
-    """A launcher may make, watch and delete SparkApplications, and read pods, logs, events; it may change nothing."""
-    roles = {name: role["rules"] for name, role in of_kind(render("marquee", STAGING), "Role").items()}
-    assert roles == {
-        "r-marquee-launcher": [
-            {
-                "apiGroups": ["sparkoperator.k8s.io"],
-                "resources": ["sparkapplications"],
-                "verbs": ["create", "get", "list", "watch", "delete"],
-            },
-            {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]},
-            {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
-            {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
-        ],
-        "r-marquee-driver": [
-            {
-                "apiGroups": [""],
-                "resources": ["pods", "configmaps", "persistentvolumeclaims", "services"],
-                "verbs": ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"],
-            }
-        ],
-    }
+Right = tuple[str, str, str]
+"""API group, resource and verb, as a Role has them."""
+PATH = re.compile(
+    r"/(?:api|apis/(?P<group>[^/]+))/v\w+/namespaces/[^/]+/(?P<resource>\w+)(?:/(?P<name>[^/]+)(?:/(?P<part>\w+))?)?"
+)
+VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
+
+
+def right_for(method: str, path: str) -> Right:
+    """Return the right that the API server asks for a request, by the rules of Kubernetes."""
+    path, _, query = path.partition("?")
+    found = PATH.fullmatch(path)
+    assert found, path
+    if method == "GET":
+        verb = "watch" if re.search(r"\bwatch=(true|1)", query) else "get" if found["name"] else "list"
+    elif method == "DELETE":
+        verb = "delete" if found["name"] else "deletecollection"
+    else:
+        verb = VERBS[method]
+    resource = "/".join(filter(None, (found["resource"], found["part"])))
+    return found["group"] or "", resource, verb
+
+
+def rights_of(role: str) -> list[Right]:
+    """Return the rights that a Role of the chart gives."""
+    rules = of_kind(render("marquee", STAGING), "Role")[role]["rules"]
+    assert all(set(rule) == {"apiGroups", "resources", "verbs"} for rule in rules)
+    return [
+        (group, resource, verb)
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "right"),
+    [
+        ("GET", "/api/v1/namespaces/n/pods/p", ("", "pods", "get")),
+        ("GET", "/api/v1/namespaces/n/pods/p/log?tailLines=1", ("", "pods/log", "get")),
+        ("GET", "/api/v1/namespaces/n/pods?limit=1", ("", "pods", "list")),
+        ("GET", "/api/v1/namespaces/n/pods?limit=1&watch=true", ("", "pods", "watch")),
+        ("POST", "/apis/g.example/v1beta2/namespaces/n/things?dryRun=All", ("g.example", "things", "create")),
+        ("PATCH", "/apis/g.example/v1beta2/namespaces/n/things/t", ("g.example", "things", "patch")),
+        ("DELETE", "/apis/g.example/v1beta2/namespaces/n/things/t", ("g.example", "things", "delete")),
+        ("DELETE", "/apis/g.example/v1beta2/namespaces/n/things", ("g.example", "things", "deletecollection")),
+    ],
+)
+def test_requests_are_told_apart_by_the_right_they_need(method: str, path: str, right: Right) -> None:
+    """The next test compares rights: a list must not pass for a get, nor a watch for a list."""
+    assert right_for(method, path) == right
+
+
+def test_launcher_has_the_rights_that_it_uses_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every method of Cluster, through which all requests go, is called once: the Role has their rights alone."""
+    new: Object = {"metadata": {"name": "new"}, "spec": {}}
+    old: Object = {"metadata": {"name": "old"}, "spec": {}}
+    with fake_cluster(tmp_path) as server:
+        monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig))
+        cluster = Cluster(NAMESPACE, timeout_s=10)
+        there = Application.read(server.put(old))
+        arguments = {"manifest": new, "application": there, "name": "old", "pod": "old-driver", "lines": 1}
+        for name, call in inspect.getmembers(cluster, inspect.ismethod):
+            if not name.startswith("_"):
+                needed = inspect.signature(call).parameters.values()
+                with suppress(NotThereError):
+                    call(**{one.name: arguments[one.name] for one in needed if one.default is one.empty})
+    used = {right_for(method, path) for method, path in server.asked}
+    assert sorted(rights_of("r-marquee-launcher")) == sorted(used)
+
+
+def test_driver_has_the_rights_of_sparks_own() -> None:
+    """Spark's driver makes its executors, their configuration, volumes and service, and removes them by label."""
+    assert of_kind(render("marquee", STAGING), "Role")["r-marquee-driver"]["rules"] == [
+        {
+            "apiGroups": [""],
+            "resources": ["pods", "configmaps", "persistentvolumeclaims", "services"],
+            "verbs": ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"],
+        }
+    ]
+    assert set(of_kind(render("marquee", STAGING), "Role")) == {"r-marquee-launcher", "r-marquee-driver"}
 
 
 def test_rights_are_bound_to_launchers_and_drivers_alone() -> None:

@@ -38,12 +38,14 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @every_profile
 def test_profile_builds_every_image_on_its_base(profile: str) -> None:
-    """Python stages on Python, Spark stages on Spark, all with what builds them; every Dockerfile has the arguments."""
+    """Each image is of its own stage: Python stages on Python, Spark stages on Spark, all with what builds them."""
     artifacts = {one["image"]: one for one in diagnosed(profile)["build"]["artifacts"]}
     assert set(artifacts) == BASES | IMAGES
     for name in IMAGES:
+        stage = name.removeprefix("marquee/")
+        assert artifacts[name]["docker"]["buildArgs"] == {"STAGE": stage}
         requires = {one["alias"]: one["image"] for one in artifacts[name]["requires"]}
-        base = "spark" if name.removeprefix("marquee/") in SPARK_STAGES else "python"
+        base = "spark" if stage in SPARK_STAGES else "python"
         assert requires == {"BUILD": "marquee/base-build", "BASE": f"marquee/base-{base}"}
 
 

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from jobs.registry import PIPELINE
+from jobs.registry import JOBS, PIPELINE
 
 ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "images"
 DOCKERFILES = sorted(IMAGES.glob("*/Dockerfile"))
 SCRIPTS = [path for path in sorted(IMAGES.glob("*/*")) if path.read_text().startswith("#!")]
 STAGES = [*(job.name for job in PIPELINE), "exporter"]
+SPARK_STAGES = {job.name for job in JOBS if job.on_spark}
 ENTRYPOINT = IMAGES / "base" / "spark-entrypoint"
 
 Instruction = tuple[str, str]
@@ -110,12 +111,42 @@ def test_dockerfile_keeps_the_rules(path: Path) -> None:
     assert findings(path.read_text()) == set()
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_stage_has_an_image(stage: str) -> None:
-    """Every stage has a Dockerfile, which installs from the stage's own lock and starts the stage as a module."""
-    found = instructions((IMAGES / stage / "Dockerfile").read_text())
-    assert ("COPY", f"requirements/{stage}.txt /build/") in found
-    assert found[-1] == ("CMD", json.dumps(["python", "-m", f"jobs.{stage}"]))
+def targets(dockerfile: str) -> dict[str, list[Instruction]]:
+    """Return the instructions of each build stage by its name, the last one's by what it builds on."""
+    found: dict[str, list[Instruction]] = {}
+    for name, rest in instructions(dockerfile):
+        if name == "FROM":
+            found[rest.rpartition(" AS ")[2]] = []
+        elif found:
+            list(found.values())[-1].append((name, rest))
+    return found
+
+
+def test_every_stage_has_an_image() -> None:
+    """STAGE picks the lock that an image installs from and its target, which starts the stage as a module."""
+    found = targets((IMAGES / "stage" / "Dockerfile").read_text())
+    assert ("COPY", "requirements/${STAGE}.txt /build/") in found.pop("requirements")
+    assert (list(found)[-1], found.pop("${STAGE}")) == ("${STAGE}", [])
+    commands = {name: rest for name, lines in found.items() for instruction, rest in lines if instruction == "CMD"}
+    assert commands == {stage: json.dumps(["python", "-m", f"jobs.{stage}"]) for stage in STAGES}
+    assert all((ROOT / "requirements" / f"{stage}.txt").is_file() for stage in STAGES)
+
+
+def test_make_builds_every_image_on_its_base() -> None:
+    """`make images` builds the Spark stages on Spark, everything else on Python, and tags each with its own name."""
+    command = ["make", "--dry-run", "images", "REGISTRY=registry.test", "VERSION=1"]
+    shell = {"PATH": os.environ["PATH"]}  # whatever make runs the tests
+    printed = subprocess.run(command, cwd=ROOT, env=shell, check=True, capture_output=True, text=True).stdout
+    built = [dict(re.findall(r"\b(tag|STAGE|BUILD|BASE)[ =](\S+)", line)) for line in printed.splitlines()]
+    assert {one["STAGE"]: one for one in built if "STAGE" in one} == {
+        stage: {
+            "tag": f"registry.test/{stage}:1",
+            "STAGE": stage,
+            "BUILD": "registry.test/base-build:1",
+            "BASE": f"registry.test/base-{'spark' if stage in SPARK_STAGES else 'python'}:1",
+        }
+        for stage in STAGES
+    }
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
