@@ -1,6 +1,5 @@
-"""The command line, in this process: what each command says, and the code it ends with."""
+"""The command line over a small lake: what each command says, and the code it ends with."""
 
-import argparse
 import csv
 import io
 import json
@@ -20,29 +19,13 @@ import pytest
 import requests
 
 from jobs.cli.__main__ import main
-from jobs.cli.parser import make_parser
 from marquee.calendar import Period
 from marquee.lake.keys import failed_key
 from marquee.lake.manifest import Failure
-from marquee.mart.questions import QUESTIONS
+from tests.helpers_cli import error_of, out_of, usage_error
 from tests.schedule_service import ScheduleService, raw, schedule_service
 from tests.small_world import CASE, DAY, KEY, WINTER, SmallWorld, tell_schedule
 
-COMMANDS = [
-    "demo",
-    "run",
-    "schedule-fetch",
-    "rollup",
-    "profile",
-    "mart-load",
-    "status",
-    "ask",
-    "mart",
-    "config",
-    "preflight",
-    "gc",
-    "simulate",
-]
 FIRST, EMPTY, LAST = f"{DAY}T10", f"{DAY}T11", f"{DAY}T12"
 PERIODS = ["2026-01", "2026-Q1", "2026-W02", DAY]
 
@@ -78,73 +61,6 @@ def world(done: SmallWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     copy = done.copy(tmp_path / "world")
     monkeypatch.setenv("MARQUEE_CONFIG", str(copy.config))
     return copy
-
-
-def out_of(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> str:
-    """Run a command that ends with a code, and return what it printed."""
-    capsys.readouterr()
-    assert main(arguments) == code
-    return capsys.readouterr().out
-
-
-def error_of(capsys: pytest.CaptureFixture[str], *arguments: str, code: int) -> str:
-    """Run a command that ends with a code, and return the one error that it logged; nothing is printed."""
-    capsys.readouterr()
-    assert main(arguments) == code
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    (error,) = [line["message"] for line in map(json.loads, captured.err.splitlines()) if line["level"] == "error"]
-    return str(error)
-
-
-def usage_error(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """Run a command that is used wrongly, and return the last line that it prints."""
-    with pytest.raises(SystemExit) as caught:
-        main(arguments)
-    assert caught.value.code == 2
-    return capsys.readouterr().err.splitlines()[-1]
-
-
-# Help.
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_help_tells_what_it_does_and_the_exit_codes(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
-) -> None:
-    """Within 80 columns."""
-    monkeypatch.setenv("COLUMNS", "80")
-    with pytest.raises(SystemExit) as caught:
-        main([command, "--help"])
-    assert caught.value.code == 0
-    shown = capsys.readouterr().out
-    assert f"usage: marquee {command}" in shown
-    assert "exit codes: 0 done, or nothing to do; 2 usage; 65 bad input" in shown
-    assert max(map(len, shown.splitlines())) <= 80
-
-
-def test_help_lists_every_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a line on each, beside its name, in the order in which a newcomer wants them."""
-    monkeypatch.setenv("COLUMNS", "80")
-    with pytest.raises(SystemExit):
-        main(["--help"])
-    shown = capsys.readouterr().out
-    listed = [line.split()[0] for line in shown.splitlines() if line.startswith("    ") and line[4] != " "]
-    assert listed == COMMANDS
-    assert "\n    schedule-fetch  capture the programme schedule, day by day\n" in shown
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_argument_has_help(command: str) -> None:
-    """Whatever may be given is explained."""
-    choices: Any = next(action.choices for action in make_parser()._actions if isinstance(action.choices, dict))
-    parser: argparse.ArgumentParser = choices[command]
-    assert [action.dest for action in parser._actions if not action.help] == []
-
-
-def test_no_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
-    """And nothing is done."""
-    assert usage_error(capsys) == "marquee: error: the following arguments are required: COMMAND"
 
 
 # Periods and settings.
@@ -189,12 +105,6 @@ def test_misspelt_entry_of_the_file(capsys: pytest.CaptureFixture[str], world: S
     world.config.write_text(world.config.read_text().replace("first_day", "frist_day"))
     expected = "MARQUEE_SCHEDULE_FETCH__FRIST_DAY is no setting: did you mean MARQUEE_SCHEDULE_FETCH__FIRST_DAY?"
     assert error_of(capsys, "run", code=78) == expected
-
-
-@pytest.mark.parametrize("command", ["status", "config", "run", "gc"])
-def test_nothing_configured(capsys: pytest.CaptureFixture[str], command: str) -> None:
-    """Says which setting to begin with."""
-    assert "MARQUEE_LAKE: is not set" in error_of(capsys, command, code=78)
 
 
 # config
@@ -437,18 +347,6 @@ def test_status_while_the_kiosk_is_loaded(capsys: pytest.CaptureFixture[str], wo
 # ask
 
 
-def test_ask_lists_the_questions(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without any settings: name and words for a person, how it is reckoned too for a machine."""
-    shown = out_of(capsys, "ask")
-    assert [line.split()[0] for line in shown.splitlines()[3:]] == [one.name for one in QUESTIONS]
-    listed = json.loads(out_of(capsys, "ask", "--format", "json"))
-    assert listed[0] == {
-        "name": QUESTIONS[0].name,
-        "question": QUESTIONS[0].words,
-        "reckoning": QUESTIONS[0].reckoning,
-    }
-
-
 @pytest.mark.usefixtures("world")
 def test_ask_answers_what_the_words_ask(capsys: pytest.CaptureFixture[str]) -> None:
     """As a table with the question above, how it was reckoned below, and whose data it is."""
@@ -519,19 +417,6 @@ def test_ask_without_a_kiosk(capsys: pytest.CaptureFixture[str], world: SmallWor
     assert "load one first, with `marquee mart-load`" in error_of(capsys, "ask", "binge", code=78)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        pytest.param(["--only", "KR"], "'KR': expected COLUMN=VALUE", id="no assignment"),
-        pytest.param(["--limit", "-1"], "'-1': expected a whole number, 0 or more", id="limit below zero"),
-        pytest.param(["--format", "xml"], "invalid choice: 'xml'", id="format"),
-    ],
-)
-def test_ask_used_wrongly(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
-    """A line that says what was expected."""
-    assert message in usage_error(capsys, "ask", "binge", *arguments)
-
-
 # gc
 
 
@@ -564,14 +449,6 @@ def test_gc_spares_what_is_young(capsys: pytest.CaptureFixture[str], world: Smal
     garbage(world)
     assert out_of(capsys, "gc") == "There is no garbage older than 168 hours.\n"
     assert out_of(capsys, "gc", "--grace-hours", "24") == "There is no garbage older than 24 hours.\n"
-
-
-@pytest.mark.parametrize("hours", ["-1", "nan", "inf", "1e300", "week"])
-def test_gc_with_no_number_of_hours(capsys: pytest.CaptureFixture[str], hours: str) -> None:
-    """Garbage is not collected by mistake."""
-    assert usage_error(capsys, "gc", f"--grace-hours={hours}").endswith(
-        f"'{hours}': expected a number of hours, 0 or more"
-    )
 
 
 # run, and a stage
@@ -642,34 +519,6 @@ def test_worst_code_of_all_stages_counts(
     out_of(capsys, "run", code=65)
 
 
-# simulate
-
-
-def test_simulate_says_what_it_wrote(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """Events, then the late files; a second time nothing."""
-    base = ["simulate", "--folder", str(tmp_path / "raw"), "--days", "1", "--events-per-day", "1000"]
-    first = out_of(capsys, *base)
-    assert first.startswith(f"{(tmp_path / 'raw').as_uri()}: ")
-    assert first.endswith(" Late files, which --late brings: 1.\n")
-    files = len(list(tmp_path.rglob("*.json.gz")))
-    assert f"in {files + 1:,} files" in first
-    assert out_of(capsys, *base).endswith("is complete already: nothing was written.\n")
-    assert "late files: 1, " in out_of(capsys, *base, "--late")
-    assert len(list(tmp_path.rglob("*.json.gz"))) == files + 1
-    assert out_of(capsys, *base, "--late").endswith("is complete already: nothing was written.\n")
-
-
-def test_simulate_one_busy_hour(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Of as many events as are asked for, where MARQUEE_RAW says."""
-    monkeypatch.setenv("MARQUEE_RAW", tmp_path.as_uri())
-    shown = out_of(capsys, "simulate", "--hour", "2026-01-05T13", "--events-per-day", "1000", "--partitions", "1")
-    assert shown.startswith(f"{tmp_path.as_uri()}: 1,000 events, ")
-    (folder,) = {path.parent.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.json.gz")}
-    assert folder == "topics/plays/year=2026/month=01/day=05/hour=13"
-
-
 def test_simulate_where_the_file_says(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
     """The settings' raw events are where it writes to; not over what others have written."""
     error = error_of(capsys, "simulate", "--days", "1", "--events-per-day", "1000", code=78)
@@ -691,28 +540,6 @@ def test_simulate_told_wrongly(capsys: pytest.CaptureFixture[str], arguments: li
     error = error_of(capsys, "simulate", *arguments, code=78)
     assert error.startswith(message)
     assert ("; --days 0: Input should be" in error) == ("--days" in arguments)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        pytest.param(["--hour", "2026-01-05"], "'2026-01-05' is a day: expected a hour", id="a day"),
-        pytest.param(["--hour", "noon"], "'noon' is no period: expected 2026-01-05T13 (hour)", id="no period"),
-        pytest.param(["--hour", FIRST, "--late"], "not allowed with argument", id="hour and late"),
-        pytest.param(["--days", "week"], "invalid int value: 'week'", id="no number"),
-    ],
-)
-def test_simulate_used_wrongly(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
-    """A line that says what was expected."""
-    assert message in usage_error(capsys, "simulate", *arguments)
-
-
-def test_demo_told_wrongly(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """It makes no folder then."""
-    folder = tmp_path / "demo"
-    message = error_of(capsys, "demo", "--folder", str(folder), "--events-per-day", "10", code=78)
-    assert message == "--events-per-day 10: Input should be greater than or equal to 1000"
-    assert not folder.exists()
 
 
 # Real processes.

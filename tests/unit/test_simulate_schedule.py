@@ -2,19 +2,16 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
 from jobs.simulate.catalogue import build_world
 from jobs.simulate.countries import SCHEDULE_COUNTRIES
 from jobs.simulate.planted import KEPT, LOST
 from jobs.simulate.schedule import Schedule
-from jobs.simulate.serve import serve
 from jobs.simulate.settings import SimulateSettings
 
 SETTINGS = SimulateSettings()
@@ -39,13 +36,6 @@ def broadcast(schedule: Schedule) -> dict[tuple[str, date], list[Row]]:
     """All broadcast days of the countries that have networks."""
     days = [FIRST + timedelta(days=n) for n in range(DAYS)]
     return {(country, day): schedule.of_country(country, day) for country in SCHEDULE_COUNTRIES for day in days}
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """The schedule, served."""
-    with serve(SETTINGS) as url:
-        yield url
 
 
 def test_web_rows_have_the_keys_of_recorded_ones(web: dict[date, list[Row]], tvmaze: Path) -> None:
@@ -175,52 +165,3 @@ def test_every_watched_episode_is_listed_but_for_a_few(
     watchable = [episode for episode in episodes if episode.airstamp < datetime(2026, 1, 12, tzinfo=UTC)]
     assert len(watchable) > 2000
     assert sum(episode.id not in listed for episode in watchable) == 5
-
-
-def test_served_days_are_those_of_the_schedule(url: str, schedule: Schedule) -> None:
-    """The HTTP answers are the schedule's own, as JSON in UTF-8."""
-    answer = requests.get(f"{url}/schedule", {"country": "KR", "date": "2026-01-05"}, timeout=10)
-    assert answer.headers["Content-Type"] == "application/json; charset=UTF-8"
-    assert answer.json() == schedule.of_country("KR", date(2026, 1, 5))
-    web = requests.get(f"{url}/schedule/web", {"date": "2026-01-05"}, timeout=10).json()
-    assert web == schedule.of_web(date(2026, 1, 5))
-
-
-def test_web_schedule_can_be_asked_for_a_country_or_for_global_channels(url: str) -> None:
-    """Without a country both, with one its own channels, with an empty one the global ones."""
-    answers = {
-        name: requests.get(f"{url}/schedule/web", {"date": "2026-01-05"} | query, timeout=10).json()
-        for name, query in {"all": {}, "KR": {"country": "KR"}, "global": {"country": ""}}.items()
-    }
-    assert {_show(row)["webChannel"]["country"]["code"] for row in answers["KR"]} == {"KR"}
-    assert {_show(row)["webChannel"]["country"] for row in answers["global"]} == {None}
-    assert len(answers["all"]) > len(answers["KR"]) + len(answers["global"])
-
-
-def test_days_outside_the_window_are_empty(url: str) -> None:
-    """A day that the service does not know has no episodes."""
-    assert requests.get(f"{url}/schedule/web", {"date": "2020-01-01"}, timeout=10).json() == []
-
-
-@pytest.mark.parametrize(
-    ("path", "query"),
-    [
-        pytest.param("/schedule", {"country": "Korea"}, id="country name"),
-        pytest.param("/schedule", {"country": "kr"}, id="small letters"),
-        pytest.param("/schedule", {"date": "2026-13-01"}, id="month 13"),
-        pytest.param("/schedule/web", {"date": "yesterday"}, id="no date"),
-        pytest.param("/schedule/web", {"country": "XYZ"}, id="web country"),
-    ],
-)
-def test_wrong_parameters_are_unprocessable(url: str, path: str, query: dict[str, str]) -> None:
-    """Status 422, and a JSON object that says why."""
-    answer = requests.get(url + path, query, timeout=10)
-    assert answer.status_code == 422
-    assert answer.json().keys() == {"name", "message", "code", "status"}
-    assert repr(next(iter(query.values()))) in answer.json()["message"]
-
-
-def test_other_paths_are_not_found(url: str) -> None:
-    """Status 404, as JSON."""
-    answer = requests.get(f"{url}/people", timeout=10)
-    assert (answer.status_code, answer.json()["status"]) == (404, 404)
