@@ -50,6 +50,21 @@ def pytest_runtest_call() -> Iterator[None]:
         yield
 
 
+def _refused(fixture: str) -> object:
+    """Return a fixture to stand for one that starts a server, which may run already for a test that is none of ours."""
+
+    @pytest.fixture(name=fixture)
+    def refuse() -> Never:
+        pytest.fail(WHERE_TO.format("server"))
+
+    return refuse
+
+
+refuse_s3, refuse_s3_proxy, refuse_mariadb, refuse_mariadb_data, refuse_spark = map(
+    _refused, ("s3_server", "one_s3_proxy", "mariadb", "mariadb_data", "spark_engine")
+)
+
+
 @pytest.fixture
 def store(lake: LocalStore) -> Store:
     """A store, empty, for what holds of every store: tests/integration/test_on_s3.py has the same tests on S3."""

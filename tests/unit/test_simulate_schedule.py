@@ -13,6 +13,7 @@ from jobs.simulate.countries import SCHEDULE_COUNTRIES
 from jobs.simulate.planted import KEPT, LOST
 from jobs.simulate.schedule import Schedule
 from jobs.simulate.settings import SimulateSettings
+from tests import made_up_schedule as made_up
 
 SETTINGS = SimulateSettings()
 FIRST, DAYS = date(2025, 12, 8), 35
@@ -38,24 +39,41 @@ def broadcast(schedule: Schedule) -> dict[tuple[str, date], list[Row]]:
     return {(country, day): schedule.of_country(country, day) for country in SCHEDULE_COUNTRIES for day in days}
 
 
-def test_web_rows_have_the_keys_of_recorded_ones(web: dict[date, list[Row]], tvmaze: Path) -> None:
+@pytest.fixture(params=["made up", "TVmaze"])
+def on_web(request: pytest.FixtureRequest) -> list[Row]:
+    """Web days with every field and type that TVMaze has: of its shape, or its own."""
+    if request.param == "made up":
+        return [*made_up.ON_WEB, *made_up.EDGE_CASES.values()]
+    folder: Path = request.getfixturevalue("tvmaze") / "web-2020-12-recorded-2022-09"
+    return [row for file in folder.glob("*.json") for row in json.loads(file.read_text(encoding="utf-8"))]
+
+
+@pytest.fixture(params=["made up", "TVmaze"])
+def in_country(request: pytest.FixtureRequest) -> list[Row]:
+    """A day of a country with every field that TVMaze has: of its shape, or its own."""
+    if request.param == "made up":
+        return made_up.IN_STATES
+    file: Path = request.getfixturevalue("tvmaze") / "broadcast" / "us-2023-11-27--nonogv-partial.json"
+    rows: list[Row] = json.loads(file.read_text(encoding="utf-8"))
+    return rows
+
+
+def test_web_rows_have_the_keys_of_recorded_ones(web: dict[date, list[Row]], on_web: list[Row]) -> None:
     """Every key of every level, in TVMaze's order; the show is under _embedded."""
-    recorded = json.loads((tvmaze / "web-2020-12-recorded-2022-09" / "request_2020-12-01.json").read_text())
     rows = [row for day in web.values() for row in day]
-    assert {tuple(row) for row in rows} == {tuple(row) for row in recorded}
-    shows, recorded_shows = ([row["_embedded"]["show"] for row in some] for some in (rows, recorded))
+    assert {tuple(row) for row in rows} == {tuple(row) for row in on_web}
+    shows, recorded_shows = ([row["_embedded"]["show"] for row in some] for some in (rows, on_web))
     assert {tuple(show) for show in shows} == {tuple(show) for show in recorded_shows}
     assert _nested_keys(shows) == _nested_keys(recorded_shows)
 
 
 def test_broadcast_rows_have_the_keys_of_recorded_ones(
-    broadcast: dict[tuple[str, date], list[Row]], tvmaze: Path
+    broadcast: dict[tuple[str, date], list[Row]], in_country: list[Row]
 ) -> None:
     """The show is under show, the episode links to it."""
-    recorded = json.loads((tvmaze / "broadcast" / "us-2023-11-27--nonogv-partial.json").read_text())
     rows = [row for day in broadcast.values() for row in day]
-    assert {tuple(row) for row in rows} == {tuple(row) for row in recorded}
-    assert {tuple(row["show"]) for row in rows} == {tuple(row["show"]) for row in recorded}
+    assert {tuple(row) for row in rows} == {tuple(row) for row in in_country}
+    assert {tuple(row["show"]) for row in rows} == {tuple(row["show"]) for row in in_country}
     assert {tuple(row["_links"]) for row in rows} == {("self", "show")}
 
 
@@ -66,13 +84,10 @@ def _nested_keys(shows: list[Row]) -> set[tuple[str, ...]]:
     return {(name, *sorted(value)) for name, value in nested if name != "_links"}
 
 
-def test_values_have_the_types_of_recorded_ones(web: dict[date, list[Row]], tvmaze: Path) -> None:
+def test_values_have_the_types_of_recorded_ones(web: dict[date, list[Row]], on_web: list[Row]) -> None:
     """A field holds nothing that a recorded payload never holds in it."""
-    recorded = [
-        row for file in (tvmaze / "web-2020-12-recorded-2022-09").glob("*.json") for row in json.loads(file.read_text())
-    ]
     made = [row for day in web.values() for row in day]
-    for some, others in ((made, recorded), ([_show(r) for r in made], [_show(r) for r in recorded])):
+    for some, others in ((made, on_web), ([_show(r) for r in made], [_show(r) for r in on_web])):
         for name in some[0]:
             expected = {type(row[name]) for row in others} | ({float} if name == "rating" else set())
             assert {type(row[name]) for row in some} <= expected, name
