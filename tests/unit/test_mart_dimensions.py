@@ -216,7 +216,7 @@ def capture(store: LocalStore, answers: Mapping[str, Sequence[Row]]) -> None:
     """Capture days, one after another."""
     small = SmallLake(store)
     for day, answer in answers.items():
-        small.publish(keys.SCHEDULE_FETCH, day, normalise({"web": answer}).tables)
+        small.publish(keys.SCHEDULE_FETCH, day, normalise({"web": [*answer]}).tables)
 
 
 def recorded(tvmaze: Path) -> dict[str, list[Row]]:
