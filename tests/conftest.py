@@ -22,6 +22,9 @@ from tests.s3_server import ACCESS_KEY, BUCKET, REGION, SECRET_KEY, S3Server, s3
 # They need Docker, and images that are built (`make test-images`), or a cluster (`make e2e`).
 collect_ignore = ["images", "e2e_cluster"]
 
+RECORDINGS = Path(__file__).parents[2] / "shared" / "tvmaze"
+NO_RECORDINGS = f"{RECORDINGS}, the recorded answers of TVmaze, is not there"
+
 SPARK_CONF = {
     "spark.master": "local[2]",
     "spark.driver.memory": "512m",
@@ -48,6 +51,13 @@ def pytest_testnodedown(error: object) -> None:
         pytest.exit("a worker died, see the stacks above", returncode=pytest.ExitCode.INTERNAL_ERROR)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests were left out."""
+    left_out = [one for one in terminalreporter.stats.get("skipped", ()) if NO_RECORDINGS in str(one.longrepr)]
+    if left_out:
+        terminalreporter.write_line(f"!!! NOT RUN: {len(left_out)} tests, for {NO_RECORDINGS}.")
+
+
 @pytest.fixture
 def lake(tmp_path: Path) -> LocalStore:
     """An empty lake in a folder."""
@@ -56,8 +66,14 @@ def lake(tmp_path: Path) -> LocalStore:
 
 @pytest.fixture(scope="session")
 def tvmaze() -> Path:
-    """The folder of recorded answers of TVmaze (CC BY-SA 4.0, https://www.tvmaze.com/api), beside the repository."""
-    return Path(__file__).parents[2] / "shared" / "tvmaze"
+    """The folder of recorded answers of TVmaze (CC BY-SA 4.0, https://www.tvmaze.com/api), beside the repository.
+
+    A clone alone has none: the same behaviour is tested on tests/made_up_schedule.py, and what is left out is said at
+    the end of the run. Where nobody would read that, a missing folder is a failure.
+    """
+    if not RECORDINGS.is_dir():
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(NO_RECORDINGS)
+    return RECORDINGS
 
 
 @pytest.fixture(autouse=True)

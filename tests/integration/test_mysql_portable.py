@@ -1,5 +1,7 @@
 """Every statement that goes to the server in the life of a mart holds on MySQL 8.0, MySQL 8.4 and MariaDB 10.11."""
 
+import pymysql
+
 from marquee.lake.markers import Markers
 from marquee.mart.admin import check_mart, init_mart, upgrade_mart
 from marquee.mart.questions import QUESTIONS, ask
@@ -7,8 +9,8 @@ from marquee.mart.status import ledger_states
 from marquee.storage.local import LocalStore
 from tests.faults.mysql_proxy import LOGIN, mysql_proxy
 from tests.helpers_mysql import load_mysql, restate, settings_of, small_lake, url_at
-from tests.mariadb_server import MysqlDatabase
-from tests.mysql_portability import findings
+from tests.mariadb_server import MariaDB, MysqlDatabase
+from tests.mysql_portability import MYSQL_ONLY, MYSQL_RESERVED, findings
 
 WHERE_KNOWN = "idle_write_transaction_timeout"
 """A variable of MariaDB's alone, which is set where the server says that it has it."""
@@ -38,3 +40,17 @@ def test_all_that_is_said_to_the_server_is_portable(lake: LocalStore, mysql_mart
     assert {"create", "insert", "delete", "update", "select", "load", "set", "grant", "commit"} <= kinds
     found = {statement: findings(statement) for statement in said if WHERE_KNOWN not in statement}
     assert {statement: why for statement, why in found.items() if why} == {}
+
+
+def test_which_words_mariadb_does_not_reserve(mariadb: MariaDB) -> None:
+    """The server itself says so: each word of one list is a name to it, and none of the others."""
+    taken = set()
+    with mariadb.connect() as connection, connection.cursor() as cursor:
+        for word in MYSQL_RESERVED:
+            try:
+                cursor.execute(f"create temporary table mysql.one ({word} int)")
+                cursor.execute("drop temporary table mysql.one")
+            except pymysql.ProgrammingError:
+                continue
+            taken.add(word)
+    assert taken == MYSQL_ONLY

@@ -23,6 +23,7 @@ from marquee.lake.manifest import Marker
 from marquee.lake.markers import Markers
 from marquee.runs.stage import Report, State, run_stage, state_of
 from marquee.storage.local import LocalStore
+from tests import made_up_schedule as made_up
 from tests.schedule_service import (
     Reply,
     ScheduleService,
@@ -85,32 +86,47 @@ def failures(lake: LocalStore) -> dict[str, tuple[int, str]]:
     return {str(period): (failure.exit_code, failure.reason) for period, failure in found.items()}
 
 
-def test_answers_are_kept_as_served(tvmaze: Path, lake: LocalStore, service: ScheduleService, capture: Capture) -> None:
+@pytest.fixture(params=["made up", "TVmaze"])
+def answers(request: pytest.FixtureRequest) -> tuple[bytes, bytes]:
+    """A day's answers on the web and in the US; of TVmaze's, 98 and 72 episodes."""
+    if request.param == "made up":
+        return json.dumps(made_up.ON_WEB, ensure_ascii=False).encode(), json.dumps(made_up.IN_STATES).encode()
+    tvmaze: Path = request.getfixturevalue("tvmaze")
+    return (tvmaze / WEB_FILE).read_bytes(), (tvmaze / US_FILE).read_bytes()
+
+
+def test_answers_are_kept_as_served(
+    answers: tuple[bytes, bytes], lake: LocalStore, service: ScheduleService, capture: Capture
+) -> None:
     """The payload of each source is in the lake byte for byte, with its number of episodes."""
-    on_web, in_us = (tvmaze / WEB_FILE).read_bytes(), (tvmaze / US_FILE).read_bytes()
+    on_web, in_us = answers
     service.tell(web(FIRST.date), raw(on_web))
     service.tell("/schedule?country=US&date=2020-12-01", raw(in_us))
     (marker,) = capture(ONE_DAY).made
     prefix = f"data/schedule_fetch/2020-12-01/run={marker.run_id}/payload/"
     payload = {one.key.removeprefix(prefix): one for one in marker.outputs if one.dataset == "payload"}
-    assert {name: one.rows for name, one in payload.items()} == {"country=US.json": 72, "web.json": 98}
+    episodes = {"country=US.json": len(json.loads(in_us)), "web.json": len(json.loads(on_web))}
+    assert {name: one.rows for name, one in payload.items()} == episodes
     assert lake.get(f"{prefix}web.json") == on_web
     assert lake.get(f"{prefix}country=US.json") == in_us
 
 
-def test_tables_hold_both_answers(tvmaze: Path, lake: LocalStore, service: ScheduleService, capture: Capture) -> None:
+def test_tables_hold_both_answers(
+    answers: tuple[bytes, bytes], lake: LocalStore, service: ScheduleService, capture: Capture
+) -> None:
     """Web and broadcast episodes of a day are in one table, under the requested day, whatever their airdate."""
-    service.tell(web(FIRST.date), raw((tvmaze / WEB_FILE).read_bytes()))
-    service.tell("/schedule?country=US&date=2020-12-01", raw((tvmaze / US_FILE).read_bytes()))
+    service.tell(web(FIRST.date), raw(answers[0]))
+    service.tell("/schedule?country=US&date=2020-12-01", raw(answers[1]))
     (marker,) = capture(ONE_DAY).made
-    ids = {item["id"] for name in (WEB_FILE, US_FILE) for item in json.loads((tvmaze / name).read_bytes())}
+    listed = [item["id"] for one in answers for item in json.loads(one)]
+    ids = set(listed)
     captured = read_captures(Markers(lake), EPISODES)
     assert set(captured["episode_id"].to_pylist()) == ids
     assert set(captured["requested_day"].to_pylist()) == {FIRST.date}
     assert date(2020, 11, 30) in captured["airdate"].to_pylist()
     tables = {one.name: marker.rows(one) for one in (EPISODES, SHOWS, GENRES, NETWORKS, COUNTRIES)}
     assert tables == {name: marker.counts[name] for name in tables}
-    assert marker.counts["episodes_in"] == 72 + 98 == len(ids) + marker.counts["duplicates"]
+    assert marker.counts["episodes_in"] == len(listed) == len(ids) + marker.counts["duplicates"]
 
 
 def test_marker_says_what_it_took(service: ScheduleService, capture: Capture) -> None:

@@ -1,7 +1,5 @@
 """Engines: the same kernels give the same values, in the same order, with the same errors, here and on Spark."""
 
-import subprocess
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -9,7 +7,6 @@ import pytest
 from jobs.rollup.kernel import reduce_key
 from marquee.engine import base as engines
 from marquee.engine.base import Engine, cpu_seconds, load
-from marquee.engine.duckdb import open_database
 from marquee.engine.local import EngineOptions, LocalEngine
 from marquee.errors import BadInputError, TryAgainError
 
@@ -28,11 +25,10 @@ def local(tmp_path: Path) -> LocalEngine:
     return LocalEngine(EngineOptions(workers=2, memory_mb=256, scratch=tmp_path))
 
 
-@pytest.fixture(params=["local", pytest.param("spark", marks=pytest.mark.spark)])
-def engine(request: pytest.FixtureRequest) -> Engine:
-    """Either engine, with 128 MiB a task."""
-    chosen: Engine = request.getfixturevalue("local" if request.param == "local" else "spark_engine")
-    return chosen
+@pytest.fixture
+def engine(local: LocalEngine) -> Engine:
+    """An engine with 128 MiB a task: tests/integration/test_on_spark.py has the same tests on Spark."""
+    return local
 
 
 def units(*numbers: int) -> list[dict[str, int]]:
@@ -155,11 +151,3 @@ def test_error_stops_what_has_not_begun(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=r"^1 is odd$"):
         engine.map(f"{KERNELS}:fail", [{"number": 1}, *later])
     assert len(list(tmp_path.iterdir())) < 50
-
-
-def test_fork_survives_the_databases_of_other_threads() -> None:
-    """Spark's start forks this process: the child must not take down what belongs to threads that it does not have."""
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(lambda: open_database().close()).result()
-        child = subprocess.run(["true"], preexec_fn=lambda: None, check=False)
-    assert child.returncode == 0

@@ -1,9 +1,7 @@
-"""The exporter: parts that fail keep what was found and take no other down; its answers over HTTP."""
+"""The exporter: parts that fail keep what was found and take no other down."""
 
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
@@ -19,8 +17,7 @@ from marquee.lake.markers import Markers
 from marquee.settings.loading import load_settings
 from marquee.storage.local import LocalStore
 from marquee.telemetry import metrics
-from marquee.telemetry.metrics import Labelled, Sample, sample
-from marquee.telemetry.server import MetricsServer, serving
+from marquee.telemetry.metrics import Sample, sample
 
 START = datetime(2026, 1, 6, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -152,36 +149,6 @@ def test_thread_that_has_ended_is_told(lake: LocalStore, clock: Clock) -> None:
         assert exporter._thread is not None
         exporter._thread.join(10)
         assert exporter.what_is_stuck() == "nothing is refreshed any more: the thread has ended"
-
-
-# Over HTTP.
-
-
-def ask(url: str) -> tuple[int, str]:
-    """Return status and body."""
-    try:
-        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - our own server
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
-
-
-def test_metrics_and_checks_are_answered(lake: LocalStore, clock: Clock) -> None:
-    """/metrics with the environment, checks as 200 or 503 with what is wrong, all else as 404."""
-    exporter = exporter_of(lake, clock, telling("mart", 1))
-    registry = CollectorRegistry()
-    registry.register(Labelled(exporter, environment="dev"))
-    checks = {"/healthz": exporter.what_is_stuck, "/readyz": exporter.what_is_missing}
-    with serving(MetricsServer("127.0.0.1", 0, registry, checks)) as server:
-        url = f"http://127.0.0.1:{server.server_port}"
-        assert ask(f"{url}/readyz") == (503, "the first round is under way\n")
-        exporter.refresh()
-        assert ask(f"{url}/readyz") == ask(f"{url}/healthz") == (200, "ok\n")
-        status, text = ask(f"{url}/metrics?name=x")
-        assert status == 200
-        assert 'marquee_dataset_bytes{dataset="mart",environment="dev"} 1.0\n' in text
-        assert ask(f"{url}/") == (404, "expected one of /metrics, /healthz, /readyz\n")
 
 
 # Settings.

@@ -3,23 +3,19 @@
 import json
 import os
 import re
-import shlex
-import subprocess
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from jobs.registry import JOBS, PIPELINE
+from jobs.registry import PIPELINE
 
 ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "images"
 DOCKERFILES = sorted(IMAGES.glob("*/Dockerfile"))
 SCRIPTS = [path for path in sorted(IMAGES.glob("*/*")) if path.read_text().startswith("#!")]
 STAGES = [*(job.name for job in PIPELINE), "exporter"]
-SPARK_STAGES = {job.name for job in JOBS if job.on_spark}
-ENTRYPOINT = IMAGES / "base" / "spark-entrypoint"
 
 Instruction = tuple[str, str]
 """Its name, and the rest of it in one line."""
@@ -132,23 +128,6 @@ def test_every_stage_has_an_image() -> None:
     assert all((ROOT / "requirements" / f"{stage}.txt").is_file() for stage in STAGES)
 
 
-def test_make_builds_every_image_on_its_base() -> None:
-    """`make images` builds the Spark stages on Spark, everything else on Python, and tags each with its own name."""
-    command = ["make", "--dry-run", "images", "REGISTRY=registry.test", "VERSION=1"]
-    shell = {"PATH": os.environ["PATH"]}  # whatever make runs the tests
-    printed = subprocess.run(command, cwd=ROOT, env=shell, check=True, capture_output=True, text=True).stdout
-    built = [dict(re.findall(r"\b(tag|STAGE|BUILD|BASE)[ =](\S+)", line)) for line in printed.splitlines()]
-    assert {one["STAGE"]: one for one in built if "STAGE" in one} == {
-        stage: {
-            "tag": f"registry.test/{stage}:1",
-            "STAGE": stage,
-            "BUILD": "registry.test/base-build:1",
-            "BASE": f"registry.test/base-{'spark' if stage in SPARK_STAGES else 'python'}:1",
-        }
-        for stage in STAGES
-    }
-
-
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
 def test_script_can_be_run(path: Path) -> None:
     """It is executable; `make lint` has shellcheck read it."""
@@ -164,98 +143,4 @@ def test_unused_parts_are_still_there() -> None:
     assert [pattern for pattern in patterns if not any(installed.glob(pattern))] == []
 
 
-# What Spark's pods start with.
-
-
-@pytest.fixture
-def spark(tmp_path: Path) -> dict[str, str]:
-    """An environment whose Spark and Java print what they are started with, an argument a line."""
-    for name in ("bin/spark-submit", "bin/java"):
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text('#!/bin/sh\nprintf "%s\\n" "$0" "$@"\n')
-        path.chmod(0o755)
-    return {"PATH": os.environ["PATH"], "SPARK_HOME": str(tmp_path), "JAVA_HOME": str(tmp_path)}
-
-
-def start(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Start the entry point of the Spark images."""
-    command = [str(ENTRYPOINT), *arguments]
-    return subprocess.run(command, env=environment, cwd="/", check=False, capture_output=True, text=True)
-
-
-def test_driver_is_submitted_in_client_mode(spark: dict[str, str]) -> None:
-    """`driver …` becomes spark-submit with the pod's address, and everything else as Spark has given it."""
-    given = [
-        "--properties-file",
-        "/opt/spark/conf/spark.properties",
-        "--class",
-        "x.PythonRunner",
-        "local:///a b.py",
-        "",
-    ]
-    run = start(spark | {"SPARK_DRIVER_BIND_ADDRESS": "10.1.2.3"}, "driver", *given)
-    assert run.stderr == ""
-    assert run.stdout.split("\n")[:-1] == [
-        f"{spark['SPARK_HOME']}/bin/spark-submit",
-        "--conf",
-        "spark.driver.bindAddress=10.1.2.3",
-        "--conf",
-        "spark.executorEnv.SPARK_DRIVER_POD_IP=10.1.2.3",
-        "--deploy-mode",
-        "client",
-        *given,
-    ]
-
-
-EXECUTOR = {
-    "SPARK_DRIVER_URL": "spark://CoarseGrainedScheduler@driver:7078",
-    "SPARK_EXECUTOR_CORES": "2",
-    "SPARK_EXECUTOR_MEMORY": "512m",
-    "SPARK_APPLICATION_ID": "spark-1",
-    "SPARK_EXECUTOR_ID": "7",
-    "SPARK_EXECUTOR_POD_IP": "10.1.2.4",
-    "SPARK_RESOURCE_PROFILE_ID": "0",
-    "SPARK_EXECUTOR_POD_NAME": "rollup-exec-7",
-}
 """What Spark tells an executor."""
-
-
-def test_executor_is_a_jvm_with_what_its_variables_say(spark: dict[str, str]) -> None:
-    """`executor` becomes Spark's backend for Kubernetes; the JVM's options keep their order and their spaces."""
-    options = [f"-Dspark.option.{number}=a b" for number in range(11)]
-    told = {f"SPARK_JAVA_OPT_{number}": option for number, option in enumerate(options)}
-    run = start(spark | EXECUTOR | told, "executor")
-    assert run.stderr == ""
-    assert run.stdout.splitlines() == [
-        f"{spark['JAVA_HOME']}/bin/java",
-        *options,
-        "-Xms512m",
-        "-Xmx512m",
-        "-cp",
-        f"{spark['SPARK_HOME']}/conf:{spark['SPARK_HOME']}/jars/*:/",
-        "org.apache.spark.scheduler.cluster.k8s.KubernetesExecutorBackend",
-        *shlex.split("--driver-url spark://CoarseGrainedScheduler@driver:7078 --executor-id 7 --cores 2"),
-        *shlex.split("--app-id spark-1 --hostname 10.1.2.4 --resourceProfileId 0 --podName rollup-exec-7"),
-    ]
-
-
-def test_executor_finds_configuration_where_it_is_mounted(spark: dict[str, str]) -> None:
-    """Folders of configuration come before Spark's jars, further jars after them; no option is no argument."""
-    paths = {"HADOOP_CONF_DIR": "/hadoop", "SPARK_CONF_DIR": "/conf", "SPARK_EXTRA_CLASSPATH": "/more/*"}
-    command = start(spark | EXECUTOR | paths, "executor").stdout.splitlines()
-    assert command[1:5] == ["-Xms512m", "-Xmx512m", "-cp", f"/hadoop:/conf:{spark['SPARK_HOME']}/jars/*:/more/*:/"]
-
-
-@pytest.mark.parametrize("name", ["SPARK_DRIVER_URL", "SPARK_EXECUTOR_POD_NAME"])
-def test_executor_without_its_variables_says_which(spark: dict[str, str], name: str) -> None:
-    """Started by hand it fails before any JVM does."""
-    run = start(spark | {variable: value for variable, value in EXECUTOR.items() if variable != name}, "executor")
-    assert run.returncode == 1
-    assert f"{name}: unbound variable" in run.stderr
-
-
-def test_anything_else_is_a_command(spark: dict[str, str]) -> None:
-    """The stage itself, or the launcher, runs in the same image; its exit code is the container's."""
-    run = start(spark, "sh", "-c", 'echo "$1"; exit 65', "sh", "a b")
-    assert (run.stdout, run.returncode) == ("a b\n", 65)

@@ -3,7 +3,7 @@
 import itertools
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from marquee.calendar import Period
 from marquee.lake import keys
 from marquee.lake.markers import Markers
 from marquee.storage.local import LocalStore
+from tests import made_up_schedule as made_up
 from tests.helpers_mart import Row, SmallLake
 
 JAN, FEB, MAR = datetime(2026, 1, 1), datetime(2026, 2, 1), datetime(2026, 3, 1)  # noqa: DTZ001 - as the lake has them
@@ -195,9 +196,15 @@ def test_genres_are_followed(lake: LocalStore) -> None:
     assert dimension(lake, "show_history", "valid_from", "genres") == [(JAN, "Crime, Drama"), (MAR, None)]
 
 
+# A lake has one capture of a day, so what was answered later for the same days stands for the days after.
+CAPTURED = {
+    "2020-12-10": made_up.EARLIER["2020-12-10"],
+    "2020-12-21": made_up.EARLIER["2020-12-21"],
+    "2020-12-11": made_up.LATER["2020-12-10"],
+    "2020-12-22": made_up.LATER["2020-12-21"],
+}
 RECORDED = {
-    # Requested day: recording. The same days of December 2020 were recorded twice; a lake has one capture of a day, so
-    # the second recording stands for the days after.
+    # Requested day: recording, of which each day of December 2020 has two.
     "2020-12-10": "web-2020-12-recorded-2022-07/2020-12-10.json",
     "2020-12-21": "web-2020-12-recorded-2022-07/2020-12-21.json",
     "2020-12-11": "web-2020-12-recorded-2022-09/request_2020-12-10.json",
@@ -205,35 +212,68 @@ RECORDED = {
 }
 
 
-def recorded_lake(store: LocalStore, tvmaze: Path, days: Sequence[str]) -> None:
-    """Capture recorded days."""
+def capture(store: LocalStore, answers: Mapping[str, Sequence[Row]]) -> None:
+    """Capture days, one after another."""
     small = SmallLake(store)
-    for day in days:
-        answer = json.loads((tvmaze / RECORDED[day]).read_text(encoding="utf-8"))
-        small.publish(keys.SCHEDULE_FETCH, day, normalise({"web": answer}).tables)
+    for day, answer in answers.items():
+        small.publish(keys.SCHEDULE_FETCH, day, normalise({"web": [*answer]}).tables)
+
+
+def recorded(tvmaze: Path) -> dict[str, list[Row]]:
+    """Return what was recorded for each day."""
+    return {day: json.loads((tvmaze / name).read_text(encoding="utf-8")) for day, name in RECORDED.items()}
+
+
+def instant(seconds: int) -> datetime:
+    """Return the instant of a Unix time, in UTC as the lake has it."""
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
+
+
+def test_shows_that_ran_again(lake: LocalStore) -> None:
+    """Between the captures show 2 went from Ended to Running, show 3 from Ended to To Be Determined."""
+    capture(lake, CAPTURED)
+    history = dimension(lake, "show_history", "show_id", "valid_from", "valid_to", "status", "ended")
+    assert [row for row in history if row[0] in {2, 3}] == [
+        (2, instant(1607641557), instant(1662317888), "Ended", date(2020, 12, 10)),
+        (2, instant(1662317888), None, "Running", None),
+        (3, instant(1646749479), instant(1658531810), "Ended", date(2020, 12, 21)),
+        (3, instant(1658531810), None, "To Be Determined", None),
+    ]
 
 
 def test_recorded_shows_that_ran_again(lake: LocalStore, tvmaze: Path) -> None:
     """Between the recordings 44654 went from Ended to Running, 9815 from Ended to To Be Determined (data: TVmaze)."""
-    recorded_lake(lake, tvmaze, list(RECORDED))
+    capture(lake, recorded(tvmaze))
     history = dimension(lake, "show_history", "show_id", "valid_from", "valid_to", "status", "ended")
-    instants = [datetime.fromtimestamp(one, UTC).replace(tzinfo=None) for one in (1607641557, 1662317888)]
+    instants = [instant(one) for one in (1607641557, 1662317888)]
     assert [row[1:] for row in history if row[0] == 44654] == [
         (instants[0], instants[1], "Ended", date(2020, 12, 10)),
         (instants[1], None, "Running", None),
     ]
-    instants = [datetime.fromtimestamp(one, UTC).replace(tzinfo=None) for one in (1646749479, 1658531810)]
+    instants = [instant(one) for one in (1646749479, 1658531810)]
     assert [row[1:] for row in history if row[0] == 9815] == [
         (instants[0], instants[1], "Ended", date(2020, 12, 21)),
         (instants[1], None, "To Be Determined", None),
     ]
 
 
-def test_the_order_of_publishing_is_no_matter(lake: LocalStore, tvmaze: Path, tmp_path: Path) -> None:
-    """Markers that arrive in any order give the same dimensions (data: TVmaze)."""
-    recorded_lake(lake, tvmaze, list(RECORDED))
+def test_the_order_of_publishing_is_no_matter(lake: LocalStore, tmp_path: Path) -> None:
+    """Markers that arrive in any order give the same dimensions."""
+    capture(lake, CAPTURED)
+    check_that_order_is_no_matter(lake, tmp_path)
+
+
+def test_the_order_of_recordings_is_no_matter(lake: LocalStore, tvmaze: Path, tmp_path: Path) -> None:
+    """So it is with recorded answers (data: TVmaze)."""
+    capture(lake, recorded(tvmaze))
+    check_that_order_is_no_matter(lake, tmp_path)
+    assert make_dimensions(Markers(lake))["dim_show"].num_rows > 100
+
+
+def check_that_order_is_no_matter(lake: LocalStore, tmp_path: Path) -> None:
+    """Check that lakes to which the markers come in another order have the same dimensions."""
     expected = make_dimensions(Markers(lake))
-    assert expected["show_history"].num_rows > expected["dim_show"].num_rows > 100
+    assert expected["show_history"].num_rows > expected["dim_show"].num_rows
     for number, order in enumerate(itertools.islice(itertools.permutations(RECORDED), 0, None, 7)):
         other = LocalStore(tmp_path / str(number))
         shutil.copytree(lake.root / "data", other.root / "data")

@@ -1,11 +1,9 @@
 """What goes to MySQL holds on MySQL 8.0, MySQL 8.4 and MariaDB 10.11; and the scan that says so finds what does not."""
 
-import pymysql
 import pytest
 
 from marquee.mart import schema
-from tests.mariadb_server import MariaDB
-from tests.mysql_portability import MYSQL_ONLY, MYSQL_RESERVED, RULES, Rule, findings, statements
+from tests.mysql_portability import RULES, Rule, findings, statements
 
 SCHEMA = statements(f"{schema.tables_sql()}\n{schema.views_sql()}")
 
@@ -80,17 +78,3 @@ def test_what_all_have_is_not_found(statement: str) -> None:
 def test_statements_are_told_apart() -> None:
     """By semicolons that are none of a comment or a text."""
     assert statements("select ';' ; -- a; b\nselect 2;\n-- the end; it is\n") == ["select ';'", "-- a; b\nselect 2"]
-
-
-def test_which_words_mariadb_does_not_reserve(mariadb: MariaDB) -> None:
-    """The server itself says so: each word of one list is a name to it, and none of the others."""
-    taken = set()
-    with mariadb.connect() as connection, connection.cursor() as cursor:
-        for word in MYSQL_RESERVED:
-            try:
-                cursor.execute(f"create temporary table mysql.one ({word} int)")
-                cursor.execute("drop temporary table mysql.one")
-            except pymysql.ProgrammingError:
-                continue
-            taken.add(word)
-    assert taken == MYSQL_ONLY

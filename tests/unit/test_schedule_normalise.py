@@ -1,8 +1,8 @@
-"""From answers to tables: on everything that was recorded, and on every oddity by hand."""
+"""From answers to tables: on answers made up and recorded, and on every oddity by hand."""
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from jobs.schedule_fetch.normalise import Schedule, normalise
 from marquee.lake.datasets import COUNTRIES, EPISODES, GENRES, NETWORKS, SHOWS, Dataset
+from tests import made_up_schedule as made_up
 
 Row = dict[str, Any]
 
@@ -45,7 +46,7 @@ def load(file: Path) -> list[Any]:
     return items
 
 
-# All that was recorded. What a row must hold is said once more here, in plain Python that trusts every type.
+# Whole answers. What a row must hold is said once more here, in plain Python that trusts every type.
 
 
 def show_of(item: Row) -> Row:
@@ -140,10 +141,20 @@ def distinct(rows: Iterable[Row], dataset: Dataset) -> list[Row]:
     return [row for _, row in sorted(by_key(rows, dataset).items())]
 
 
+@pytest.mark.parametrize("name", made_up.DAYS)
+def test_day_is_kept_whole(name: str) -> None:
+    """Every episode, show, genre, channel and country becomes its row, each value of its type; nothing is odd."""
+    check_is_kept_whole(made_up.DAYS[name])
+
+
 @pytest.mark.parametrize("name", [*JULY, *SEPTEMBER, *BROADCAST], ids=lambda name: name.replace("/", "-"))
 def test_recorded_day_is_kept_whole(tvmaze: Path, name: str) -> None:
-    """Every episode, show, genre, channel and country becomes its row, each value of its type; nothing is odd."""
-    items = load(tvmaze / name)
+    """The same holds of every answer of TVmaze that was recorded."""
+    check_is_kept_whole(load(tvmaze / name))
+
+
+def check_is_kept_whole(items: list[Row]) -> None:
+    """Check that each thing in an answer is in its table as it was."""
     shows = list({show_of(item)["id"]: show_of(item) for item in items}.values())
     got = normalise({"web": items})
     assert rows(got, EPISODES) == distinct(map(episode_row, items), EPISODES)
@@ -158,9 +169,9 @@ def test_recorded_day_is_kept_whole(tvmaze: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("dataset", [EPISODES, SHOWS, GENRES, NETWORKS, COUNTRIES], ids=lambda dataset: dataset.name)
-def test_tables_have_their_schema(tvmaze: Path, dataset: Dataset) -> None:
+def test_tables_have_their_schema(dataset: Dataset) -> None:
     """A table has the columns of its dataset, and rows sorted by its key, each key once."""
-    table = normalise({"web": load(tvmaze / JULY[0])}).tables[dataset]
+    table = normalise({"web": made_up.ON_WEB, "country=US": made_up.IN_STATES}).tables[dataset]
     assert table.schema == dataset.schema
     keys = [tuple(row.values()) for row in table.select(dataset.sort).to_pylist()]
     assert keys == sorted(set(keys))
@@ -173,7 +184,7 @@ def test_no_answers_make_empty_tables() -> None:
     assert all(table.schema == dataset.schema for dataset, table in got.tables.items())
 
 
-# The same month recorded twice, nine weeks apart. How many values changed was counted in the payloads themselves.
+# The same days captured twice.
 
 Key = tuple[Any, ...]
 Month = dict[Key, Row]
@@ -205,7 +216,11 @@ def september(tvmaze: Path) -> Recording:
 
 def recording(tvmaze: Path, names: list[str]) -> Recording:
     """Return a recorded month."""
-    answers = [load(tvmaze / name) for name in names]
+    return recorded([load(tvmaze / name) for name in names])
+
+
+def recorded(answers: Collection[list[Row]]) -> Recording:
+    """Return the days with these answers."""
     return Recording(
         [item for answer in answers for item in answer], [normalise({"web": answer}) for answer in answers]
     )
@@ -225,6 +240,27 @@ def changes(before: Month, after: Month) -> set[tuple[Key, str]]:
 def by_column(changed: set[tuple[Key, str]]) -> dict[str, int]:
     """Count changes by column."""
     return dict(Counter(name for _, name in changed))
+
+
+def test_drift_between_two_captures() -> None:
+    """What came, went and changed in the answers, and that alone, did so in the tables."""
+    earlier, later = recorded(made_up.EARLIER.values()), recorded(made_up.LATER.values())
+    before, after = earlier.rows(EPISODES), later.rows(EPISODES)
+    assert (before.keys() - after.keys(), after.keys() - before.keys()) == ({(41,)}, {(51,)})
+    assert changes(before, after) == {((11,), "rating"), ((12,), "runtime_minutes"), ((12,), "name")}
+    before, after = earlier.rows(SHOWS), later.rows(SHOWS)
+    assert (before.keys() - after.keys(), after.keys() - before.keys()) == ({(4,)}, {(5,)})
+    back = {((show_id,), name) for show_id in (2, 3) for name in ("status", "ended", "updated")}
+    assert changes(before, after) == back | {((6,), "weight")}
+    assert [(after[key]["status"], after[key]["ended"]) for key in ((2,), (3,))] == [
+        ("Running", None),
+        ("To Be Determined", None),
+    ]
+    genres = later.rows(GENRES).keys() - earlier.rows(GENRES).keys()
+    assert {genre for show_id, genre in genres if (show_id,) in before} == {"Nature"}
+
+
+# A month recorded twice, nine weeks apart. How many values changed was counted in the payloads themselves.
 
 
 def test_drift_of_episodes(july: Recording, september: Recording) -> None:
@@ -285,6 +321,66 @@ def test_drift_of_genres(july: Recording, september: Recording) -> None:
     assert len(changed & common) == 3
 
 
+# One episode for each condition.
+
+MADE_UP: list[tuple[str, Dataset, Row]] = [
+    ("number_null", EPISODES, {"season": 3, "number": None, "type": "significant_special"}),
+    ("significant_special", EPISODES, {"type": "significant_special", "airstamp": datetime(2020, 12, 7)}),  # noqa: DTZ001
+    ("insignificant_special", EPISODES, {"type": "insignificant_special", "number": None, "runtime_minutes": 140}),
+    ("airtime_empty_country_null", NETWORKS, {"kind": "web", "name": "Waves", "country": None}),
+    ("airtime_empty_country_CN", EPISODES, {"airtime": None, "airstamp": datetime(2020, 12, 1, 4)}),  # noqa: DTZ001
+    ("airstamp_next_day", EPISODES, {"airdate": date(2020, 12, 2), "airstamp": datetime(2020, 12, 3, 2, 25)}),  # noqa: DTZ001
+    ("airstamp_prev_day", EPISODES, {"airdate": date(2020, 12, 1), "airstamp": datetime(2020, 11, 30, 21)}),  # noqa: DTZ001
+    ("runtime_null", EPISODES, {"episode_id": 1008, "runtime_minutes": None}),
+    ("show_runtime_and_avg_null", SHOWS, {"runtime_minutes": None, "average_runtime_minutes": None}),
+    ("summary_null", EPISODES, {"name": "Серия 2", "summary": None}),
+    ("rating_set", EPISODES, {"rating": 8.0}),
+    ("language_null", SHOWS, {"name": "The Mime's Hour", "language": None}),
+    ("genres_empty", SHOWS, {"name": "Saffron Nights", "language": "Persian"}),
+    ("network_and_webchannel", SHOWS, {"network_id": 9, "web_channel_id": 2}),
+    ("network_only_on_web_schedule", SHOWS, {"network_id": 1, "web_channel_id": None}),
+    ("ended", SHOWS, {"status": "Ended", "ended": date(2020, 12, 22)}),
+    ("ended_before_airdate", SHOWS, {"ended": date(2020, 12, 4)}),
+    ("tbd", SHOWS, {"status": "To Be Determined", "ended": None, "schedule_time": None, "schedule_days": None}),
+    ("korean", SHOWS, {"language": "Korean", "thetvdb": 100029, "schedule_days": "Wednesday,Thursday"}),
+    ("crime_us", GENRES, {"show_id": 7, "genre": "Crime"}),
+    ("kamchatka", COUNTRIES, {"country": "RU", "name": "Russian Federation", "timezone": "Asia/Kamchatka"}),
+    ("busingen", COUNTRIES, {"country": "DE", "timezone": "Europe/Busingen"}),
+    ("cyrillic", SHOWS, {"name": "Зрячая", "network_id": 5, "web_channel_id": 1}),
+    ("season_is_year", EPISODES, {"season": 2020, "number": 49}),
+    ("number_over_300", EPISODES, {"season": 2020, "number": 328, "runtime_minutes": None}),
+    ("long_runtime", EPISODES, {"runtime_minutes": 300}),
+    ("show_image_null", SHOWS, {"name": "Unseen", "image": None}),
+    ("dvdCountry", SHOWS, {"dvd_country": "JP", "network_id": 9, "web_channel_id": 2}),
+    ("adult", SHOWS, {"imdb": "tt00000035", "tvrage": 5, "updated": datetime(2020, 9, 13, 12, 26, 40)}),  # noqa: DTZ001 - 1600000000
+    ("schedule_days_empty", SHOWS, {"schedule_time": "06:00", "schedule_days": None}),
+    ("html_long_summary", EPISODES, {"summary": made_up.LONG}),
+    ("html_entity", EPISODES, {"name": "Salt & Pepper", "summary": "<p>Salt &amp; Pepper argue.</p>"}),
+]
+
+
+@pytest.mark.parametrize(("case", "dataset", "expected"), MADE_UP, ids=[case for case, _, _ in MADE_UP])
+def test_condition(case: str, dataset: Dataset, expected: Row) -> None:
+    """One condition each, made up; a summary is kept as it came, tags, entities and length."""
+    row = only(normalise({"web": [made_up.EDGE_CASES[case]]}), dataset)
+    assert {name: row[name] for name in expected} == expected
+
+
+def test_condition_of_two_countries() -> None:
+    """A show may have a network in one country and a web channel, of another numbering, in another."""
+    got = normalise({"web": [made_up.EDGE_CASES["two_countries"]]})
+    channels = [(row["kind"], row["network_id"], row["name"], row["country"]) for row in rows(got, NETWORKS)]
+    assert channels == [("network", 1, "Eastland TV", "US"), ("web", 2, "Hana Stream", "KR")]
+    assert [row["country"] for row in rows(got, COUNTRIES)] == ["KR", "US"]
+
+
+def test_conditions_are_all_looked_at() -> None:
+    """No condition is left out above, and none is odd."""
+    assert {*made_up.EDGE_CASES} == {case for case, _, _ in MADE_UP} | {"two_countries"}
+    counts = normalise({"web": list(made_up.EDGE_CASES.values())}).counts
+    assert (counts["rejects"], counts["odd_values"], counts["unknown_fields"]) == ({}, {}, [])
+
+
 # One real episode for each condition; what is expected was read from the recorded episode by eye.
 
 EDGE_CASES: list[tuple[str, Dataset, Row]] = [
@@ -337,7 +433,7 @@ def test_edge_case(edge_cases: dict[str, Row], case: str, dataset: Dataset, expe
 
 
 def test_edge_case_of_two_countries(edge_cases: dict[str, Row]) -> None:
-    """A show may have a network in one country and a web channel, of another numbering, in another."""
+    """So does a recorded one."""
     got = normalise({"web": [edge_cases["two_countries"]["episode"]]})
     channels = [(row["kind"], row["network_id"], row["name"], row["country"]) for row in rows(got, NETWORKS)]
     assert channels == [("network", 205, "NFL Network", "US"), ("web", 30, "Naver TVCast", "KR")]
@@ -345,7 +441,7 @@ def test_edge_case_of_two_countries(edge_cases: dict[str, Row]) -> None:
 
 
 def test_edge_case_of_html(edge_cases: dict[str, Row]) -> None:
-    """A summary is kept as it came, tags, entities and length."""
+    """Recorded summaries are kept as they came."""
     long = only(normalise({"web": [edge_cases["html_long_summary"]["episode"]]}), EPISODES)["summary"]
     assert (len(long), long[:3]) == (1077, "<p>")
     entity = only(normalise({"web": [edge_cases["html_entity"]["episode"]]}), EPISODES)["summary"]
@@ -353,7 +449,8 @@ def test_edge_case_of_html(edge_cases: dict[str, Row]) -> None:
 
 
 def test_edge_cases_are_all_looked_at(edge_cases: dict[str, Row]) -> None:
-    """No recorded condition is left out above, and none is odd."""
+    """No recorded condition is left out above, nor among those made up, and none is odd."""
+    assert {*edge_cases} == {*made_up.EDGE_CASES}
     assert {*edge_cases} == {case for case, _, _ in EDGE_CASES} | {"two_countries", "html_long_summary"}
     counts = normalise({"web": [case["episode"] for case in edge_cases.values()]}).counts
     assert (counts["rejects"], counts["odd_values"], counts["unknown_fields"]) == ({}, {}, [])

@@ -11,7 +11,7 @@ from marquee.engine.starting import start_engine
 from marquee.errors import ConfigError
 from marquee.settings.loading import load_settings, source_of
 from marquee.settings.names import check_names, read_file, walk
-from marquee.settings.sections import ComputeSettings, Section, setting_names
+from marquee.settings.sections import ComputeSettings, Section, StageSettings, setting_names
 from marquee.storage.local import LocalStore
 
 SECRET = "canary-93b1"
@@ -308,3 +308,12 @@ def test_names_of_settings() -> None:
     """A section has a name, and so has each entry of it, also where it may be missing."""
     names = set(setting_names(SampleSettings))
     assert {"MARQUEE_LAKE", "MARQUEE_MART", "MARQUEE_MART__PASSWORD", "MARQUEE_ENGINE__MEMORY_MB"} <= names
+
+
+@pytest.mark.parametrize("url", ["http://user:canary@host:9091", "host:9091", "ftp://host", "http://", "http://h/?a=b"])
+def test_url_of_the_pushgateway_is_checked_at_start(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """It stands in logs: no password may be in it."""
+    monkeypatch.setenv("MARQUEE_METRICS__PUSHGATEWAY_URL", url)
+    with pytest.raises(ConfigError, match="pushgateway_url: expected http://host:port") as caught:
+        load_settings(StageSettings)
+    assert "canary" not in str(caught.value)

@@ -2,20 +2,18 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
 from jobs.simulate.catalogue import build_world
 from jobs.simulate.countries import SCHEDULE_COUNTRIES
 from jobs.simulate.planted import KEPT, LOST
 from jobs.simulate.schedule import Schedule
-from jobs.simulate.serve import serve
 from jobs.simulate.settings import SimulateSettings
+from tests import made_up_schedule as made_up
 
 SETTINGS = SimulateSettings()
 FIRST, DAYS = date(2025, 12, 8), 35
@@ -41,31 +39,41 @@ def broadcast(schedule: Schedule) -> dict[tuple[str, date], list[Row]]:
     return {(country, day): schedule.of_country(country, day) for country in SCHEDULE_COUNTRIES for day in days}
 
 
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """The schedule, served."""
-    with serve(SETTINGS) as url:
-        yield url
+@pytest.fixture(params=["made up", "TVmaze"])
+def on_web(request: pytest.FixtureRequest) -> list[Row]:
+    """Web days with every field and type that TVMaze has: of its shape, or its own."""
+    if request.param == "made up":
+        return [*made_up.ON_WEB, *made_up.EDGE_CASES.values()]
+    folder: Path = request.getfixturevalue("tvmaze") / "web-2020-12-recorded-2022-09"
+    return [row for file in folder.glob("*.json") for row in json.loads(file.read_text(encoding="utf-8"))]
 
 
-def test_web_rows_have_the_keys_of_recorded_ones(web: dict[date, list[Row]], tvmaze: Path) -> None:
+@pytest.fixture(params=["made up", "TVmaze"])
+def in_country(request: pytest.FixtureRequest) -> list[Row]:
+    """A day of a country with every field that TVMaze has: of its shape, or its own."""
+    if request.param == "made up":
+        return made_up.IN_STATES
+    file: Path = request.getfixturevalue("tvmaze") / "broadcast" / "us-2023-11-27--nonogv-partial.json"
+    rows: list[Row] = json.loads(file.read_text(encoding="utf-8"))
+    return rows
+
+
+def test_web_rows_have_the_keys_of_recorded_ones(web: dict[date, list[Row]], on_web: list[Row]) -> None:
     """Every key of every level, in TVMaze's order; the show is under _embedded."""
-    recorded = json.loads((tvmaze / "web-2020-12-recorded-2022-09" / "request_2020-12-01.json").read_text())
     rows = [row for day in web.values() for row in day]
-    assert {tuple(row) for row in rows} == {tuple(row) for row in recorded}
-    shows, recorded_shows = ([row["_embedded"]["show"] for row in some] for some in (rows, recorded))
+    assert {tuple(row) for row in rows} == {tuple(row) for row in on_web}
+    shows, recorded_shows = ([row["_embedded"]["show"] for row in some] for some in (rows, on_web))
     assert {tuple(show) for show in shows} == {tuple(show) for show in recorded_shows}
     assert _nested_keys(shows) == _nested_keys(recorded_shows)
 
 
 def test_broadcast_rows_have_the_keys_of_recorded_ones(
-    broadcast: dict[tuple[str, date], list[Row]], tvmaze: Path
+    broadcast: dict[tuple[str, date], list[Row]], in_country: list[Row]
 ) -> None:
     """The show is under show, the episode links to it."""
-    recorded = json.loads((tvmaze / "broadcast" / "us-2023-11-27--nonogv-partial.json").read_text())
     rows = [row for day in broadcast.values() for row in day]
-    assert {tuple(row) for row in rows} == {tuple(row) for row in recorded}
-    assert {tuple(row["show"]) for row in rows} == {tuple(row["show"]) for row in recorded}
+    assert {tuple(row) for row in rows} == {tuple(row) for row in in_country}
+    assert {tuple(row["show"]) for row in rows} == {tuple(row["show"]) for row in in_country}
     assert {tuple(row["_links"]) for row in rows} == {("self", "show")}
 
 
@@ -76,13 +84,10 @@ def _nested_keys(shows: list[Row]) -> set[tuple[str, ...]]:
     return {(name, *sorted(value)) for name, value in nested if name != "_links"}
 
 
-def test_values_have_the_types_of_recorded_ones(web: dict[date, list[Row]], tvmaze: Path) -> None:
+def test_values_have_the_types_of_recorded_ones(web: dict[date, list[Row]], on_web: list[Row]) -> None:
     """A field holds nothing that a recorded payload never holds in it."""
-    recorded = [
-        row for file in (tvmaze / "web-2020-12-recorded-2022-09").glob("*.json") for row in json.loads(file.read_text())
-    ]
     made = [row for day in web.values() for row in day]
-    for some, others in ((made, recorded), ([_show(r) for r in made], [_show(r) for r in recorded])):
+    for some, others in ((made, on_web), ([_show(r) for r in made], [_show(r) for r in on_web])):
         for name in some[0]:
             expected = {type(row[name]) for row in others} | ({float} if name == "rating" else set())
             assert {type(row[name]) for row in some} <= expected, name
@@ -175,52 +180,3 @@ def test_every_watched_episode_is_listed_but_for_a_few(
     watchable = [episode for episode in episodes if episode.airstamp < datetime(2026, 1, 12, tzinfo=UTC)]
     assert len(watchable) > 2000
     assert sum(episode.id not in listed for episode in watchable) == 5
-
-
-def test_served_days_are_those_of_the_schedule(url: str, schedule: Schedule) -> None:
-    """The HTTP answers are the schedule's own, as JSON in UTF-8."""
-    answer = requests.get(f"{url}/schedule", {"country": "KR", "date": "2026-01-05"}, timeout=10)
-    assert answer.headers["Content-Type"] == "application/json; charset=UTF-8"
-    assert answer.json() == schedule.of_country("KR", date(2026, 1, 5))
-    web = requests.get(f"{url}/schedule/web", {"date": "2026-01-05"}, timeout=10).json()
-    assert web == schedule.of_web(date(2026, 1, 5))
-
-
-def test_web_schedule_can_be_asked_for_a_country_or_for_global_channels(url: str) -> None:
-    """Without a country both, with one its own channels, with an empty one the global ones."""
-    answers = {
-        name: requests.get(f"{url}/schedule/web", {"date": "2026-01-05"} | query, timeout=10).json()
-        for name, query in {"all": {}, "KR": {"country": "KR"}, "global": {"country": ""}}.items()
-    }
-    assert {_show(row)["webChannel"]["country"]["code"] for row in answers["KR"]} == {"KR"}
-    assert {_show(row)["webChannel"]["country"] for row in answers["global"]} == {None}
-    assert len(answers["all"]) > len(answers["KR"]) + len(answers["global"])
-
-
-def test_days_outside_the_window_are_empty(url: str) -> None:
-    """A day that the service does not know has no episodes."""
-    assert requests.get(f"{url}/schedule/web", {"date": "2020-01-01"}, timeout=10).json() == []
-
-
-@pytest.mark.parametrize(
-    ("path", "query"),
-    [
-        pytest.param("/schedule", {"country": "Korea"}, id="country name"),
-        pytest.param("/schedule", {"country": "kr"}, id="small letters"),
-        pytest.param("/schedule", {"date": "2026-13-01"}, id="month 13"),
-        pytest.param("/schedule/web", {"date": "yesterday"}, id="no date"),
-        pytest.param("/schedule/web", {"country": "XYZ"}, id="web country"),
-    ],
-)
-def test_wrong_parameters_are_unprocessable(url: str, path: str, query: dict[str, str]) -> None:
-    """Status 422, and a JSON object that says why."""
-    answer = requests.get(url + path, query, timeout=10)
-    assert answer.status_code == 422
-    assert answer.json().keys() == {"name", "message", "code", "status"}
-    assert repr(next(iter(query.values()))) in answer.json()["message"]
-
-
-def test_other_paths_are_not_found(url: str) -> None:
-    """Status 404, as JSON."""
-    answer = requests.get(f"{url}/people", timeout=10)
-    assert (answer.status_code, answer.json()["status"]) == (404, 404)

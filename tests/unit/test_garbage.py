@@ -18,19 +18,11 @@ from marquee.lake.markers import Markers, failure_of, publish, read_marker
 from marquee.runs.stage import run_stage
 from marquee.storage.base import Store
 from marquee.storage.local import LocalStore
-from marquee.storage.s3 import S3Store
 from tests.sample_stages import Ticking, WordsStage
 
 HOUR, NEXT = hour("2026-01-05T13"), hour("2026-01-05T14")
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 DAYS = timedelta(days=1)
-
-
-@pytest.fixture(params=["local", "s3"])
-def store(request: pytest.FixtureRequest) -> Store:
-    """Either store, empty."""
-    chosen: Store = request.getfixturevalue("lake" if request.param == "local" else "s3_lake")
-    return chosen
 
 
 def write_run(store: Store, begun: datetime, stage: str = "words") -> tuple[str, Output]:
@@ -191,20 +183,6 @@ def test_leftover_of_a_killed_write_goes(lake: LocalStore, monkeypatch: pytest.M
     )
     collect(lake, [garbage])
     assert [path for path in lake.root.rglob("*") if path.is_file()] == []
-
-
-def test_upload_that_was_killed_goes(s3_lake: S3Store) -> None:
-    """An upload to S3 that was never completed counts as its parts do, and is aborted."""
-    where = {"Bucket": s3_lake.bucket, "Key": f"{s3_lake.prefix}data/words/2026-01-05T13/run=r/words.parquet"}
-    upload = s3_lake._client.create_multipart_upload(**where)["UploadId"]
-    s3_lake._client.upload_part(**where, UploadId=upload, PartNumber=1, Body=b"abcd")
-    now = datetime.now(UTC)
-    assert planned(s3_lake, now) == []
-    plan = plan_garbage(s3_lake, Markers(s3_lake), now + 2 * DAYS, DAYS)
-    key = f"data/words/2026-01-05T13/run=r/words.parquet?uploadId={upload}"
-    assert plan == [Garbage(key, (key,), 4, leftover=True)]
-    assert collect(s3_lake, plan) == plan
-    assert list(s3_lake.leftovers(now + 2 * DAYS)) == []
 
 
 def test_plan_has_a_digest_of_its_keys() -> None:

@@ -51,13 +51,6 @@ def marker(run_id: str = "r1", generation: int = 1, **more: object) -> Marker:
     return Marker(**(fields | more))  # type: ignore[arg-type]
 
 
-@pytest.fixture(params=["local", "s3"])
-def store(request: pytest.FixtureRequest) -> Store:
-    """Either store, empty."""
-    chosen: Store = request.getfixturevalue("lake" if request.param == "local" else "s3_lake")
-    return chosen
-
-
 # What a marker holds.
 
 

@@ -1,0 +1,572 @@
+"""The command line over a small lake: what each command says, and the code it ends with."""
+
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+
+from jobs.cli.__main__ import main
+from marquee.calendar import Period
+from marquee.lake.keys import failed_key
+from marquee.lake.manifest import Failure
+from tests.helpers_cli import error_of, out_of, usage_error
+from tests.schedule_service import ScheduleService, raw, schedule_service
+from tests.small_world import CASE, DAY, KEY, WINTER, SmallWorld, tell_schedule
+
+FIRST, EMPTY, LAST = f"{DAY}T10", f"{DAY}T11", f"{DAY}T12"
+PERIODS = ["2026-01", "2026-Q1", "2026-W02", DAY]
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no terminal's width, which who runs the tests may have set."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[ScheduleService]:
+    """The schedule service."""
+    with schedule_service() as running:
+        tell_schedule(running)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def done(service: ScheduleService, tmp_path_factory: pytest.TempPathFactory) -> SmallWorld:
+    """Three hours, the second without events, the last with a bad line; all has run."""
+    world = SmallWorld(tmp_path_factory.mktemp("done"))
+    world.configure(service.url)
+    world.events(FIRST, [("ann", minute, WINTER) for minute in range(12)])
+    world.events(LAST, [("ann", minute, CASE) for minute in range(6)], bad_lines=1)
+    assert world.run() == 0
+    return world
+
+
+@pytest.fixture
+def world(done: SmallWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SmallWorld:
+    """A copy of it, with its settings in force."""
+    copy = done.copy(tmp_path / "world")
+    monkeypatch.setenv("MARQUEE_CONFIG", str(copy.config))
+    return copy
+
+
+# Periods and settings.
+
+
+@pytest.mark.parametrize("command", ["run", "schedule-fetch", "rollup", "profile", "mart-load", "status"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param(["2026-13"], "Invalid month '2026-13': month must be in 1..12", id="wrong"),
+        pytest.param(
+            ["--from", "2026-02", "--to", "2026-01"],
+            "--from 2026-02 is after --to 2026-01. The first period must not be later than the last",
+            id="from after to",
+        ),
+        pytest.param(["2026-01", "--from", DAY], "Use a PERIOD, or --from and --to, not both", id="both"),
+    ],
+)
+def test_wrong_periods(
+    capsys: pytest.CaptureFixture[str], world: SmallWorld, command: str, arguments: list[str], message: str
+) -> None:
+    """Are told before anything is done."""
+    assert usage_error(capsys, command, *arguments) == f"marquee {command}: error: {message}"
+    assert world.generations()[f"rollup/{FIRST}"] == 1
+
+
+@pytest.mark.parametrize(
+    "command", [["run"], ["rollup"], ["status"], ["ask", "binge"], ["config"], ["gc"]], ids=lambda one: one[0]
+)
+def test_misspelt_setting(
+    capsys: pytest.CaptureFixture[str], world: SmallWorld, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    """Every command names the nearest right one, with code 78, and does nothing."""
+    monkeypatch.setenv("MARQUEE_ROLUP__BUCKETS", "3")
+    expected = "MARQUEE_ROLUP__BUCKETS is no setting: did you mean MARQUEE_ROLLUP__BUCKETS?"
+    assert error_of(capsys, *command, code=78) == expected
+    assert world.generations()[f"rollup/{FIRST}"] == 1
+
+
+def test_misspelt_entry_of_the_file(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
+    """As for a variable."""
+    world.config.write_text(world.config.read_text().replace("first_day", "frist_day"))
+    expected = "MARQUEE_SCHEDULE_FETCH__FRIST_DAY is no setting: did you mean MARQUEE_SCHEDULE_FETCH__FIRST_DAY?"
+    assert error_of(capsys, "run", code=78) == expected
+
+
+# config
+
+
+def settings_in_force(capsys: pytest.CaptureFixture[str]) -> dict[str, tuple[str, str]]:
+    """Return (value, source) by setting."""
+    rows = json.loads(out_of(capsys, "config", "--format", "json"))
+    return {row["setting"]: (row["value"], row["from"]) for row in rows}
+
+
+def test_config_tells_value_and_source(
+    capsys: pytest.CaptureFixture[str], world: SmallWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A variable before the file, the file before the default; values as a variable would have them."""
+    monkeypatch.setenv("MARQUEE_ROLLUP__BUCKETS", "7")
+    monkeypatch.setenv("marquee_profile__min_cell", "5")
+    monkeypatch.setenv("MARQUEE_S3", '{"region": "eu-north-1"}')
+    found = settings_in_force(capsys)
+    file = str(world.config)
+    assert found["MARQUEE_ROLLUP__BUCKETS"] == ("7", "MARQUEE_ROLLUP__BUCKETS")
+    assert found["MARQUEE_PROFILE__MIN_CELL"] == ("5", "marquee_profile__min_cell")
+    assert found["MARQUEE_S3__REGION"] == ("eu-north-1", "MARQUEE_S3")
+    assert found["MARQUEE_S3__ATTEMPTS"] == ("5", "default")
+    assert found["MARQUEE_LAKE"] == (world.lake.url, file)
+    assert found["MARQUEE_ROLLUP__REJECT_LINES"] == ("2", file)
+    assert found["MARQUEE_SCHEDULE_FETCH__COUNTRIES"] == ('["KR"]', file)
+    assert found["MARQUEE_ROLLUP__REJECT_SHARE"] == ("0.01", "default")
+    assert found["MARQUEE_S3__PATH_STYLE"] == ("false", "default")
+    assert found["MARQUEE_MART__PERIOD"] == ("", "default")
+
+
+def test_config_tells_of_the_launcher_where_it_is_told_anything(
+    capsys: pytest.CaptureFixture[str], world: SmallWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Elsewhere its settings are missing, which nobody wants to hear of."""
+    launcher = {"APPLICATION": "a.yaml", "NAMESPACE": "analytics", "JOB_NAME": "j", "JOB_UID": "u"}
+    assert "MARQUEE_LAUNCHER__POLL_S" not in settings_in_force(capsys)
+    for name, value in launcher.items():
+        monkeypatch.setenv(f"MARQUEE_LAUNCHER__{name}", value)
+    found = settings_in_force(capsys)
+    assert found["MARQUEE_LAUNCHER__NAMESPACE"] == ("analytics", "MARQUEE_LAUNCHER__NAMESPACE")
+    assert found["MARQUEE_LAUNCHER__POLL_S"] == ("10.0", "default")
+    assert found["MARQUEE_LAKE"] == (world.lake.url, str(world.config))
+
+
+@pytest.mark.parametrize("form", ["table", "json", "csv"])
+def test_config_masks_secrets(
+    capsys: pytest.CaptureFixture[str], world: SmallWorld, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """The key, passwords in URLs, and what Spark's own configuration may hold."""
+    monkeypatch.setenv("MARQUEE_S3__ENDPOINT_URL", "http://me:canary-2@s3.example:9000")
+    spark = {"spark.hadoop.fs.s3a.secret.key": "canary-3", "spark.executor.memory": "2g"}
+    monkeypatch.setenv("MARQUEE_ENGINE__SPARK", json.dumps(spark))
+    shown = out_of(capsys, "config", "--format", form)
+    assert KEY not in shown
+    assert "canary" not in shown
+    assert "http://**********@s3.example:9000" in shown
+    assert "2g" in shown
+    assert world.config.read_text().count(KEY) == 1
+
+
+@pytest.mark.usefixtures("world")
+def test_config_of_some_stages(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is wrong for one stage is a warning; the settings of the others are listed."""
+    monkeypatch.setenv("MARQUEE_ROLLUP__BUCKETS", "many")
+    assert main(["config", "--format", "json"]) == 0
+    captured = capsys.readouterr()
+    listed = {row["setting"] for row in json.loads(captured.out)}
+    assert "MARQUEE_PROFILE__MIN_CELL" in listed
+    assert "MARQUEE_ROLLUP__BUCKETS" not in listed
+    assert re.match(r"\d\d:\d\d:\d\d WARNING wrong settings:\n  MARQUEE_ROLLUP__BUCKETS='many'", captured.err)
+
+
+# status
+
+
+def rows_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str, Any]]:
+    """Return the periods that status lists."""
+    rows: list[dict[str, Any]] = json.loads(out_of(capsys, "status", *arguments, "--format", "json"))
+    return rows
+
+
+def states(rows: list[dict[str, Any]]) -> dict[str, str]:
+    """Return the states that are not done, by stage and period."""
+    return {f"{label(row)} {row['period']}": row["state"] for row in rows if row["state"] != "done"}
+
+
+def label(row: dict[str, Any]) -> str:
+    """Return the stage of a row, and of the mart the stage whose rows are loaded."""
+    return f"{row['stage']} {row['source']}".rstrip()
+
+
+def test_status_in_short(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
+    """Where it looked; a line for each stage: periods by state, the newest, its age, rows, rejects, the last run."""
+    shown = out_of(capsys, "status").splitlines()
+    lake, environment, mart, *table = shown
+    assert lake == f"lake: {world.lake.url}"
+    assert environment == "environment: local"
+    assert mart.startswith("mart: duckdb:///")
+    # No state is shown in which no period is. The data end on 2026-01-05, days ago; the last run was just now.
+    lines = [re.sub(r"\d+ d \d+ h|\d+ min", "…", line).split() for line in table]
+    assert lines[:3] == [
+        ["Stages"],
+        ["last"],
+        ["stage", "done", "newest", "data", "age", "rows", "rejects", "run"],
+    ]
+    # Rows of the main dataset: of viewership one each for the two hours with plays; of viewer days one a show;
+    # of audiences a show in Korea and worldwide, four times; of the kiosk also the 6 captured and 2 bases a period.
+    assert lines[4:] == [
+        ["schedule_fetch", "1", DAY, "…", "2", "0", "…"],
+        ["rollup", "3", LAST, "…", "2", "1", "…"],
+        ["profile", "1", DAY, "…", "2", "0", "…"],
+        ["audience", "4", "2026-Q1", "…", "16", "0", "…"],
+        ["mart_load", "schedule_fetch", "1", DAY, "…", "6", "0", "…"],
+        ["mart_load", "rollup", "3", LAST, "…", "2", "0", "…"],
+        ["mart_load", "audience", "4", "2026-Q1", "…", "24", "0", "…"],
+    ]
+
+
+def test_status_for_machines(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
+    """JSON and CSV list every period, with what its marker says."""
+    rows = rows_of(capsys)
+    assert [row["period"] for row in rows if row["stage"] == "rollup"] == [FIRST, EMPTY, LAST]
+    marker = world.markers()[f"rollup/{LAST}"]
+    assert [row for row in rows if row["stage"] == "rollup"][-1] == {
+        "stage": "rollup",
+        "period": LAST,
+        "state": "done",
+        "rows": 1,
+        "rejects": 1,
+        "generation": 1,
+        "made_at": datetime.fromisoformat(marker.finished_at).isoformat(),
+        "reason": "",
+        "source": "",
+    }
+    listed = list(csv.DictReader(io.StringIO(out_of(capsys, "status", "--format", "csv"))))
+    assert [(row["stage"], row["period"], row["state"]) for row in listed] == [
+        (row["stage"], row["period"], row["state"]) for row in rows
+    ]
+
+
+@pytest.mark.usefixtures("world")
+def test_status_of_all_periods_and_of_some(capsys: pytest.CaptureFixture[str]) -> None:
+    """--all lists each; a period narrows it to what touches it."""
+    assert out_of(capsys, "status", "--all").count(" done ") == 1 + 3 + 1 + 4 + 1 + 3 + 4
+
+    def periods_of(stage: str, *period: str) -> list[str]:
+        return sorted(row["period"] for row in rows_of(capsys, *period) if label(row) == stage)
+
+    assert periods_of("rollup", LAST) == periods_of("mart_load rollup", LAST) == [LAST]
+    assert periods_of("rollup", "--to", EMPTY) == [FIRST, EMPTY]
+    assert periods_of("audience", LAST) == sorted(PERIODS)
+    assert periods_of("audience", "2026-01-04") == ["2026-01", "2026-Q1"]  # the week begins on the 5th
+    assert periods_of("rollup", "2026-01-04") == []
+
+
+@pytest.mark.usefixtures("world")
+def test_status_as_a_page(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """--html writes it to a file, and says so; a place where no file can be is told, with what to do."""
+    page = tmp_path / "status.html"
+    assert out_of(capsys, "status", "--html", str(page)) == f"Written: {page}\n"
+    assert "<h1>Periods: 17 done</h1>" in page.read_text()
+    assert f'title="{LAST}: done; 1 rows, 1 rejects, made ' in page.read_text()
+    assert main(["status", "--html", str(tmp_path / "not" / "there.html")]) == 78
+    assert "there.html cannot be written: No such file or directory: expected a file in a" in capsys.readouterr().err
+
+
+def test_status_of_a_late_file(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
+    """Stale is what would be made otherwise now: first the hour; when it is made, what is made of it."""
+    world.events(FIRST, [("bob", 30, CASE)], file=1)
+    assert states(rows_of(capsys)) == {f"rollup {FIRST}": "stale"}
+    assert main(["rollup"]) == 0
+    assert states(rows_of(capsys)) == {f"profile {DAY}": "stale", f"mart_load rollup {FIRST}": "stale"}
+    shown = out_of(capsys, "status")
+    assert "Not done: 2" in shown
+    assert f"stale: profile {DAY}\n  changed: rollup/{FIRST}/viewer_hour\n" in shown
+    assert f"stale: mart_load rollup {FIRST}\n  made again since it was loaded\n" in shown
+
+
+def test_status_of_new_events(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
+    """Pending, and so is the hole before them: an hour without events is made once a later one has some."""
+    world.events(f"{DAY}T14", [("bob", 30, CASE)])
+    assert states(rows_of(capsys)) == {f"rollup {DAY}T13": "pending", f"rollup {DAY}T14": "pending"}
+
+
+def test_status_of_failures_tells_why(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
+    """The reason of the failure marker, in every format, for stages and for the kiosk."""
+    world.events(LAST, [], file=1, bad_lines=2)
+    assert main(["rollup"]) == 65
+    failure = Failure("mart_load", DAY, "r1", 1, "try again", 75, "the disk is full", "2026-02-01T00:00:00.000+00:00")
+    world.lake.put(failed_key("mart_load", Period.parse(DAY)), failure.to_json())
+    world.events(FIRST, [("bob", 30, CASE)], file=1)
+    assert main(["rollup", FIRST]) == 0
+    rows = rows_of(capsys)
+    assert states(rows) == {
+        f"rollup {LAST}": "failed",
+        f"profile {DAY}": "stale",
+        f"mart_load rollup {FIRST}": "failed",
+    }
+    reasons = {label(row): row["reason"] for row in rows if row["state"] == "failed"}
+    rejected = f"{LAST}: 3 of 9 lines were rejected ("
+    assert reasons["rollup"].startswith(rejected)
+    assert reasons["mart_load rollup"] == "the disk is full"
+    shown = out_of(capsys, "status")
+    assert rejected in shown
+    assert "the disk is full" in shown
+
+
+def test_status_shows_first_what_needs_somebody(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
+    """Of many periods that are not done, those that failed, then the stale ones."""
+    world.events("2026-01-06T12", [("bob", 30, CASE)])  # and so 24 hours are pending
+    world.events(LAST, [], file=1, bad_lines=2)
+    assert main(["rollup", LAST]) == 65
+    world.events(FIRST, [("bob", 30, CASE)], file=1)
+    lines = out_of(capsys, "status").splitlines()
+    title = lines.index("Not done: 26 periods")
+    assert [line for line in lines[title + 1 :] if not line.startswith(" ")] == [
+        f"failed: rollup {LAST}",
+        f"stale: rollup {FIRST}",
+        f"pending: rollup {DAY}T13 to 2026-01-06T12 (24)",
+    ]
+
+
+def test_status_while_the_kiosk_is_loaded(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
+    """The stages are told; of the kiosk, that it cannot be read now."""
+    holder = "import duckdb, sys; db = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", holder, str(world.kiosk)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"open\n"
+        assert main(["status", "--format", "json"]) == 0
+        other.communicate(b"")
+    captured = capsys.readouterr()
+    assert {row["stage"] for row in json.loads(captured.out)} == {"schedule_fetch", "rollup", "profile", "audience"}
+    assert "is open in another process" in captured.err
+
+
+# ask
+
+
+@pytest.mark.usefixtures("world")
+def test_ask_answers_what_the_words_ask(capsys: pytest.CaptureFixture[str]) -> None:
+    """As a table with the question above, how it was reckoned below, and whose data it is."""
+    lines = [line.rstrip() for line in out_of(capsys, "ask", "genre-hours").splitlines()]
+    assert lines[0] == f"What genre gets the most viewing hours in Korea?  {DAY} · KR"
+    # Twelve minutes of romance and six of crime.
+    assert lines[4:6] == [
+        "Romance      1    0.2         0.2   66.7",
+        "Crime        2    0.1         0.1   33.3",
+    ]
+    assert lines[-1] == "Shows and episodes: TVmaze (https://www.tvmaze.com), CC BY-SA 4.0"
+
+
+def test_ask_narrowed_and_widened(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
+    """--only takes the place of what the question names, --all leaves it out, --limit cuts."""
+
+    def genres(*arguments: str) -> list[tuple[str, str]]:
+        rows = json.loads(out_of(capsys, "ask", "genre-hours", *arguments, "--format", "json"))
+        return [(row["country"], row["genre"]) for row in rows]
+
+    world.events(f"{DAY}T13", [("ann", 1, WINTER)])
+    path = next(world.raw.root.rglob("hour=13/*"))
+    path.write_text(path.read_text().replace('"KR"', '"US"'))
+    assert main(["run"]) == 0
+    assert genres() == [("KR", "Romance"), ("KR", "Crime")]
+    assert genres("--only", "country=US") == [("US", "Romance")]
+    assert genres("--only", "genre=Crime") == [("KR", "Crime")]
+    assert genres("--only", "place=2") == [("KR", "Crime")]
+    assert genres("--all", "--only", "place=1") == [("KR", "Romance"), ("US", "Romance")]
+    assert genres("--limit", "1") == [("KR", "Romance")]
+    assert genres("--limit", "0", "--all") == [("KR", "Romance"), ("US", "Romance"), ("KR", "Crime")]
+
+
+@pytest.mark.usefixtures("world")
+def test_ask_for_a_spreadsheet(capsys: pytest.CaptureFixture[str]) -> None:
+    """A show whose name is a formula does not run there."""
+    rows = list(csv.DictReader(io.StringIO(out_of(capsys, "ask", "top-shows", "--format", "csv"))))
+    assert [(row["title"], row["hours"]) for row in rows] == [("'=Winter", "0.2"), ("Case", "0.1")]
+    assert "'" not in out_of(capsys, "ask", "top-shows", "--format", "json")
+
+
+@pytest.mark.usefixtures("world")
+def test_ask_without_rows(capsys: pytest.CaptureFixture[str]) -> None:
+    """Says so, and is no error: nobody reached fifty viewers."""
+    assert "(no rows)" in out_of(capsys, "ask", "binge")
+    assert json.loads(out_of(capsys, "ask", "binge", "--format", "json")) == []
+
+
+@pytest.mark.usefixtures("world")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param(["bing"], "'bing' is no question: did you mean binge?", id="nearly"),
+        pytest.param(["weather"], "'weather' is no question: expected one of genre-hours, ", id="not at all"),
+        pytest.param(
+            ["binge", "--only", "land=KR"], "'land' is no column of binge: expected one of period, ", id="column"
+        ),
+    ],
+)
+def test_ask_what_there_is_not(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
+    """Names what there is."""
+    assert error_of(capsys, "ask", *arguments, code=78).startswith(message)
+
+
+def test_ask_without_a_kiosk(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
+    """Says how to get one."""
+    world.kiosk.unlink()
+    assert "load one first, with `marquee mart-load`" in error_of(capsys, "ask", "binge", code=78)
+
+
+# gc
+
+
+def garbage(world: SmallWorld) -> str:
+    """Have a stage run twice, and return the prefix of the run that is garbage."""
+    old = world.markers()[f"rollup/{FIRST}"].run_id
+    assert main(["rollup", FIRST, "--force"]) == 0
+    return f"data/rollup/{FIRST}/run={old}/"
+
+
+def test_gc_deletes_what_its_plan_says_and_no_other(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
+    """First dry, with the command that deletes exactly this; another digest deletes nothing."""
+    prefix = garbage(world)  # its viewer hours and its viewership
+    kept = {info.key for info in world.lake.list() if not info.key.startswith(prefix)}
+    shown = out_of(capsys, "gc", "--grace-hours", "0")
+    assert f"\n{prefix}  " in shown
+    assert "DRY RUN: nothing was deleted." in shown
+    command = shown.splitlines()[-1].split()
+    assert command[:-1] == ["marquee", "gc", "--grace-hours", "0", "--delete"]
+    wrong = error_of(capsys, "gc", "--grace-hours", "0", "--delete", "0123456789ab", code=78)
+    assert wrong == f"--delete 0123456789ab is not this plan's digest, {command[-1]}: see the plan without --delete"
+    assert [info.key for info in world.lake.list(prefix)] != []
+    assert "Deleted 2 objects." in out_of(capsys, *command[1:])
+    assert {info.key for info in world.lake.list()} == kept
+    assert out_of(capsys, *command[1:-2]) == "There is no garbage older than 0 hours.\n"
+
+
+def test_gc_spares_what_is_young(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
+    """Unless told otherwise, a week: whoever reads an old run may go on."""
+    garbage(world)
+    assert out_of(capsys, "gc") == "There is no garbage older than 168 hours.\n"
+    assert out_of(capsys, "gc", "--grace-hours", "24") == "There is no garbage older than 24 hours.\n"
+
+
+# run, and a stage
+
+
+def test_run_when_all_is_done(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
+    """Says so for every stage."""
+    stages = ["schedule-fetch", "rollup", "profile", "mart-load"]
+    assert out_of(capsys, "run") == "".join(f"{stage}: nothing was pending\n" for stage in stages)
+    assert out_of(capsys, "rollup") == "rollup: nothing was pending\n"
+    assert set(world.generations().values()) == {1}
+
+
+def test_run_of_a_period_makes_what_touches_it(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
+    """Not another hour, though it is pending."""
+    world.events(FIRST, [("bob", 30, CASE)], file=1)
+    world.events(LAST, [("bob", 30, CASE)], file=1)
+    out_of(capsys, "run", LAST)
+    assert [world.generations()[f"rollup/{hour}"] for hour in (FIRST, LAST)] == [1, 2]
+    assert world.generations()["audience/2026-Q1"] == 2
+
+
+def test_force_makes_again_what_is_done(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
+    """One hour of the three."""
+    assert out_of(capsys, "rollup", EMPTY, "--force") == "rollup: 1 made\n"
+    assert [world.generations()[f"rollup/{hour}"] for hour in (FIRST, EMPTY, LAST)] == [1, 2, 1]
+
+
+def test_bad_input_is_65(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
+    """Above the threshold; what stood stands."""
+    world.events(LAST, [], file=1, bad_lines=2)
+    assert out_of(capsys, "rollup", code=65) == "rollup: 0 made; some failed, as the log tells\n"
+    assert world.generations()[f"rollup/{LAST}"] == 1
+
+
+def test_service_that_does_not_answer_is_75(
+    capsys: pytest.CaptureFixture[str], world: SmallWorld, service: ScheduleService
+) -> None:
+    """Running again may succeed, and does."""
+    path = f"/schedule?country=KR&date={DAY}"
+    service.tell(path, raw(b"", 503))
+    try:
+        out_of(capsys, "schedule-fetch", "--force", code=75)
+    finally:
+        tell_schedule(service)
+    out_of(capsys, "schedule-fetch", "--force")
+    assert world.generations()[f"schedule_fetch/{DAY}"] == 2
+
+
+def test_kiosk_ahead_of_the_lake_is_76(capsys: pytest.CaptureFixture[str], world: SmallWorld, tmp_path: Path) -> None:
+    """A lake that was turned back does not turn back the kiosk."""
+    shutil.copytree(world.lake.root, tmp_path / "old")
+    world.events(FIRST, [("bob", 30, CASE)], file=1)
+    assert main(["run"]) == 0
+    shutil.rmtree(world.lake.root)
+    shutil.copytree(tmp_path / "old", world.lake.root)
+    assert out_of(capsys, "mart-load", code=76) == "mart-load: 0 made; some failed, as the log tells\n"
+    assert out_of(capsys, "mart-load", "--force") == "mart-load: 8 made\n"
+
+
+def test_worst_code_of_all_stages_counts(
+    capsys: pytest.CaptureFixture[str], world: SmallWorld, service: ScheduleService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bad input needs a person; a service that is away may come back."""
+    monkeypatch.setenv("MARQUEE_SCHEDULE_FETCH__LAST_DAY", "2026-01-06")
+    service.tell("/schedule?country=KR&date=2026-01-06", raw(b"", 503))
+    world.events(LAST, [], file=1, bad_lines=2)
+    out_of(capsys, "run", code=65)
+
+
+def test_simulate_where_the_file_says(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
+    """The settings' raw events are where it writes to; not over what others have written."""
+    error = error_of(capsys, "simulate", "--days", "1", "--events-per-day", "1000", code=78)
+    assert error.startswith(world.raw.url)
+    assert "which simulate has not written" in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param([], "where should the events go? Give --folder, or set MARQUEE_RAW", id="nowhere"),
+        pytest.param(["--events-per-day", "1"], "--events-per-day 1: Input should be greater", id="too few"),
+        pytest.param(["--start", "soon", "--days", "0"], "--start 'soon': Input should be a valid date", id="several"),
+        pytest.param(["serve", "--port", "99999"], "port 99999 of this machine cannot be served: ", id="no port"),
+    ],
+)
+def test_simulate_told_wrongly(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
+    """Each wrong option is named."""
+    error = error_of(capsys, "simulate", *arguments, code=78)
+    assert error.startswith(message)
+    assert ("; --days 0: Input should be" in error) == ("--days" in arguments)
+
+
+# Real processes.
+
+
+def test_output_that_nobody_reads_ends_it_quietly(world: SmallWorld) -> None:
+    """`marquee config | head -1`: no traceback; the code is that of SIGPIPE."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "jobs.cli", "config"]
+    environment = os.environ | {"MARQUEE_CONFIG": str(world.config)}
+    done = subprocess.run(command, env=environment, check=False, stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_simulate_serves_until_ctrl_c() -> None:
+    """It says where. Ctrl-C is how it ends, so that is no error; a port that is taken is one."""
+    command = [sys.executable, "-m", "jobs.cli", "simulate", "serve", "--port"]
+    server = subprocess.Popen([*command, "0"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        url = server.stdout.readline().strip()
+        assert requests.get(url, timeout=20).json()[0]["show"]["network"]["country"]["code"] == "KR"
+        port = str(urlsplit(url).port)
+        assert main([*command[3:], port]) == 78
+        server.send_signal(signal.SIGINT)
+        assert server.wait(20) == 0
+    finally:
+        server.kill()
+        server.communicate()

@@ -1,0 +1,77 @@
+"""A unit test starts no process and no server: what needs one stands in tests/integration, and this holds it."""
+
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Never
+
+import pytest
+
+from marquee.storage.base import Store
+from marquee.storage.local import LocalStore
+from tests.helpers_mart import Kiosk
+
+WHERE_TO = "a unit test starts no {}: move the test to tests/integration"
+
+
+@contextmanager
+def _nothing_is_started() -> Iterator[None]:
+    """Have whatever starts another process, or listens at a port, fail."""
+
+    def start(*_: Any, **__: Any) -> Never:
+        pytest.fail(WHERE_TO.format("process"))
+
+    def guarded(bind: Callable[..., None]) -> Callable[..., None]:
+        def bind_unless_at_a_port(self: socket.socket, address: Any) -> None:
+            if self.family in (socket.AF_INET, socket.AF_INET6):
+                pytest.fail(WHERE_TO.format("server"))
+            bind(self, address)
+
+        return bind_unless_at_a_port
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess.Popen, "__init__", start)
+        patch.setattr(socket.socket, "bind", guarded(socket.socket.bind))
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Iterator[None]:
+    """Hold it while fixtures of any scope are made."""
+    with _nothing_is_started():
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """Hold it while a test runs."""
+    with _nothing_is_started():
+        yield
+
+
+def _refused(fixture: str) -> object:
+    """Return a fixture to stand for one that starts a server, which may run already for a test that is none of ours."""
+
+    @pytest.fixture(name=fixture)
+    def refuse() -> Never:
+        pytest.fail(WHERE_TO.format("server"))
+
+    return refuse
+
+
+refuse_s3, refuse_s3_proxy, refuse_mariadb, refuse_mariadb_data, refuse_spark = map(
+    _refused, ("s3_server", "one_s3_proxy", "mariadb", "mariadb_data", "spark_engine")
+)
+
+
+@pytest.fixture
+def store(lake: LocalStore) -> Store:
+    """A store, empty, for what holds of every store: tests/integration/test_on_s3.py has the same tests on S3."""
+    return lake
+
+
+@pytest.fixture(scope="module")
+def new_kiosk(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Kiosk]:
+    """Names a place for a mart, a new one each time: tests/integration/test_on_mysql.py has the same tests on MySQL."""
+    return lambda: tmp_path_factory.mktemp("kiosks") / "new" / "kiosk.duckdb"
