@@ -1,6 +1,6 @@
 -- audience_base: period × country, and the period with country '**'. From the sums of all buckets.
 --   in:  base_counts   see base_counts.sql, all buckets
---        $min_cell     of fewer viewers nothing is told but the seconds
+--        $min_cell     of fewer viewers only the seconds are published
 --   out: the columns of the dataset audience_base, with their units
 with total as (
     select

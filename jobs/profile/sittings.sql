@@ -1,6 +1,6 @@
 -- Sittings: viewer × sitting × episode, of the sittings that matter.
---   in:  stretch                viewer, episode_id, watched_seconds, first_at, last_at: a viewer's rows of viewer_hour (one episode in
---                               one hour), or sittings of whole days, which are stretches of play just as well
+--   in:  play_interval          viewer, episode_id, watched_seconds, first_at, last_at: a viewer's rows of viewer_hour (one
+--                               episode in one hour), or sittings of whole days, which are intervals of play as well
 --        $sitting_gap_seconds   a pause as long as this ends a sitting
 --        $binge_episodes        a sitting of so many different episodes is kept,
 --        $starts_before         and one that starts before this instant (null: none is kept for that),
@@ -17,7 +17,7 @@ with marked as (
         first_at,
         last_at,
         first_at < max(last_at) over earlier + to_seconds($sitting_gap_seconds) as goes_on
-    from stretch
+    from play_interval
     window earlier as (partition by viewer order by first_at rows between unbounded preceding and 1 preceding)
 ),
 sat as (

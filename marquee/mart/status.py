@@ -11,7 +11,7 @@ from marquee.lake import keys
 from marquee.lake.markers import Markers
 from marquee.mart.base import read_mart
 from marquee.mart.errors import NoMartError
-from marquee.mart.ledger import LOADED_OF, Item, Ledger, Standing, compare, entries_of
+from marquee.mart.ledger import LOADED_OF, Item, Ledger, LoadStatus, compare, entries_of
 from marquee.mart.settings import MartSettings
 from marquee.runs.stage import State
 from marquee.telemetry import metrics
@@ -47,12 +47,12 @@ def _state_of(item: Item, ledger: Ledger, reasons: Mapping[Period, str]) -> Ledg
     wanted = entries_of(item.marker)
     found = [ledger[one.dataset, one.period] for one in wanted if (one.dataset, one.period) in ledger]
     reported = Period.containing(item.period.start, Grain.DAY) if item.stage == keys.ROLLUP else item.period
-    if item.standing is Standing.LOADED:
+    if item.status is LoadStatus.LOADED:
         state = State.DONE
     elif reported in reasons:
         state = State.FAILED
     else:
-        state = State.PENDING if item.standing is Standing.PENDING else State.STALE
+        state = State.PENDING if item.status is LoadStatus.PENDING else State.STALE
     loaded_at = found[0].loaded_at if found else None
     reason = reasons[reported] if state is State.FAILED else ""
     return LedgerState(item.stage, item.period, state, sum(one.rows for one in wanted), loaded_at, reason)

@@ -21,7 +21,7 @@ _COLUMN = re.compile(
     r"^    (?P<name>\w+) (?P<type>[^,\n]*?)(?P<required> not null)?,? -- (?P<comment>.+)$", re.MULTILINE
 )
 _KEY = re.compile(r"^    primary key \((?P<columns>[^)]+)\)$", re.MULTILINE)
-_FILLING = re.compile(r"^insert into .*?;$", re.MULTILINE | re.DOTALL)
+_SEED_ROWS = re.compile(r"^insert into .*?;$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Relation:
-    """A table or view; of a view no columns are told, only its query."""
+    """A table or view; of a view only its query, no columns."""
 
     kind: str
     name: str
@@ -62,9 +62,9 @@ def relations() -> tuple[Relation, ...]:
     return tuple(_relation(match) for match in _CREATE.finditer(f"{tables_sql()}\n{views_sql()}"))
 
 
-def fillings() -> list[str]:
-    """Return the statements that fill the tables that never change."""
-    return [statement.removesuffix(";") for statement in _FILLING.findall(tables_sql())]
+def seed_rows() -> list[str]:
+    """Return the statements that insert the rows of tables that never change."""
+    return [statement.removesuffix(";") for statement in _SEED_ROWS.findall(tables_sql())]
 
 
 def _relation(match: re.Match[str]) -> Relation:
