@@ -18,4 +18,4 @@ select
     watched_seconds,
     case when large then multilingual_viewers end as multilingual_viewers,
     case when large then new_viewers end as new_viewers
-from (select *, active_viewers = 0 or active_viewers >= $min_cell as large from total)
+from (select *, active_viewers = 0 or active_viewers >= $min_cell as large from total) published

@@ -5,4 +5,4 @@
 --   out: viewers (who watched on the day), new_viewers (of them, first seen on the day)
 select
     (select count(distinct viewer) from viewer_day) as viewers,
-    (select count(*) from viewer_seen where first_day = $day) as new_viewers
+    (select count(*) filter (first_day = $day) from viewer_seen) as new_viewers

@@ -19,7 +19,7 @@ field as (
         row,
         text,
         line.{{event_id}}::varchar as event_id,
-        line.{{received_at}} as received_at,
+        line.{{received_at}}::varchar as received_at,
         line.{{user_id}}::varchar as user_id,
         line.{{episode_id}}::varchar as episode_id,
         line.{{country}}::varchar as country,
@@ -37,7 +37,7 @@ typed as (
         -- The cast would take blanks for digits left out.
         case
             when received_at like '____-__-__T__:__:__.___Z' and not contains(received_at, ' ')
-            then try_cast(received_at as timestamp)
+                then try_cast(received_at as timestamp)
         end as received_at,
         try_cast(episode_id as bigint) as episode_id,
         country,
@@ -52,14 +52,16 @@ typed as (
         and try_cast(utc_offset_minutes as smallint)::varchar = utc_offset_minutes
         and try_cast(watched_seconds as smallint)::varchar = watched_seconds
         and country is not null and language is not null and device is not null
-        -- The parser lets pass what is no JSON: a comma too many, NaN, Infinity, bottomless nests. A line as long as its
-        -- fields and their names take has room for nothing of it; any other line is searched.
+        -- The parser lets pass what is no JSON: a comma too many, NaN, Infinity, bottomless nests. A line as long as
+        -- its fields and their names take has room for nothing of it; any other line is searched.
         and case
-            when strlen(text) = $skeleton_bytes + cast(suffix(text, chr(10)) as integer)
+            when
+                strlen(text) = $skeleton_bytes + suffix(text, chr(10))::integer
                 + strlen(event_id) + strlen(field.received_at) + strlen(user_id) + strlen(episode_id) + strlen(country)
                 + strlen(utc_offset_minutes) + strlen(language) + strlen(device) + strlen(watched_seconds)
-            then true
-            else not regexp_matches(text, '(?i)[:,\[]\s*-?(nan|inf)|,\s*[}\]]')
+                then true
+            else
+                not regexp_matches(text, '(?i)[:,\[]\s*-?(nan|inf)|,\s*[}\]]')
                 and not regexp_matches(field.received_at, '[[:space:]]')
                 and strlen(text) - strlen(translate(text, '[{', '')) <= $most_nested
         end as well_formed

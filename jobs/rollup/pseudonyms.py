@@ -23,7 +23,7 @@ def viewers_of(db: duckdb.DuckDBPyConnection, key: bytes, user_ids: pa.Array) ->
     inner, outer = (bytes(byte ^ pad for byte in block) for pad in (INNER_PAD, OUTER_PAD))
     db.register("users", pa.table({"n": pa.array(np.arange(len(user_ids))), "user_id": user_ids}))
     viewers_query = read_query("jobs.rollup", "viewers")
-    rows = db.execute(viewers_query.text, viewers_query.bind({"inner": inner, "outer": outer})).fetchnumpy()
+    rows = db.execute(viewers_query.text, viewers_query.bind({"inner_block": inner, "outer_block": outer})).fetchnumpy()
     viewers: npt.NDArray[np.uint64] = np.empty(len(user_ids), np.uint64)
     viewers[rows["n"]] = rows["viewer"]
     return viewers

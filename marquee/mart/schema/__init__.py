@@ -7,12 +7,12 @@ belongs to what follows it (a table, a view) or, after a column, to that column.
 import functools
 import re
 from dataclasses import dataclass
-from pathlib import Path
+
+from marquee.sql import read_sql
 
 VERSION = 2
 """Counted up with every change of tables or views: a kiosk of another version is not touched."""
 
-_HERE = Path(__file__).parent
 _CREATE = re.compile(
     r"(?P<comment>(?:^-- [^\n]*\n)+)^create (?P<kind>table|view) (?P<name>\w+) (?P<body>.*?);$",
     re.MULTILINE | re.DOTALL,
@@ -48,12 +48,12 @@ class Relation:
 
 def tables_sql() -> str:
     """Return the statements that create the tables and fill those that never change."""
-    return (_HERE / "tables.sql").read_text(encoding="utf-8")
+    return read_sql("marquee.mart.schema", "tables")
 
 
 def views_sql() -> str:
     """Return the statements that create the views."""
-    return (_HERE / "views.sql").read_text(encoding="utf-8")
+    return read_sql("marquee.mart.schema", "views")
 
 
 @functools.cache
