@@ -97,11 +97,12 @@ check: $(DEV) lint  ## the quick part: lint, types and the unit tests
 	@$(BIN)/pytest -n 2 --dist loadfile tests/unit $(SELECTED) $(ARGS)
 
 .PHONY: lint
-lint: $(DEV)  ## check style, format, types and imports, Dockerfiles and scripts of the shell
+lint: $(DEV)  ## check style, format, types and imports, SQL, Dockerfiles and scripts of the shell
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/hadolint images/*/Dockerfile
 	@$(BIN)/shellcheck $(SCRIPTS)
+	@$(BIN)/sqlfluff lint --disable-progress-bar --processes -1 jobs marquee
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 

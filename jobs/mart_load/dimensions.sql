@@ -2,8 +2,8 @@
 -- no matter.
 --
 -- In: shows, episodes, networks, countries, genres as captured (each row with requested_day and fetched_at), and the
--- views latest_show and latest_episode. Out: one view for each table of the kiosk, with its columns. Languages and genres
--- are keys: blanks at their end do not count, for MySQL does not tell keys apart by them.
+-- views latest_show and latest_episode. Out: one view for each table of the kiosk, with its columns. Languages and
+-- genres are keys: blanks at their end do not count, for MySQL does not tell keys apart by them.
 
 create temp view latest_network as
 select * from networks
@@ -16,21 +16,35 @@ qualify row_number() over (partition by country order by fetched_at desc, reques
 create temp view dim_country as
 with code as (
     select country from latest_country
-    union select country from latest_network where country is not null
-    union select dvd_country from shows where dvd_country is not null
+    union
+    select country
+    from latest_network
+    where country is not null
+    union
+    select dvd_country
+    from shows
+    where dvd_country is not null
 )
 select country, name, timezone from code left join latest_country using (country)
-union all select '**', 'worldwide', null
+union all
+select '**' as country, 'worldwide' as name, null as timezone
 order by country;
 
 create temp view dim_language as
-select distinct rtrim(language, ' ') as language from shows where language is not null order by language;
+select distinct rtrim(language, ' ') as language
+from shows
+where language is not null
+order by language;
 
 create temp view dim_network as
-select kind, network_id, name, country, official_site from latest_network order by kind, network_id;
+select kind, network_id, name, country, official_site
+from latest_network
+order by kind, network_id;
 
 create temp view dim_genre as
-select distinct rtrim(genre, ' ') as genre from genres order by genre;
+select distinct rtrim(genre, ' ') as genre
+from genres
+order by genre;
 
 create temp view dim_show as
 select
@@ -43,7 +57,8 @@ select
     * exclude (show_id, requested_day, fetched_at, official_site, thetvdb, tvrage, image, summary)
     replace (rtrim(language, ' ') as language)
 from latest_show
-union all by name select 0 as show_id, 'not in any captured schedule' as label
+union all by name
+select 0 as show_id, 'not in any captured schedule' as label
 order by show_id;
 
 create temp view dim_show_genre as
@@ -52,7 +67,9 @@ from latest_show join genres using (show_id, requested_day, fetched_at)
 order by show_id, genre;
 
 create temp view dim_episode as
-select * exclude (requested_day, fetched_at, image, summary) from latest_episode order by episode_id;
+select * exclude (requested_day, fetched_at, image, summary)
+from latest_episode
+order by episode_id;
 
 -- A version begins when the service says that it last changed the show; a capture without that time counts only for a
 -- show that never has one, with the time of fetching. Of captures of one time the last fetched counts; what does not

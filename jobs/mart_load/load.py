@@ -33,7 +33,7 @@ from marquee.mart.ledger import (
     Entry,
     Item,
     Ledger,
-    Standing,
+    LoadStatus,
     Step,
     compare,
     entries_of,
@@ -155,7 +155,7 @@ def _run(mart: Mart, markers: Markers, step: Step, *, force: bool) -> MartReport
     closing = {"periods": len(step.items), "rows": written, "seconds": seconds}
     log.info("%s %s loaded from %s", keys.MART_LOAD, step.period, step.stage, extra={**context, **closing})
     _count(step, written)
-    new = sum(item.standing is Standing.PENDING for item in step.items)
+    new = sum(item.status is LoadStatus.PENDING for item in step.items)
     return MartReport(loaded=new, replaced=len(step.items) - new, rows=written)
 
 

@@ -1,4 +1,4 @@
-"""The kernel of an audience period: one bucket of viewers, from the state so far and the days that came since.
+"""The kernel of an audience period: a bucket of viewers, from the state so far and later days; then all buckets.
 
 The state (viewer_period, sitting_period) holds all days of the period but the last, which may still grow. So a new
 day is merged into what is there, and the days before are not read again. The state knows nothing of the schedule: that
@@ -14,35 +14,28 @@ from typing import NamedTuple
 import duckdb
 import pyarrow as pa
 
-from jobs.profile import sql
-from jobs.profile.bits import split_bits
-from jobs.profile.files import fetch, open_lake, scan, show, write
-from marquee.engine.base import Task, Unit
+from jobs.profile.day_bitmap import split_bitmap
+from jobs.profile.files import create_view, fetch, scan, write
+from jobs.profile.queries import query
+from jobs.profile.units import STATE, AudienceUnit, DayFiles
+from marquee.engine.base import Task
+from marquee.engine.duckdb import open_database
 from marquee.errors import CorruptLakeError
-from marquee.lake.datasets import SITTING_PERIOD, VIEWER_PERIOD, VIEWER_SEEN
+from marquee.lake.datasets import AUDIENCE, AUDIENCE_BASE, SITTING_PERIOD, VIEWER_PERIOD, VIEWER_SEEN
 from marquee.lake.manifest import Output
+from marquee.sql import Values
 from marquee.storage.base import Store
 
 log = logging.getLogger(__name__)
 
 COUNTED = ("show_counts", "base_counts", "episode_countries")
-STATE = (VIEWER_PERIOD, SITTING_PERIOD)
-
-
-@dataclass(frozen=True)
-class DayFiles:
-    """A bucket of a day: the day's number in the period, from 0, and what to read of it."""
-
-    number: int
-    viewer_day: tuple[Output, ...]
-    sitting_day: tuple[Output, ...]
 
 
 class Watching(NamedTuple):
     """Queries of rows as the state has them: viewer_period, and sitting_period."""
 
     played: list[str]
-    stretch: list[str]
+    intervals: list[str]
 
 
 @dataclass(frozen=True)
@@ -54,54 +47,73 @@ class PeriodPart:
     viewers: int
 
 
-def count_bucket(unit: Unit, task: Task) -> PeriodPart:
-    """Bring a bucket's state up to date and count its viewers.
-
-    The unit has ``lake``, ``s3``, ``prefix`` and ``bucket``; ``days``, the DayFiles of the period so far; ``state``,
-    the outputs of the last state, and ``merged``, how many of the days are in it; ``seen``, the last day's viewer_seen;
-    ``catalogue``, a table of episode_id, show_id, runtime_seconds; and ``values`` for the queries.
-    """
-    store = open_lake(unit)
+def count_bucket(unit: AudienceUnit, task: Task) -> PeriodPart:
+    """Bring a bucket's state up to date and count its viewers."""
+    store = unit.lake.open()
     outputs: list[Output] = []
     with task.database() as db:
-        db.register("catalogue", unit["catalogue"])
-        show(db, VIEWER_SEEN.name, VIEWER_SEEN, scan(fetch(store, unit["seen"], task.scratch)))
+        db.register("catalogue", unit.catalogue)
+        create_view(db, VIEWER_SEEN.name, VIEWER_SEEN, scan(fetch(store, unit.seen, task.scratch)))
         state, days = _fetch_state(store, unit, task.scratch)
         *before, today = _scan_days(store, days, task.scratch)
-        if len(unit["days"]) > 1:
-            _show_all(db, [state, *before])
-            make_state(db, unit["values"])
-            outputs += write(db, store, unit["prefix"], VIEWER_PERIOD, unit["bucket"])
+        if len(unit.days) > 1:
+            _create_views(db, [state, *before])
+            make_state(db, unit.values)
+            outputs += write(db, store, unit.prefix, VIEWER_PERIOD, unit.bucket)
             # Read back from its file, which takes a tenth of the memory of a table.
             before = [Watching(scan(fetch(store, outputs, task.scratch)), [f"from {SITTING_PERIOD.name}"])]
-            outputs += write(db, store, unit["prefix"], SITTING_PERIOD, unit["bucket"])
-        _show_all(db, [*before, today])
-        return PeriodPart(tuple(outputs), count(db, unit["values"]), len(db.table("viewer")))
+            outputs += write(db, store, unit.prefix, SITTING_PERIOD, unit.bucket)
+        _create_views(db, [*before, today])
+        return PeriodPart(tuple(outputs), count(db, unit.values), len(db.table("viewer")))
 
 
-def make_state(db: duckdb.DuckDBPyConnection, values: sql.Values) -> None:
-    """Make the view viewer_period and the table sitting_period from the relations played and stretch."""
-    sql.define(db, VIEWER_PERIOD.name, "viewer_period")
-    sql.make(db, SITTING_PERIOD.name, "sittings", values)
+def make_state(db: duckdb.DuckDBPyConnection, values: Values) -> None:
+    """Make the view viewer_period and the table sitting_period from the relations played and play_interval."""
+    query("viewer_period").create_view(db, VIEWER_PERIOD.name)
+    query("sittings").create_table(db, SITTING_PERIOD.name, values)
 
 
-def count(db: duckdb.DuckDBPyConnection, values: sql.Values) -> dict[str, pa.Table]:
-    """Return the tables ``COUNTED`` from the relations played, stretch, viewer_seen and catalogue."""
-    sql.make(db, "watched", "watched", values)
-    sql.make(db, "viewer", "viewer", values)
-    sql.make(db, "sitting", "sittings", values)
-    sql.make(db, "viewer_show", "viewer_show", values)
-    return {name: sql.select(db, name, values) for name in COUNTED}
+def count(db: duckdb.DuckDBPyConnection, values: Values) -> dict[str, pa.Table]:
+    """Return the tables ``COUNTED`` from the relations played, play_interval, viewer_seen and catalogue."""
+    query("watched").create_table(db, "watched", values)
+    query("viewer").create_table(db, "viewer", values)
+    query("sittings").create_table(db, "sitting", values)
+    query("viewer_show").create_table(db, "viewer_show", values)
+    return {name: query(name).select(db, values) for name in COUNTED}
 
 
-def _fetch_state(store: Store, unit: Unit, scratch: Path) -> tuple[Watching, list[DayFiles]]:
+def finish_period(
+    store: Store, prefix: str, parts: Sequence[PeriodPart], catalogue: pa.Table, values: Values
+) -> tuple[list[Output], int]:
+    """Write the period's audience; return all outputs of the period, and the seconds of unknown shows."""
+    outputs = [output for part in parts for output in part.outputs]
+    with open_database() as db:
+        make_audience(db, parts, catalogue, values)
+        for dataset in (AUDIENCE, AUDIENCE_BASE):
+            outputs += write(db, store, prefix, dataset)
+        (orphans,) = query("orphans").select(db, values).to_pylist()
+    return outputs, orphans["watched_seconds"]
+
+
+def make_audience(
+    db: duckdb.DuckDBPyConnection, parts: Sequence[PeriodPart], catalogue: pa.Table, values: Values
+) -> None:
+    """Make the tables audience and audience_base from what all buckets counted."""
+    for name in COUNTED:
+        db.register(name, pa.concat_tables(part.tables[name] for part in parts))
+    db.register("catalogue", catalogue)
+    for dataset in (AUDIENCE, AUDIENCE_BASE):
+        query(dataset.name).create_table(db, dataset.name, values)
+
+
+def _fetch_state(store: Store, unit: AudienceUnit, scratch: Path) -> tuple[Watching, Sequence[DayFiles]]:
     """Return the last state and the days that are not in it: all days, if the state cannot be read."""
     try:
-        parts = ([one for one in unit["state"] if one.dataset == dataset.name] for dataset in STATE)
-        return Watching(*(scan(fetch(store, part, scratch)) for part in parts)), unit["days"][unit["merged"] :]
+        parts = ([one for one in unit.state if one.dataset == dataset.name] for dataset in STATE)
+        return Watching(*(scan(fetch(store, part, scratch)) for part in parts)), unit.days[unit.merged :]
     except CorruptLakeError as error:
-        log.warning("%s; bucket %d is made from all days of the period", error, unit["bucket"])
-        return Watching([], []), unit["days"]
+        log.warning("%s; bucket %d is made from all days of the period", error, unit.bucket)
+        return Watching([], []), unit.days
 
 
 def _scan_days(store: Store, days: Sequence[DayFiles], scratch: Path) -> list[Watching]:
@@ -110,14 +122,14 @@ def _scan_days(store: Store, days: Sequence[DayFiles], scratch: Path) -> list[Wa
     paths = dict(zip(outputs, fetch(store, outputs, scratch), strict=True))
     scans = []
     for day in days:
-        low, high = split_bits(1 << day.number)
-        bits = f", {low}::ubigint as days_low, {high}::ubigint as days_high"
+        low, high = split_bitmap(1 << day.number)
+        bitmap = f", {low}::ubigint as days_low, {high}::ubigint as days_high"
         viewer_day, sitting_day = ([paths[one] for one in part] for part in (day.viewer_day, day.sitting_day))
-        scans.append(Watching(scan(viewer_day, bits), scan(sitting_day)))
+        scans.append(Watching(scan(viewer_day, bitmap), scan(sitting_day)))
     return scans
 
 
-def _show_all(db: duckdb.DuckDBPyConnection, parts: Sequence[Watching]) -> None:
-    """Show the rows of all parts as the views played and stretch."""
-    show(db, "played", VIEWER_PERIOD, [query for part in parts for query in part.played])
-    show(db, "stretch", SITTING_PERIOD, [query for part in parts for query in part.stretch])
+def _create_views(db: duckdb.DuckDBPyConnection, parts: Sequence[Watching]) -> None:
+    """Make the views played and play_interval of the rows of all parts."""
+    create_view(db, "played", VIEWER_PERIOD, [one for part in parts for one in part.played])
+    create_view(db, "play_interval", SITTING_PERIOD, [one for part in parts for one in part.intervals])

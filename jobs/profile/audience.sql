@@ -2,13 +2,14 @@
 --   in:  show_counts         see show_counts.sql, all buckets
 --        episode_countries   see episode_countries.sql, all buckets
 --        catalogue           episode_id, show_id, runtime_seconds
---        $min_cell           of fewer viewers nothing is told but the seconds
---        $unknown_show       of it nothing is told but reach and seconds: each of its episodes is of another unknown show
+--        $min_cell           of fewer viewers only the seconds are published
+--        $unknown_show       of it only reach and seconds are published: each of its episodes is of another unknown
+--                            show
 --   out: the columns of the dataset audience, with their units
 -- Views: hours viewed / runtime, over the show's episodes that were played; null, not 0, where a runtime is unknown
 -- (about.netflix.com/news/top-10-things-about-netflix-top-10).
--- Loyalty: the average audience by its reach (jllmedia.co.uk/articles/understanding-the-key-terms-in-tv-media), that is seconds by
--- viewer reached, by the runtime there was to watch; at most 1.
+-- Loyalty: the average audience by its reach (jllmedia.co.uk/articles/understanding-the-key-terms-in-tv-media), that is
+-- seconds by viewer reached, by the runtime there was to watch; at most 1.
 with total as (
     select
         show_id,
@@ -37,11 +38,11 @@ available as (
         select episode_id, country from episode_countries
         union
         select episode_id, $worldwide from episode_countries
-    )
+    ) played
     join catalogue using (episode_id)
     group by show_id, country
 ),
-told as (
+published as (
     select
         *,
         show_id <> $unknown_show as known,
@@ -70,4 +71,4 @@ select
     case when large and known then new_sole_viewers end as new_sole_viewers,
     case when large and known then multilingual_viewers end as multilingual_viewers,
     case when known then valued_ms / 1000 end as valued_seconds
-from told
+from published

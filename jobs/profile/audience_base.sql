@@ -1,6 +1,6 @@
 -- audience_base: period × country, and the period with country '**'. From the sums of all buckets.
 --   in:  base_counts   see base_counts.sql, all buckets
---        $min_cell     of fewer viewers nothing is told but the seconds
+--        $min_cell     of fewer viewers only the seconds are published
 --   out: the columns of the dataset audience_base, with their units
 with total as (
     select
@@ -18,4 +18,4 @@ select
     watched_seconds,
     case when large then multilingual_viewers end as multilingual_viewers,
     case when large then new_viewers end as new_viewers
-from (select *, active_viewers = 0 or active_viewers >= $min_cell as large from total)
+from (select *, active_viewers = 0 or active_viewers >= $min_cell as large from total) published

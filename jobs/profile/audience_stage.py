@@ -6,25 +6,19 @@ of those: another capture makes stale the periods whose episodes it changes.
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-import duckdb
-import pyarrow as pa
-
-from jobs.profile import sql
-from jobs.profile.audience import COUNTED, STATE, DayFiles, PeriodPart
-from jobs.profile.bits import day_number, find_spans
 from jobs.profile.buckets import Bucketing, common, in_bucket, of_profile
-from jobs.profile.files import write
-from jobs.profile.played import PlayedEpisodes
+from jobs.profile.day_bitmap import day_number, find_spans
 from jobs.profile.settings import BINGE5_EPISODES, ProfileOptions, ProfileSettings
 from jobs.profile.sittings import lasts_until
+from jobs.profile.units import STATE, AudienceUnit, DayFiles
 from marquee.calendar import Grain, Period, Span
-from marquee.engine.base import Engine, Unit
-from marquee.engine.duckdb import open_database
+from marquee.engine.base import Engine
 from marquee.lake import keys
 from marquee.lake.datasets import (
     AUDIENCE,
-    AUDIENCE_BASE,
     SITTING_DAY,
     UNKNOWN_SHOW,
     VIEWER_DAY,
@@ -34,6 +28,10 @@ from marquee.lake.datasets import (
 from marquee.lake.manifest import Input, Marker, Parameters, Result
 from marquee.lake.markers import Markers
 from marquee.runs.stage import RunContext, Target
+from marquee.sql import Values
+
+if TYPE_CHECKING:
+    from jobs.profile.played import PlayedEpisodes
 
 DEFINITION = "1"
 """Changes when the same days, schedule and settings give other results."""
@@ -53,7 +51,12 @@ class AudienceStage:
         self._options = settings.profile
         self._markers = markers
         self._engine = engine
-        self._played = PlayedEpisodes(markers)
+
+    @cached_property
+    def _played(self) -> "PlayedEpisodes":
+        from jobs.profile.played import PlayedEpisodes  # noqa: PLC0415 - reads with pyarrow and DuckDB
+
+        return PlayedEpisodes(self._markers)
 
     @property
     def parameters(self) -> Parameters:
@@ -83,28 +86,30 @@ class AudienceStage:
 
     def make(self, target: Target, run: RunContext) -> Result:
         """Count the period, bucket by bucket; BadInputError when its days differ in buckets or viewer key."""
+        from jobs.profile.audience import count_bucket, finish_period  # noqa: PLC0415 - planning needs no kernel
+
         days = self._days(target.period)
         bucketing = common((marker, of_profile(marker)) for marker in days.values())
         catalogue = self._played.known(list(days.values()))
         values = query_values(self._options, target.period, list(days))
         merged = self._count_merged(target, run.previous, bucketing)
-        shared: Unit = {
-            "lake": self._markers.store.url,
-            "s3": self._settings.s3.model_dump(),
-            "prefix": run.prefix,
-            "catalogue": catalogue,
-            "values": values,
-            "merged": merged,
-        }
         state = run.previous if merged else None
-        units = [{**shared, **_bucket_unit(target.period, days, state, bucket)} for bucket in range(bucketing.buckets)]
-        parts: list[PeriodPart] = self._engine.map("jobs.profile.audience:count_bucket", units)
-        outputs = [output for part in parts for output in part.outputs]
-        with open_database() as db:
-            make_audience(db, parts, catalogue, values)
-            for dataset in (AUDIENCE, AUDIENCE_BASE):
-                outputs += write(db, self._markers.store, run.prefix, dataset)
-            orphan_seconds = _sum_orphans(db, values)
+        units = [
+            AudienceUnit(
+                lake=self._settings.address(self._markers.store.url),
+                prefix=run.prefix,
+                bucket=bucket,
+                values=values,
+                days=_day_files(target.period, days, bucket),
+                state=tuple(output for dataset in STATE if state for output in in_bucket(state, dataset, bucket)),
+                merged=merged,
+                seen=in_bucket(list(days.values())[-1], VIEWER_SEEN, bucket),
+                catalogue=catalogue,
+            )
+            for bucket in range(bucketing.buckets)
+        ]
+        parts = self._engine.map(count_bucket, units)
+        outputs, orphan_seconds = finish_period(self._markers.store, run.prefix, parts, catalogue, values)
         counts = {
             "rows_in": sum(marker.rows(VIEWER_DAY) for marker in days.values()),
             "rows_out": sum(output.rows for output in outputs if output.dataset == AUDIENCE.name),
@@ -132,7 +137,7 @@ class AudienceStage:
         return merged // len(BY_DAY) if same_rules and unchanged and of_profile(previous) == bucketing else 0
 
 
-def query_values(options: ProfileOptions, period: Period, days: Sequence[Period]) -> sql.Values:
+def query_values(options: ProfileOptions, period: Period, days: Sequence[Period]) -> Values:
     """Return the values of all queries of a period whose ``days`` are profiled."""
     return {
         **options.model_dump(),
@@ -146,38 +151,13 @@ def query_values(options: ProfileOptions, period: Period, days: Sequence[Period]
     }
 
 
-def make_audience(
-    db: duckdb.DuckDBPyConnection, parts: Sequence[PeriodPart], catalogue: pa.Table, values: sql.Values
-) -> None:
-    """Make the tables audience and audience_base from what all buckets counted."""
-    for name in COUNTED:
-        db.register(name, pa.concat_tables(part.tables[name] for part in parts))
-    db.register("catalogue", catalogue)
-    for dataset in (AUDIENCE, AUDIENCE_BASE):
-        sql.make(db, dataset.name, dataset.name, values)
-
-
-def _bucket_unit(period: Period, days: dict[Period, Marker], state: Marker | None, bucket: int) -> Unit:
-    """Return what a unit of work has for its bucket alone."""
-    return {
-        "bucket": bucket,
-        "days": [
-            DayFiles(day_number(period, day), *(in_bucket(marker, dataset, bucket) for dataset in BY_DAY))
-            for day, marker in days.items()
-        ],
-        "seen": in_bucket(list(days.values())[-1], VIEWER_SEEN, bucket),
-        "state": [output for dataset in STATE if state for output in in_bucket(state, dataset, bucket)],
-    }
+def _day_files(period: Period, days: dict[Period, Marker], bucket: int) -> tuple[DayFiles, ...]:
+    return tuple(
+        DayFiles(day_number(period, day), *(in_bucket(marker, dataset, bucket) for dataset in BY_DAY))
+        for day, marker in days.items()
+    )
 
 
 def _day_inputs(inputs: Iterable[Input]) -> list[Input]:
     names = tuple(f"/{dataset.name}" for dataset in BY_DAY)
     return [one for one in inputs if one.name.endswith(names)]
-
-
-def _sum_orphans(db: duckdb.DuckDBPyConnection, values: sql.Values) -> int:
-    orphans = db.sql(
-        "from audience where show_id = $unknown_show and country = $worldwide",
-        params={name: values[name] for name in ("unknown_show", "worldwide")},
-    )
-    return sum(seconds for (seconds,) in orphans.project("watched_seconds").fetchall())

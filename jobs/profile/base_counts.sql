@@ -1,4 +1,5 @@
--- base_counts: country, and $worldwide; what one bucket adds to the base that shows are compared with, in whole numbers.
+-- base_counts: country, and $worldwide; what one bucket adds to the base that shows are compared with, in whole
+-- numbers.
 --   in:  watched         viewer × show × country: watched_seconds
 --        viewer          is_multilingual, is_new
 --        $reach_seconds  a viewer is active from so many seconds of anything here
@@ -10,7 +11,11 @@ with country as (
 ),
 here as (
     select viewer, country, watched_seconds, watched_seconds >= $reach_seconds as active
-    from (from country union all select viewer, $worldwide, watched_seconds from viewer)
+    from (
+        from country
+        union all
+        select viewer, $worldwide, watched_seconds from viewer
+    ) somewhere
 )
 select
     country,

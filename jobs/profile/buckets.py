@@ -15,7 +15,7 @@ def in_bucket(marker: Marker, dataset: Dataset, bucket: int) -> tuple[Output, ..
 
 
 class Bucketing(NamedTuple):
-    """By what viewers were told apart: in how many buckets, and under which key (its fingerprint)."""
+    """How viewers were spread over buckets: over how many, and under which key (its fingerprint)."""
 
     buckets: int
     viewer_key: str

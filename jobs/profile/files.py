@@ -7,20 +7,13 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from marquee.engine.base import Unit
 from marquee.lake.datasets import Dataset
 from marquee.lake.files import fetch_output, write_output
 from marquee.lake.manifest import Output
 from marquee.lake.parquet import ROWS_A_GROUP
-from marquee.storage.base import S3Options, Store, in_parallel
-from marquee.storage.opening import open_store
+from marquee.storage.base import Store, in_parallel
 
 QUOTE = "'"
-
-
-def open_lake(unit: Unit) -> Store:
-    """Open the lake that a unit of work names."""
-    return open_store(unit["lake"], S3Options(**unit["s3"]))
 
 
 def fetch(store: Store, outputs: Sequence[Output], scratch: Path) -> list[Path]:
@@ -28,8 +21,8 @@ def fetch(store: Store, outputs: Sequence[Output], scratch: Path) -> list[Path]:
     return list(in_parallel(store, lambda one: fetch_output(store, one, scratch), outputs))
 
 
-def show(db: duckdb.DuckDBPyConnection, view: str, dataset: Dataset, queries: Sequence[str]) -> None:
-    """Show the rows of all queries as one view; without a query, an empty one with the dataset's columns."""
+def create_view(db: duckdb.DuckDBPyConnection, view: str, dataset: Dataset, queries: Sequence[str]) -> None:
+    """Make a view of the rows of all queries; without a query, an empty one with the dataset's columns."""
     db.register(f"no_{view}", dataset.schema.empty_table())
     db.execute(f"create or replace temp view {view} as {' union all '.join(queries or [f'from no_{view}'])}")
 

@@ -48,6 +48,6 @@ class ProfileOptions(Section):
 
 
 class ProfileSettings(ComputeSettings):
-    """What profile is told."""
+    """All settings of profile."""
 
     profile: ProfileOptions = ProfileOptions()

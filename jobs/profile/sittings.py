@@ -12,10 +12,10 @@ SLACK = timedelta(hours=1)
 
 
 def starts_before(day: Period, gap_seconds: int) -> datetime:
-    """Return the instant (UTC, without a zone) before which a sitting of the day may go on one of the day before."""
+    """Return an instant (UTC, without a zone): a sitting that starts before it may continue one of the day before."""
     return day.start.replace(tzinfo=None) + timedelta(seconds=gap_seconds) + SLACK
 
 
 def lasts_until(day: Period, gap_seconds: int) -> datetime:
-    """Return the instant (UTC, without a zone) from which the end of a sitting may be gone on from by the day after."""
+    """Return an instant (UTC, without a zone): a sitting that ends at or after it may continue on the next day."""
     return day.end.replace(tzinfo=None) - timedelta(seconds=gap_seconds) - SLACK

@@ -1,13 +1,15 @@
 -- Sittings: viewer × sitting × episode, of the sittings that matter.
---   in:  stretch                viewer, episode_id, watched_seconds, first_at, last_at: a viewer's rows of viewer_hour (one episode in
---                               one hour), or sittings of whole days, which are stretches of play just as well
+--   in:  play_interval          viewer, episode_id, watched_seconds, first_at, last_at: a viewer's rows of viewer_hour
+--                               (one episode in one hour), or sittings of whole days, which are intervals of play too
 --        $sitting_gap_seconds   a pause as long as this ends a sitting
 --        $binge_episodes        a sitting of so many different episodes is kept,
 --        $starts_before         and one that starts before this instant (null: none is kept for that),
 --        $lasts_until           and one that lasts until this instant or longer (null: the same)
---   out: started_at (names the sitting of its viewer), watched_seconds (seconds), first_at and last_at (UTC) of the episode in it
--- A sitting is the play of one viewer, whatever the shows, with pauses shorter than 30 minutes: as "in one go" in what is published
--- about binges (Netflix/Harris 2013: businessinsider.in 27309803). A row counts as play from its first event to its last one.
+--   out: started_at (names the sitting of its viewer), watched_seconds (seconds), first_at and last_at (UTC) of the
+--        episode in it
+-- A sitting is the play of one viewer, whatever the shows, with pauses shorter than 30 minutes: as "in one go" in what
+-- is published about binges (Netflix/Harris 2013: businessinsider.in 27309803). A row counts as play from its first
+-- event to its last one.
 -- Joining sittings again gives what joining all their rows would: a row within a sitting is near a row of that sitting.
 with marked as (
     select
@@ -17,11 +19,12 @@ with marked as (
         first_at,
         last_at,
         first_at < max(last_at) over earlier + to_seconds($sitting_gap_seconds) as goes_on
-    from stretch
+    from play_interval
     window earlier as (partition by viewer order by first_at rows between unbounded preceding and 1 preceding)
 ),
 sat as (
-    -- The sitting of a row began at the latest beginning so far; of rows that start at one instant, any may be marked as the first.
+    -- The sitting of a row began at the latest beginning so far; of rows that start at one instant, any may be marked
+    -- as the first.
     select
         *,
         max(case when goes_on then null else first_at end) over (partition by viewer order by first_at) as started_at

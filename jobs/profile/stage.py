@@ -8,22 +8,18 @@ registry of the one before.
 from collections.abc import Sequence
 from operator import attrgetter
 
-import pyarrow as pa
-
-from jobs.profile import sql
 from jobs.profile.buckets import common, in_bucket, of_profile, of_rollup
-from jobs.profile.day import DayPart
-from jobs.profile.files import write
 from jobs.profile.settings import ProfileSettings
 from jobs.profile.sittings import lasts_until, starts_before
+from jobs.profile.units import DayUnit
 from marquee.calendar import Grain, Period, Span
-from marquee.engine.base import Engine, Unit
-from marquee.engine.duckdb import open_database
+from marquee.engine.base import Engine
 from marquee.lake import keys
-from marquee.lake.datasets import EPISODE_DAY, VIEWER_DAY, VIEWER_HOUR, VIEWER_SEEN
+from marquee.lake.datasets import VIEWER_DAY, VIEWER_HOUR, VIEWER_SEEN
 from marquee.lake.manifest import Marker, Parameters, Result
 from marquee.lake.markers import Markers
 from marquee.runs.stage import RunContext, Target
+from marquee.sql import Values
 
 DEFINITION = "1"
 """Changes when the same viewer hours and settings give other results."""
@@ -72,26 +68,26 @@ class ProfileStage:
 
     def make(self, target: Target, run: RunContext) -> Result:
         """Profile the day, bucket by bucket; BadInputError when its inputs differ in buckets or viewer key."""
+        from jobs.profile.day import finish_day, profile_bucket  # noqa: PLC0415 - planning needs no kernel
+
         day = target.period
         hours, before = self._hours(day) or [], self._before(day)
         registry = [before] if before else []
         bucketing = common([(hour, of_rollup(hour)) for hour in hours] + [(one, of_profile(one)) for one in registry])
-        shared = self._common_unit(day, run)
-        units: list[Unit] = [
-            {
-                **shared,
-                "bucket": bucket,
-                "hours": [output for hour in hours for output in in_bucket(hour, VIEWER_HOUR, bucket)],
-                "registry": [output for one in registry for output in in_bucket(one, VIEWER_SEEN, bucket)],
-            }
+        values = self._query_values(day)
+        units = [
+            DayUnit(
+                lake=self._settings.address(self._markers.store.url),
+                prefix=run.prefix,
+                bucket=bucket,
+                values=values,
+                hours=tuple(output for hour in hours for output in in_bucket(hour, VIEWER_HOUR, bucket)),
+                registry=tuple(output for one in registry for output in in_bucket(one, VIEWER_SEEN, bucket)),
+            )
             for bucket in range(bucketing.buckets)
         ]
-        parts: list[DayPart] = self._engine.map("jobs.profile.day:profile_bucket", units)
-        outputs = [output for part in parts for output in part.outputs]
-        with open_database() as db:
-            db.register("episode_plays", pa.concat_tables(part.episode_plays for part in parts))
-            sql.make(db, EPISODE_DAY.name, "episode_day", {})
-            outputs += write(db, self._markers.store, run.prefix, EPISODE_DAY)
+        parts = self._engine.map(profile_bucket, units)
+        outputs = finish_day(self._markers.store, run.prefix, parts)
         counts = {
             "rows_in": sum(hour.rows(VIEWER_HOUR) for hour in hours),
             "rows_out": sum(output.rows for output in outputs if output.dataset == VIEWER_DAY.name),
@@ -102,18 +98,13 @@ class ProfileStage:
         }
         return Result(tuple(outputs), counts)
 
-    def _common_unit(self, day: Period, run: RunContext) -> Unit:
+    def _query_values(self, day: Period) -> Values:
         gap = self._options.sitting_gap_seconds
         return {
-            "lake": self._markers.store.url,
-            "s3": self._settings.s3.model_dump(),
-            "prefix": run.prefix,
-            "values": {
-                **self.parameters,
-                "day": day.date,
-                "starts_before": starts_before(day, gap),
-                "lasts_until": lasts_until(day, gap),
-            },
+            **self.parameters,
+            "day": day.date,
+            "starts_before": starts_before(day, gap),
+            "lasts_until": lasts_until(day, gap),
         }
 
     def _before(self, day: Period) -> Marker | None:

@@ -5,11 +5,11 @@
 --        $multilingual_share    least share of a viewer's seconds in a language, as a decimal
 --        $multilingual_seconds  least seconds in that language
 --   out: watched_seconds in all (seconds), is_multilingual, is_new
--- Multilingual: at least 10 % and 30 minutes in each of at least two languages. The language is that of the play's audio, not the
--- original language of the show; variants of one language (en-US, en-GB) count as one. The rule is ours: the schedule service has
--- original languages only.
--- New: first seen in the period. Reported apart because whoever has just signed up has watched one show by construction (compare
--- Amazon's "first stream": fastcompany.com/40544685).
+-- Multilingual: at least 10 % and 30 minutes in each of at least two languages. The language is that of the play's
+-- audio, not the original language of the show; variants of one language (en-US, en-GB) count as one. The rule is ours:
+-- the schedule service has original languages only.
+-- New: first seen in the period. Reported apart because whoever has just signed up has watched one show by construction
+-- (compare Amazon's "first stream": fastcompany.com/40544685).
 with spoken as (
     select
         viewer,

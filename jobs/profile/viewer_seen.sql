@@ -1,4 +1,4 @@
--- viewer_seen: one row for each viewer of the bucket who was ever seen, up to and with the day.
+-- viewer_seen: one row for each viewer of the bucket who was ever seen, up to and including the day.
 --   in:  registry     viewer_seen of the day before (empty on the first day)
 --        viewer_day   who was seen today
 --        $day         the day (a date)
@@ -10,5 +10,5 @@ from (
     select viewer, first_day from registry
     union all
     select distinct viewer, $day::date from viewer_day
-)
+) seen
 group by viewer

@@ -1,12 +1,17 @@
 -- One bucket's events of a received hour, deduplicated, by viewer and everything that counts.
 --
--- in:   events (viewer, event_key, received_at, episode_id, country, language, device, utc_offset_minutes, watched_seconds)
--- out:  hour × viewer × episode × country × language × viewer-local hour × device: plays, watched_seconds, first_at, last_at
+-- in:   events (viewer, event_key, received_at, episode_id, country, language, device, utc_offset_minutes,
+--       watched_seconds)
+-- out:  hour × viewer × episode × country × language × viewer-local hour × device: plays, watched_seconds, first_at,
+--       last_at
 --
--- A duplicate is a second event of one id by one viewer. Few events have one, so only those are sorted: the earliest counts, and of
--- two received at one instant the first by content, whatever the order of arrival.
+-- A duplicate is a second event of one id by one viewer. Few events have one, so only those are sorted: the earliest
+-- counts, and of two received at one instant the first by content, whatever the order of arrival.
 with repeated as materialized (
-    select viewer, event_key from events group by all having count(*) > 1
+    select viewer, event_key
+    from events
+    group by all
+    having count(*) > 1
 ),
 earliest as (
     select events.* from events semi join repeated using (viewer, event_key)

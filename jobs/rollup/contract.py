@@ -1,7 +1,7 @@
 """The event contract: which lines are play events, and why another line is not one.
 
-This is the referee. ``parse.sql`` reads nearly all lines much faster, but takes only what it can be sure of; every
-other line comes here, and here alone it is decided what is rejected and by which reason. A line is one JSON object:
+This is the reference parser. ``parse.sql`` reads nearly all lines much faster, but takes only what it can be sure of;
+every other line comes here, and only here is decided what is rejected, and for which reason. A line is one JSON object:
 
     {"event_id": "5224603a-…", "received_at": "2026-01-05T13:02:11.123Z",
      "event": {"user_id": "u2218169", "episode_id": 2509799, "country": "KR", "utc_offset_minutes": 540,
@@ -96,7 +96,7 @@ class Window:
     end: datetime
 
 
-def judge(line: bytes, fields: Fields, window: Window) -> Event | Reason:
+def validate(line: bytes, fields: Fields, window: Window) -> Event | Reason:
     """Return the event of a line, or the reason why it is none."""
     if len(line) > MAX_LINE_BYTES:
         return Reason.LINE_TOO_LONG
@@ -112,10 +112,10 @@ def judge(line: bytes, fields: Fields, window: Window) -> Event | Reason:
         return Reason.NOT_JSON
     if not isinstance(value, dict):
         return Reason.NOT_AN_OBJECT
-    return _judge_fields({name: _at(value, path) for name, path in vars(fields).items()}, window)
+    return _validate_fields({name: _at(value, path) for name, path in vars(fields).items()}, window)
 
 
-def _judge_fields(found: Mapping[str, Any], window: Window) -> Event | Reason:
+def _validate_fields(found: Mapping[str, Any], window: Window) -> Event | Reason:
     received_at = _instant(found["received_at"])
     for reason, holds in _RULES:
         if reason is Reason.OUTSIDE_HOUR:

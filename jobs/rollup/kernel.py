@@ -1,19 +1,24 @@
-"""The rollup's kernels: raw objects to events by viewer bucket, and a bucket's events to viewership and viewer hours.
+"""The rollup's kernels: from raw objects to the viewership, viewer hours and rejects of an hour.
 
-parse_objects     unit {objects, hour window, key, …}  ->  (bucket, events), and (REJECTS, rejected lines) reduce_bucket
-(bucket, its events)                 ->  Reduced: viewer_hour of the bucket, written; viewership partial reduce_rejects
-(REJECTS, rejected lines)            ->  Reduced: rejects, written; counts by reason
+    kernel              takes                           gives
+    parse_objects       ParseUnit: some raw objects     by viewer bucket: events (EVENTS, ``viewer`` for ``user_id``)
+                                                        REJECTED: rejected lines (REJECTS)
+                                                        READ: how many lines were read
+    reduce_key          a bucket and its events         Reduced: viewer_hour, written; the bucket's viewership; counts
+                        REJECTED and rejected lines     Reduced: rejects, written; lines by reason
+                        READ and numbers of lines       Reduced: lines
+    finish_hour         all of the above                viewership, merged and written; the outputs of the hour
+
+Grains, keys and units of what is written: ``marquee.lake.datasets``.
 """
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
-from importlib import resources
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import duckdb
@@ -21,23 +26,25 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.rollup.contract import COUNTRY, DEVICE, LANGUAGE, Event, Fields, Reason, Window, judge
+from jobs.rollup.contract import COUNTRY, DEVICE, LANGUAGE, Event, Fields, Reason, Window, validate
 from jobs.rollup.lines import KEPT_BYTES, Block, read_blocks
-from jobs.rollup.viewer import viewers_of
-from marquee.engine.base import Task, Unit
+from jobs.rollup.pseudonyms import viewers_of
+from jobs.rollup.units import Destination, ParseUnit
+from marquee.engine.base import Task
 from marquee.engine.duckdb import open_database
 from marquee.errors import TryAgainError
-from marquee.lake.datasets import REJECTS, VIEWER_HOUR
+from marquee.lake.datasets import REJECTS, VIEWER_HOUR, VIEWERSHIP
 from marquee.lake.files import write_output
-from marquee.lake.manifest import Output
-from marquee.storage.base import S3Options, Store, in_parallel
-from marquee.storage.opening import open_store
+from marquee.lake.manifest import Input, Output
+from marquee.lake.parquet import empty
+from marquee.sql import Query, read_query
+from marquee.storage.base import Store, in_parallel
 
 REJECTED = -1
 """The key under which the mapper gives rejected lines; buckets count from 0."""
 
 READ = -2
-"""The key under which the mapper gives how many lines it read, before it judged any."""
+"""The key under which the mapper gives how many lines it read, before it validated any."""
 
 EVENTS = pa.schema(
     [
@@ -53,7 +60,7 @@ EVENTS = pa.schema(
     ]
 )
 MOST_NESTED = 200
-"""Brackets a line may open before the referee is asked; Python gives up near 1,000 within each other."""
+"""Brackets that a line may open before the reference parser is asked; Python gives up at about 1,000, nested."""
 
 BATCH_BYTES = 8 << 20
 
@@ -75,35 +82,35 @@ class Reduced:
     lines: int = 0
 
 
-def parse_objects(unit: Unit, task: Task) -> Iterator[tuple[int, pa.Table]]:
-    """Yield the events of some raw objects by bucket, and their rejected lines under REJECTED."""
-    fields, window = Fields(**unit["fields"]), _window(unit)
-    parse = parse_sql(fields, window)
+def parse_objects(unit: ParseUnit, task: Task) -> Iterator[tuple[int, pa.Table]]:
+    """Yield the events of some raw objects by bucket, their rejected lines under REJECTED, and counts under READ."""
+    parse = parse_query(unit.fields)
+    key = unit.viewer_key.get_secret_value().encode()
     with task.database() as db:
-        for batch in _batches(_open(unit["raw"]), unit["objects"], task):
-            events, rejects = sift(db, batch, parse, fields, window)
-            yield from by_bucket(db, events, unit["viewer_key"].encode(), unit["buckets"])
+        for batch in _batches(unit.raw.open(), unit.objects, task):
+            events, rejects = split_lines(db, batch, parse, unit.fields, unit.window)
+            yield from by_bucket(db, events, key, unit.buckets)
             if rejects.num_rows:
                 yield REJECTED, rejects
             yield READ, pa.table({"lines": [sum(block.lines.num_rows + len(block.unreadable) for _, block in batch)]})
 
 
-def _batches(store: Store, objects: list[dict[str, Any]], task: Task) -> Iterator[Batch]:
+def _batches(store: Store, objects: Sequence[Input], task: Task) -> Iterator[Batch]:
     """Yield the objects' blocks, small ones together: a query takes some milliseconds however few lines it reads."""
-    fetched = in_parallel(store, lambda raw: store.fetch(raw["key"], task.scratch), objects)
+    fetched = in_parallel(store, lambda raw: store.fetch(raw.name, task.scratch), objects)
     with closing(fetched) as paths:
         yield from _batch(store, zip(objects, paths, strict=True))
 
 
-def _batch(store: Store, fetched: Iterable[tuple[dict[str, Any], Path]]) -> Iterator[Batch]:
+def _batch(store: Store, fetched: Iterable[tuple[Input, Path]]) -> Iterator[Batch]:
     batch: Batch = []
     size = 0
     for raw, path in fetched:
-        if path.stat().st_size != raw["size"]:
-            message = f"{store.url}/{raw['key']} changed while it was read: run the hour again"
+        if path.stat().st_size != raw.size:
+            message = f"{store.url}/{raw.name} changed while it was read: run the hour again"
             raise TryAgainError(message)
-        for block in read_blocks(path, raw["key"]):
-            batch.append((raw["key"], block))
+        for block in read_blocks(path, raw.name):
+            batch.append((raw.name, block))
             size += block.lines.nbytes
             # A block that is not the last of its object is valid only until the next is read.
             if not block.last or size >= BATCH_BYTES:
@@ -113,8 +120,17 @@ def _batch(store: Store, fetched: Iterable[tuple[dict[str, Any], Path]]) -> Iter
         yield batch
 
 
-def parse_sql(fields: Fields, window: Window) -> str:
-    """Return parse.sql for a producer's field names and an hour's window."""
+@dataclass(frozen=True)
+class Parse:
+    """parse.sql for a producer's field names, with the values that depend on them."""
+
+    query: Query
+    structure: str
+    skeleton_bytes: int
+
+
+def parse_query(fields: Fields) -> Parse:
+    """Return parse.sql for a producer's field names."""
     structure: dict[str, Any] = {}
     for name, path in vars(fields).items():
         *above, last = path.split(".")
@@ -124,28 +140,29 @@ def parse_sql(fields: Fields, window: Window) -> str:
         # Kept as JSON, a number and a text stay apart; an instant that is no text fails its form anyway.
         inner[last] = "VARCHAR" if name == "received_at" else "JSON"
     skeleton = json.dumps(structure, separators=(",", ":"))
-    for kind, empty in (('"VARCHAR"', '""'), ('"JSON"', "")):
-        skeleton = skeleton.replace(f":{kind}", f":{empty}")
+    for kind, empty_value in (('"VARCHAR"', '""'), ('"JSON"', "")):
+        skeleton = skeleton.replace(f":{kind}", f":{empty_value}")
     accessors = {name: ".".join(f'"{step}"' for step in path.split(".")) for name, path in vars(fields).items()}
-    template = Template(resources.files("jobs.rollup").joinpath("parse.sql").read_text())
-    return template.substitute(
-        accessors,
-        structure=json.dumps(structure),
-        skeleton_bytes=len(skeleton),
-        most_nested=MOST_NESTED,
-        start=window.start,
-        end=window.end,
-    )
+    return Parse(_query("parse").put(accessors), json.dumps(structure), len(skeleton))
 
 
-def sift(
-    db: duckdb.DuckDBPyConnection, batch: Batch, parse: str, fields: Fields, window: Window
+def split_lines(
+    db: duckdb.DuckDBPyConnection, batch: Batch, parse: Parse, fields: Fields, window: Window
 ) -> tuple[pa.Table, pa.Table]:
     """Return the events (EVENTS) and the rejected lines (REJECTS) of some blocks."""
     lines = pa.concat_tables(block.lines for _, block in batch)
     lines = lines.append_column("row", pa.array(np.arange(lines.num_rows)))
     db.register("lines", lines)
-    parsed = db.sql(parse).to_arrow_table()
+    parsed = parse.query.select(
+        db,
+        {
+            "structure": parse.structure,
+            "skeleton_bytes": parse.skeleton_bytes,
+            "most_nested": MOST_NESTED,
+            "window_start": window.start,
+            "window_end": window.end,
+        },
+    )
     sure = pc.and_(parsed["sure"], _known_texts(db, parsed))
     events = parsed.filter(sure).select(EVENTS.names)
     rejected = [(key, line.n, line.reason, line.raw) for key, block in batch for line in block.unreadable]
@@ -153,11 +170,11 @@ def sift(
         unsure = np.sort(parsed.filter(pc.invert(sure))["row"].to_numpy())
         accepted = []
         for key, n, raw in _lines_at(batch, unsure):
-            judged = judge(raw, fields, window)
-            if isinstance(judged, Event):
-                accepted.append(judged)
+            found = validate(raw, fields, window)
+            if isinstance(found, Event):
+                accepted.append(found)
             else:
-                rejected.append((key, n, judged, raw[:KEPT_BYTES]))
+                rejected.append((key, n, found, raw[:KEPT_BYTES]))
         if accepted:
             events = pa.concat_tables([events, _as_parsed(db, accepted)])
     return events, _reject_table(rejected)
@@ -175,7 +192,7 @@ def _lines_at(batch: Batch, rows: np.ndarray[Any, Any]) -> Iterator[tuple[str, i
 
 
 def _known_texts(db: duckdb.DuckDBPyConnection, parsed: pa.Table) -> pa.ChunkedArray | pa.Scalar:
-    """Tell which rows' country, language and device are of the contract's form, judged once for each combination."""
+    """Tell which rows' country, language and device are of the contract's form, checked once for each combination."""
     db.register("parsed", parsed)
     combinations = db.sql("select distinct country, language, device from parsed where sure").fetchall()
     wrong = [one for one in combinations if not all(map(_fits, one, (COUNTRY, LANGUAGE, DEVICE)))]
@@ -191,7 +208,7 @@ def _fits(text: str, pattern: Any) -> bool:  # noqa: ANN401 - a compiled pattern
 
 
 def _as_parsed(db: duckdb.DuckDBPyConnection, events: list[Event]) -> pa.Table:
-    """Return events that the referee accepted in the form of those that parse.sql was sure of."""
+    """Return events that the reference parser accepted in the form of those that parse.sql was sure of."""
     rows = [
         {**vars(event), **{name: _quoted(getattr(event, name)) for name in ("event_id", "user_id", *QUOTED)}}
         for event in events
@@ -225,16 +242,16 @@ def by_bucket(
             yield number, sorted_events.slice(first, end - first)
 
 
-def reduce_key(key: int, tables: Iterator[pa.Table], parameters: Unit, task: Task) -> Reduced:
+def reduce_key(key: int, tables: Iterator[pa.Table], to: Destination, task: Task) -> Reduced:
     """Reduce what the mappers gave for a bucket, for REJECTED, or for READ."""
-    store = _open(parameters["lake"])
+    store = to.lake.open()
     table = pa.concat_tables(tables)
     if key == READ:
         return Reduced(lines=pc.sum(table["lines"]).as_py())
     if key == REJECTED:
-        return reduce_rejects(table, store, parameters["prefix"])
+        return reduce_rejects(table, store, to.prefix)
     with task.database() as db:
-        return reduce_bucket(db, key, table, store, parameters["prefix"])
+        return reduce_bucket(db, key, table, store, to.prefix)
 
 
 def reduce_rejects(rejects: pa.Table, store: Store, prefix: str) -> Reduced:
@@ -247,19 +264,28 @@ def reduce_rejects(rejects: pa.Table, store: Store, prefix: str) -> Reduced:
 def reduce_bucket(db: duckdb.DuckDBPyConnection, bucket: int, events: pa.Table, store: Store, prefix: str) -> Reduced:
     """Deduplicate and count a bucket's events; write its viewer hours."""
     db.register("events", events)
-    db.execute(f"create temp table aggregate as {_read('aggregate.sql')}")
-    viewer_hour = db.sql(_read("viewer_hour.sql")).to_arrow_table()
-    viewership = db.sql(_read("viewership.sql")).to_arrow_table()
+    _query("aggregate").create_table(db, "aggregate")
+    viewer_hour = _query("viewer_hour").select(db)
+    viewership = _query("viewership").select(db)
     plays = int(pc.sum(viewership["plays"]).as_py())
     output = write_output(store, prefix, VIEWER_HOUR, viewer_hour, bucket)
     return Reduced(output, viewership, plays, events.num_rows - plays)
+
+
+def finish_hour(store: Store, prefix: str, hour: datetime, reduced: Sequence[Reduced]) -> list[Output]:
+    """Write the hour's viewership; return all outputs of the hour, in the order of their keys."""
+    partials = [one.viewership for one in reduced if one.viewership is not None]
+    viewership = merge_viewership(partials, hour) if partials else empty(VIEWERSHIP)
+    outputs = [one.output for one in reduced if one.output]
+    outputs.append(write_output(store, prefix, VIEWERSHIP, viewership))
+    return sorted(outputs, key=lambda one: one.key)
 
 
 def merge_viewership(partials: list[pa.Table], hour: datetime) -> pa.Table:
     """Return the hour's viewership from those of its buckets."""
     with open_database() as db:
         db.register("aggregate", pa.concat_tables(partials))
-        merged = db.sql(_read("viewership.sql")).to_arrow_table()
+        merged = _query("viewership").select(db)
     return merged.add_column(0, "hour", pa.array([hour] * merged.num_rows, pa.timestamp("us")))
 
 
@@ -268,13 +294,5 @@ def _reject_table(rejected: list[tuple[str, int, Reason, bytes]]) -> pa.Table:
     return pa.Table.from_pylist(rows, REJECTS.schema)
 
 
-def _open(where: Unit) -> Store:
-    return open_store(where["url"], S3Options(**where["s3"]))
-
-
-def _window(unit: Unit) -> Window:
-    return Window(datetime.fromisoformat(unit["start"]), datetime.fromisoformat(unit["end"]))
-
-
-def _read(name: str) -> str:
-    return resources.files("jobs.rollup").joinpath(name).read_text()
+def _query(name: str) -> Query:
+    return read_query("jobs.rollup", name)

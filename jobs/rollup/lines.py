@@ -2,7 +2,7 @@
 
 A block is an Arrow table of whole lines (``n``: number of the line in the object, from 1; ``text``), at most some 16
 MiB, and the lines that no text can hold: not UTF-8, or endless. Lines lie in the block where the file was unpacked to,
-without a copy. Avro and Parquet records become a line of JSON each, so that one contract judges all formats.
+without a copy. Avro and Parquet records become a line of JSON each, so that one contract validates all formats.
 """
 
 import gzip

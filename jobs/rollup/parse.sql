@@ -1,27 +1,32 @@
--- Lines to play events, fast: only those lines that are surely events of the contract are `sure`; all others go to the referee
--- (contract.py), which must agree on every line that is sure here.
+-- Lines to play events, fast: only those lines that are surely events of the contract are `sure`; all others go to the
+-- reference parser (contract.py), which must agree on every line that is sure here.
 --
 -- in:   lines (row, text)
+--       {{event_id}}, …             where the producer's lines have each field: names, dotted
+--       $structure                  the fields in their places, as from_json takes it
+--       $skeleton_bytes             bytes of a line, without spaces, whose fields are empty
+--       $most_nested                brackets that a line may open
+--       $window_start, $window_end  when the hour's events may have been received
 -- out:  one row for each line: row, sure, and the event's fields. user_id, country, language and device still wear the
 --       quotes of their JSON text: they are taken off after the grouping, when there are far fewer of them.
 --
 -- A number is a whole number of the contract when writing it out again gives the same text: "60", 60.0 and 6e1 do not.
 with parsed as (
-    select row, text, try(from_json(text, '$structure')) as line from lines
+    select row, text, try(from_json(text, $structure)) as line from lines
 ),
 field as (
     select
         row,
         text,
-        line.$event_id::varchar as event_id,
-        line.$received_at as received_at,
-        line.$user_id::varchar as user_id,
-        line.$episode_id::varchar as episode_id,
-        line.$country::varchar as country,
-        line.$utc_offset_minutes::varchar as utc_offset_minutes,
-        line.$language::varchar as language,
-        line.$device::varchar as device,
-        line.$watched_seconds::varchar as watched_seconds
+        line.{{event_id}}::varchar as event_id,
+        line.{{received_at}}::varchar as received_at,
+        line.{{user_id}}::varchar as user_id,
+        line.{{episode_id}}::varchar as episode_id,
+        line.{{country}}::varchar as country,
+        line.{{utc_offset_minutes}}::varchar as utc_offset_minutes,
+        line.{{language}}::varchar as language,
+        line.{{device}}::varchar as device,
+        line.{{watched_seconds}}::varchar as watched_seconds
     from parsed
 ),
 typed as (
@@ -32,7 +37,7 @@ typed as (
         -- The cast would take blanks for digits left out.
         case
             when received_at like '____-__-__T__:__:__.___Z' and not contains(received_at, ' ')
-            then try_cast(received_at as timestamp)
+                then try_cast(received_at as timestamp)
         end as received_at,
         try_cast(episode_id as bigint) as episode_id,
         country,
@@ -47,14 +52,16 @@ typed as (
         and try_cast(utc_offset_minutes as smallint)::varchar = utc_offset_minutes
         and try_cast(watched_seconds as smallint)::varchar = watched_seconds
         and country is not null and language is not null and device is not null
-        -- The parser lets pass what is no JSON: a comma too many, NaN, Infinity, bottomless nests. A line as long as its
-        -- fields and their names take has room for nothing of it; any other line is searched.
+        -- The parser lets pass what is no JSON: a comma too many, NaN, Infinity, bottomless nests. A line as long as
+        -- its fields and their names take has room for nothing of it; any other line is searched.
         and case
-            when strlen(text) = $skeleton_bytes + cast(suffix(text, chr(10)) as integer)
+            when
+                strlen(text) = $skeleton_bytes + suffix(text, chr(10))::integer
                 + strlen(event_id) + strlen(field.received_at) + strlen(user_id) + strlen(episode_id) + strlen(country)
                 + strlen(utc_offset_minutes) + strlen(language) + strlen(device) + strlen(watched_seconds)
-            then true
-            else not regexp_matches(text, '(?i)[:,\[]\s*-?(nan|inf)|,\s*[}\]]')
+                then true
+            else
+                not regexp_matches(text, '(?i)[:,\[]\s*-?(nan|inf)|,\s*[}\]]')
                 and not regexp_matches(field.received_at, '[[:space:]]')
                 and strlen(text) - strlen(translate(text, '[{', '')) <= $most_nested
         end as well_formed
@@ -64,7 +71,7 @@ select
     * exclude (well_formed),
     coalesce(
         well_formed
-        and received_at >= timestamp '$start' and received_at < timestamp '$end'
+        and received_at >= $window_start and received_at < $window_end
         and episode_id between 1 and 9007199254740992
         and utc_offset_minutes between -720 and 840
         and watched_seconds between 0 and 3600,

@@ -1,4 +1,4 @@
-"""What the rollup is told."""
+"""Settings of the rollup: ``MARQUEE_ROLLUP__…``, or ``[rollup]`` in the file."""
 
 from itertools import combinations
 from typing import Self

@@ -7,23 +7,24 @@ makes it stale. An hour without objects between others is made too, empty: no tr
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from jobs.rollup.contract import Fields, Window
 from jobs.rollup.inventory import list_hours
-from jobs.rollup.kernel import Reduced, merge_viewership
 from jobs.rollup.settings import RollupSettings
+from jobs.rollup.units import Destination, ParseUnit
 from jobs.rollup.viewer import fingerprint
 from marquee.calendar import HOUR, Period, Span
-from marquee.engine.base import MIB, Engine, Unit
+from marquee.engine.base import MIB, Engine
 from marquee.errors import BadInputError, MarqueeError
 from marquee.lake import keys
-from marquee.lake.datasets import VIEWERSHIP
-from marquee.lake.files import write_output
 from marquee.lake.manifest import Input, Marker, Parameters, Result, digest_inputs
 from marquee.lake.markers import Markers
-from marquee.lake.parquet import empty
 from marquee.runs.stage import RunContext, Target
 from marquee.storage.base import ObjectInfo
+
+if TYPE_CHECKING:
+    from jobs.rollup.kernel import Reduced
 
 DEFINITION = "1"
 """Changes when the same events and settings give other results."""
@@ -104,38 +105,30 @@ class RollupStage:
 
     def make(self, target: Target, run: RunContext) -> Result:
         """Roll up the hour; BadInputError above the threshold of rejected lines."""
-        store = self._settings.store
-        reduced: list[Reduced] = self._engine.map_reduce(
-            "jobs.rollup.kernel:parse_objects",
-            "jobs.rollup.kernel:reduce_key",
-            self._units(target),
-            {"lake": self._where(store.url), "prefix": run.prefix},
-        )
-        counts = _count(target.period, reduced)
-        self._check_rejects(target.period, counts)
-        partials = [one.viewership for one in reduced if one.viewership is not None]
-        hour = target.period.start.replace(tzinfo=None)
-        viewership = merge_viewership(partials, hour) if partials else empty(VIEWERSHIP)
-        outputs = [
-            *(one.output for one in reduced if one.output),
-            write_output(store, run.prefix, VIEWERSHIP, viewership),
+        from jobs.rollup.kernel import finish_hour, parse_objects, reduce_key  # noqa: PLC0415 - planning needs none
+
+        store, period = self._settings.store, target.period
+        to = Destination(self._settings.address(store.url), run.prefix)
+        reduced = self._engine.map_reduce(parse_objects, reduce_key, self._units(target), to)
+        counts = _count(period, reduced)
+        self._check_rejects(period, counts)
+        outputs = finish_hour(store, run.prefix, period.start.replace(tzinfo=None), reduced)
+        return Result(tuple(outputs), counts)
+
+    def _units(self, target: Target) -> list[ParseUnit]:
+        options, period = self._options, target.period
+        slack = timedelta(minutes=options.slack_minutes)
+        return [
+            ParseUnit(
+                raw=self._settings.address(self._settings.raw),
+                objects=group,
+                window=Window((period.start - slack).replace(tzinfo=None), (period.end + slack).replace(tzinfo=None)),
+                fields=Fields(**options.fields.model_dump()),
+                buckets=options.buckets,
+                viewer_key=options.viewer_key,
+            )
+            for group in _group(target.inputs, options.unit_mb * MIB)
         ]
-        return Result(tuple(sorted(outputs, key=lambda one: one.key)), counts)
-
-    def _units(self, target: Target) -> list[Unit]:
-        slack = timedelta(minutes=self._options.slack_minutes)
-        common = {
-            "raw": self._where(self._settings.raw),
-            "start": (target.period.start - slack).replace(tzinfo=None).isoformat(),
-            "end": (target.period.end + slack).replace(tzinfo=None).isoformat(),
-            "fields": self._options.fields.model_dump(),
-            "viewer_key": self._options.viewer_key.get_secret_value(),
-            "buckets": self._options.buckets,
-        }
-        return [{**common, "objects": group} for group in _group(target.inputs, self._options.unit_mb * MIB)]
-
-    def _where(self, url: str) -> dict[str, Any]:
-        return {"url": url, "s3": self._settings.s3.model_dump()}
 
     def _check_rejects(self, hour: Period, counts: dict[str, Any]) -> None:
         rejected, lines = sum(counts["rejects"].values()), counts["rows_in"]
@@ -148,20 +141,20 @@ class RollupStage:
             raise BadInputError(message)
 
 
-def _group(inputs: Sequence[Input], unit_bytes: int) -> list[list[dict[str, Any]]]:
+def _group(inputs: Sequence[Input], unit_bytes: int) -> list[tuple[Input, ...]]:
     """Return the objects in groups of about so many bytes, in the order of keys."""
-    groups: list[list[dict[str, Any]]] = []
+    groups: list[list[Input]] = []
     left = 0
     for one in sorted(inputs, key=lambda one: one.name):
         if one.size > left or not groups:
             groups.append([])
             left = unit_bytes
-        groups[-1].append({"key": one.name, "size": one.size})
+        groups[-1].append(one)
         left -= one.size
-    return groups
+    return [tuple(group) for group in groups]
 
 
-def _count(hour: Period, reduced: list[Reduced]) -> dict[str, Any]:
+def _count(hour: Period, reduced: list["Reduced"]) -> dict[str, Any]:
     """Add up the counts; MarqueeError if a line that was read is neither a play, a duplicate nor rejected."""
     lines = sum(one.lines for one in reduced)
     plays = sum(one.plays for one in reduced)

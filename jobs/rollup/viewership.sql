@@ -1,4 +1,5 @@
--- Viewership: what was watched in the hour, by viewer-local hour and device. Additive, so the same query counts one bucket and merges all.
+-- Viewership: what was watched in the hour, by viewer-local hour and device. Additive, so the same query counts one
+-- bucket and merges all.
 --
 -- in:   aggregate (what aggregate.sql makes, or this query's own rows of several buckets)
 -- out:  episode × country × viewer-local hour × device: plays, watched_seconds; sorted by its key

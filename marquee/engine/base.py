@@ -1,37 +1,35 @@
-"""Two engines with the same two verbs, ``map`` and ``map_reduce``: this machine's cores, or Spark's.
+"""Two engines with the same two verbs, ``map`` and ``map_reduce``: the cores of this machine, or Spark's.
 
-A kernel is named by its import path (``jobs.rollup.kernel:parse``) and gets a plain unit of work, never code. Between
-mapper and reducer go Arrow tables; Spark carries them as buffers through its own shuffle, so retries, spilling and
-executors are Spark's.
+A kernel is a function of one of Marquee's own modules. It gets a unit of work, a frozen dataclass, and a task. Spark
+sends a kernel as the names of its module and function, never its code. Between mapper and reducer go Arrow tables;
+Spark carries them as buffers through its own shuffle, so retries, spilling and executors are Spark's.
 
     map:         kernel(unit, task) -> value
     map_reduce:  mapper(unit, task) -> (key, table) pairs;  reducer(key, tables, parameters, task) -> value
 
-Values come back in the order of units, or of keys. The order of a reducer's tables is not defined: reducers must not
+Values come back in the order of units, or of keys. The order of a reducer's tables is undefined: reducers must not
 depend on it.
 """
 
 import importlib
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from inspect import isfunction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
-
-import duckdb
-
-from marquee.engine.duckdb import open_database
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
     from pyspark.accumulators import Accumulator
-
-Unit = Mapping[str, Any]
-"""One piece of work: plain values only."""
 
 MIB = 1 << 20
 
-KERNELS = "jobs."
-"""What the import path of a kernel starts with."""
+_packages = {"jobs", "marquee"}
+"""Packages whose modules kernels may come from."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +39,23 @@ class Task:
     scratch: Path
     memory_mb: int
 
-    def database(self) -> duckdb.DuckDBPyConnection:
+    def database(self) -> "duckdb.DuckDBPyConnection":
         """Open a session of this thread's DuckDB, bounded by the task's share of memory."""
+        from marquee.engine.duckdb import open_database  # noqa: PLC0415 - planning opens no database
+
         return open_database(self.memory_mb, self.scratch.parent)
+
+
+U = TypeVar("U")
+P = TypeVar("P")
+V = TypeVar("V")
+
+Kernel: TypeAlias = Callable[[U, Task], V]
+"""Makes a value of a unit."""
+Mapper: TypeAlias = Callable[[U, Task], Iterable[tuple[int, "pa.Table"]]]
+"""Makes tables of a unit, each under a key."""
+Reducer: TypeAlias = Callable[[int, Iterator["pa.Table"], P, Task], V]
+"""Makes a value of a key and its tables."""
 
 
 class Engine(Protocol):
@@ -51,10 +63,10 @@ class Engine(Protocol):
 
     name: str
 
-    def map(self, kernel: str, units: Sequence[Unit]) -> list[Any]:
+    def map(self, kernel: Kernel[U, V], units: Sequence[U]) -> list[V]:
         """Return the kernel's value for each unit, in their order."""
 
-    def map_reduce(self, mapper: str, reducer: str, units: Sequence[Unit], parameters: Unit) -> list[Any]:
+    def map_reduce(self, mapper: Mapper[U], reducer: Reducer[P, V], units: Sequence[U], parameters: P) -> list[V]:
         """Return the reducer's value for each key that the mapper gave, in the order of keys."""
 
 
@@ -63,10 +75,10 @@ class _NoEngine:
 
     name = "none"
 
-    def map(self, kernel: str, units: Sequence[Unit]) -> list[Any]:
+    def map(self, kernel: Kernel[U, V], units: Sequence[U]) -> list[V]:
         raise NotImplementedError
 
-    def map_reduce(self, mapper: str, reducer: str, units: Sequence[Unit], parameters: Unit) -> list[Any]:
+    def map_reduce(self, mapper: Mapper[U], reducer: Reducer[P, V], units: Sequence[U], parameters: P) -> list[V]:
         raise NotImplementedError
 
 
@@ -82,15 +94,33 @@ def cpu_seconds() -> float:
     return time.process_time() + sum(one.value for one in _elsewhere)
 
 
-def load(path: str) -> Callable[..., Any]:
-    """Return the kernel of an import path such as ``jobs.rollup.kernel:parse_objects``; only our own can be named."""
-    if not path.startswith(KERNELS):
-        message = f"{path!r} is no kernel: expected {KERNELS}<module>:<function>"
-        raise ValueError(message)
-    return _import(path)
+def kernel_path(kernel: Callable[..., Any]) -> str:
+    """Return the path of a kernel, such as ``jobs.rollup.kernel:parse_objects``. ValueError unless it is Marquee's own.
+
+    It must be what its module has under its name: so no lambda, no function within a function, no method.
+    """
+    if isfunction(kernel):
+        module, name = kernel.__module__, kernel.__qualname__
+        ours = module.startswith(tuple(f"{package}." for package in _packages))
+        if ours and getattr(sys.modules.get(module), name, None) is kernel:
+            return f"{module}:{name}"
+    below = " or ".join(sorted(_packages))
+    message = f"{kernel!r} cannot be a kernel: expected a function of a module below {below}, by its name there"
+    raise ValueError(message)
 
 
-def _import(path: str) -> Callable[..., Any]:
+def load_kernel(path: str) -> Callable[..., Any]:
+    """Return the kernel of a path that ``kernel_path`` gave."""
     module, _, name = path.partition(":")
     kernel: Callable[..., Any] = getattr(importlib.import_module(module), name)
     return kernel
+
+
+@contextmanager
+def kernels_of(package: str) -> Iterator[None]:
+    """Accept the kernels of one more package for a while: those of tests."""
+    _packages.add(package)
+    try:
+        yield
+    finally:
+        _packages.remove(package)

@@ -4,18 +4,21 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from marquee.engine.base import Kernel, Mapper, P, Reducer, Task, U, V, _elsewhere, kernel_path, load_kernel
 from marquee.errors import ConfigError, MarqueeError
 
 if TYPE_CHECKING:
-    from pyspark import SparkContext
+    from pyspark import RDD, SparkContext
     from pyspark.accumulators import Accumulator
-from marquee.engine.base import Task, Unit, _elsewhere, _import, load
 
 _FAILED = -(1 << 32)
 """In Spark's shuffle, the key of a mapper's error; keys of tables are greater."""
@@ -32,64 +35,72 @@ class SparkEngine:
         self._cpu = context.accumulator(0.0)
         _elsewhere.append(self._cpu)
 
-    def map(self, kernel: str, units: Sequence[Unit]) -> list[Any]:
-        load(kernel)  # a wrong name fails here, not in tasks that Spark tries again
+    def map(self, kernel: Kernel[U, V], units: Sequence[U]) -> list[V]:
+        path = kernel_path(kernel)  # a wrong one fails here, not in tasks that Spark tries again
         if not units:
             return []
-        memory_mb, cpu = self._task_memory_mb, self._cpu
+        return _values(self._send(units).map(self._task(_map_one, path)).collect())
 
-        def one(unit: Unit) -> Any:  # noqa: ANN401 - a kernel's plain value
-            with _spark_task(memory_mb, cpu) as task:
-                try:
-                    return _import(kernel)(unit, task)
-                except MarqueeError as error:
-                    return error
-
-        return _values(self._context.parallelize(list(units), len(units)).map(one).collect())
-
-    def map_reduce(self, mapper: str, reducer: str, units: Sequence[Unit], parameters: Unit) -> list[Any]:
-        load(mapper), load(reducer)
+    def map_reduce(self, mapper: Mapper[U], reducer: Reducer[P, V], units: Sequence[U], parameters: P) -> list[V]:
+        map_path, reduce_path = kernel_path(mapper), kernel_path(reducer)
         if not units:
             return []
-        memory_mb, cpu = self._task_memory_mb, self._cpu
-
-        def map_one(unit: Unit) -> Iterator[tuple[int, bytes | MarqueeError]]:
-            with _spark_task(memory_mb, cpu) as task:
-                try:
-                    for key, table in _import(mapper)(unit, task):
-                        yield key, _to_buffer(table)
-                except MarqueeError as error:
-                    yield _FAILED, error
-
-        def reduce_one(pair: tuple[int, Iterable[Any]]) -> tuple[int, Any]:
-            key, buffers = pair
-            if key == _FAILED:
-                return key, next(iter(buffers))
-            with _spark_task(memory_mb, cpu) as task:
-                tables = (_from_buffer(buffer) for buffer in buffers)
-                try:
-                    return key, _import(reducer)(key, tables, parameters, task)
-                except MarqueeError as error:
-                    return key, error
-
-        mapped = self._context.parallelize(list(units), len(units)).flatMap(map_one)
-        reduced = mapped.groupByKey(max(self._context.defaultParallelism, 1)).map(reduce_one).collect()
+        mapped = self._send(units).flatMap(self._task(_map_tables, map_path))
+        grouped = mapped.groupByKey(max(self._context.defaultParallelism, 1))
+        reduced = grouped.map(self._task(_reduce_one, reduce_path, parameters)).collect()
         return _values([value for _, value in sorted(reduced, key=lambda pair: pair[0])])
 
+    def _send(self, units: Sequence[U]) -> "RDD[U]":
+        return self._context.parallelize(list(units), len(units))
 
-class _spark_task:  # noqa: N801 - a context manager that Spark can send along
-    def __init__(self, memory_mb: int, cpu: "Accumulator[float]") -> None:
-        self._memory_mb = memory_mb
-        self._cpu = cpu
+    def _task(self, work: Callable[..., Any], *arguments: object) -> Callable[[Any], Any]:
+        """Return what Spark sends to its workers: names of functions of ours, and values; no code."""
+        return partial(work, _Tasks(self._task_memory_mb, self._cpu), *arguments)
 
-    def __enter__(self) -> Task:
-        self._began = time.process_time()
-        self._folder = tempfile.TemporaryDirectory(prefix="marquee-task-")
-        return Task(Path(self._folder.name), self._memory_mb)
 
-    def __exit__(self, *_: object) -> None:
-        self._folder.cleanup()
-        self._cpu.add(time.process_time() - self._began)
+def _map_one(tasks: "_Tasks", path: str, unit: object) -> object:
+    with tasks.start() as task:
+        try:
+            return load_kernel(path)(unit, task)
+        except MarqueeError as error:
+            return error
+
+
+def _map_tables(tasks: "_Tasks", path: str, unit: object) -> Iterator[tuple[int, bytes | MarqueeError]]:
+    with tasks.start() as task:
+        try:
+            for key, table in load_kernel(path)(unit, task):
+                yield key, _to_buffer(table)
+        except MarqueeError as error:
+            yield _FAILED, error
+
+
+def _reduce_one(tasks: "_Tasks", path: str, parameters: object, pair: tuple[int, Iterable[Any]]) -> tuple[int, object]:
+    key, buffers = pair
+    if key == _FAILED:
+        return key, next(iter(buffers))
+    with tasks.start() as task:
+        tables = (_from_buffer(buffer) for buffer in buffers)
+        try:
+            return key, load_kernel(path)(key, tables, parameters, task)
+        except MarqueeError as error:
+            return key, error
+
+
+@dataclass(frozen=True)
+class _Tasks:
+    """What Spark's workers know of tasks."""
+
+    memory_mb: int
+    cpu: "Accumulator[float]"
+
+    @contextmanager
+    def start(self) -> Iterator[Task]:
+        """Start a task with a scratch folder of its own; its CPU time counts when it ends."""
+        began = time.process_time()
+        with tempfile.TemporaryDirectory(prefix="marquee-task-") as folder:
+            yield Task(Path(folder), self.memory_mb)
+        self.cpu.add(time.process_time() - began)
 
 
 def _values(values: list[Any]) -> list[Any]:
@@ -113,7 +124,7 @@ def _from_buffer(buffer: bytes) -> pa.Table:
 
 
 SUBMITTED = "PYSPARK_GATEWAY_PORT"
-"""What spark-submit tells a driver: its Java process, which has a configuration, that has a name."""
+"""Set by spark-submit, whose Java process has a configuration already, with a name."""
 
 
 def start_spark(conf: Mapping[str, str], task_memory_mb: int) -> SparkEngine:

@@ -12,6 +12,7 @@ from marquee.lake import keys
 from marquee.lake.datasets import EPISODES, SHOWS, Dataset
 from marquee.lake.files import read_output
 from marquee.lake.markers import Markers
+from marquee.sql import read_query, read_sql
 from marquee.storage.base import in_parallel
 
 REQUESTED_DAY = pa.field("requested_day", pa.date32())
@@ -37,47 +38,16 @@ def read_captures(markers: Markers, dataset: Dataset) -> pa.Table:
     return pa.concat_tables([dataset.schema.append(REQUESTED_DAY).append(FETCHED_AT).empty_table(), *stamped])
 
 
-LATEST = """
--- One row for each show: its latest version.
-create temp view latest_show as select * from shows qualify row_number() over (partition by show_id order by updated
-desc nulls last, fetched_at desc, requested_day desc) = 1;
-
--- One row for each episode: the version captured with the latest version of its show.
-create temp view latest_episode as
-select episodes.* from episodes left join shows using (show_id, requested_day, fetched_at)
-qualify row_number() over (
-    partition by episode_id
-    order by shows.updated desc nulls last, episodes.fetched_at desc, episodes.requested_day desc
-) = 1;
-"""
-
-LATEST_EPISODES = """
--- One row an episode: its show and the runtime to reckon with, its own, else the show's average, else the show's plan;
--- a runtime of 0 is none.
-select
-    episode_id,
-    show_id,
-    60 * coalesce(
-        nullif(latest_episode.runtime_minutes, 0),
-        nullif(average_runtime_minutes, 0),
-        nullif(latest_show.runtime_minutes, 0)
-    ) as runtime_seconds
-from latest_episode
-left join latest_show using (show_id)
-order by episode_id
-"""
-
-
 def open_catalogue(markers: Markers, *others: Dataset) -> duckdb.DuckDBPyConnection:
-    """Open a database with ``shows``, ``episodes`` and the others as captured, and what ``LATEST`` makes of them."""
+    """Open a database with ``shows``, ``episodes`` and the others as captured, and the views of ``latest.sql``."""
     db = duckdb.connect(config={"threads": 1})
     for dataset in (SHOWS, EPISODES, *others):
         db.register(dataset.name, read_captures(markers, dataset))
-    db.execute(LATEST)
+    db.execute(read_sql("marquee.lake", "latest"))
     return db
 
 
 def latest_episodes(markers: Markers) -> pa.Table:
     """Return episode_id, show_id and runtime_seconds (null if unknown) of every captured episode, by episode_id."""
     with open_catalogue(markers) as db:
-        return db.sql(LATEST_EPISODES).to_arrow_table()
+        return read_query("marquee.lake", "latest_episodes").select(db)

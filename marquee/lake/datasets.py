@@ -4,10 +4,12 @@
 """
 
 from dataclasses import dataclass
-
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from marquee.lake import keys
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 WORLDWIDE = "**"
 """The country of an audience row that counts viewers wherever they watched."""
@@ -15,17 +17,23 @@ WORLDWIDE = "**"
 UNKNOWN_SHOW = 0
 """The show of an episode that no captured schedule knows (an orphan)."""
 
-TIME = pa.timestamp("us")
-TEXT = pa.string()
-WHOLE = pa.int64()
+# Types of columns, by Arrow's names: so that planning, which asks only for the names of datasets, needs no pyarrow.
+BINARY = "binary"
+DATE = "date32[day]"
+FRACTION = "double"
+TEXT = "string"
+TIME = "timestamp[us]"
+UNSIGNED = "uint64"
+WHOLE = "int64"
+SMALL = "int8"
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its name, its type, and what it holds."""
+    """One column: its name, its type as Arrow names it, and what it holds."""
 
     name: str
-    type: pa.DataType
+    type: str
     holds: str
     nullable: bool = False
 
@@ -42,9 +50,11 @@ class Dataset:
     by_bucket: bool = False
 
     @property
-    def schema(self) -> pa.Schema:
+    def schema(self) -> "pa.Schema":
         """The Arrow schema that its files have."""
-        return pa.schema([pa.field(c.name, c.type, c.nullable) for c in self.columns])
+        import pyarrow as pa  # noqa: PLC0415 - it takes 0.2 s, and planning needs no schema
+
+        return pa.schema([pa.field(c.name, pa.type_for_alias(c.type), c.nullable) for c in self.columns])
 
     @property
     def sort(self) -> list[str]:
@@ -52,11 +62,11 @@ class Dataset:
         return [column.name for column in self.columns[: self.key]]
 
 
-def _null(name: str, kind: pa.DataType, holds: str) -> Column:
+def _null(name: str, kind: str, holds: str) -> Column:
     return Column(name, kind, holds, nullable=True)
 
 
-VIEWER = Column("viewer", pa.uint64(), "pseudonym: the first 64 bits of HMAC-SHA256(key, user id)")
+VIEWER = Column("viewer", UNSIGNED, "pseudonym: the first 64 bits of HMAC-SHA256(key, user id)")
 EPISODE = Column("episode_id", WHOLE, "the schedule service's id of the episode")
 COUNTRY = Column("country", TEXT, "ISO 3166-1 alpha-2 code of where it was watched")
 LANGUAGE = Column("language", TEXT, "audio language of the play, a BCP 47 tag")
@@ -72,7 +82,7 @@ VIEWERSHIP = Dataset(
         Column("hour", TIME, "the hour in which the events were received"),
         EPISODE,
         COUNTRY,
-        Column("local_hour", pa.int8(), "hour of the day, 0 to 23, at the viewer, from the event's UTC offset"),
+        Column("local_hour", SMALL, "hour of the day, 0 to 23, at the viewer, from the event's UTC offset"),
         Column("device", TEXT, "kind of device, as the player names it"),
         PLAYS,
         SECONDS,
@@ -106,7 +116,7 @@ REJECTS = Dataset(
         Column("key", TEXT, "key of the raw object"),
         Column("line", WHOLE, "number of the line (or record) in the object, from 1"),
         Column("reason", TEXT, "why the line was rejected; see the event contract"),
-        Column("raw", pa.binary(), "the line as it came, its first 64 KiB at most; as sensitive as the raw events"),
+        Column("raw", BINARY, "the line as it came, its first 64 KiB at most; as sensitive as the raw events"),
     ),
 )
 
@@ -123,14 +133,14 @@ SHOWS = Dataset(
         _null("status", TEXT, "Running, Ended, To Be Determined or In Development; may go either way"),
         _null("runtime_minutes", WHOLE, "planned runtime of an episode"),
         _null("average_runtime_minutes", WHOLE, "average runtime of the episodes so far"),
-        _null("premiered", pa.date32(), "day of the first episode"),
-        _null("ended", pa.date32(), "day of the last episode, of a show that has ended"),
+        _null("premiered", DATE, "day of the first episode"),
+        _null("ended", DATE, "day of the last episode, of a show that has ended"),
         _null("network_id", WHOLE, "broadcaster (networks: kind 'network')"),
         _null("web_channel_id", WHOLE, "streaming channel (networks: kind 'web')"),
         _null("dvd_country", TEXT, "code of the country of its DVD release"),
         _null("schedule_time", TEXT, "local time of broadcast, HH:MM"),
         _null("schedule_days", TEXT, "days of broadcast, comma-separated"),
-        _null("rating", pa.float64(), "average rating, 0 to 10"),
+        _null("rating", FRACTION, "average rating, 0 to 10"),
         _null("weight", WHOLE, "popularity at the schedule service, 0 to 100; changes all the time"),
         _null("official_site", TEXT, "URL"),
         _null("imdb", TEXT, "IMDb id"),
@@ -155,11 +165,11 @@ EPISODES = Dataset(
         _null("season", WHOLE, "season; may be a year"),
         _null("number", WHOLE, "number in the season; null for specials"),
         _null("type", TEXT, "regular, significant_special or insignificant_special"),
-        _null("airdate", pa.date32(), "the broadcaster's programming day; may be the day before the requested one"),
+        _null("airdate", DATE, "the broadcaster's programming day; may be the day before the requested one"),
         _null("airtime", TEXT, "local time HH:MM; null where the service has none"),
         _null("airstamp", TIME, "instant of airing; made up by the service where airtime is null"),
         _null("runtime_minutes", WHOLE, "runtime"),
-        _null("rating", pa.float64(), "average rating, 0 to 10"),
+        _null("rating", FRACTION, "average rating, 0 to 10"),
         _null("image", TEXT, "URL of the original image"),
         _null("summary", TEXT, "HTML"),
         _null("url", TEXT, "the episode's page at the schedule service, for the credit"),
@@ -233,9 +243,9 @@ SITTING_DAY = Dataset(
 VIEWER_SEEN = Dataset(
     "viewer_seen",
     keys.PROFILE,
-    "viewer, of all who were seen up to and with the day",
+    "viewer, of all who were seen up to and including the day",
     1,
-    (VIEWER, Column("first_day", pa.date32(), "the first day on which the viewer was seen")),
+    (VIEWER, Column("first_day", DATE, "the first day on which the viewer was seen")),
     by_bucket=True,
 )
 
@@ -259,8 +269,8 @@ VIEWER_PERIOD = Dataset(
         LANGUAGE,
         PLAYS,
         SECONDS,
-        Column("days_low", pa.uint64(), "bit n is set when there was a play on day n (0 to 63) of the period"),
-        Column("days_high", pa.uint64(), "bit n is set when there was a play on day 64 + n of the period"),
+        Column("days_low", UNSIGNED, "bit n is set when there was a play on day n (0 to 63) of the period"),
+        Column("days_high", UNSIGNED, "bit n is set when there was a play on day 64 + n of the period"),
     ),
     by_bucket=True,
 )
@@ -281,7 +291,9 @@ AUDIENCE = Dataset(
     2,
     (
         Column(
-            "show_id", WHOLE, "the show; 0 for all episodes that no schedule knows: only reach and seconds are told"
+            "show_id",
+            WHOLE,
+            "the show; 0 for all episodes that no schedule knows: only reach and seconds are published",
         ),
         Column("country", TEXT, "where it was watched, or '**' for everywhere"),
         _null(
@@ -291,10 +303,10 @@ AUDIENCE = Dataset(
         ),
         SECONDS,
         _null("runtime_seconds", WHOLE, "runtimes of the show's episodes played here; null where one is not known"),
-        _null("views", pa.float64(), "watched_seconds / runtime_seconds; null where a runtime is not known"),
-        _null("average_seconds", pa.float64(), "watched_seconds / reach"),
-        _null("loyalty", pa.float64(), "average_seconds / runtime_seconds, at most 1"),
-        _null("return_days", pa.float64(), "days on which a viewer counted in reach watched the show, on average"),
+        _null("views", FRACTION, "watched_seconds / runtime_seconds; null where a runtime is not known"),
+        _null("average_seconds", FRACTION, "watched_seconds / reach"),
+        _null("loyalty", FRACTION, "average_seconds / runtime_seconds, at most 1"),
+        _null("return_days", FRACTION, "days on which a viewer counted in reach watched the show, on average"),
         _null(
             "loyal_viewers",
             WHOLE,
@@ -313,7 +325,7 @@ AUDIENCE = Dataset(
         _null("multilingual_viewers", WHOLE, "of reach: multilingual in the period (see audience_base)"),
         _null(
             "valued_seconds",
-            pa.float64(),
+            FRACTION,
             "sum over the viewers of seconds here × seconds of the show / seconds in all",
         ),
     ),

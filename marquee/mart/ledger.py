@@ -36,8 +36,8 @@ LOADED_OF: Mapping[str, tuple[Dataset, ...]] = {
 """Which datasets of which stage go into a kiosk, in the order of loading."""
 
 
-class Standing(StrEnum):
-    """How a marker of the lake stands to the kiosk."""
+class LoadStatus(StrEnum):
+    """How a marker of the lake compares with the kiosk."""
 
     LOADED = "loaded"
     PENDING = "pending"
@@ -82,12 +82,12 @@ Answer = tuple[list[str], list[tuple[Any, ...]]]
 
 @dataclass(frozen=True)
 class Item:
-    """What a stage made of one period, and how it stands to the kiosk."""
+    """What a stage made of one period, and how it compares with the kiosk."""
 
     stage: str
     period: Period
     marker: Marker
-    standing: Standing
+    status: LoadStatus
 
 
 @dataclass(frozen=True)
@@ -123,15 +123,15 @@ class Change:
         """
         if self.force:
             return True
-        standings = [(standing_of(item.marker, ledger), item) for item in self.step.items]
-        for standing, item in standings:
-            if standing is Standing.NEWER:
+        found = [(load_status_of(item.marker, ledger), item) for item in self.step.items]
+        for status, item in found:
+            if status is LoadStatus.NEWER:
                 message = (
                     f"{item.stage} {item.period}: another loader has loaded something newer than generation "
                     f"{item.marker.generation} of run {item.marker.run_id}; it stands"
                 )
                 raise LostRaceError(message)
-        return any(standing is not Standing.LOADED for standing, _ in standings)
+        return any(status is not LoadStatus.LOADED for status, _ in found)
 
     def made(self, ledger: Ledger) -> bool:
         """Tell whether the ledger has exactly this change, and not one like it by another loader."""
@@ -158,7 +158,7 @@ def entries_of(marker: Marker) -> list[Entry]:
     ]
 
 
-def standing_of(marker: Marker, ledger: Ledger) -> Standing:
+def load_status_of(marker: Marker, ledger: Ledger) -> LoadStatus:
     """Compare a marker with the ledger."""
     wanted = entries_of(marker)
     found = [ledger.get((one.dataset, one.period)) for one in wanted]
@@ -168,11 +168,11 @@ def standing_of(marker: Marker, ledger: Ledger) -> Standing:
     if [one.digest for one in known] == [one.digest for one in wanted] and (
         same_run or marker.stage != keys.SCHEDULE_FETCH
     ):
-        return Standing.LOADED
+        return LoadStatus.LOADED
     # Run ids sort by time: they decide when a marker was deleted and its generations counted anew.
     if any((one.generation, one.run_id) > (marker.generation, marker.run_id) for one in known):
-        return Standing.NEWER
-    return Standing.STALE if known else Standing.PENDING
+        return LoadStatus.NEWER
+    return LoadStatus.STALE if known else LoadStatus.PENDING
 
 
 def compare(markers: Markers, ledger: Ledger, scope: Span) -> list[Item]:
@@ -180,7 +180,7 @@ def compare(markers: Markers, ledger: Ledger, scope: Span) -> list[Item]:
     # From the end of the pipeline to its start: what an audience was made of has its markers by the time they are read.
     found = {stage: markers.of(stage) for stage in reversed(list(LOADED_OF))}
     return [
-        Item(stage, period, marker, standing_of(marker, ledger))
+        Item(stage, period, marker, load_status_of(marker, ledger))
         for stage in LOADED_OF
         for period, marker in sorted(found[stage].items())
         if stage == keys.SCHEDULE_FETCH or within(period, scope)
@@ -193,8 +193,8 @@ def make_plan(items: Iterable[Item], span: Span, *, force: bool) -> Plan:
     One changed capture makes the dimensions anew from all days, so their step holds every capture, whatever the span.
     """
     chosen = [item for item in items if item.stage == keys.SCHEDULE_FETCH or span.touches(item.period)]
-    refused = tuple(item for item in chosen if item.standing is Standing.NEWER and not force)
-    wanted = [item for item in chosen if force or item.standing in {Standing.PENDING, Standing.STALE}]
+    refused = tuple(item for item in chosen if item.status is LoadStatus.NEWER and not force)
+    wanted = [item for item in chosen if force or item.status in {LoadStatus.PENDING, LoadStatus.STALE}]
     steps: dict[tuple[str, Period], list[Item]] = {}
     captures = [item for item in wanted if item.stage == keys.SCHEDULE_FETCH]
     if captures and not any(item.stage == keys.SCHEDULE_FETCH for item in refused):
@@ -203,7 +203,7 @@ def make_plan(items: Iterable[Item], span: Span, *, force: bool) -> Plan:
         if item.stage != keys.SCHEDULE_FETCH:
             period = Period.containing(item.period.start, Grain.DAY) if item.stage == keys.ROLLUP else item.period
             steps.setdefault((item.stage, period), []).append(item)
-    unchanged = sum(item.standing is Standing.LOADED for item in chosen) if not force else 0
+    unchanged = sum(item.status is LoadStatus.LOADED for item in chosen) if not force else 0
     return Plan(tuple(Step(*key, tuple(those)) for key, those in steps.items()), refused, unchanged)
 
 

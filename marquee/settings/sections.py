@@ -19,7 +19,7 @@ from marquee.calendar import EVER, FORMS_HINT, Span
 from marquee.errors import ConfigError
 from marquee.settings.names import CONFIG, PREFIX, env_name
 from marquee.storage.base import READERS, S3Options, Store
-from marquee.storage.opening import open_store
+from marquee.storage.opening import StoreAddress
 
 
 class Section(BaseModel):
@@ -189,7 +189,11 @@ class StageSettings(BaseSettings):
 
     def open(self, url: str) -> Store:
         """Open a store with these settings."""
-        return open_store(url, S3Options(**self.s3.model_dump()))
+        return self.address(url).open()
+
+    def address(self, url: str) -> StoreAddress:
+        """Return the address of a store by which tasks open it with these settings."""
+        return StoreAddress(url, S3Options(**self.s3.model_dump()))
 
     @cached_property
     def store(self) -> Store:

@@ -1,5 +1,6 @@
 """Opens the store of a URL."""
 
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -21,3 +22,15 @@ def open_store(url: str, s3: S3Options | None = None) -> Store:
         return S3Store(parts.netloc, parts.path.strip("/"), s3 or S3Options())
     message = f"{url!r} is no store: expected file:///folder or s3://bucket/prefix"
     raise ConfigError(message)
+
+
+@dataclass(frozen=True)
+class StoreAddress:
+    """Where a store is and how to reach it: what goes to a task, which opens it there."""
+
+    url: str
+    s3: S3Options
+
+    def open(self) -> Store:
+        """Open the store."""
+        return open_store(self.url, self.s3)

@@ -14,8 +14,9 @@ from jobs.profile.audience_stage import AudienceStage
 from jobs.profile.job import run
 from jobs.profile.settings import ProfileOptions, ProfileSettings
 from jobs.profile.stage import ProfileStage
+from jobs.profile.units import AudienceUnit
 from marquee.calendar import EVER, Grain, Period, Span, day
-from marquee.engine.base import Engine, Unit
+from marquee.engine.base import Engine, Kernel, U, V
 from marquee.engine.local import EngineOptions, LocalEngine
 from marquee.engine.spark import SparkEngine
 from marquee.lake import keys
@@ -102,16 +103,16 @@ class Watching(LocalEngine):
 
     def __init__(self, workers: int = 2) -> None:
         super().__init__(EngineOptions(workers=workers, memory_mb=400))
-        self.units: list[Unit] = []
+        self.units: list[object] = []
 
-    def map(self, kernel: str, units: Sequence[Unit]) -> list[Any]:
+    def map(self, kernel: Kernel[U, V], units: Sequence[U]) -> list[V]:
         """Run the kernel over the units, and keep them."""
         self.units += units
         return super().map(kernel, units)
 
     def merged(self, days: int) -> set[int]:
         """Return how many days the states had that periods of so many days were made from."""
-        return {unit["merged"] for unit in self.units if len(unit.get("days", [])) == days}
+        return {one.merged for one in self.units if isinstance(one, AudienceUnit) and len(one.days) == days}
 
 
 def profile(
@@ -185,7 +186,7 @@ def test_audiences_are_those_of_the_oracle(profiled: LocalStore) -> None:
     """Days, weeks, months and the quarter to date agree with loops over all plays, in every column."""
     assert sorted(map(str, Markers(profiled).of(keys.AUDIENCE))) == sorted(PERIODS)
     assert_right(profiled, PLAYS, CATALOGUE)
-    # The data must be able to tell: some shows have every kind of viewer, some rows are too small to be told.
+    # The data must be able to tell: some shows have every kind of viewer, some rows are too small to be published.
     rows = read_rows(Markers(profiled), keys.AUDIENCE, "2026-Q1", AUDIENCE)
     assert any(row["binge_viewers"] for row in rows)
     assert any(row["loyal_viewers"] != row["reach"] for row in rows)

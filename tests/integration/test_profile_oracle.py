@@ -13,10 +13,10 @@ import pyarrow as pa
 from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
-from jobs.profile.audience import PeriodPart, count, make_state
-from jobs.profile.audience_stage import make_audience, query_values
-from jobs.profile.bits import day_number, split_bits
+from jobs.profile.audience import PeriodPart, count, make_audience, make_state
+from jobs.profile.audience_stage import query_values
 from jobs.profile.day import make_day
+from jobs.profile.day_bitmap import day_number, split_bitmap
 from jobs.profile.settings import ProfileOptions
 from jobs.profile.sittings import lasts_until, starts_before
 from marquee.calendar import Grain, Period, day
@@ -118,7 +118,7 @@ def connect() -> duckdb.DuckDBPyConnection:
 
 
 def give(db: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
-    """Show a table's rows under a name, in place of others that were shown under it."""
+    """Make a view of a table's rows, in place of one of the same name."""
     db.register(f"given_{name}", table)
     db.execute(f"create or replace temp view {name} as from given_{name}")
 
@@ -153,21 +153,21 @@ def read(db: duckdb.DuckDBPyConnection, dataset: Dataset) -> pa.Table:
 def to_state(tables: DayTables, number: int) -> State:
     """Return a day's rows as they stand in the state."""
     viewer_day = tables[VIEWER_DAY.name]
-    for name, bits in zip(("days_low", "days_high"), split_bits(1 << number), strict=True):
-        viewer_day = viewer_day.append_column(name, pa.array([bits] * viewer_day.num_rows, pa.uint64()))
+    for name, bitmap in zip(("days_low", "days_high"), split_bitmap(1 << number), strict=True):
+        viewer_day = viewer_day.append_column(name, pa.array([bitmap] * viewer_day.num_rows, pa.uint64()))
     return viewer_day.cast(VIEWER_PERIOD.schema), tables[SITTING_DAY.name]
 
 
-def show(db: duckdb.DuckDBPyConnection, period: Period, state: State, days: dict[Period, DayTables]) -> None:
-    """Show a state and more days as the kernel does."""
+def create_views(db: duckdb.DuckDBPyConnection, period: Period, state: State, days: dict[Period, DayTables]) -> None:
+    """Make the views of a state and more days as the kernel does."""
     parts = [state, *(to_state(tables, day_number(period, at)) for at, tables in days.items())]
-    for name, tables in zip(("played", "stretch"), zip(*parts, strict=True), strict=True):
+    for name, tables in zip(("played", "play_interval"), zip(*parts, strict=True), strict=True):
         give(db, name, pa.concat_tables(tables))
 
 
 def merge(db: duckdb.DuckDBPyConnection, period: Period, state: State, days: dict[Period, DayTables]) -> State:
     """Return a state with more days merged into it."""
-    show(db, period, state, days)
+    create_views(db, period, state, days)
     # The days in a state are those before the last one of a period to date.
     make_state(db, query_values(OPTIONS, period, [*days, max(days).next()]))
     return read(db, VIEWER_PERIOD), read(db, SITTING_PERIOD)
@@ -179,7 +179,7 @@ def audience(period: Period, days: dict[Period, DayTables]) -> tuple[Rows, Rows]
     before = {at: tables for at, tables in days.items() if at != last}
     values = query_values(OPTIONS, period, list(days))
     with connect() as db:
-        show(db, period, merge(db, period, NO_STATE, before) if before else NO_STATE, {last: days[last]})
+        create_views(db, period, merge(db, period, NO_STATE, before) if before else NO_STATE, {last: days[last]})
         give(db, "viewer_seen", days[last][VIEWER_SEEN.name])
         give(db, "catalogue", CATALOGUE_TABLE)
         part = PeriodPart((), count(db, values), 0)

@@ -108,14 +108,14 @@ class Oracle:
         for country in {place for play in self.plays for place in (play["country"], WORLDWIDE)}:
             seconds = _by_viewer(play for play in self.plays if country in {play["country"], WORLDWIDE})
             active = {viewer for viewer in seconds if seconds[viewer] >= self.limits.reach_seconds}
-            told: Row = {
+            published: Row = {
                 "active_viewers": len(active),
                 "multilingual_viewers": sum(self.is_multilingual(viewer) for viewer in active),
                 "new_viewers": sum(self.is_new(viewer) for viewer in active),
             }
             if 0 < len(active) < self.limits.min_cell:
-                told = dict.fromkeys(told)
-            rows[country] = {**told, "watched_seconds": sum(seconds.values())}
+                published = dict.fromkeys(published)
+            rows[country] = {**published, "watched_seconds": sum(seconds.values())}
         return rows
 
     def _row(self, show: int, here: Sequence[Play]) -> Row:
@@ -125,7 +125,7 @@ class Oracle:
         reach = len(reached)
         runtime = self._runtime(show, {play["episode"] for play in here})
         average = watched / reach if reach else None
-        told: Row = {
+        published: Row = {
             "reach": reach,
             "average_seconds": average,
             "loyalty": min(average / runtime, 1) if average is not None and runtime else None,
@@ -140,12 +140,12 @@ class Oracle:
             "multilingual_viewers": sum(self.is_multilingual(viewer) for viewer in reached),
         }
         if show == UNKNOWN:
-            told = dict.fromkeys(told) | {"reach": reach}
+            published = dict.fromkeys(published) | {"reach": reach}
         if 0 < reach < self.limits.min_cell:
-            told = dict.fromkeys(told)
+            published = dict.fromkeys(published)
         valued = sum(int(1000 * seconds[viewer] * self.share(viewer, show)) for viewer in seconds)
         return {
-            **told,
+            **published,
             "watched_seconds": watched,
             "runtime_seconds": runtime,
             "views": watched / runtime if runtime else None,
@@ -213,21 +213,21 @@ class Oracle:
 
 
 def find_sittings(plays: Sequence[Play], gap_seconds: int) -> list[Sitting]:
-    """Return the sittings of one viewer; an hour's plays of one episode, country and language are one stretch."""
-    stretches: dict[tuple[datetime, int, str, str], list[Play]] = defaultdict(list)
+    """Return the sittings of one viewer; an hour's plays of one episode, country and language are one play interval."""
+    intervals: dict[tuple[datetime, int, str, str], list[Play]] = defaultdict(list)
     for play in plays:
-        stretches[filed(play), play["episode"], play["country"], play["language"]].append(play)
+        intervals[filed(play), play["episode"], play["country"], play["language"]].append(play)
     sittings: list[Sitting] = []
     seconds: dict[int, int] = defaultdict(int)
     until: datetime | None = None
-    for stretch in sorted(stretches.values(), key=lambda one: min(play["received_at"] for play in one)):
-        start = min(play["received_at"] for play in stretch)
-        end = max(play["received_at"] for play in stretch)
+    for interval in sorted(intervals.values(), key=lambda one: min(play["received_at"] for play in one)):
+        start = min(play["received_at"] for play in interval)
+        end = max(play["received_at"] for play in interval)
         if until is not None and start - until >= timedelta(seconds=gap_seconds):
             sittings.append(Sitting(seconds))
             seconds, until = defaultdict(int), None
         until = end if until is None else max(until, end)
-        seconds[stretch[0]["episode"]] += sum(play["watched_seconds"] for play in stretch)
+        seconds[interval[0]["episode"]] += sum(play["watched_seconds"] for play in interval)
     return [*sittings, Sitting(seconds)] if seconds else sittings
 
 

@@ -273,7 +273,7 @@ def test_example_of_the_contract_is_an_event() -> None:
     example = json.dumps(json.loads(blocks(CONTRACT, "json")[0])).encode()
     hour = Period.parse("2026-01-05T13")
     window = contract.Window(hour.start.replace(tzinfo=None), hour.end.replace(tzinfo=None))
-    event = contract.judge(example, contract.Fields(), window)
+    event = contract.validate(example, contract.Fields(), window)
     assert isinstance(event, contract.Event)
     assert (event.user_id, event.watched_seconds) == ("u2218169", 60)
 

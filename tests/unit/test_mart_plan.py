@@ -6,7 +6,7 @@ from marquee.calendar import EVER, Period, Span
 from marquee.lake import keys
 from marquee.lake.manifest import Marker, Output
 from marquee.lake.markers import Markers
-from marquee.mart.ledger import Item, Standing, compare, entries_of, make_plan, standing_of
+from marquee.mart.ledger import Item, LoadStatus, compare, entries_of, load_status_of, make_plan
 from marquee.mart.settings import span_of
 from marquee.storage.local import LocalStore
 from tests.helpers_mart import SmallLake, marker_of
@@ -20,19 +20,19 @@ def marker(generation: int, run_id: str, content: str, stage: str = keys.ROLLUP)
 
 
 @pytest.mark.parametrize(
-    ("loaded", "found", "standing"),
+    ("loaded", "found", "status"),
     [
-        (None, marker(1, "20260101T", "a"), Standing.PENDING),
-        (marker(1, "20260101T", "a"), marker(1, "20260101T", "a"), Standing.LOADED),
-        (marker(1, "20260101T", "a"), marker(2, "20260102T", "a"), Standing.LOADED),
-        (marker(1, "20260101T", "a"), marker(2, "20260102T", "b"), Standing.STALE),
-        (marker(2, "20260102T", "b"), marker(1, "20260101T", "a"), Standing.NEWER),
-        (marker(1, "20260101T", "a"), marker(1, "20260103T", "b"), Standing.STALE),
-        (marker(1, "20260103T", "b"), marker(1, "20260101T", "a"), Standing.NEWER),
+        (None, marker(1, "20260101T", "a"), LoadStatus.PENDING),
+        (marker(1, "20260101T", "a"), marker(1, "20260101T", "a"), LoadStatus.LOADED),
+        (marker(1, "20260101T", "a"), marker(2, "20260102T", "a"), LoadStatus.LOADED),
+        (marker(1, "20260101T", "a"), marker(2, "20260102T", "b"), LoadStatus.STALE),
+        (marker(2, "20260102T", "b"), marker(1, "20260101T", "a"), LoadStatus.NEWER),
+        (marker(1, "20260101T", "a"), marker(1, "20260103T", "b"), LoadStatus.STALE),
+        (marker(1, "20260103T", "b"), marker(1, "20260101T", "a"), LoadStatus.NEWER),
         (
             marker(1, "20260101T", "a", keys.SCHEDULE_FETCH),
             marker(2, "20260102T", "a", keys.SCHEDULE_FETCH),
-            Standing.STALE,
+            LoadStatus.STALE,
         ),
     ],
     ids=[
@@ -46,10 +46,10 @@ def marker(generation: int, run_id: str, content: str, stage: str = keys.ROLLUP)
         "a later capture with the same content: its time of fetching counts",
     ],
 )
-def test_standing(loaded: Marker | None, found: Marker, standing: Standing) -> None:
+def test_load_status(loaded: Marker | None, found: Marker, status: LoadStatus) -> None:
     """A marker is compared with the run that the ledger has."""
     entries = entries_of(loaded) if loaded else []
-    assert standing_of(found, {(one.dataset, one.period): one for one in entries}) is standing
+    assert load_status_of(found, {(one.dataset, one.period): one for one in entries}) is status
 
 
 def test_the_ledger_holds_what_the_manifest_says() -> None:
@@ -90,21 +90,21 @@ def test_a_kiosk_takes_what_lies_in_its_period(lake: LocalStore, period: str, ex
     assert sorted(facts) == sorted(expected)
 
 
-def item(stage: str, period: str, standing: Standing) -> Item:
+def item(stage: str, period: str, status: LoadStatus) -> Item:
     """Make an item of a comparison."""
-    return Item(stage, Period.parse(period), marker_of(stage, period, 1, "20260101T"), standing)
+    return Item(stage, Period.parse(period), marker_of(stage, period, 1, "20260101T"), status)
 
 
 ITEMS = [
-    item(keys.SCHEDULE_FETCH, "2026-01-04", Standing.STALE),
-    item(keys.SCHEDULE_FETCH, "2026-01-05", Standing.PENDING),
-    item(keys.SCHEDULE_FETCH, "2026-01-06", Standing.LOADED),
-    item(keys.ROLLUP, "2026-01-05T00", Standing.PENDING),
-    item(keys.ROLLUP, "2026-01-05T01", Standing.NEWER),
-    item(keys.ROLLUP, "2026-01-05T02", Standing.STALE),
-    item(keys.ROLLUP, "2026-01-06T00", Standing.PENDING),
-    item(keys.AUDIENCE, "2026-01-05", Standing.PENDING),
-    item(keys.AUDIENCE, "2026-W02", Standing.LOADED),
+    item(keys.SCHEDULE_FETCH, "2026-01-04", LoadStatus.STALE),
+    item(keys.SCHEDULE_FETCH, "2026-01-05", LoadStatus.PENDING),
+    item(keys.SCHEDULE_FETCH, "2026-01-06", LoadStatus.LOADED),
+    item(keys.ROLLUP, "2026-01-05T00", LoadStatus.PENDING),
+    item(keys.ROLLUP, "2026-01-05T01", LoadStatus.NEWER),
+    item(keys.ROLLUP, "2026-01-05T02", LoadStatus.STALE),
+    item(keys.ROLLUP, "2026-01-06T00", LoadStatus.PENDING),
+    item(keys.AUDIENCE, "2026-01-05", LoadStatus.PENDING),
+    item(keys.AUDIENCE, "2026-W02", LoadStatus.LOADED),
 ]
 
 
@@ -145,7 +145,7 @@ def test_force_loads_everything() -> None:
 
 def test_an_older_capture_keeps_the_dimensions_as_they_are() -> None:
     """Dimensions of which a part is older than the kiosk's are not made; facts are loaded all the same."""
-    items = [item(keys.SCHEDULE_FETCH, "2026-01-03", Standing.NEWER), *ITEMS]
+    items = [item(keys.SCHEDULE_FETCH, "2026-01-03", LoadStatus.NEWER), *ITEMS]
     plan = make_plan(items, EVER, force=False)
     assert [step.stage for step in plan.steps] == ["rollup", "rollup", "audience"]
     assert [str(one.period) for one in plan.refused] == ["2026-01-03", "2026-01-05T01"]

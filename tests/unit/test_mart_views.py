@@ -324,7 +324,7 @@ def test_big_in_one_country_tells_the_first_ten(lake: LocalStore, new_kiosk: Cal
 
 
 def test_top_shows(counted: Kiosk) -> None:
-    """By hours; a show whose reach is not told is told by its hours. Unknown shows are no show."""
+    """By hours; a show whose reach is not published is ranked by its hours. Unknown shows are no show."""
     assert answer(counted, "top-shows", "title", "place", "hours", "views", "reach") == [
         ("Hit", 1, 1000.0, 400.0, 1000),
         ("Big", 2, 600.0, None, 400),
@@ -369,7 +369,7 @@ def test_engagement_by_network(counted: Kiosk) -> None:
 
 
 def test_engagement_by_country(counted: Kiosk) -> None:
-    """Japan: 600 hours of 300 viewers. Where viewers are too few to be told, nothing is."""
+    """Japan: 600 hours of 300 viewers. Where viewers are too few, nothing is published."""
     columns = ("country", "country_name", "place", "hours_a_viewer", "hours", "active_viewers")
     assert answer(counted, "engagement-by-country", *columns, "multilingual_percent", "new_percent") == [
         ("JP", "Japan", 1, 2.0, 600.0, 300, 10.0, 5.0),

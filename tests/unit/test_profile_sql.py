@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from jobs.profile import sql
+from jobs.profile.queries import query
 from marquee.engine.base import Task
 from marquee.lake.datasets import (
     SITTING_PERIOD,
@@ -95,7 +95,7 @@ def give(db: duckdb.DuckDBPyConnection, name: str, schema: pa.Schema | Dataset, 
 
 def ask(db: duckdb.DuckDBPyConnection, name: str, columns: str = "*", **values: object) -> list[tuple[Any, ...]]:
     """Return the rows of a query, in order, with the columns wanted."""
-    sql.make(db, "answer", name, VALUES | values)
+    query(name).create_table(db, "answer", VALUES | values)
     return db.execute(f"select {columns} from answer order by all").fetchall()  # noqa: S608 - columns of the test
 
 
@@ -139,12 +139,12 @@ def test_first_day_in_the_registry_stays_the_earliest(db: duckdb.DuckDBPyConnect
 
 
 @pytest.mark.parametrize(
-    ("stretches", "expected"),
+    ("intervals", "expected"),
     [
         pytest.param([("10:00", "10:10"), ("10:39:59", "10:50")], ["10:00"], id="a second short of the gap joins"),
         pytest.param([("10:00", "10:10"), ("10:40", "10:50")], ["10:00", "10:40"], id="the gap parts"),
         pytest.param(
-            [("10:00", "11:30"), ("10:20", "10:30"), ("11:45", "11:50")], ["10:00"], id="a stretch in another"
+            [("10:00", "11:30"), ("10:20", "10:30"), ("11:45", "11:50")], ["10:00"], id="an interval in another"
         ),
         pytest.param([("10:50", "11:00"), ("10:00", "10:30")], ["10:00"], id="rows in any order"),
         pytest.param([("10:00", "10:00"), ("10:00", "10:05"), ("10:34", "10:34")], ["10:00"], id="two begin at once"),
@@ -153,11 +153,11 @@ def test_first_day_in_the_registry_stays_the_earliest(db: duckdb.DuckDBPyConnect
     ],
 )
 def test_sittings_end_with_a_gap(
-    db: duckdb.DuckDBPyConnection, stretches: list[tuple[str, str]], expected: list[str]
+    db: duckdb.DuckDBPyConnection, intervals: list[tuple[str, str]], expected: list[str]
 ) -> None:
-    """Play goes on as long as the next stretch begins less than 30 minutes after the latest end so far."""
-    rows = [(7, at(start), number, 60, at(start), at(end)) for number, (start, end) in enumerate(stretches)]
-    give(db, "stretch", SITTING_PERIOD, rows)
+    """Play goes on as long as the next interval begins less than 30 minutes after the latest end so far."""
+    rows = [(7, at(start), number, 60, at(start), at(end)) for number, (start, end) in enumerate(intervals)]
+    give(db, "play_interval", SITTING_PERIOD, rows)
     found = {row[1] for row in ask(db, "sittings", binge_episodes=1)}
     assert found == {at(start) for start in expected}
 
@@ -166,7 +166,7 @@ def test_sittings_are_of_one_viewer(db: duckdb.DuckDBPyConnection) -> None:
     """Two viewers at the same time are in two sittings; an episode watched twice in one sitting is one row."""
     give(
         db,
-        "stretch",
+        "play_interval",
         SITTING_PERIOD,
         [
             (7, at("10:00"), 1, 100, at("10:00"), at("10:10")),
@@ -194,7 +194,7 @@ def test_sittings_that_matter_are_kept(db: duckdb.DuckDBPyConnection, values: di
     """Kept is a sitting of three different episodes, or one at an edge that may be joined with another day's."""
     give(
         db,
-        "stretch",
+        "play_interval",
         SITTING_PERIOD,
         [
             *((7, at("08:00"), episode, 60, at("08:00"), at("08:10")) for episode in (1, 2)),
@@ -440,7 +440,7 @@ def ask_audience(db: duckdb.DuckDBPyConnection, columns: str, counts: dict[str, 
         pytest.param(10, (10, 6000, 600.0, 2.0, 5), id="enough"),
     ],
 )
-def test_counts_of_few_viewers_are_not_told(
+def test_counts_of_few_viewers_are_not_published(
     db: duckdb.DuckDBPyConnection, reach: int, expected: tuple[object, ...]
 ) -> None:
     """With 1 to 9 viewers reached, a row tells seconds only."""
@@ -469,7 +469,7 @@ def test_views_without_a_runtime_are_not_known(db: duckdb.DuckDBPyConnection) ->
     assert ask_audience(db, columns, counts, catalogue=catalogue) == (10, None, None, 600.0, None)
 
 
-def test_of_unknown_shows_only_reach_and_seconds_are_told(db: duckdb.DuckDBPyConnection) -> None:
+def test_of_unknown_shows_only_reach_and_seconds_are_published(db: duckdb.DuckDBPyConnection) -> None:
     """Orphans belong to many shows, so their row says nothing about the viewers of one."""
     counts = dict.fromkeys(COUNTS, 20)
     assert ask_audience(db, "*", counts, show_id=UNKNOWN_SHOW, catalogue=[]) == (0, "KR", 20, 20, *[None] * 14)
@@ -479,7 +479,7 @@ def test_of_unknown_shows_only_reach_and_seconds_are_told(db: duckdb.DuckDBPyCon
     ("active", "expected"),
     [pytest.param(9, (None, 7, None, None), id="few"), pytest.param(10, (10, 7, 3, 2), id="enough")],
 )
-def test_base_of_few_viewers_is_not_told(
+def test_base_of_few_viewers_is_not_published(
     db: duckdb.DuckDBPyConnection, active: int, expected: tuple[object, ...]
 ) -> None:
     """The base tells viewers from min_cell on."""

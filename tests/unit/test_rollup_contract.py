@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.rollup.contract import Event, Fields, Reason, Window, judge
+from jobs.rollup.contract import Event, Fields, Reason, Window, validate
 from tests.helpers_rollup import GONE, GOOD, line, play, spoilt, to_line
 from tests.oracle import rollup as oracle
 
@@ -18,7 +18,7 @@ EVENT = Event("e1", datetime(2026, 1, 5, 13, 2, 11, 123000), "u1", 2509799, "KR"
 
 def verdict(raw: bytes) -> Event | Reason:
     """Judge a line by the default names, for 13:00 to 14:00 and 15 minutes on both sides."""
-    return judge(raw, Fields(), WINDOW)
+    return validate(raw, Fields(), WINDOW)
 
 
 def test_good_line_is_an_event() -> None:
@@ -101,10 +101,10 @@ def test_leap_day() -> None:
     """There is a 29 February in 2028 and none in 2026."""
     window = Window(datetime(2026, 1, 1), datetime(2029, 1, 1))  # noqa: DTZ001 - UTC without a zone
     leap, none = line(received_at="2028-02-29T23:59:59.999Z"), line(received_at="2026-02-29T12:00:00.000Z")
-    event = judge(leap, Fields(), window)
+    event = validate(leap, Fields(), window)
     assert isinstance(event, Event)
     assert event.received_at == datetime(2028, 2, 29, 23, 59, 59, 999_000)  # noqa: DTZ001 - UTC without a zone
-    assert judge(none, Fields(), window) is Reason.RECEIVED_AT
+    assert validate(none, Fields(), window) is Reason.RECEIVED_AT
 
 
 @pytest.mark.parametrize(
@@ -279,9 +279,9 @@ def test_fields_of_another_producer() -> None:
         "id": "e1", "envelope": {"at": {"utc": "2026-01-05T13:02:11.123Z"}}, "who": "u1", "how": "tv", "long": 60,
         "what": {"episode": 2509799, "audio": "ko"}, "where": {"country": "KR", "offset": 540},
     }  # fmt: skip
-    assert judge(to_line(theirs), fields, WINDOW) == EVENT
-    assert judge(GOOD, fields, WINDOW) is Reason.EVENT_ID
-    assert judge(to_line(theirs), Fields(), WINDOW) is Reason.EVENT_ID
+    assert validate(to_line(theirs), fields, WINDOW) == EVENT
+    assert validate(GOOD, fields, WINDOW) is Reason.EVENT_ID
+    assert validate(to_line(theirs), Fields(), WINDOW) is Reason.EVENT_ID
 
 
 ANY_JSON = st.recursive(

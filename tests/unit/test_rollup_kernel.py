@@ -1,8 +1,10 @@
-"""The rollup's kernels: they make of any lines what the referee and the oracle make of them, however the lines come."""
+"""The rollup's kernels: they make of lines what the reference parser and the oracle make, however the lines come."""
 
 import gzip
 import json
+import pickle
 import tempfile
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,17 +15,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.rollup import kernel, lines, stage
-from jobs.rollup.contract import Event, Fields, Window, judge
-from jobs.rollup.kernel import parse_sql, sift
+from jobs.rollup.contract import Event, Fields, Window, validate
+from jobs.rollup.kernel import parse_query, split_lines
 from marquee.engine.duckdb import open_database
-from tests.helpers_rollup import GOOD, HOUR, World, line, lines_of, many, new_world, play, spoilt, to_line
+from marquee.engine.local import LocalEngine
+from tests.helpers_rollup import GOOD, HOUR, SECRET, World, line, lines_of, many, new_world, play, spoilt, to_line
 from tests.oracle.rollup import viewer_number
 
 WINDOW = Window(datetime(2026, 1, 5, 12, 45), datetime(2026, 1, 5, 14, 15))  # noqa: DTZ001 - UTC without a zone
 BOM = b"\xef\xbb\xbf"
 KEPT = 64 << 10
 Row = dict[str, Any]
-Sifted = tuple[list[Row], list[tuple[int, str, bytes]]]
+Split = tuple[list[Row], list[tuple[int, str, bytes]]]
 U1, U2 = (viewer_number(b"a key that only tests have", user) for user in ("u1", "u2"))
 
 
@@ -38,26 +41,26 @@ def viewer_hours(world: World) -> list[tuple[Any, ...]]:
     return sorted(row for rows in world.rolled().viewer_hour.values() for row in rows)
 
 
-def sifted(folder: Path, *raws: bytes, window: Window = WINDOW) -> Sifted:
-    """Sift lines; return the events without their event ids, and the rejects, both in order."""
+def split(folder: Path, *raws: bytes, window: Window = WINDOW) -> Split:
+    """Split lines; return the events without their event ids, and the rejects, both in order."""
     path = folder / "lines.json"
     path.write_bytes(lines_of(*raws))
     with open_database() as db:
         batch = [("lines.json", block) for block in lines.read_blocks(path, "lines.json")]
-        events, rejects = sift(db, batch, parse_sql(Fields(), window), Fields(), window)
+        events, rejects = split_lines(db, batch, parse_query(Fields()), Fields(), window)
     bare = [{name: _bare(value) for name, value in row.items() if name != "event_key"} for row in events.to_pylist()]
     return _in_order(bare), sorted((row["line"], row["reason"], row["raw"]) for row in rejects.to_pylist())
 
 
-def judged(*raws: bytes) -> Sifted:
-    """Return what the referee makes of the same lines."""
+def validated(*raws: bytes) -> Split:
+    """Return what the reference parser makes of the same lines."""
     events, rejects = [], []
     for number, raw in enumerate(raws, start=1):
-        verdict = judge(raw, Fields(), WINDOW)
-        if isinstance(verdict, Event):
-            events.append({name: value for name, value in vars(verdict).items() if name != "event_id"})
+        found = validate(raw, Fields(), WINDOW)
+        if isinstance(found, Event):
+            events.append({name: value for name, value in vars(found).items() if name != "event_id"})
         else:
-            rejects.append((number, str(verdict), raw[:KEPT]))
+            rejects.append((number, str(found), raw[:KEPT]))
     return _in_order(events), rejects
 
 
@@ -126,9 +129,9 @@ NOT_QUITE: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("raw", [pytest.param(raw, id=name) for name, raw in NOT_QUITE.items()])
-def test_query_and_referee_agree(tmp_path: Path, raw: bytes) -> None:
-    """What the query takes by itself the referee would have taken, with the same values; the rest is the referee's."""
-    assert sifted(tmp_path, raw) == judged(raw)
+def test_query_and_reference_parser_agree(tmp_path: Path, raw: bytes) -> None:
+    """What the query takes by itself the reference parser takes with the same values; it gets the rest."""
+    assert split(tmp_path, raw) == validated(raw)
 
 
 EDGES: dict[str, tuple[list[Any], list[Any]]] = {
@@ -150,13 +153,13 @@ EDGES: dict[str, tuple[list[Any], list[Any]]] = {
 
 @pytest.mark.parametrize("name", EDGES)
 def test_edges_of_the_contract(tmp_path: Path, name: str) -> None:
-    """The query takes what is inside, by itself, and the referee rejects what is not."""
+    """The query takes what is inside, by itself, and the reference parser rejects what is not."""
     inside, outside = ([line(**{name: value}) for value in values] for values in EDGES[name])
-    events, rejects = sifted(tmp_path, *inside, *outside)
-    assert (events, rejects) == judged(*inside, *outside)
+    events, rejects = split(tmp_path, *inside, *outside)
+    assert (events, rejects) == validated(*inside, *outside)
     assert (len(events), len(rejects)) == (len(inside), len(outside))
-    with mock.patch.object(kernel, "judge", side_effect=AssertionError("the referee was asked")):
-        assert len(sifted(tmp_path, *inside)[0]) == len(inside)
+    with mock.patch.object(kernel, "validate", side_effect=AssertionError("the reference parser was asked")):
+        assert len(split(tmp_path, *inside)[0]) == len(inside)
 
 
 @pytest.mark.parametrize("blank", [b" ", rb"\t", rb"\n", rb"\u000b", rb"\u00a0", b"+", b"-"])
@@ -164,10 +167,10 @@ def test_one_digit_is_no_hour(tmp_path: Path, blank: bytes) -> None:
     """Early in the day a blank may stand where a digit must."""
     night = Window(datetime(2026, 1, 5, 2, 45), datetime(2026, 1, 5, 4, 15))  # noqa: DTZ001 - UTC without a zone
     raw = spoilt(b"T13", b"T" + blank + b"3")
-    assert sifted(tmp_path, raw, window=night) == ([], [(1, "received_at", raw)])
+    assert split(tmp_path, raw, window=night) == ([], [(1, "received_at", raw)])
 
 
-def test_good_lines_need_no_referee(tmp_path: Path) -> None:
+def test_good_lines_need_no_reference_parser(tmp_path: Path) -> None:
     """Ordinary lines are read by the query alone: it is what makes the rollup fast."""
     ordinary = [
         GOOD,
@@ -178,8 +181,8 @@ def test_good_lines_need_no_referee(tmp_path: Path) -> None:
         to_line(play() | {"tags": [], "more": {}}),
         to_line(play() | {"info": "Finance of nanotubes", "more": [{"inf": {}}]}),
     ]
-    with mock.patch.object(kernel, "judge", side_effect=AssertionError("the referee was asked")):
-        events, rejects = sifted(tmp_path, *ordinary)
+    with mock.patch.object(kernel, "validate", side_effect=AssertionError("the reference parser was asked")):
+        events, rejects = split(tmp_path, *ordinary)
     assert (len(events), rejects) == (7, [])
 
 
@@ -291,12 +294,12 @@ def _unpacked(data: bytes) -> bytes:
 
 
 @given(st.lists(any_lines(), min_size=1, max_size=20))
-def test_query_and_referee_agree_on_any_line(raws: list[bytes]) -> None:
+def test_query_and_reference_parser_agree_on_any_line(raws: list[bytes]) -> None:
     """The same, without all that comes after."""
     raws = [raw.replace(b"\n", b"") for raw in raws]
     raws[0] = raws[0].removeprefix(BOM)
     with tempfile.TemporaryDirectory() as folder:
-        assert sifted(Path(folder), *raws) == judged(*raws)
+        assert split(Path(folder), *raws) == validated(*raws)
 
 
 # Duplicates.
@@ -391,12 +394,12 @@ def test_rejected_line_is_no_duplicate(world: World) -> None:
     "other",
     [
         pytest.param(spoilt(b'"e1"', rb'"\u00651"'), id="an escape"),
-        pytest.param(spoilt(b"11.123Z", b"11.123000Z"), id="read by the referee"),
+        pytest.param(spoilt(b"11.123Z", b"11.123000Z"), id="read by the reference parser"),
         pytest.param(json.dumps(play()).encode(), id="more space"),
     ],
 )
 def test_duplicate_is_known_however_it_is_written(world: World, other: bytes) -> None:
-    """The query and the referee give one event the same key."""
+    """The query and the reference parser give one event the same key."""
     world.put("a.json", GOOD, other)
     world.run()
     assert world.rolled().counts["duplicates"] == 1
@@ -502,7 +505,7 @@ def test_fields_of_another_producer(tmp_path: Path) -> None:
     ours.put("a.json", GOOD)
     other.put("a.json", to_line(theirs))
     ours.run()
-    with mock.patch.object(kernel, "judge", side_effect=AssertionError("the referee was asked")):
+    with mock.patch.object(kernel, "validate", side_effect=AssertionError("the reference parser was asked")):
         assert other.run().failed == ()
     assert other.digests() == ours.digests()
 
@@ -533,3 +536,15 @@ def test_only_the_beginning_of_a_long_rejected_line_is_kept(world: World, spoil:
     world.put("a.json", raw)
     world.run()
     assert [row[3] for row in world.rolled().rejects] == [raw[: 64 << 10]]
+
+
+def test_unit_shows_no_viewer_key(tmp_path: Path) -> None:
+    """Neither str nor repr of what goes to a kernel has the key; the kernel gets it all the same."""
+    world = new_world(tmp_path)
+    world.put("a.json", GOOD)
+    with mock.patch.object(LocalEngine, "map_reduce", return_value=[]) as sent:
+        world.run()
+    (unit,) = sent.call_args.args[2]
+    assert SECRET not in f"{unit} {unit!r} {asdict(unit)}"
+    assert unit.viewer_key.get_secret_value() == SECRET
+    assert pickle.loads(pickle.dumps(unit)) == unit  # noqa: S301 - as Spark sends it

@@ -223,7 +223,7 @@ def test_avro_records_are_lines(tmp_path: Path, codec: str) -> None:
 
 
 def test_avro_record_of_another_kind(tmp_path: Path) -> None:
-    """A file of texts has lines, too: the referee will reject them."""
+    """A file of texts has lines, too: the reference parser will reject them."""
     file = io.BytesIO()
     fastavro.writer(file, "string", ["a", "b"])
     assert read(tmp_path, "a.avro", file.getvalue()) == [(1, '"a"'), (2, '"b"')]

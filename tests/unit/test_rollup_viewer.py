@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.rollup.viewer import fingerprint, viewer_of, viewers_of
+from jobs.rollup.pseudonyms import viewers_of
+from jobs.rollup.viewer import fingerprint, viewer_of
 from marquee.engine.duckdb import open_database
 
 # RFC 4231, test cases 1, 2 and 6; the first 8 of the 32 bytes.
@@ -68,7 +69,7 @@ def test_viewers_use_all_64_bits() -> None:
 def test_fingerprint_tells_keys_apart_and_nothing_else() -> None:
     """The same for the same key; 16 hexadecimal digits, in which there is nothing of the key or of its plain hash."""
     key = b"a key of 20 bytes.."
-    told = fingerprint(key)
-    assert fingerprint(key) == told != fingerprint(key + b"!")
-    assert re.fullmatch("[0-9a-f]{16}", told)
-    assert told not in {key.hex()[:16], hashlib.sha256(key).hexdigest()[:16]}
+    published = fingerprint(key)
+    assert fingerprint(key) == published != fingerprint(key + b"!")
+    assert re.fullmatch("[0-9a-f]{16}", published)
+    assert published not in {key.hex()[:16], hashlib.sha256(key).hexdigest()[:16]}

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from jobs.rollup.contract import Event, Fields, Reason, Window, judge
+from jobs.rollup.contract import Event, Fields, Reason, Window, validate
 from jobs.simulate.malformed import DAILY, KINDS
 from jobs.simulate.settings import SimulateSettings
 from jobs.simulate.write import Summary, simulate
@@ -53,9 +53,9 @@ def hour_of(key: str) -> datetime:
     return datetime(*(int(part) for part in match.groups()[:4]), tzinfo=UTC)  # type: ignore[arg-type, misc]
 
 
-def judged(files: Files) -> dict[str, list[Event | Reason]]:
+def validated(files: Files) -> dict[str, list[Event | Reason]]:
     """Return what the rollup's contract says of each line, by key."""
-    return {key: [judge(line, Fields(), _window(hour_of(key))) for line in lines] for key, lines in files.items()}
+    return {key: [validate(line, Fields(), _window(hour_of(key))) for line in lines] for key, lines in files.items()}
 
 
 def _window(hour: datetime) -> Window:
@@ -72,7 +72,7 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> tuple[Summary, Files]:
 @pytest.fixture(scope="module")
 def verdicts(days: tuple[Summary, Files]) -> dict[str, list[Event | Reason]]:
     """What the contract says of their lines."""
-    return judged(days[1])
+    return validated(days[1])
 
 
 @pytest.fixture(scope="module")
@@ -193,13 +193,13 @@ def test_few_lines_are_malformed_and_in_every_way(
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_way_of_spoiling_a_line_is_rejected(kind: str) -> None:
     """The contract takes the good line, and not the spoilt one."""
-    assert isinstance(judge(json.dumps(GOOD).encode(), Fields(), HOUR), Event)
-    assert isinstance(judge(KINDS[kind](GOOD), Fields(), HOUR), Reason)
+    assert isinstance(validate(json.dumps(GOOD).encode(), Fields(), HOUR), Event)
+    assert isinstance(validate(KINDS[kind](GOOD), Fields(), HOUR), Reason)
 
 
 def test_once_a_day_a_line_is_no_text_and_one_is_too_long() -> None:
     """In the hours 5 and 11 stand lines on which a reader of whole files stumbles."""
-    assert {hour: judge(spoil(GOOD), Fields(), HOUR) for hour, spoil in DAILY.items()} == {
+    assert {hour: validate(spoil(GOOD), Fields(), HOUR) for hour, spoil in DAILY.items()} == {
         5: Reason.NOT_UTF8,
         11: Reason.LINE_TOO_LONG,
     }
@@ -211,7 +211,7 @@ def test_clocks_change_with_summer_time(tmp_path_factory: pytest.TempPathFactory
     _, files = made(settings, tmp_path_factory.mktemp("spring"))
     offsets: dict[str, dict[str, set[int]]] = {"US": defaultdict(set), "JP": defaultdict(set)}
     at_seven: dict[bool, set[int]] = {True: set(), False: set()}
-    for some in judged(files).values():
+    for some in validated(files).values():
         for one in some:
             if isinstance(one, Event) and one.country in offsets:
                 offsets[one.country][one.user_id].add(one.utc_offset_minutes)

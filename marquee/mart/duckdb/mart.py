@@ -19,34 +19,8 @@ from marquee.mart import schema
 from marquee.mart.errors import NoMartError
 from marquee.mart.ledger import LEDGER, Answer, Change, Entry, Ledger, ledger_of, naive
 from marquee.mart.settings import MartSettings, kiosk_path
+from marquee.sql import Values, read_statements
 
-# What the facts name and no captured schedule does gets a row of its own, ...
-_ADD_EPISODES = """
-insert into dim_episode (episode_id, show_id)
-select distinct episode_id, 0 from fact_viewership
-where hour between ? and ? and episode_id not in (select episode_id from dim_episode)
-"""
-_ADD_COUNTRIES = """
-insert into dim_country (country)
-select distinct country from fact_viewership
-where hour between ? and ? and country not in (select country from dim_country)
-"""
-_ADD_AUDIENCE_COUNTRIES = """
-insert into dim_country (country)
-select distinct country from fact_audience_base where country not in (select country from dim_country)
-"""
-# ... and loses it with the last fact that named it.
-_DROP_EPISODES = """
-delete from dim_episode where show_id = 0 and episode_id not in (select episode_id from fact_viewership)
-"""
-_DROP_COUNTRIES = """
-delete from dim_country
-where name is null and timezone is null
-and country not in (select country from fact_viewership)
-and country not in (select country from fact_audience_base)
-and country not in (select country from dim_network where country is not null)
-and country not in (select dvd_country from show_history where dvd_country is not null)
-"""
 _EVER = (datetime(1, 1, 1), datetime(9999, 1, 1))  # noqa: DTZ001 - the database's times have no zone
 
 
@@ -67,7 +41,7 @@ class DuckdbMart:
                 self.execute(f"delete from {name}")  # noqa: S608 - our own names
                 self._insert(name, rows)
             self._add_what_was_watched(*_EVER)
-            self.execute(_ADD_AUDIENCE_COUNTRIES)
+            self._run("add_audience_countries")
         return True
 
     def load_viewership(self, hours: Iterable[pa.Table], change: Change) -> bool:
@@ -86,7 +60,7 @@ class DuckdbMart:
             for name, rows in tables.items():
                 replaced += self._delete(name, "period in (select period from entry)")
                 self._insert(name, rows)
-            self.execute(_ADD_AUDIENCE_COUNTRIES)
+            self._run("add_audience_countries")
             self._drop_what_no_fact_names(replaced)
         return True
 
@@ -94,7 +68,7 @@ class DuckdbMart:
         found = self.execute(sql, parameters)
         return [name for name, *_ in found.description or ()], found.fetchall()
 
-    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> duckdb.DuckDBPyConnection:
+    def execute(self, sql: str, parameters: Sequence[Any] | Values = ()) -> duckdb.DuckDBPyConnection:
         """Run one statement. TryAgainError when the disk or the memory does not suffice."""
         try:
             return self._db.execute(sql, parameters)
@@ -128,13 +102,17 @@ class DuckdbMart:
         return int(deleted)
 
     def _add_what_was_watched(self, first: datetime, last: datetime) -> None:
-        self.execute(_ADD_EPISODES, (first, last))
-        self.execute(_ADD_COUNTRIES, (first, last))
+        self._run("add_episodes", first_hour=first, last_hour=last)
+        self._run("add_countries", first_hour=first, last_hour=last)
 
     def _drop_what_no_fact_names(self, replaced: int) -> None:
         if replaced:
-            self.execute(_DROP_EPISODES)
-            self.execute(_DROP_COUNTRIES)
+            self._run("drop_episodes")
+            self._run("drop_countries")
+
+    def _run(self, statement: str, **values: object) -> None:
+        query = read_statements("marquee.mart.duckdb", "orphans")[statement]
+        self.execute(query.text, query.bind(values))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A connection to MySQL or MariaDB: opened safely, its session set and verified, its errors told as ours.
+"""A connection to MySQL or MariaDB: opened safely, its session set and verified, its errors translated into ours.
 
 Rows go to the server by LOAD DATA LOCAL, from memory. In that protocol the *server* names the file that the client is
 to send, so a hostile one could ask for any. This client opens none: it sends the rows it has prepared, when asked for a
@@ -10,7 +10,7 @@ import socket
 import ssl
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, TypeAlias
 
 import pymysql
 from pymysql.connections import Connection, MySQLResult
@@ -24,6 +24,7 @@ from marquee.mart.ledger import Answer
 from marquee.mart.mysql.errors import ALREADY_DONE, ours, refused
 from marquee.mart.mysql.infile import Infile
 from marquee.mart.settings import MartSettings, mysql_address
+from marquee.sql import Values
 from marquee.telemetry.instruments import MART_DURATION
 
 COLLATION = "utf8mb4_bin"
@@ -84,6 +85,10 @@ class _Connection(Connection):  # type: ignore[misc]  # as above
         return int(result.affected_rows or 0)
 
 
+Parameters: TypeAlias = Sequence[Any] | Values
+"""Values of a statement's parameters: in their order, or by name."""
+
+
 class MysqlSession:
     """An open connection; ``where`` names it in messages."""
 
@@ -96,7 +101,7 @@ class MysqlSession:
             message = f"MARQUEE_MART__TLS_CA='{settings.tls_ca}': {error}: expected a file of CA certificates"
             raise ConfigError(message) from error
         path = str(settings.socket) if settings.socket else None
-        with self._told():
+        with self._translating():
             self._connection.dial(path, settings.connect_timeout_s, settings.timeout_s)
         try:
             _set_session(self, settings)
@@ -104,10 +109,10 @@ class MysqlSession:
             self.close()
             raise
 
-    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
-        """Run one statement, ``%s`` for each parameter; return how many rows it changed."""
-        with self._told("delete" if sql.startswith("delete") else "other"), self._connection.cursor() as cursor:
-            return int(cursor.execute(sql, tuple(parameters) or None))
+    def execute(self, sql: str, parameters: Parameters = ()) -> int:
+        """Run one statement, ``%s`` or ``%(name)s`` for each parameter; return how many rows it changed."""
+        with self._translating("delete" if sql.startswith("delete") else "other"), self._connection.cursor() as cursor:
+            return int(cursor.execute(sql, parameters or None))
 
     def execute_again(self, sql: str) -> None:
         """Run a statement that changes the schema, and may have been run before: what is there already is no error."""
@@ -119,16 +124,16 @@ class MysqlSession:
 
     def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run one statement for many rows."""
-        with self._told(), self._connection.cursor() as cursor:
+        with self._translating(), self._connection.cursor() as cursor:
             cursor.executemany(sql, rows)
 
-    def query(self, sql: str, parameters: Sequence[Any] = ()) -> Answer:
+    def query(self, sql: str, parameters: Parameters = ()) -> Answer:
         """Run a query."""
-        with self._told(), self._connection.cursor() as cursor:
-            cursor.execute(sql, tuple(parameters) or None)
+        with self._translating(), self._connection.cursor() as cursor:
+            cursor.execute(sql, parameters or None)
             return [name for name, *_ in cursor.description or ()], list(cursor.fetchall())
 
-    def column(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+    def column(self, sql: str, parameters: Parameters = ()) -> list[Any]:
         """Run a query of one column; return its values."""
         return [value for (value,) in self.query(sql, parameters)[1]]
 
@@ -145,7 +150,7 @@ class MysqlSession:
             "fields terminated by '\\t' escaped by '\\\\' lines terminated by '\\n' "
             f"({', '.join(source.columns)})"
         )
-        with self._told("load"), self._connection.cursor() as cursor:
+        with self._translating("load"), self._connection.cursor() as cursor:
             loaded = cursor.execute(sql)
             warned = cursor.warning_count
         if warned:
@@ -157,7 +162,7 @@ class MysqlSession:
 
     def commit(self) -> None:
         """Commit. LostConnectionError leaves open whether it was done."""
-        with self._told("commit"):
+        with self._translating("commit"):
             self._connection.commit()
 
     def rollback(self) -> None:
@@ -171,7 +176,7 @@ class MysqlSession:
             self._connection.close()
 
     @contextmanager
-    def _told(self, statement: str = "other") -> Iterator[None]:
+    def _translating(self, statement: str = "other") -> Iterator[None]:
         try:
             with MART_DURATION.labels(statement).time():
                 yield

@@ -134,7 +134,7 @@ def upgrade_database(session: MysqlSession) -> int:
 def _create(session: MysqlSession, period: str) -> None:
     for table in mysql_schema.tables().values():
         session.execute(mysql_schema.create_table(table))
-    for statement in (*mysql_schema.create_views(), *mysql_schema.fillings()):
+    for statement in (*mysql_schema.create_views(), *mysql_schema.seed_rows()):
         session.execute(statement)
     session.execute("delete from kiosk")
     session.execute("insert into kiosk (period) values (%s)", [period])

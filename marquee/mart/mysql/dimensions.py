@@ -18,46 +18,9 @@ from marquee.mart.mysql import schema as mysql_schema
 from marquee.mart.mysql.connection import MysqlSession, marks
 from marquee.mart.mysql.infile import Infile
 from marquee.mart.schema import Relation
+from marquee.sql import Query, read_statements
 
 _STAGED_NAMES = {"episode_id": "bigint not null", "country": "char(2) not null"}
-_ADD_EPISODES = f"""
-insert into dim_episode (episode_id, show_id)
-select s.episode_id, {UNKNOWN_SHOW} from staged_episode_id s left join dim_episode d on d.episode_id = s.episode_id
-where d.episode_id is null
-"""  # noqa: S608 - our own constant
-_ADD_COUNTRIES = """
-insert into dim_country (country)
-select s.country from staged_country s left join dim_country d on d.country = s.country where d.country is null
-"""
-_ORPHAN_EPISODES = f"""
-select distinct f.episode_id from fact_viewership f
-join dim_episode d on d.episode_id = f.episode_id and d.show_id = {UNKNOWN_SHOW}
-where f.hour in """  # noqa: S608 - as above
-_ORPHAN_COUNTRIES = """
-select distinct f.country from fact_viewership f
-join dim_country d on d.country = f.country and d.name is null and d.timezone is null
-where f.hour in """
-_AUDIENCE_ORPHANS = """
-select f.country from fact_audience_base f
-join dim_country d on d.country = f.country and d.name is null and d.timezone is null
-where f.period = %s
-"""
-# Countries that dimensions name, or tell of.
-_KNOWN_COUNTRIES = """
-select country from dim_country where name is not null or timezone is not null
-union select country from dim_network where country is not null
-union select dvd_country from show_history where dvd_country is not null
-"""
-_NAMED_COUNTRIES = f"{_KNOWN_COUNTRIES} union select country from fact_audience_base"  # noqa: S608 - as above
-_WATCHED_COUNTRY = "select country from fact_viewership where country = %s limit 1"
-# What a capture knew and none knows any more.
-_LOST_EPISODES = f"""
-select d.episode_id from dim_episode d left join staged_dim_episode s on s.episode_id = d.episode_id
-where s.episode_id is null and d.show_id <> {UNKNOWN_SHOW}
-"""  # noqa: S608 - as above
-_LOST_COUNTRIES = """
-select d.country from dim_country d left join staged_dim_country s on s.country = d.country where s.country is null
-"""
 BATCH = 1000
 
 
@@ -98,20 +61,19 @@ def stage_named(session: MysqlSession, named: Named) -> None:
 
 def add_named(session: MysqlSession) -> None:
     """Give each staged name that no dimension has a row of its own."""
-    session.execute(_ADD_EPISODES)
-    session.execute(_ADD_COUNTRIES)
+    for name in ("add_episodes", "add_countries"):
+        session.execute(_statement(name).pyformat)
 
 
 def orphans_of(session: MysqlSession, hours: Sequence[datetime]) -> Named:
     """Return the orphans that the viewership of these hours names."""
-    these = f"({marks(hours)})"
-    episodes = session.column(_ORPHAN_EPISODES + these, hours)
-    return Named(set(episodes), set(session.column(_ORPHAN_COUNTRIES + these, hours)))
+    episodes = _names(session, "orphan_episodes", hours=list(hours))
+    return Named(episodes, _names(session, "orphan_countries", hours=list(hours)))
 
 
 def audience_orphans_of(session: MysqlSession, period: str) -> Named:
     """Return the orphans that the audience of a period names."""
-    return Named(set(), set(session.column(_AUDIENCE_ORPHANS, [period])))
+    return Named(set(), _names(session, "audience_orphans", period=period))
 
 
 def drop_orphans(session: MysqlSession, candidates: Named) -> None:
@@ -128,8 +90,8 @@ def merge_dimensions(session: MysqlSession, staged: Sequence[str]) -> None:
     """
     tables = [mysql_schema.tables()[name] for name in staged]
     lost = Named(
-        set(session.column(_LOST_EPISODES)),
-        set(session.column(_KNOWN_COUNTRIES)) & set(session.column(_LOST_COUNTRIES)),
+        _names(session, "lost_episodes"),
+        _names(session, "known_countries") & _names(session, "lost_countries"),
     )
     for table in tables:
         session.execute(_merge(table))
@@ -168,10 +130,20 @@ def _still_named(session: MysqlSession, candidates: Named) -> Named:
         sql = f"select distinct episode_id from fact_viewership where episode_id in ({marks(some)})"  # noqa: S608
         found.episodes.update(session.column(sql, some))
     if candidates.countries:
-        found.countries.update(session.column(_NAMED_COUNTRIES))
+        found.countries.update(_names(session, "known_countries"), _names(session, "audience_countries"))
     for country in sorted(candidates.countries - found.countries):
-        found.countries.update(session.column(_WATCHED_COUNTRY, [country]))
+        found.countries.update(_names(session, "watched_country", country=country))
     return found
+
+
+def _names(session: MysqlSession, statement: str, **values: object) -> set[Any]:
+    """Return the names that a statement of ``orphans.sql`` finds."""
+    query = _statement(statement)
+    return set(session.column(query.pyformat, query.bind(values)))
+
+
+def _statement(name: str) -> Query:
+    return read_statements("marquee.mart.mysql", "orphans")[name]
 
 
 def _delete(session: MysqlSession, table: str, column: str, values: Iterable[object]) -> None:

@@ -63,9 +63,9 @@ def create_views() -> list[str]:
     ]
 
 
-def fillings() -> list[str]:
-    """Return the statements that fill the tables that never change, and may be run twice."""
-    return [statement.replace("insert into", "insert ignore into", 1) for statement in schema.fillings()]
+def seed_rows() -> list[str]:
+    """Return the statements that insert the rows of tables that never change; they may be run twice."""
+    return [statement.replace("insert into", "insert ignore into", 1) for statement in schema.seed_rows()]
 
 
 def references(table: Relation) -> list[tuple[str, str]]:

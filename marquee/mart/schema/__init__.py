@@ -7,12 +7,12 @@ belongs to what follows it (a table, a view) or, after a column, to that column.
 import functools
 import re
 from dataclasses import dataclass
-from pathlib import Path
+
+from marquee.sql import read_sql
 
 VERSION = 2
 """Counted up with every change of tables or views: a kiosk of another version is not touched."""
 
-_HERE = Path(__file__).parent
 _CREATE = re.compile(
     r"(?P<comment>(?:^-- [^\n]*\n)+)^create (?P<kind>table|view) (?P<name>\w+) (?P<body>.*?);$",
     re.MULTILINE | re.DOTALL,
@@ -21,7 +21,7 @@ _COLUMN = re.compile(
     r"^    (?P<name>\w+) (?P<type>[^,\n]*?)(?P<required> not null)?,? -- (?P<comment>.+)$", re.MULTILINE
 )
 _KEY = re.compile(r"^    primary key \((?P<columns>[^)]+)\)$", re.MULTILINE)
-_FILLING = re.compile(r"^insert into .*?;$", re.MULTILINE | re.DOTALL)
+_SEED_ROWS = re.compile(r"^insert into .*?;$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Relation:
-    """A table or view; of a view no columns are told, only its query."""
+    """A table or view; of a view only its query, no columns."""
 
     kind: str
     name: str
@@ -48,12 +48,12 @@ class Relation:
 
 def tables_sql() -> str:
     """Return the statements that create the tables and fill those that never change."""
-    return (_HERE / "tables.sql").read_text(encoding="utf-8")
+    return read_sql("marquee.mart.schema", "tables")
 
 
 def views_sql() -> str:
     """Return the statements that create the views."""
-    return (_HERE / "views.sql").read_text(encoding="utf-8")
+    return read_sql("marquee.mart.schema", "views")
 
 
 @functools.cache
@@ -62,9 +62,9 @@ def relations() -> tuple[Relation, ...]:
     return tuple(_relation(match) for match in _CREATE.finditer(f"{tables_sql()}\n{views_sql()}"))
 
 
-def fillings() -> list[str]:
-    """Return the statements that fill the tables that never change."""
-    return [statement.removesuffix(";") for statement in _FILLING.findall(tables_sql())]
+def seed_rows() -> list[str]:
+    """Return the statements that insert the rows of tables that never change."""
+    return [statement.removesuffix(";") for statement in _SEED_ROWS.findall(tables_sql())]
 
 
 def _relation(match: re.Match[str]) -> Relation:

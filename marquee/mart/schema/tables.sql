@@ -1,8 +1,10 @@
+-- sqlfluff:dialect:mysql
 -- The kiosk: dimensions, facts, and the ledger of what is loaded. All times are UTC.
 --
 -- The comment above a table and the one after each column become comments in the database. "-> t" says: a key of table
--- t. Types and clauses are those that DuckDB and MySQL both have; what MySQL has beyond them (engine, collation, foreign
--- keys) marquee/mart/mysql/schema.py adds. Columns that hold the lake's are defined in marquee/lake/datasets.py.
+-- t. Types and clauses are those that DuckDB and MySQL both have; what MySQL has beyond them (engine, collation,
+-- foreign keys) marquee/mart/mysql/schema.py adds. Columns that hold the lake's are defined in
+-- marquee/lake/datasets.py.
 
 -- Version of this schema; one row.
 create table schema_version (
@@ -173,7 +175,7 @@ create table fact_audience (
     loyalty double, -- average_seconds / runtime_seconds, at most 1
     return_days double, -- days on which a viewer counted in reach watched the show, on average
     loyal_viewers bigint, -- of reach: watched it in at least loyal_share of the period's weeks (days, of a week)
-    binge_viewers bigint, -- of reach: had a sitting with binge_episodes (3) of the show or more, each to binge_completion
+    binge_viewers bigint, -- of reach: had a sitting with binge_episodes (3) or more of it, each to binge_completion
     binge5_viewers bigint, -- the same with at least 5 episodes
     sole_viewers bigint, -- of reach: watched nothing but this show in the period, anywhere
     near_sole_viewers bigint, -- of reach: near_sole_share of their seconds, or more, were this show's

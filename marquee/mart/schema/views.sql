@@ -1,11 +1,12 @@
+-- sqlfluff:dialect:mysql
 -- The questions (q_...) and the few views they share. The comment above a view, with its grain and units, becomes its
 -- comment in the database. Shares are percent, hours and shares are rounded to one decimal; place 1 is the most.
 --
 -- Portable: no construct that DuckDB, MySQL 8 or MariaDB lacks, and the same answer from each. So quantiles are taken
--- from ranks, "1e0 *" makes a division one of floating-point numbers, and what the ledger knows of hours takes the place
--- of reckoning with dates. What is summed and ranked is whole seconds, for sums of fractions depend on their order; and
--- "+ 1e-6" rounds halves up, which one engine would round to even and another away from zero. Facts are summed before
--- they are joined: the other way round MariaDB may read all of them again for each show.
+-- from ranks, "1e0 *" makes a division one of floating-point numbers, and what the ledger knows of hours takes the
+-- place of reckoning with dates. What is summed and ranked is whole seconds, for sums of fractions depend on their
+-- order; and "+ 1e-6" rounds halves up, which one engine would round to even and another away from zero. Facts are
+-- summed before they are joined: the other way round MariaDB may read all of them again for each show.
 
 -- Hours of which the viewership is loaded, be there rows or not. Grain: hour.
 create view loaded_hour as

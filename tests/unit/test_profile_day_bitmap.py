@@ -1,8 +1,8 @@
-"""Days of a period as bits, and the spans of days by which loyalty is told."""
+"""Day bitmaps, and the spans of days by which loyalty is measured."""
 
 import pytest
 
-from jobs.profile.bits import day_number, find_spans, split_bits
+from jobs.profile.day_bitmap import day_number, find_spans, split_bitmap
 from marquee.calendar import Grain, Period, day
 
 
@@ -17,7 +17,7 @@ from marquee.calendar import Grain, Period, day
 )
 def test_days_are_split_into_two_words(days: int, low: int, high: int) -> None:
     """Days 0 to 63 are in the low word, those that follow in the high one."""
-    assert split_bits(days) == (low, high)
+    assert split_bitmap(days) == (low, high)
 
 
 @pytest.mark.parametrize(
