@@ -27,7 +27,7 @@ PYTHON_IMAGES := exporter mart_load schedule_fetch
 SPARK_IMAGES := profile rollup
 IMAGES := $(PYTHON_IMAGES) $(SPARK_IMAGES)
 define LOCK_IMAGE
-	$(COMPILE) $(ARGS) pyproject.toml -c requirements/dev.txt $(addprefix --extra ,$(2)) -o requirements/$(1).txt
+	$(COMPILE) $(ARGS) --group $(1) -c requirements/dev.txt -o requirements/$(1).txt
 
 endef
 DOCKER ?= docker
@@ -151,10 +151,9 @@ drill: helm $(DEV)  ## break what Marquee needs, and see which alerts fire (need
 lock:  ## write requirements/*.txt from pyproject.toml (ARGS=--upgrade: with the newest versions)
 	@command -v $(UV) >/dev/null || { echo 'make lock needs uv: pip install uv' >&2; exit 1; }
 	$(COMPILE) $(ARGS) --group build -o requirements/build.txt
-	$(COMPILE) $(ARGS) pyproject.toml --extra local -o requirements/base.txt
+	$(COMPILE) $(ARGS) pyproject.toml -o requirements/base.txt
 	$(COMPILE) $(ARGS) pyproject.toml --all-extras -c requirements/base.txt -o requirements/dev.txt
-	$(foreach image,$(PYTHON_IMAGES),$(call LOCK_IMAGE,$(image),$(image)))
-	$(foreach image,$(SPARK_IMAGES),$(call LOCK_IMAGE,$(image),$(image) launcher))
+	$(foreach image,$(IMAGES),$(call LOCK_IMAGE,$(image)))
 	echo pyspark | $(COMPILE) $(ARGS) - -c requirements/dev.txt -o requirements/spark.txt
 
 .PHONY: clean
