@@ -67,9 +67,14 @@ NO_PROMETHEUS = $(if $(and $(shell command -v prometheus),$(shell command -v pro
 PROMETHEUS_HELP = the tests of alerts and dashboards need prometheus and promtool in the PATH \
 	(Debian: apt-get install prometheus)
 
+# What the tests of completion call.
+NO_SHELLS = $(if $(and $(shell command -v zsh),$(shell command -v fish)),,yes)
+SHELLS_HELP = the tests of completion need zsh and fish in the PATH (Debian: apt-get install zsh fish)
+
 # Tests that cannot run here, by their markers.
 NOTHING :=
-SKIPPED = $(strip $(if $(NO_JAVA),spark) $(if $(NO_HELM),helm) $(if $(NO_PROMETHEUS),prometheus))
+SKIPPED = $(strip $(if $(NO_JAVA),spark) $(if $(NO_HELM),helm) $(if $(NO_PROMETHEUS),prometheus) \
+	$(if $(NO_SHELLS),shells))
 SELECTED = $(if $(SKIPPED),-m 'not ($(subst $(NOTHING) $(NOTHING), or ,$(SKIPPED)))')
 
 .PHONY: help
@@ -86,11 +91,12 @@ demo: $(BASE)  ## run all of Marquee on a simulated week and print the answers
 	@$(BIN)/marquee demo $(ARGS)
 
 .PHONY: test
-test: java helm prometheus lint  ## lint, types and tests (Spark's need Java 17 or later, S3's versitygw, the charts' helm, skaffold and prometheus)
+test: java helm prometheus shells lint  ## lint, types and tests (Spark's need Java 17 or later, S3's versitygw, the charts' helm, skaffold and prometheus, completion's zsh and fish)
 	@$(BIN)/pytest -n 2 --dist loadfile $(SELECTED) $(ARGS)
 	@$(if $(NO_JAVA),printf '\n!!! NOT RUN: %s.\n' '$(JAVA_HELP)')
 	@$(if $(NO_HELM),printf '\n!!! NOT RUN: %s.\n' '$(HELM_HELP)')
 	@$(if $(NO_PROMETHEUS),printf '\n!!! NOT RUN: %s.\n' '$(PROMETHEUS_HELP)')
+	@$(if $(NO_SHELLS),printf '\n!!! NOT RUN: %s.\n' '$(SHELLS_HELP)')
 
 .PHONY: check
 check: $(DEV) lint  ## the quick part: lint, types and the unit tests
@@ -173,6 +179,10 @@ helm:
 .PHONY: prometheus
 prometheus:
 	@$(if $(NO_PROMETHEUS),$(if $(filter true,$(CI)),$(error $(PROMETHEUS_HELP))))
+
+.PHONY: shells
+shells:
+	@$(if $(NO_SHELLS),$(if $(filter true,$(CI)),$(error $(SHELLS_HELP))))
 
 # Made anew when its Python went away too, as an upgrade of the system does.
 $(VENV): requirements/build.txt $(shell [ -x $(BIN)/python ] || echo FORCE)

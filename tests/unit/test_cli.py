@@ -42,6 +42,8 @@ COMMANDS = [
     "preflight",
     "gc",
     "simulate",
+    "completion",
+    "help",
 ]
 FIRST, EMPTY, LAST = f"{DAY}T10", f"{DAY}T11", f"{DAY}T12"
 PERIODS = ["2026-01", "2026-Q1", "2026-W02", DAY]

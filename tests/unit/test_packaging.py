@@ -234,7 +234,7 @@ def test_make_lists_its_targets() -> None:
     """`make` alone shows each target that people call, with a line of help."""
     targets = set(re.findall(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE))
     listed = [line.split(maxsplit=1) for line in make(ROOT, "help").stdout.splitlines()]
-    assert {target for target, _ in listed} == targets - {"java", "helm", "prometheus", "FORCE"}
+    assert {target for target, _ in listed} == targets - {"java", "helm", "prometheus", "shells", "FORCE"}
 
 
 @pytest.mark.parametrize(
@@ -291,8 +291,9 @@ def test_java_17_and_later_will_do(tmp_path: Path, says: str) -> None:
     [
         ("helm", ("helm", "skaffold"), "the tests of charts/ need helm"),
         ("prometheus", ("prometheus", "promtool"), "the tests of alerts and dashboards need prometheus"),
+        ("shells", ("zsh", "fish"), "the tests of completion need zsh and fish"),
     ],
-    ids=["helm", "prometheus"],
+    ids=["helm", "prometheus", "shells"],
 )
 def test_missing_tools_fail_in_ci(tmp_path: Path, target: str, tools: tuple[str, str], words: str) -> None:
     """Both of a pair are needed; without CI the tests that call them are left out, which `make test` says."""
