@@ -9,7 +9,7 @@ from typing import Any
 from marquee.runs.arguments import EXIT_CODES, HelpFormatter
 
 PAGES = Path(__file__).parent
-SUMMARY = "explain a topic, such as periods or exit-codes; without one the topics are listed"
+SUMMARY = "explain a topic, such as periods; without one the topics are listed"
 
 
 def add(commands: Any) -> None:  # noqa: ANN401 - argparse hides the type
