@@ -26,8 +26,8 @@ Write it again after an update of Marquee.
 """
 
 
-def add(commands: Any) -> None:  # noqa: ANN401 - argparse hides the type
-    """Add the command to the parser of all."""
+def add(commands: Any, whole: argparse.ArgumentParser) -> None:  # noqa: ANN401 - argparse hides the type
+    """Add the command to the parser of all, which it completes."""
     parser = commands.add_parser(
         "completion",
         help=SUMMARY,
@@ -36,18 +36,15 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse hides the type
         formatter_class=HelpFormatter,
     )
     parser.add_argument("shell", choices=SHELLS, metavar="SHELL", help=", ".join(SHELLS))
-    parser.set_defaults(do="jobs.cli.completion:run", quick=True)
+    parser.set_defaults(do="jobs.cli.completion:run", quick=True, whole=whole)
 
 
 def run(given: argparse.Namespace) -> int:
     """Print the script of a shell."""
     import shtab  # noqa: PLC0415 - nothing else needs it, and images do not have it
 
-    from jobs.cli.parser import make_parser  # noqa: PLC0415 - it adds this command
-
-    parser = make_parser()
-    _annotate(parser)
-    sys.stdout.write(f"{shtab.complete(parser, given.shell)}\n")
+    _annotate(given.whole)
+    sys.stdout.write(f"{shtab.complete(given.whole, given.shell)}\n")
     return 0
 
 

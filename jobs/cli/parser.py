@@ -51,7 +51,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_preflight(commands)
     _add_gc(commands)
     _add_simulate(commands)
-    completion.add(commands)
+    completion.add(commands, parser)
     topics.add(commands)
     return parser
 
