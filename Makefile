@@ -27,7 +27,7 @@ PYTHON_IMAGES := exporter mart_load schedule_fetch
 SPARK_IMAGES := profile rollup
 IMAGES := $(PYTHON_IMAGES) $(SPARK_IMAGES)
 define LOCK_IMAGE
-	$(COMPILE) $(ARGS) pyproject.toml -c requirements/dev.txt $(addprefix --extra ,$(2)) -o requirements/$(1).txt
+	$(COMPILE) $(ARGS) --group $(1) -c requirements/dev.txt -o requirements/$(1).txt
 
 endef
 DOCKER ?= docker
@@ -67,9 +67,14 @@ NO_PROMETHEUS = $(if $(and $(shell command -v prometheus),$(shell command -v pro
 PROMETHEUS_HELP = the tests of alerts and dashboards need prometheus and promtool in the PATH \
 	(Debian: apt-get install prometheus)
 
+# What the tests of completion call.
+NO_SHELLS = $(if $(and $(shell command -v zsh),$(shell command -v fish)),,yes)
+SHELLS_HELP = the tests of completion need zsh and fish in the PATH (Debian: apt-get install zsh fish)
+
 # Tests that cannot run here, by their markers.
 NOTHING :=
-SKIPPED = $(strip $(if $(NO_JAVA),spark) $(if $(NO_HELM),helm) $(if $(NO_PROMETHEUS),prometheus))
+SKIPPED = $(strip $(if $(NO_JAVA),spark) $(if $(NO_HELM),helm) $(if $(NO_PROMETHEUS),prometheus) \
+	$(if $(NO_SHELLS),shells))
 SELECTED = $(if $(SKIPPED),-m 'not ($(subst $(NOTHING) $(NOTHING), or ,$(SKIPPED)))')
 
 .PHONY: help
@@ -86,11 +91,12 @@ demo: $(BASE)  ## run all of Marquee on a simulated week and print the answers
 	@$(BIN)/marquee demo $(ARGS)
 
 .PHONY: test
-test: java helm prometheus lint  ## lint, types and tests (Spark's need Java 17 or later, S3's versitygw, the charts' helm, skaffold and prometheus)
+test: java helm prometheus shells lint  ## lint, types and tests (Spark's need Java 17 or later, S3's versitygw, the charts' helm, skaffold and prometheus, completion's zsh and fish)
 	@$(BIN)/pytest -n 2 --dist loadfile $(SELECTED) $(ARGS)
 	@$(if $(NO_JAVA),printf '\n!!! NOT RUN: %s.\n' '$(JAVA_HELP)')
 	@$(if $(NO_HELM),printf '\n!!! NOT RUN: %s.\n' '$(HELM_HELP)')
 	@$(if $(NO_PROMETHEUS),printf '\n!!! NOT RUN: %s.\n' '$(PROMETHEUS_HELP)')
+	@$(if $(NO_SHELLS),printf '\n!!! NOT RUN: %s.\n' '$(SHELLS_HELP)')
 
 .PHONY: check
 check: $(DEV) lint  ## the quick part: lint, types and the unit tests
@@ -152,10 +158,9 @@ drill: helm $(DEV)  ## break what Marquee needs, and see which alerts fire (need
 lock:  ## write requirements/*.txt from pyproject.toml (ARGS=--upgrade: with the newest versions)
 	@command -v $(UV) >/dev/null || { echo 'make lock needs uv: pip install uv' >&2; exit 1; }
 	$(COMPILE) $(ARGS) --group build -o requirements/build.txt
-	$(COMPILE) $(ARGS) pyproject.toml --extra local -o requirements/base.txt
+	$(COMPILE) $(ARGS) pyproject.toml -o requirements/base.txt
 	$(COMPILE) $(ARGS) pyproject.toml --all-extras -c requirements/base.txt -o requirements/dev.txt
-	$(foreach image,$(PYTHON_IMAGES),$(call LOCK_IMAGE,$(image),$(image)))
-	$(foreach image,$(SPARK_IMAGES),$(call LOCK_IMAGE,$(image),$(image) launcher))
+	$(foreach image,$(IMAGES),$(call LOCK_IMAGE,$(image)))
 	echo pyspark | $(COMPILE) $(ARGS) - -c requirements/dev.txt -o requirements/spark.txt
 
 .PHONY: clean
@@ -175,6 +180,10 @@ helm:
 .PHONY: prometheus
 prometheus:
 	@$(if $(NO_PROMETHEUS),$(if $(filter true,$(CI)),$(error $(PROMETHEUS_HELP))))
+
+.PHONY: shells
+shells:
+	@$(if $(NO_SHELLS),$(if $(filter true,$(CI)),$(error $(SHELLS_HELP))))
 
 # Made anew when its Python went away too, as an upgrade of the system does.
 $(VENV): requirements/build.txt $(shell [ -x $(BIN)/python ] || echo FORCE)

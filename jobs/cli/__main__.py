@@ -13,6 +13,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = make_parser().parse_args(arguments)
     if "first" in given:
         given.span = read_span(given.parser, given)
+    if "quick" in given:  # reads neither settings nor a lake
+        code: int = resolve_name(given.do)(given)
+        return code
     from marquee.runs.command import guarded  # noqa: PLC0415 - help and wrong usage end before it is needed
 
     return guarded(lambda: resolve_name(given.do)(given), given.log, for_a_person=True)

@@ -10,6 +10,8 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+from jobs.cli import completion
+from jobs.cli import help as topics
 from jobs.registry import MART_LOAD, PIPELINE, Job
 from jobs.simulate.options import DAYS, OPTIONS
 from marquee import __version__
@@ -49,6 +51,8 @@ def make_parser() -> argparse.ArgumentParser:
     _add_preflight(commands)
     _add_gc(commands)
     _add_simulate(commands)
+    completion.add(commands, parser)
+    topics.add(commands)
     return parser
 
 

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from marquee.beside import import_jobs
 from marquee.engine.base import Kernel, Mapper, P, Reducer, Task, U, V, _elsewhere, kernel_path, load_kernel
 from marquee.errors import ConfigError, MarqueeError
 
 if TYPE_CHECKING:
     from pyspark import RDD, SparkContext
     from pyspark.accumulators import Accumulator
+
+import_jobs()  # Spark's workers, too, import this module before they read kernels and units, which are of `jobs`
 
 _FAILED = -(1 << 32)
 """In Spark's shuffle, the key of a mapper's error; keys of tables are greater."""
@@ -138,6 +141,7 @@ def start_spark(conf: Mapping[str, str], task_memory_mb: int) -> SparkEngine:
     # and is told in no other way: spark.pyspark.python counts for spark-submit alone, which sets this variable.
     os.environ.setdefault("PYSPARK_PYTHON", conf.get("spark.pyspark.python", sys.executable))
     configured = SparkConf().setAll(list(conf.items()))
+    configured.setIfMissing("spark.executorEnv.PYTHONSAFEPATH", "1")  # no modules from the folder that one is in
     if SUBMITTED not in os.environ:
         configured.setIfMissing("spark.app.name", "marquee")
     context = SparkContext.getOrCreate(configured)

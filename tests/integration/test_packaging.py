@@ -9,7 +9,8 @@ import sys
 import textwrap
 import tomllib
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterator
+from email import message_from_string
 from pathlib import Path
 
 import pytest
@@ -20,32 +21,26 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS: dict[str, list[str]] = PYPROJECT["project"]["optional-dependencies"]
-IMAGES = {
-    "schedule_fetch": ["schedule-fetch"],
-    "rollup": ["rollup", "launcher"],
-    "profile": ["profile", "launcher"],
-    "mart_load": ["mart-load"],
-    "exporter": ["exporter"],
-}
-"""The extras in the image of each stage, and of the exporter."""
+GROUPS: dict[str, list[str | dict[str, str]]] = PYPROJECT["dependency-groups"]
+SPARK_IMAGES = ("profile", "rollup")
+IMAGES = ("exporter", "mart_load", "schedule_fetch", *SPARK_IMAGES)
 
 
-def dependencies(extras: Iterable[str]) -> list[Requirement]:
-    """Return what the package needs with these extras, and with those that they name."""
-    found = [Requirement(text) for text in PYPROJECT["project"]["dependencies"]]
-    for requirement in (Requirement(text) for extra in extras for text in EXTRAS[extra]):
-        found += dependencies(requirement.extras) if requirement.name == "marquee" else [requirement]
+def group(name: str) -> list[Requirement]:
+    """Return the requirements of a dependency group, and of those that it includes."""
+    found = []
+    for entry in GROUPS[name]:
+        found += group(entry["include-group"]) if isinstance(entry, dict) else [Requirement(entry)]
     return found
 
 
+BASE = [Requirement(text) for text in PYPROJECT["project"]["dependencies"]]
 DEPENDENCIES = {
-    "build": [
-        Requirement(text) for text in PYPROJECT["dependency-groups"]["build"] + PYPROJECT["build-system"]["requires"]
-    ],
-    "base": dependencies(["local"]),
-    "dev": dependencies(EXTRAS),
+    "build": group("build") + [Requirement(text) for text in PYPROJECT["build-system"]["requires"]],
+    "base": BASE,
+    "dev": BASE + [Requirement(text) for extra in EXTRAS.values() for text in extra],
     "spark": [Requirement(text) for text in EXTRAS["spark"]],
-} | {image: dependencies(extras) for image, extras in IMAGES.items()}
+} | {image: group(image) for image in IMAGES}
 LOCKS = sorted(DEPENDENCIES)
 HASHES = r"(?: \\\n    --hash=sha256:[0-9a-f]{64})+"
 
@@ -107,6 +102,14 @@ def test_tests_run_with_what_is_shipped(name: str) -> None:
     assert pins("dev").items() >= pins(name).items()
 
 
+@pytest.mark.parametrize("image", IMAGES)
+def test_image_has_less_than_the_command_needs(image: str) -> None:
+    """An image has what its stage needs of the command's packages, and the launcher's where it starts Spark."""
+    launcher = {"kubernetes", "pyyaml"} if image in SPARK_IMAGES else set()
+    assert {one.name for one in group(image)} - {one.name for one in BASE} == launcher
+    assert not {"polars", "pyspark", "rich", "shtab"} & pins(image).keys()
+
+
 def run_in(image: str, module: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a module where nothing is installed but the lock of an image: importing anything else fails."""
     allowed = {canonicalize_name(name) for name in pins(image)}
@@ -148,7 +151,7 @@ def test_what_else_the_charts_start_is_in_the_image(image: str, command: tuple[s
     assert "MARQUEE_LAKE: is not set" in run.stderr
 
 
-@pytest.mark.parametrize("image", [name for name, extras in IMAGES.items() if "launcher" in extras])
+@pytest.mark.parametrize("image", SPARK_IMAGES)
 def test_launcher_plans_a_stage_with_that_stages_requirements(image: str, tmp_path: Path) -> None:
     """It plans with the stage's own code: of the other Spark stage, whose packages are not there, it takes nothing."""
     application = tmp_path / "application.yaml"
@@ -171,14 +174,34 @@ def test_launcher_plans_a_stage_with_that_stages_requirements(image: str, tmp_pa
     assert f"{image}: nothing is pending" in run.stderr
 
 
-def test_wheel_carries_every_file_of_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SQL and TOML files that the code reads are in the wheel, like the modules."""
-    monkeypatch.chdir(ROOT)
-    with zipfile.ZipFile(tmp_path / build_wheel(str(tmp_path))) as wheel:
-        packed = set(wheel.namelist())
-    files = {path.relative_to(ROOT).as_posix() for path in tracked_files() if path.is_relative_to(ROOT / "jobs")}
-    assert files
-    assert files <= packed
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]:
+    """The wheel of these files."""
+    folder = tmp_path_factory.mktemp("wheel")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.chdir(ROOT)
+        name = build_wheel(str(folder))
+    with zipfile.ZipFile(folder / name) as opened:
+        yield opened
+
+
+def test_wheel_carries_every_file_of_the_packages(wheel: zipfile.ZipFile) -> None:
+    """SQL and other files that the code reads are in the wheel, like the modules."""
+    files = {path.relative_to(ROOT).as_posix() for path in tracked_files()}
+    expected = {name for name in files if name.startswith(("jobs/", "marquee/"))}
+    assert expected
+    assert expected <= {*wheel.namelist()}
+
+
+def test_metadata_say_what_the_package_is(wheel: zipfile.ZipFile) -> None:
+    """Whoever looks at the package sees its page, its licence, its Pythons and that it is typed."""
+    (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+    metadata = message_from_string(wheel.read(name).decode())
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    assert metadata.get_payload() == (ROOT / "README.md").read_text(encoding="utf-8")
+    pythons = {f"Programming Language :: Python :: {version}" for version in ("3.11", "3.12", "3.13", "3.14")}
+    assert {*metadata.get_all("Classifier", [])} >= {*pythons, "Typing :: Typed"}
 
 
 def test_command_is_installed() -> None:
@@ -211,7 +234,7 @@ def test_make_lists_its_targets() -> None:
     """`make` alone shows each target that people call, with a line of help."""
     targets = set(re.findall(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE))
     listed = [line.split(maxsplit=1) for line in make(ROOT, "help").stdout.splitlines()]
-    assert {target for target, _ in listed} == targets - {"java", "helm", "prometheus", "FORCE"}
+    assert {target for target, _ in listed} == targets - {"java", "helm", "prometheus", "shells", "FORCE"}
 
 
 @pytest.mark.parametrize(
@@ -268,8 +291,9 @@ def test_java_17_and_later_will_do(tmp_path: Path, says: str) -> None:
     [
         ("helm", ("helm", "skaffold"), "the tests of charts/ need helm"),
         ("prometheus", ("prometheus", "promtool"), "the tests of alerts and dashboards need prometheus"),
+        ("shells", ("zsh", "fish"), "the tests of completion need zsh and fish"),
     ],
-    ids=["helm", "prometheus"],
+    ids=["helm", "prometheus", "shells"],
 )
 def test_missing_tools_fail_in_ci(tmp_path: Path, target: str, tools: tuple[str, str], words: str) -> None:
     """Both of a pair are needed; without CI the tests that call them are left out, which `make test` says."""

@@ -1,5 +1,6 @@
 """The rollup as spark-submit runs it in a driver: whose Spark it takes, and what becomes of its exit code."""
 
+import json
 import os
 import subprocess
 import sys
@@ -41,3 +42,22 @@ def test_driver_ends_with_the_exit_code_of_the_stage(tmp_path: Path) -> None:
     assert "Submitted application: lake-rollup" in done.stderr
     assert '"rollup: 1 made; some failed, as the log tells"' in done.stdout
     assert KEY not in done.stdout + done.stderr
+
+
+def test_workers_take_our_own_package_jobs(tmp_path: Path) -> None:
+    """A package ``jobs`` of somebody else's, in the current folder and in PYTHONPATH, is imported by no worker."""
+    world = SmallWorld(tmp_path / "world")
+    world.configure("http://127.0.0.1:9")
+    world.events(f"{DAY}T10", [("ann", 1, CASE)])
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "__init__.py").write_text("raise RuntimeError('not Marquee')")
+    environment = os.environ | {
+        "MARQUEE_CONFIG": str(world.config),
+        "MARQUEE_ENGINE__KIND": "spark",
+        "MARQUEE_ENGINE__SPARK": json.dumps(SPARK_CONF | {"spark.executorEnv.PYTHONPATH": "."}),
+        "PYTHONPATH": ".",
+    }
+    command = [sys.executable, "-m", "marquee", "rollup", f"{DAY}T10"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert world.generations() == {f"rollup/{DAY}T10": 1}

@@ -27,6 +27,8 @@ COMMANDS = [
     "preflight",
     "gc",
     "simulate",
+    "completion",
+    "help",
 ]
 
 

@@ -1,0 +1,91 @@
+"""``marquee help``: its pages say what the code says."""
+
+import re
+
+import pytest
+
+from jobs.cli.__main__ import main
+from jobs.cli.help import PAGES, topics
+from marquee import errors
+from marquee.calendar import Period
+from marquee.mart.questions import QUESTIONS
+from marquee.runs.stage import State
+from marquee.settings.names import known_names
+
+
+def page(topic: str) -> str:
+    """Return the text of a page."""
+    return (PAGES / f"{topic}.txt").read_text(encoding="utf-8")
+
+
+def first_words(topic: str) -> list[str]:
+    """Return the words that the indented lines of a page begin with: what it lists."""
+    return re.findall(r"^ +(\S+)  ", page(topic), re.MULTILINE)
+
+
+def test_topics_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a topic the command lists all of them, each with its title."""
+    assert main(["help"]) == 0
+    listed = capsys.readouterr().out
+    assert re.findall(r"^  (\S+) ", listed, re.MULTILINE) == [*topics()]
+    assert "  periods       Periods: which hours, days, weeks, months or quarters\n" in listed
+
+
+@pytest.mark.parametrize("topic", topics())
+def test_page_is_printed_as_it_is(capsys: pytest.CaptureFixture[str], topic: str) -> None:
+    """A page fits a terminal of 80 columns."""
+    assert main(["help", topic]) == 0
+    assert capsys.readouterr().out == page(topic)
+    assert max(map(len, page(topic).splitlines())) < 80
+
+
+def test_help_of_a_command_is_that_of_its_option(capsys: pytest.CaptureFixture[str]) -> None:
+    """`marquee help rollup` prints what `marquee rollup --help` prints."""
+    assert main(["help", "rollup"]) == 0
+    by_topic = capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        main(["rollup", "--help"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == by_topic
+
+
+def test_unknown_topic_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    """The message names the nearest topic."""
+    with pytest.raises(SystemExit) as ended:
+        main(["help", "exit-code"])
+    assert ended.value.code == 2
+    assert "'exit-code' is neither a topic nor a command: did you mean exit-codes?" in capsys.readouterr().err
+
+
+def test_page_of_exit_codes_has_all() -> None:
+    """Each code that a command can end with is explained."""
+    kinds = {one.exit_code for one in vars(errors).values() if isinstance(one, type) and hasattr(one, "exit_code")}
+    plain = {errors.DONE, errors.USAGE, errors.PIPE_CLOSED, errors.INTERRUPTED, errors.TERMINATED}
+    assert {int(word) for word in re.findall(r"^ +(\d+)   ", page("exit-codes"), re.MULTILINE)} == kinds | plain
+
+
+def test_page_of_states_has_all() -> None:
+    """Each state of a period is explained."""
+    assert first_words("states") == [*State]
+
+
+def test_page_of_periods_has_only_valid_ones() -> None:
+    """Each form is shown, and is what the command line takes."""
+    assert [Period.parse(word).grain for word in first_words("periods")[:5]] == [
+        "hour",
+        "day",
+        "week",
+        "month",
+        "quarter",
+    ]
+
+
+def test_page_of_questions_has_all() -> None:
+    """The questions are in the order in which `marquee ask` lists them."""
+    assert first_words("questions")[: len(QUESTIONS)] == [one.name for one in QUESTIONS]
+
+
+@pytest.mark.parametrize("topic", topics())
+def test_settings_that_a_page_names_exist(topic: str) -> None:
+    """No page names a setting that is not there."""
+    assert {*re.findall(r"MARQUEE_[A-Z0-9_]+", page(topic))} <= known_names() | {"MARQUEE_CONFIG"}
