@@ -72,8 +72,8 @@ class DuckdbMart:
     def table(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
         try:
             # Not by execute(), which would make all rows twice.
-            found = self._db.sql(sql, params=list(parameters) or None)
-            return normalise(found.to_arrow_table()) if found else pa.table({})
+            found: Any = self._db.sql(sql, params=list(parameters) or None)
+            return pa.table({}) if found is None else normalise(found.to_arrow_table())
         except duckdb.OutOfMemoryException as error:
             message = f"{self._path}: {error}: free some memory, or ask for less, and try again"
             raise TryAgainError(message) from error
