@@ -11,7 +11,6 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -20,12 +19,13 @@ from typing import IO, Any, Self
 import pyarrow as pa
 from pydantic_settings import SettingsConfigDict
 
-from marquee.calendar import Span
+from marquee.calendar import Period, Span
 from marquee.errors import DONE, BadInputError, ConfigError, LostRaceError, MarqueeError, TryAgainError
 from marquee.mart import base
 from marquee.mart.questions import QUESTIONS, Question, audience_periods, find_question, query_of
 from marquee.mart.settings import MartSettings
 from marquee.runs.stage import State
+from marquee.runs.status import PeriodStatus
 from marquee.settings.loading import load_settings
 from marquee.settings.names import check_names, env_name
 from marquee.settings.sections import StageSettings
@@ -216,31 +216,6 @@ def open_mart(
         return mart
 
 
-@dataclass(frozen=True)
-class PeriodStatus:
-    """The state of one period of one stage, as ``marquee status`` shows it.
-
-    Attributes:
-        stage: name of the stage.
-        period: the period, such as ``2026-01-05T10``.
-        state: ``done``, or what it is instead; a text and an enum.
-        rows: rows of the stage's main dataset.
-        rejects: lines, or episodes, that were rejected.
-        generation: how many times the period was made; None if never, and for a mart.
-        made_at: when it was made, or loaded; None if never.
-        reason: why it is not done.
-    """
-
-    stage: str
-    period: str
-    state: State
-    rows: int
-    rejects: int
-    generation: int | None
-    made_at: datetime | None
-    reason: str
-
-
 class Lake:
     """A lake, the settings of its pipeline, and what runs it; made by ``open_lake``."""
 
@@ -251,7 +226,7 @@ class Lake:
         return f"<Lake {self.url}>"
 
     def status(self, period: str | None = None) -> list[PeriodStatus]:
-        """Return the state of every period of every stage, and of the mart.
+        """Return the state of every period of every stage, and of the mart, as ``marquee status`` shows it.
 
         Args:
             period: only what touches this period, such as ``"2026-01-05"``, or span ``"2026-01-05/2026-01-08"``.
@@ -263,8 +238,12 @@ class Lake:
         Example:
             >>> import marquee
             >>> lake = marquee.open_lake()
-            >>> [(one.period, str(one.state)) for one in lake.status() if one.stage == "rollup"]
-            [('2026-01-05T10', 'done'), ('2026-01-05T11', 'done'), ('2026-01-05T12', 'done')]
+            >>> for one in lake.status("2026-01-05"):
+            ...     if one.stage == "rollup":
+            ...         print(one.period, one.state, one.rows)
+            2026-01-05T10 done 1
+            2026-01-05T11 done 0
+            2026-01-05T12 done 1
         """
         listed = json.loads(self._command("status", *_period_arguments(period), "--format", "json"))
         return [_status_of(one) for one in listed]
@@ -358,17 +337,10 @@ def _period_arguments(period: str | None) -> list[str]:
 
 
 def _status_of(row: Mapping[str, Any]) -> PeriodStatus:
-    made_at = row["made_at"]
-    return PeriodStatus(
-        stage=row["stage"],
-        period=row["period"],
-        state=State(row["state"]),
-        rows=row["rows"],
-        rejects=row["rejects"],
-        generation=row["generation"],
-        made_at=None if made_at is None else datetime.fromisoformat(made_at),
-        reason=row["reason"],
-    )
+    """Return a period's status of a row that the command prints of it."""
+    made_at = None if row["made_at"] is None else datetime.fromisoformat(row["made_at"])
+    typed = {"period": Period.parse(row["period"]), "state": State(row["state"]), "made_at": made_at}
+    return PeriodStatus(**{**row, **typed})
 
 
 def _pass_on(lines: IO[str] | None) -> list[str]:

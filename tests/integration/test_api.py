@@ -15,7 +15,7 @@ import pytest
 
 import marquee
 import marquee.api
-from marquee.errors import BadInputError, ConfigError, MarqueeError
+from marquee.errors import BadInputError, ConfigError, MarqueeError, TryAgainError
 from marquee.mart.questions import ask
 from marquee.storage.local import LocalStore
 from tests.helpers_mart import Kiosk, SmallLake, kiosk_of, load
@@ -77,7 +77,8 @@ def kiosks(filled: LocalStore, mariadb: MariaDB, tmp_path_factory: pytest.TempPa
 @pytest.fixture(params=[0, 1], ids=["duckdb", "mysql"])
 def kiosk(kiosks: list[Kiosk], request: pytest.FixtureRequest) -> Kiosk:
     """Each of the two."""
-    return kiosks[request.param]
+    number: int = request.param
+    return kiosks[number]
 
 
 @pytest.fixture
@@ -344,7 +345,7 @@ def world(done: SmallWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def states_of(listed: list[marquee.PeriodStatus], stage: str) -> dict[str, str]:
     """Return the states of a stage's periods."""
-    return {one.period: str(one.state) for one in listed if one.stage == stage}
+    return {str(one.period): str(one.state) for one in listed if one.stage == stage}
 
 
 @pytest.mark.usefixtures("world")
@@ -373,7 +374,7 @@ def test_the_examples_of_the_docstrings_hold() -> None:
 def test_status_lists_every_period(world: SmallWorld) -> None:
     """Typed; a period narrows it."""
     listed = marquee.open_lake(world.folder / "lake").status()
-    (winter,) = [one for one in listed if (one.stage, one.period) == ("rollup", f"{DAY}T10")]
+    (winter,) = [one for one in listed if (one.stage, str(one.period)) == ("rollup", f"{DAY}T10")]
     assert (winter.state, winter.rows, winter.rejects, winter.generation, winter.reason) == ("done", 1, 0, 1, "")
     assert winter.made_at is not None
     assert winter.made_at.utcoffset() == UTC.utcoffset(None)
