@@ -27,13 +27,15 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    if name == "errors":
-        return importlib.import_module("marquee.errors")
-    return getattr(importlib.import_module("marquee.api"), name)
+if not TYPE_CHECKING:  # who know the names from above, and are to find those that are misspelt
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            message = f"module {__name__!r} has no attribute {name!r}"
+            raise AttributeError(message)
+        if name == "errors":
+            return importlib.import_module("marquee.errors")
+        return getattr(importlib.import_module("marquee.api"), name)
 
 
 def __dir__() -> list[str]:
