@@ -1,3 +1,42 @@
-"""Marquee: from play events and a programme schedule to audience answers."""
+"""Marquee: from play events and a programme schedule to audience answers.
+
+The names below are the Python API, for notebooks and scripts; docs/notebooks.md shows each at work. Everything else is
+internal and may change with any version. Importing the package loads nothing: a name is loaded when it is first used.
+"""
+
+import importlib
+
+TYPE_CHECKING = False  # type checkers take it for typing's, which would be half of what importing this costs
+if TYPE_CHECKING:
+    from marquee import errors
+    from marquee.api import Lake, Mart, PeriodStatus, open_lake, open_mart, questions
+    from marquee.mart.questions import Question
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Lake",
+    "Mart",
+    "PeriodStatus",
+    "Question",
+    "__version__",
+    "errors",
+    "open_lake",
+    "open_mart",
+    "questions",
+]
+
+
+if not TYPE_CHECKING:  # who know the names from above, and are to find those that are misspelt
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            message = f"module {__name__!r} has no attribute {name!r}"
+            raise AttributeError(message)
+        if name == "errors":
+            return importlib.import_module("marquee.errors")
+        return getattr(importlib.import_module("marquee.api"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

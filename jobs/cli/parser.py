@@ -102,6 +102,7 @@ def _add_demo(commands: Any) -> None:  # noqa: ANN401
 def _add_run(commands: Any) -> None:  # noqa: ANN401
     parser = _add(commands, "run", "run all stages, in order, until nothing is pending", "jobs.cli.run:run_all")
     add_period_arguments(parser, force=False, otherwise="all that is pending")
+    _add_format(parser)
 
 
 def _add_job(commands: Any, job: Job) -> None:  # noqa: ANN401

@@ -33,6 +33,9 @@ class Mart(Protocol):
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> Answer:
         """Answer a query; ``?`` stands for a parameter."""
 
+    def table(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
+        """Answer a query as an Arrow table with the types of marquee/mart/arrow.py. QueryError if it is wrong."""
+
 
 def open_mart(settings: MartSettings) -> AbstractContextManager[Mart]:
     """Open a mart for loading; there is one afterwards.

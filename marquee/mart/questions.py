@@ -3,10 +3,12 @@
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from marquee.errors import ConfigError
 from marquee.mart.base import Mart, read_mart
 from marquee.mart.ledger import Answer
+from marquee.mart.narrowed import bounds_of, narrow
 from marquee.mart.settings import MartSettings
 
 CREDIT = "Shows and episodes: TVmaze (https://www.tvmaze.com), CC BY-SA 4.0"
@@ -165,6 +167,24 @@ def ask(
 
 
 def _answer(mart: Mart, question: Question, limit: int, only: Mapping[str, str]) -> Answer:
+    return mart.query(*query_of(mart, question, limit, only))
+
+
+def query_of(
+    mart: Mart, question: Question, limit: int, only: Mapping[str, str], period: str | None = None
+) -> tuple[str, list[Any]]:
+    """Return the query that answers a question, and its parameters.
+
+    Args:
+        mart: the mart that is to be asked.
+        question: the question.
+        limit: most rows; all when 0.
+        only: values that columns of the answer must have.
+        period: the one period, or span ``first/last``, that it is asked of; what the view chooses when None.
+
+    Raises:
+        ConfigError: the answer has no such column, or nothing of the period is loaded.
+    """
     columns, _ = mart.query(f"select * from {question.view} where 1 = 0")  # noqa: S608 - our own names
     for name in only:
         if name not in columns:
@@ -173,4 +193,34 @@ def _answer(mart: Mart, question: Question, limit: int, only: Mapping[str, str])
     where = "".join(f" and cast({name} as char) = ?" for name in only)
     most = f" limit {limit}" if limit > 0 else ""
     sql = f"select * from {question.view} where 1 = 1{where} order by {question.order}{most}"  # noqa: S608 - our own names
-    return mart.query(sql, list(only.values()))
+    if period is None:
+        return sql, list(only.values())
+    narrowed = narrow(question.view, period)
+    _check_loaded(mart, question, period, audience=narrowed.audience)
+    return narrowed.expressions + sql, [*narrowed.parameters, *only.values()]
+
+
+def audience_periods(mart: Mart) -> list[str]:
+    """Return the periods whose audience is loaded, in the order of time, shorter ones first."""
+    _, rows = mart.query(
+        "select period from load_ledger where dataset = 'audience_base' order by ends_at, starts_at desc"
+    )
+    return [period for (period,) in rows]
+
+
+def _check_loaded(mart: Mart, question: Question, period: str, *, audience: bool) -> None:
+    if audience:
+        if period not in (loaded := audience_periods(mart)):
+            message = (
+                f"{question.name}: the mart has no audience of {period!r}: expected one of "
+                f"{', '.join(loaded) or '(none is loaded)'}"
+            )
+            raise ConfigError(message)
+        return
+    hours = "from load_ledger where dataset = 'viewership'"
+    _, found = mart.query(f"select 1 {hours} and starts_at >= ? and ends_at <= ? limit 1", bounds_of(period))
+    if not found:
+        _, ((first, last),) = mart.query(f"select min(period), max(period) {hours}")
+        there = f"expected a period that touches {first} to {last}" if first else "no hour is loaded"
+        message = f"{question.name}: the mart has no viewership of {period!r}: {there}"
+        raise ConfigError(message)

@@ -16,7 +16,8 @@ import pyarrow as pa
 from marquee.calendar import Period
 from marquee.errors import ConfigError, TryAgainError
 from marquee.mart import schema
-from marquee.mart.errors import NoMartError
+from marquee.mart.arrow import normalise
+from marquee.mart.errors import NoMartError, QueryError
 from marquee.mart.ledger import LEDGER, Answer, Change, Entry, Ledger, ledger_of, naive
 from marquee.mart.settings import MartSettings, kiosk_path
 from marquee.sql import Values, read_statements
@@ -67,6 +68,18 @@ class DuckdbMart:
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> Answer:
         found = self.execute(sql, parameters)
         return [name for name, *_ in found.description or ()], found.fetchall()
+
+    def table(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
+        try:
+            # Not by execute(), which would make all rows twice.
+            found: Any = self._db.sql(sql, params=list(parameters) or None)
+            return pa.table({}) if found is None else normalise(found.to_arrow_table())
+        except duckdb.OutOfMemoryException as error:
+            message = f"{self._path}: {error}: free some memory, or ask for less, and try again"
+            raise TryAgainError(message) from error
+        except duckdb.Error as error:
+            message = f"{self._path}: {error}\nExpected a query of SQL that DuckDB answers without writing"
+            raise QueryError(message) from error
 
     def execute(self, sql: str, parameters: Sequence[Any] | Values = ()) -> duckdb.DuckDBPyConnection:
         """Run one statement. TryAgainError when the disk or the memory does not suffice."""

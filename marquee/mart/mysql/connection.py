@@ -5,6 +5,7 @@ to send, so a hostile one could ask for any. This client opens none: it sends th
 name that only this connection knows, once; any other request ends the connection.
 """
 
+import re
 import secrets
 import socket
 import ssl
@@ -12,6 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias
 
+import pyarrow as pa
 import pymysql
 from pymysql.connections import Connection, MySQLResult
 from pymysql.constants import FIELD_TYPE
@@ -19,6 +21,7 @@ from pymysql.converters import conversions
 from pymysql.protocol import LoadLocalPacketWrapper, MysqlPacket
 
 from marquee.errors import ConfigError, TryAgainError
+from marquee.mart.arrow import WHOLE, column_of
 from marquee.mart.errors import LostConnectionError
 from marquee.mart.ledger import Answer
 from marquee.mart.mysql.errors import ALREADY_DONE, ours, refused
@@ -29,6 +32,18 @@ from marquee.telemetry.instruments import MART_DURATION
 
 COLLATION = "utf8mb4_bin"
 SQL_MODE = "STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
+_TEXT_OR_MARK = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`[^`]*`|\?""", re.DOTALL)
+"""A quoted text or name, in which a question mark means itself, or the mark of a parameter."""
+_KINDS = {
+    **dict.fromkeys((FIELD_TYPE.TINY, FIELD_TYPE.SHORT, FIELD_TYPE.INT24, FIELD_TYPE.LONG), WHOLE),
+    **dict.fromkeys((FIELD_TYPE.LONGLONG, FIELD_TYPE.YEAR), WHOLE),
+    **dict.fromkeys((FIELD_TYPE.FLOAT, FIELD_TYPE.DOUBLE), pa.float64()),
+    **dict.fromkeys((FIELD_TYPE.DATE, FIELD_TYPE.NEWDATE), pa.date32()),
+    **dict.fromkeys((FIELD_TYPE.DATETIME, FIELD_TYPE.TIMESTAMP), pa.timestamp("us")),
+    FIELD_TYPE.TIME: pa.duration("us"),
+    FIELD_TYPE.NULL: pa.null(),
+}
+"""Arrow types of the protocol's; all others are text or bytes."""
 IDLE_S = 120
 """A loader that is silent for so long between statements is taken for dead: its locks are freed."""
 
@@ -132,6 +147,17 @@ class MysqlSession:
         with self._translating(), self._connection.cursor() as cursor:
             cursor.execute(sql, parameters or None)
             return [name for name, *_ in cursor.description or ()], list(cursor.fetchall())
+
+    def table(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
+        """Run a query; return its answer as an Arrow table."""
+        with self._translating(), self._connection.cursor() as cursor:
+            cursor.execute(sql, tuple(parameters) or None)
+            described, rows = cursor.description or (), cursor.fetchall()
+        columns = [
+            column_of([row[number] for row in rows], _kind(code, scale))
+            for number, (_, code, _, _, _, scale, _) in enumerate(described)
+        ]
+        return pa.table(columns, names=[name for name, *_ in described])
 
     def column(self, sql: str, parameters: Parameters = ()) -> list[Any]:
         """Run a query of one column; return its values."""
@@ -237,6 +263,20 @@ def marks(values: Collection[Any]) -> str:
 def _number(text: str) -> int | float:
     """Read what MySQL calls decimal: sums of whole numbers, above all."""
     return float(text) if "." in text else int(text)
+
+
+def as_pymysql(sql: str, parameters: Collection[Any]) -> str:
+    """Return a query whose parameters are marked with ``?`` as PyMySQL reads it; without any it is left alone."""
+    if not parameters:
+        return sql
+    return _TEXT_OR_MARK.sub(lambda found: "%s" if found[0] == "?" else found[0], sql.replace("%", "%%"))
+
+
+def _kind(code: int, scale: int | None) -> pa.DataType:
+    """Return the Arrow type of a column by its type in the protocol."""
+    if code in {FIELD_TYPE.DECIMAL, FIELD_TYPE.NEWDECIMAL}:
+        return pa.float64() if scale else WHOLE
+    return _KINDS.get(code, pa.string())
 
 
 def _set_session(session: MysqlSession, settings: MartSettings) -> None:

@@ -24,6 +24,7 @@ ALREADY_DONE = frozenset({1050, 1060, 1061, 1068, 1091, 1826})
 """Codes that say: this table, column, key or constraint is there, or gone, already."""
 TLS = 2026
 MISSING_PARENT = 1452
+READ_ONLY = 1792
 
 _TLS_HINT = "set MARQUEE_MART__TLS_CA to the CA of a certificate that names the host of MARQUEE_MART__URL"
 _LATER: Mapping[int, str] = {

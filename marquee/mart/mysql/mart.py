@@ -15,14 +15,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
+from pymysql.err import MySQLError
 
 from marquee.calendar import Period
-from marquee.mart.errors import LostConnectionError
+from marquee.errors import TryAgainError
+from marquee.mart.errors import LostConnectionError, QueryError
 from marquee.mart.ledger import LEDGER, Answer, Change, Entry, Ledger, ledger_of, naive
 from marquee.mart.mysql import dimensions as names
 from marquee.mart.mysql import schema as mysql_schema
-from marquee.mart.mysql.connection import MysqlSession, marks, mysql_session
+from marquee.mart.mysql.connection import MysqlSession, as_pymysql, marks, mysql_session
 from marquee.mart.mysql.database import check_database, open_database
+from marquee.mart.mysql.errors import READ_ONLY
 from marquee.mart.mysql.infile import Infile
 from marquee.mart.settings import MartSettings
 from marquee.telemetry.instruments import MART_RECONNECTS
@@ -96,7 +99,17 @@ class MysqlMart:
         return self._replace(change, stage, write)
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> Answer:
-        return self._session.query(sql.replace("?", "%s"), parameters)
+        return self._session.query(as_pymysql(sql, parameters), parameters)
+
+    def table(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
+        try:
+            return self._session.table(as_pymysql(sql, parameters), parameters)
+        except (MySQLError, TryAgainError) as error:
+            cause = error if isinstance(error, MySQLError) else error.__cause__
+            if error is not cause and not (isinstance(cause, MySQLError) and cause.args[0] == READ_ONLY):
+                raise  # the server is the reason, not the query
+            message = f"{self._session.where}: {cause}\nExpected a query of SQL that the server answers without writing"
+            raise QueryError(message) from error
 
     def close(self) -> None:
         """Close the connection."""

@@ -1,0 +1,147 @@
+"""The package as it is imported, and the pure parts of the Python API."""
+
+import subprocess
+import sys
+from datetime import datetime
+
+import pyarrow as pa
+import pytest
+
+import marquee
+from marquee import api
+from marquee.errors import ConfigError, MarqueeError
+from marquee.mart.arrow import column_of, normalise
+from marquee.mart.mysql.connection import as_pymysql
+from marquee.mart.narrowed import narrow
+from marquee.mart.questions import QUESTIONS
+
+COST = """
+import sys, time
+before, started = set(sys.modules), time.process_time()
+import marquee
+seconds = time.process_time() - started
+print(seconds, *sorted(set(sys.modules) - before))
+"""
+"""Prints the CPU seconds that importing the package takes, and the modules that it loads."""
+
+
+def test_importing_the_package_costs_nothing() -> None:
+    """It takes less than 10 ms of one core (the best of three), and loads nothing but itself and importlib."""
+    runs = [subprocess.check_output([sys.executable, "-c", COST], text=True).split() for _ in range(3)]
+    modules = set(runs[0][1:])
+    assert "marquee" in modules
+    assert {name.partition(".")[0] for name in modules} <= {"_imp", "_warnings", "importlib", "marquee", "warnings"}
+    assert min(float(seconds) for seconds, *_ in runs) < 0.010
+
+
+def test_every_public_name_is_there() -> None:
+    """And `dir` lists it, for those who complete names with a key."""
+    assert [name for name in marquee.__all__ if not hasattr(marquee, name)] == []
+    assert set(marquee.__all__) <= set(dir(marquee))
+    assert marquee.questions() == QUESTIONS
+    assert issubclass(marquee.errors.ConfigError, marquee.errors.MarqueeError)
+
+
+def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
+    """As with any module."""
+    with pytest.raises(AttributeError, match="module 'marquee' has no attribute 'nothing'"):
+        _ = marquee.nothing  # type: ignore[attr-defined]
+
+
+# Types.
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "expected"),
+    [
+        ([1], pa.int32(), pa.int64()),
+        ([1], pa.uint64(), pa.int64()),
+        ([2**64 - 1], pa.uint64(), pa.decimal128(38, 0)),
+        ([7], pa.decimal128(38, 0), pa.int64()),
+        ([0.5], pa.float32(), pa.float64()),
+        ([1], pa.decimal128(4, 1), pa.float64()),
+        (["a"], pa.large_string(), pa.string()),
+        ([datetime(2026, 1, 5)], pa.timestamp("s"), pa.timestamp("us")),  # noqa: DTZ001 - as the mart has them
+        ([True], pa.bool_(), pa.bool_()),
+        ([[1]], pa.list_(pa.int64()), pa.list_(pa.int64())),
+        ([None], pa.int16(), pa.int64()),
+    ],
+)
+def test_types_are_few(values: list[object], kind: pa.DataType, expected: pa.DataType) -> None:
+    """One for whole numbers, one for others, one for text; values stay exact."""
+    found = normalise(pa.table({"one": pa.array(values, kind)})).column("one")
+    assert (found.type, found.to_pylist()) == (expected, values)
+
+
+def test_values_of_a_database_become_a_column() -> None:
+    """What does not fit into 64 bits is a decimal, and what is no text is bytes."""
+    assert column_of([1, None], pa.int64()).to_pylist() == [1, None]
+    assert column_of([2**64], pa.int64()).type == pa.decimal128(38, 0)
+    assert column_of([b"\xff", None], pa.string()).type == pa.binary()
+
+
+# Queries.
+
+
+@pytest.mark.parametrize(
+    ("sql", "parameters", "expected"),
+    [
+        ("select '?', 5 % 2", [], "select '?', 5 % 2"),
+        ("select ? % 2", [5], "select %s %% 2"),
+        ("""select '?''?', "?", `?`, ?""", [5], """select '?''?', "?", `?`, %s"""),
+        (r"select '\'?', ?", [5], r"select '\'?', %s"),
+    ],
+    ids=["no parameter", "percent", "quotes", "escaped quote"],
+)
+def test_marks_of_parameters_are_those_of_pymysql(sql: str, parameters: list[int], expected: str) -> None:
+    """But for those within quotes."""
+    assert as_pymysql(sql, parameters) == expected
+
+
+def test_a_view_is_narrowed_by_what_it_reads() -> None:
+    """The binge question reads three views of audiences; that of genres none of them."""
+    binge = narrow("q_binge", "2026-W02")
+    assert [part for part in ("sizeable_show as (", "reported_show as (", "q_binge as (") if part in binge.expressions]
+    assert (binge.audience, binge.parameters[-1]) == (True, "2026-W02")
+    genres = narrow("q_genre_hours", "2026-01-05/2026-01-06")
+    first, end = datetime(2026, 1, 5), datetime(2026, 1, 7)  # noqa: DTZ001 - as the mart has them
+    assert (genres.audience, genres.parameters) == (False, (first, end) * 2)
+    assert "reported_" not in genres.expressions
+
+
+def test_every_question_can_be_narrowed() -> None:
+    """Each is either about audiences or about hours."""
+    about_hours = [question.name for question in QUESTIONS if not narrow(question.view, "2026-W02").audience]
+    assert about_hours == ["genre-hours", "genre-daypart", "after-the-end"]
+    with pytest.raises(ConfigError, match="period='W02': "):
+        narrow("q_binge", "W02")
+
+
+# What a command prints.
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('{"level": "error", "message": "rollup failed"}\n', ("error", "rollup failed")),
+        ("Killed\n", ("", "Killed")),
+        ("17\n", ("", "17")),
+        ('{"message": "no level"}\n', ("", '{"message": "no level"}')),
+    ],
+    ids=["log", "text", "number", "other JSON"],
+)
+def test_a_line_of_a_log_has_a_level(line: str, expected: tuple[str, str]) -> None:
+    """Any other line is passed on as it is."""
+    assert api._log_line(line) == expected
+
+
+def test_each_exit_code_has_its_error() -> None:
+    """An unknown one is the base class of all."""
+    assert [api._ERRORS.get(code, MarqueeError).__name__ for code in (65, 75, 76, 78, 70, 1)] == [
+        "BadInputError",
+        "TryAgainError",
+        "LostRaceError",
+        "ConfigError",
+        "MarqueeError",
+        "MarqueeError",
+    ]
