@@ -17,7 +17,8 @@ WIDTH, HEIGHT, MARGIN = 7.9, 19, 18
 """Of a character, of a line, and around all of them, in pixels."""
 RULE = "─"
 HEAD = """\
-<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height}" width="{width:.0f}" height="{height}" role="img">
+<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height}" role="img"
+  width="{width:.0f}" height="{height}">
 <title>{title}</title>
 <style>
 text {{ font: 13px 'DejaVu Sans Mono', Menlo, Consolas, 'Noto Sans Mono CJK JP', monospace; fill: #d8dee9 }}
