@@ -8,8 +8,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from jobs.registry import SETTINGS, STAGES
-from marquee.settings.loading import CONFIG, check_names, load_settings
+from jobs.registry import PIPELINE
+from marquee.settings.loading import load_settings
+from marquee.settings.names import CONFIG, check_names
 from tests.docs.pages import ROOT, Block, blocks_of, not_printed, run_page, script_of
 
 PAGES = {
@@ -23,6 +24,7 @@ NOT_RUN = {
     "README.md": ["needs a clone, or a package registry"],
     "docs/get-started.md": ["needs a clone, or a package registry"],
     "docs/kubernetes.md": ["needs a cluster"],
+    "docs/notebooks.md": ["the Python API is on its way"],
     "images/README.md": ["needs Docker", "needs Docker"],
 }
 """All blocks of all pages that no test runs, and why."""
@@ -100,9 +102,9 @@ def test_settings_that_a_page_shows_are_good(block: Block, tmp_path: Path, monke
     monkeypatch.setenv("MARQUEE_ROLLUP__VIEWER_KEY", "0123456789abcdef")
     (tmp_path / "marquee.toml").write_text(block.code, encoding="utf-8")
     monkeypatch.setenv(CONFIG, str(tmp_path / "marquee.toml"))
-    check_names(SETTINGS)
-    for kind in STAGES:
-        load_settings(kind)
+    check_names()
+    for job in PIPELINE:
+        load_settings(job.settings)
 
 
 @pytest.mark.parametrize("block", of_language("json"))
