@@ -31,10 +31,16 @@ from tools.docs_dictionary import SEE
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("charts/*/*.md")])
 README = (ROOT / "README.md").read_text()
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
+GET_STARTED = (ROOT / "docs" / "get-started.md").read_text()
+YOUR_OWN_EVENTS = (ROOT / "docs" / "your-own-events.md").read_text()
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
 CONTRACT = (ROOT / "docs" / "event-contract.md").read_text()
 DEFINITIONS = (ROOT / "docs" / "definitions.md").read_text()
 DICTIONARY = (ROOT / "docs" / "data-dictionary.md").read_text()
+GENERATED = {name for name in docs.FILES if name.startswith("docs/")}
+GUIDES = [page for page in PAGES if page.parent == ROOT / "docs" and f"docs/{page.name}" not in GENERATED]
+"""The pages that are written by hand."""
 COMMANDS = subcommands(cli.make_parser())
 SETTING_NAMES = {name for kind in (job.settings for job in JOBS) for name in setting_names(kind)}
 
@@ -124,8 +130,9 @@ def test_every_column_of_a_view_is_explained(section: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_command_and_its_options_are_documented(name: str) -> None:
-    """The README names the command; the page of commands each of its options."""
-    assert any(re.search(rf"(^|marquee ){name}\b", code) for code in code_in(README))
+    """A page written by hand shows the command; the page of commands has each of its options."""
+    shown = [code for page in GUIDES for code in code_in(page.read_text())]
+    assert any(re.search(rf"\bmarquee ({name})(?![\w-])", code) for code in shown)
     options = set(re.findall(r"--[a-z][a-z-]*", COMMANDS[name].format_help())) - {"--help"}
     page = part_of((ROOT / "docs" / "commands.md").read_text(), f"marquee {name}")
     assert {option for option in options if f"`{option}" not in page} == set()
@@ -138,19 +145,19 @@ def test_commands_that_a_page_shows_exist(page: Path) -> None:
     for text in (found for line in lines for found in re.findall(r"(?<![\w/])marquee ([a-z-][^&]*)", line)):
         longest_first = sorted(COMMANDS, key=len, reverse=True)
         name = next((one for one in longest_first if re.match(rf"{one}(?![\w-])", text)), None)
-        assert name, text
+        assert name or text.startswith("--"), text
+        parser = COMMANDS[name] if name else cli.make_parser()
         options = re.findall(r"--[a-z-]+", text)
-        assert [option for option in options if option not in COMMANDS[name].format_help()] == [], text
+        assert [option for option in options if option not in parser.format_help()] == [], text
     targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert {match[1] for line in lines if (match := re.match(r"make ([a-z0-9-]+)", line))} <= targets
 
 
-def test_the_two_commands_of_the_readme_are_targets_with_help() -> None:
-    """`make demo` and `make test` are what the README and the Makefile begin with."""
-    assert re.findall(r"^make (\w+)", blocks(part_of(README, "Two commands"), "sh")[0], re.MULTILINE) == [
-        "demo",
-        "test",
-    ]
+def test_first_commands_for_users_and_contributors_are_targets_with_help() -> None:
+    """The README begins with `make demo`, and with `marquee demo`, which it runs; contributors find `make test`."""
+    assert blocks(part_of(README, "Two commands"), "sh")[0].startswith("make demo ")
+    assert "marquee demo " in blocks(part_of(README, "Two commands"), "sh")[0]
+    assert "test" in re.findall(r"^make (\w+)", blocks(part_of(CONTRIBUTING, "Set up"), "sh")[0], re.MULTILINE)
     makefile = (ROOT / "Makefile").read_text()
     assert [target for target in ("demo", "test") if not re.search(rf"^{target}:.*  ## ", makefile, re.MULTILINE)] == []
 
@@ -307,9 +314,30 @@ def test_definitions_tell_every_threshold_with_its_default() -> None:
     assert told == {name: str(field.default) for name, field in ProfileOptions.model_fields.items()}
 
 
-def test_settings_in_the_readme_are_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file that the README shows suffices for every stage, with the viewer key in its variable."""
-    (text,) = blocks(README, "toml")
+def test_readme_is_short() -> None:
+    """A first page of at most 900 words, code and links counted."""
+    assert len(README.split()) <= 900
+
+
+def test_every_page_can_be_found() -> None:
+    """The list of pages links to each page of the folder; the README links to the list, and to each task."""
+    listed = (ROOT / "docs" / "README.md").read_text()
+    pages = {page.name for page in PAGES if page.parent == ROOT / "docs"} - {"README.md"}
+    assert {page for page in pages if f"]({page})" not in listed} == set()
+    tasks = set(re.findall(r"\]\(([\w-]+\.md)\)", listed.partition("To look things up")[0])) - {"operations.md"}
+    assert {page for page in tasks | {"README.md", "limits.md"} if f"](docs/{page})" not in README} == set()
+
+
+def test_credit_stays() -> None:
+    """TVmaze's data are under CC BY-SA 4.0, and the README says so, with both links."""
+    credit = part_of(README, "Licence and credit")
+    assert "(https://www.tvmaze.com)" in credit
+    assert "[CC BY-SA 4.0](https://creativecommons.org/licenses/by-sa/4.0/)" in credit
+
+
+def test_settings_for_production_are_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file that the page shows suffices for every stage, with the viewer key in its variable."""
+    (text,) = blocks(YOUR_OWN_EVENTS, "toml")
     file = tmp_path / "marquee.toml"
     file.write_text(text)
     monkeypatch.setenv(CONFIG, str(file))
@@ -318,9 +346,9 @@ def test_settings_in_the_readme_are_good(tmp_path: Path, monkeypatch: pytest.Mon
     assert {load_settings(kind).lake for kind in (job.settings for job in PIPELINE)} == {tomllib.loads(text)["lake"]}
 
 
-def test_readme_shows_what_the_demo_prints() -> None:
+def test_first_page_shows_what_the_demo_prints() -> None:
     """The questions of the excerpt and what was planted for them are those of the code."""
-    excerpt = part_of(README, "What you see")
+    (excerpt,) = (block for block in blocks(GET_STARTED, "text") if "planted: " in block)
     shown = re.findall(r"^(\S[^\n]*\?)  \S.*?^planted: ([^\n]+)$", excerpt, re.MULTILINE | re.DOTALL)
     words = {question.name: question.words for question in QUESTIONS}
     assert len(shown) == 2
