@@ -127,7 +127,7 @@ def parse_sql(fields: Fields, window: Window) -> str:
     for kind, empty in (('"VARCHAR"', '""'), ('"JSON"', "")):
         skeleton = skeleton.replace(f":{kind}", f":{empty}")
     accessors = {name: ".".join(f'"{step}"' for step in path.split(".")) for name, path in vars(fields).items()}
-    template = Template(resources.files("jobs.rollup").joinpath("parse.sql").read_text())
+    template = Template(resources.files("jobs.rollup").joinpath("parse.sql").read_text(encoding="utf-8"))
     return template.substitute(
         accessors,
         structure=json.dumps(structure),
@@ -277,4 +277,4 @@ def _window(unit: Unit) -> Window:
 
 
 def _read(name: str) -> str:
-    return resources.files("jobs.rollup").joinpath(name).read_text()
+    return resources.files("jobs.rollup").joinpath(name).read_text(encoding="utf-8")
