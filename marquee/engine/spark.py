@@ -4,13 +4,16 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from marquee.engine.scratch import check_scratch
 from marquee.errors import ConfigError, MarqueeError
+from marquee.system_errors import explain
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -26,9 +29,10 @@ class SparkEngine:
 
     name = "spark"
 
-    def __init__(self, context: "SparkContext", task_memory_mb: int) -> None:
+    def __init__(self, context: "SparkContext", task_memory_mb: int, scratch: Path | None = None) -> None:
         self._context = context
         self._task_memory_mb = task_memory_mb
+        self._scratch = scratch
         self._cpu = context.accumulator(0.0)
         _elsewhere.append(self._cpu)
 
@@ -36,14 +40,16 @@ class SparkEngine:
         load(kernel)  # a wrong name fails here, not in tasks that Spark tries again
         if not units:
             return []
-        memory_mb, cpu = self._task_memory_mb, self._cpu
+        new_task = self._new_task()
 
         def one(unit: Unit) -> Any:  # noqa: ANN401 - a kernel's plain value
-            with _spark_task(memory_mb, cpu) as task:
-                try:
+            try:
+                with new_task() as task:
                     return _import(kernel)(unit, task)
-                except MarqueeError as error:
-                    return error
+            except Exception as error:
+                if (ours := _ours(error)) is None:
+                    raise
+                return ours
 
         return _values(self._context.parallelize(list(units), len(units)).map(one).collect())
 
@@ -51,40 +57,53 @@ class SparkEngine:
         load(mapper), load(reducer)
         if not units:
             return []
-        memory_mb, cpu = self._task_memory_mb, self._cpu
+        new_task = self._new_task()
 
         def map_one(unit: Unit) -> Iterator[tuple[int, bytes | MarqueeError]]:
-            with _spark_task(memory_mb, cpu) as task:
-                try:
+            try:
+                with new_task() as task:
                     for key, table in _import(mapper)(unit, task):
                         yield key, _to_buffer(table)
-                except MarqueeError as error:
-                    yield _FAILED, error
+            except Exception as error:
+                if (ours := _ours(error)) is None:
+                    raise
+                yield _FAILED, ours
 
         def reduce_one(pair: tuple[int, Iterable[Any]]) -> tuple[int, Any]:
             key, buffers = pair
             if key == _FAILED:
                 return key, next(iter(buffers))
-            with _spark_task(memory_mb, cpu) as task:
-                tables = (_from_buffer(buffer) for buffer in buffers)
-                try:
+            tables = (_from_buffer(buffer) for buffer in buffers)
+            try:
+                with new_task() as task:
                     return key, _import(reducer)(key, tables, parameters, task)
-                except MarqueeError as error:
-                    return key, error
+            except Exception as error:
+                if (ours := _ours(error)) is None:
+                    raise
+                return key, ours
 
         mapped = self._context.parallelize(list(units), len(units)).flatMap(map_one)
         reduced = mapped.groupByKey(max(self._context.defaultParallelism, 1)).map(reduce_one).collect()
         return _values([value for _, value in sorted(reduced, key=lambda pair: pair[0])])
 
+    def _new_task(self) -> "Callable[[], _spark_task]":
+        return partial(_spark_task, self._task_memory_mb, self._cpu, self._scratch)
+
+
+def _ours(error: Exception) -> MarqueeError | None:
+    """Return the error that a task gives back as its value. Others it raises, and Spark tries it again."""
+    return error if isinstance(error, MarqueeError) else explain(error)
+
 
 class _spark_task:  # noqa: N801 - a context manager that Spark can send along
-    def __init__(self, memory_mb: int, cpu: "Accumulator[float]") -> None:
+    def __init__(self, memory_mb: int, cpu: "Accumulator[float]", scratch: Path | None) -> None:
         self._memory_mb = memory_mb
         self._cpu = cpu
+        self._scratch = scratch
 
     def __enter__(self) -> Task:
         self._began = time.process_time()
-        self._folder = tempfile.TemporaryDirectory(prefix="marquee-task-")
+        self._folder = tempfile.TemporaryDirectory(prefix="marquee-task-", dir=check_scratch(self._scratch))
         return Task(Path(self._folder.name), self._memory_mb)
 
     def __exit__(self, *_: object) -> None:
@@ -116,8 +135,12 @@ SUBMITTED = "PYSPARK_GATEWAY_PORT"
 """What spark-submit tells a driver: its Java process, which has a configuration, that has a name."""
 
 
-def start_spark(conf: Mapping[str, str], task_memory_mb: int) -> SparkEngine:
-    """Return an engine on the running Spark, or on a new one with this configuration."""
+def start_spark(conf: Mapping[str, str], task_memory_mb: int, scratch: Path | None = None) -> SparkEngine:
+    """Return an engine on the running Spark, or on a new one with this configuration.
+
+    Tasks, and Spark where its configuration names no folder, make their temporary files in ``scratch``, which must
+    exist on every machine.
+    """
     try:
         from pyspark import SparkConf, SparkContext  # noqa: PLC0415 - an extra
     except ImportError as error:
@@ -127,8 +150,10 @@ def start_spark(conf: Mapping[str, str], task_memory_mb: int) -> SparkEngine:
     # and is told in no other way: spark.pyspark.python counts for spark-submit alone, which sets this variable.
     os.environ.setdefault("PYSPARK_PYTHON", conf.get("spark.pyspark.python", sys.executable))
     configured = SparkConf().setAll(list(conf.items()))
+    if scratch is not None:
+        configured.setIfMissing("spark.local.dir", str(scratch))
     if SUBMITTED not in os.environ:
         configured.setIfMissing("spark.app.name", "marquee")
     context = SparkContext.getOrCreate(configured)
     context.setLogLevel("WARN")
-    return SparkEngine(context, task_memory_mb)
+    return SparkEngine(context, task_memory_mb, scratch)

@@ -19,6 +19,7 @@ from pydantic_settings import SettingsConfigDict
 
 from marquee import __version__
 from marquee.calendar import Span
+from marquee.engine.scratch import check_scratch, temporary_files_in
 from marquee.errors import (
     INTERNAL,
     INTERRUPTED,
@@ -33,7 +34,8 @@ from marquee.runs.arguments import EXIT_CODES, HelpFormatter, add_period_argumen
 from marquee.runs.stage import Advance
 from marquee.settings.loading import load_settings
 from marquee.settings.names import check_names
-from marquee.settings.sections import LogSettings, StageSettings
+from marquee.settings.sections import StageSettings
+from marquee.system_errors import explain
 from marquee.telemetry.logs import set_up_logs
 
 log = logging.getLogger(__name__)
@@ -96,6 +98,7 @@ def run_over(kind: type[S], run: Run[S], name: str, span: Span, *, force: bool, 
 
     check_names()
     settings = load_settings(kind, **overrides)
+    check_scratch(settings.engine.scratch)
     span, force = settings.asked(span, force=force)
     options = MetricsOptions(settings.environment, **settings.metrics.model_dump())
     with measured(options, name.replace("-", "_")) as job, progress_bar(name) as show:
@@ -128,8 +131,8 @@ def summary_of(name: str, outcome: Outcome) -> str:
 
 def guarded(command: Callable[[], int]) -> int:
     """Run a command; an error made for a person is logged as one line, and its exit code returned."""
-    _set_up_logs()
-    with _ended_by_signal():
+    common = _set_up()
+    with _ended_by_signal(), temporary_files_in(common.engine.scratch):
         try:
             code = command()
             sys.stdout.flush()  # here, where a closed pipe can be told
@@ -143,6 +146,9 @@ def guarded(command: Callable[[], int]) -> int:
             log.error("%s", error)  # noqa: TRY400 - the message says all; a traceback would hide it
             return error.exit_code
         except Exception as error:  # the edge of the program: whatever it is, a scheduler gets a code that it knows
+            if known := explain(error):
+                log.error("%s", known)  # noqa: TRY400 - as above
+                return known.exit_code
             # Of the system's errors the text tells of files and addresses, which a person may mend.
             text = f": {error}" if isinstance(error, OSError) else ""
             log.error("%s%s", describe_foreign(error), text)  # noqa: TRY400 - the traceback is for debugging
@@ -159,12 +165,14 @@ class _Common(StageSettings):
     lake: str = ""
 
 
-def _set_up_logs() -> None:
+def _set_up() -> _Common:
+    """Set up logs; return the settings that every command reads."""
     try:
-        settings = load_settings(_Common).log
+        settings = load_settings(_Common)
     except ConfigError:  # the command reads its settings too, and says what is wrong
-        settings = LogSettings()
-    set_up_logs(settings.level, settings.format)
+        settings = _Common.model_construct()
+    set_up_logs(settings.log.level, settings.log.format)
+    return settings
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from marquee.engine import base as engines
 from marquee.engine.base import Engine, cpu_seconds, load
 from marquee.engine.duckdb import open_database
 from marquee.engine.local import EngineOptions, LocalEngine
-from marquee.errors import BadInputError, TryAgainError
+from marquee.engine.spark import SparkEngine
+from marquee.errors import BadInputError, ConfigError, TryAgainError
 
 KERNELS = "tests.sample_kernels"
 
@@ -110,6 +111,18 @@ def test_task_has_a_scratch_folder_and_a_share(engine: Engine) -> None:
         assert one["memory_mb"] == 128
         assert (one["threads"], one["memory_limit"]) == ((1,), ("128.0 MiB",))
         assert one["temp_directory"][0].startswith(f"{Path(one['scratch']).parent}/marquee-spill-")
+
+
+@pytest.mark.spark
+def test_spark_tasks_use_the_scratch_folder_of_the_settings(spark_engine: SparkEngine, tmp_path: Path) -> None:
+    """On whichever machine a task runs; where that has no such folder, the settings are wrong, and not Marquee."""
+    (there,) = SparkEngine(spark_engine._context, 128, tmp_path).map(f"{KERNELS}:look_around", units(1))
+    assert Path(there["scratch"]).parent == tmp_path
+    nowhere = SparkEngine(spark_engine._context, 128, tmp_path / "missing")
+    with pytest.raises(ConfigError, match=r"MARQUEE_ENGINE__SCRATCH=.*/missing: no such folder"):
+        nowhere.map(f"{KERNELS}:look_around", units(1))
+    with pytest.raises(ConfigError, match=r"MARQUEE_ENGINE__SCRATCH=.*/missing: no such folder"):
+        nowhere.map_reduce(f"{KERNELS}:split", f"{KERNELS}:add", units(1), {})
 
 
 @pytest.mark.parametrize("path", ["os:system", "jobs:main", "jobsy.rollup:parse", "tests.sample_kernels:double"])
