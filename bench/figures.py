@@ -47,7 +47,7 @@ class Figures:
 def figures_of_lake(out: Path) -> Figures:
     """Return the figures of Marquee's own rollup."""
     (marker,) = out.glob("markers/rollup/*/_SUCCESS")
-    manifest = json.loads(marker.read_text())
+    manifest = json.loads(marker.read_text(encoding="utf-8"))
 
     def files(dataset: str) -> list[str]:
         return [str(out / output["key"]) for output in manifest["outputs"] if output["dataset"] == dataset]
@@ -62,7 +62,7 @@ def figures_of_script(out: Path) -> Figures:
         path = out / f"{dataset}.parquet"
         return [str(file) for file in path.glob("*.parquet")] if path.is_dir() else [str(path)]
 
-    counts = json.loads((out / "counts.json").read_text())
+    counts = json.loads((out / "counts.json").read_text(encoding="utf-8"))
     return _read(files("viewership"), files("viewer_hour"), files("rejects"), counts["duplicates"])
 
 

@@ -206,11 +206,11 @@ def _peak_mb(world: World, mart: MysqlDatabase, day: str) -> float:
     peak = re.compile(r"VmHWM:\s+(\d+) kB")
     peak_mb = 0.0
     while child.poll() is None:
-        if found := peak.search(Path(f"/proc/{child.pid}/status").read_text()):
+        if found := peak.search(Path(f"/proc/{child.pid}/status").read_text(encoding="utf-8")):
             peak_mb = int(found[1]) / 1024
         time.sleep(LOOK_S)
     if child.returncode:
-        message = f"the loader ended with code {child.returncode}: {log.read_text()[-2000:]}"
+        message = f"the loader ended with code {child.returncode}: {log.read_text(encoding='utf-8')[-2000:]}"
         raise BenchError(message)
     return peak_mb
 

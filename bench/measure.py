@@ -157,13 +157,13 @@ def _descendants() -> dict[int, int]:
 
 def _stat(pid: int) -> list[str]:
     """Return the entries of /proc/<pid>/stat after the name, which may hold anything."""
-    return (PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
+    return (PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
 
 
 def _pss_mb(pid: int) -> float:
     """Return the memory of a process, what it shares divided among those who share it: MiB."""
     with suppress(OSError):  # it has ended
-        for line in (PROC / str(pid) / "smaps_rollup").read_text().splitlines():
+        for line in (PROC / str(pid) / "smaps_rollup").read_text(encoding="utf-8").splitlines():
             if line.startswith("Pss:"):
                 return int(line.split()[1]) / 1024
     return 0.0
@@ -171,11 +171,11 @@ def _pss_mb(pid: int) -> float:
 
 def _ignores_its_children(pid: int) -> bool:
     with suppress(OSError):  # it has ended
-        for line in (PROC / str(pid) / "status").read_text(errors="replace").splitlines():
+        for line in (PROC / str(pid) / "status").read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("SigIgn:"):
                 return bool(int(line.split()[1], 16) >> (signal.SIGCHLD - 1) & 1)
     return False
 
 
 def _tail(log: Path, lines: int = 20) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])

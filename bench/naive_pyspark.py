@@ -38,7 +38,7 @@ def main(hour: str, folder: str, out: Path) -> None:
     viewer_hour.write.parquet(str(out / "viewer_hour.parquet"), compression="zstd")
     rejects = parsed.filter("reason is not null").select("file", "reason", "line")
     rejects.write.parquet(str(out / "rejects.parquet"), compression="zstd")
-    (out / "counts.json").write_text(json.dumps({"duplicates": valid.count() - events.count()}))
+    (out / "counts.json").write_text(json.dumps({"duplicates": valid.count() - events.count()}), encoding="utf-8")
     spark.stop()
 
 

@@ -117,4 +117,4 @@ if __name__ == "__main__":
         for name, query in OUTPUTS.items():
             db.sql(query).write_parquet(str(out / f"{name}.parquet"), compression="zstd")
         duplicates = int(db.sql(DUPLICATES).fetchall()[0][0])
-    (out / "counts.json").write_text(json.dumps({"duplicates": duplicates}))
+    (out / "counts.json").write_text(json.dumps({"duplicates": duplicates}), encoding="utf-8")

@@ -113,7 +113,7 @@ def main(hour: datetime, folder: str, out: Path) -> None:
     out.mkdir(parents=True)
     for name, table in {"viewership": viewership, "viewer_hour": viewer_hour, "rejects": rejects}.items():
         table.write_parquet(out / f"{name}.parquet", compression="zstd")
-    (out / "counts.json").write_text(json.dumps({"duplicates": duplicates}))
+    (out / "counts.json").write_text(json.dumps({"duplicates": duplicates}), encoding="utf-8")
 
 
 if __name__ == "__main__":

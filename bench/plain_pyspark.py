@@ -54,7 +54,7 @@ def main(hour: str, folder: str, out: Path) -> None:
     for name, table in {"viewership": viewership, "viewer_hour": viewer_hour, "rejects": rejects}.items():
         table.write.parquet(str(out / f"{name}.parquet"), compression="zstd")
     duplicates = events.count() - viewership.agg(F.sum("plays").alias("plays")).collect()[0]["plays"]
-    (out / "counts.json").write_text(json.dumps({"duplicates": duplicates}))
+    (out / "counts.json").write_text(json.dumps({"duplicates": duplicates}), encoding="utf-8")
     spark.stop()
 
 

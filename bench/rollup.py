@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     Console().print(to_table(rounds, figures))
     if given.json:
-        given.json.write_text(json.dumps(to_json(rounds, figures), indent=2) + "\n")
+        given.json.write_text(json.dumps(to_json(rounds, figures), indent=2) + "\n", encoding="utf-8")
     return 0
 
 

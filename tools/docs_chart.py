@@ -57,7 +57,7 @@ DECIDED_BY: dict[str, set[Keys]] = {
         *(("environment",), ("metrics", "port"), ("exporter", "parts")),
         *FOR_ONE_JOB,
     },
-    "kiosk": {*(("mart", name) for name in OF_THE_KIOSK), ("metrics",), *FOR_ONE_JOB},
+    "kiosk": {*(("mart", name) for name in OF_THE_KIOSK), ("metrics",), ("engine",), *FOR_ONE_JOB},
 }
 """Settings that are not for values: other values decide them, or they go without saying in a pod."""
 DEFS = "$defs"
@@ -116,7 +116,10 @@ def settings_schema(kinds: Sequence[type[StageSettings]], left_out: Collection[K
     properties: dict[str, Any] = {}
     for kind in kinds:
         schema = kind.model_json_schema()
-        properties |= _simplified(schema, schema.get(DEFS, {}), left_out)["properties"]
+        for name, one in _simplified(schema, schema.get(DEFS, {}), left_out)["properties"].items():
+            # Of a section one job may read less than another.
+            known = properties.get(name, {}).get("properties", {})
+            properties[name] = one | ({"properties": known | one["properties"]} if known else {})
     return {
         "$comment": "Written by `make docs` from the settings classes.",
         "type": "object",

@@ -152,7 +152,7 @@ def _use_settings_of(folder: Path, settings: SimulateSettings) -> None:
         )
         hidden = file.with_suffix(".new")
         hidden.touch(mode=0o600)
-        hidden.write_text(text)
+        hidden.write_text(text, encoding="utf-8")
         hidden.replace(file)
     os.environ[CONFIG] = str(file)
 

@@ -166,7 +166,7 @@ def _add_config(commands: Any) -> None:  # noqa: ANN401
 
 
 def _add_preflight(commands: Any) -> None:  # noqa: ANN401
-    summary = "check that the stages can work with these settings: stores, policies"
+    summary = "check that all stages can work here: settings, stores, rights, events, clock"
     _add_format(_add(commands, "preflight", summary, "jobs.cli.preflight:run"))
 
 

@@ -8,6 +8,7 @@ from functools import partial
 
 from jobs.registry import MART_LOAD, PIPELINE, Job
 from marquee.calendar import Span
+from marquee.engine.scratch import check_scratch
 from marquee.errors import ConfigError, MarqueeError, TryAgainError, worst
 from marquee.lake.markers import Markers
 from marquee.runs.command import Outcome
@@ -23,6 +24,7 @@ Bar = Callable[[str], AbstractContextManager[Advance]]
 def run_pipeline(span: Span, bar: Bar) -> dict[str, Outcome]:
     """Run all stages until nothing is pending; return what each did. A failure in one does not stop the others."""
     settings = {job.command: load_settings(job.settings) for job in PIPELINE}
+    check_scratch(settings[MART_LOAD.command].engine.scratch)
     done: dict[str, list[Outcome]] = {job.command: [] for job in PIPELINE}
     while True:
         for job in PIPELINE:

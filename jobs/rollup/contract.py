@@ -14,7 +14,7 @@ counts.
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -113,6 +113,27 @@ def validate(line: bytes, fields: Fields, window: Window) -> Event | Reason:
     if not isinstance(value, dict):
         return Reason.NOT_AN_OBJECT
     return _validate_fields({name: _at(value, path) for name, path in vars(fields).items()}, window)
+
+
+def names_in(line: bytes) -> frozenset[str]:
+    """Return the dotted paths of the values in a line, none of one that is no JSON object. Never the values.
+
+    A name that has a dot in itself stands in quotes: what it names is not inside of something else.
+    """
+    try:
+        value = json.loads(line, object_pairs_hook=_first_of_each, parse_int=_number)
+    except (ValueError, RecursionError):
+        return frozenset()
+    return frozenset(_paths(value, ""))
+
+
+def _paths(value: object, above: str) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            own = f'"{name}"' if "." in name else name
+            yield from _paths(inner, f"{above}.{own}" if above else own)
+    elif above:
+        yield above
 
 
 def _validate_fields(found: Mapping[str, Any], window: Window) -> Event | Reason:

@@ -2,18 +2,22 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 
 from marquee.calendar import Grain, Period, Span
+from marquee.errors import ConfigError
 from marquee.storage.base import ObjectInfo, Store, in_parallel
+from marquee.storage.local import LocalStore
 
 PARTS = ("year", "month", "day", "hour")
+DIGITS = {"year": r"[1-9]\d{3}"} | dict.fromkeys(PARTS[1:], r"\d\d")
 EXTENSIONS = (".json", ".json.gz", ".avro", ".parquet")
 HINT = "{year}, {month}, {day} and {hour} once each, and a slash at the end"
 SIDECARS = (".keys.", ".headers.")
+NAMES_SHOWN = 10
 LONG = timedelta(days=62)
 """A span as long as two months at least is listed by month, in a thirtieth of the requests where there is little."""
 
@@ -70,8 +74,7 @@ class Layout:
     def _pattern(self) -> re.Pattern[str]:
         pattern = re.escape(self.template)
         for part in PARTS:
-            digits = r"[1-9]\d{3}" if part == "year" else r"\d\d"
-            pattern = pattern.replace(re.escape(f"{{{part}}}"), rf"(?P<{part}>{digits})")
+            pattern = pattern.replace(re.escape(f"{{{part}}}"), rf"(?P<{part}>{DIGITS[part]})")
         return re.compile(pattern + r"[^/]+$", re.ASCII)
 
     @staticmethod
@@ -86,15 +89,66 @@ def list_hours(store: Store, layout: Layout, span: Span) -> dict[Period, list[Ob
     """Return the raw objects by hour, in the order of keys; sidecars and unknown formats are passed over."""
     hours: dict[Period, list[ObjectInfo]] = defaultdict(list)
     listed = in_parallel(store, lambda prefix: list(store.list(prefix)), layout.prefixes(span))
-    for info in _events_only(chain.from_iterable(listed)):
-        hour = layout.hour_of(info.key)
+    for info in chain.from_iterable(listed):
+        hour = layout.hour_of(info.key) if has_events(info.key) else None
         if hour is not None and span.touches(hour):
             hours[hour].append(info)
     return dict(sorted(hours.items()))
 
 
-def _events_only(objects: Iterable[ObjectInfo]) -> Iterator[ObjectInfo]:
-    for info in objects:
-        name = info.key.rpartition("/")[2]
-        if name.endswith(EXTENSIONS) and not any(sidecar in name for sidecar in SIDECARS):
-            yield info
+def walk_newest_first(store: Store, layout: Layout) -> Iterator[tuple[str, Period | None]]:
+    """Yield the hours' folders with their hours, the newest first; before those, what lies beside them, with None.
+
+    Folders are listed one by one as they are needed, so that a look at the newest hours lists nothing else.
+    """
+    folder = layout.root[: layout.root.rfind("/") + 1]
+    yield from _walk(store, layout, folder, layout.template.removeprefix(folder).rstrip("/").split("/"))
+
+
+def _walk(store: Store, layout: Layout, folder: str, levels: Sequence[str]) -> Iterator[tuple[str, Period | None]]:
+    level, *below = levels
+    pattern = re.compile(re.sub(r"\\{(\w+)\\}", lambda part: DIGITS[part[1]], re.escape(f"{level}/")), re.ASCII)
+    names = store.names(folder)
+    yield from ((folder + name, None) for name in names if not pattern.fullmatch(name))
+    for name in filter(pattern.fullmatch, reversed(names)):
+        if below:
+            yield from _walk(store, layout, folder + name, below)
+        else:
+            yield folder + name, layout.hour_of(f"{folder}{name}x")
+
+
+def nearest_names(store: Store, layout: Layout) -> tuple[str, Sequence[str]]:
+    """Return the deepest folder on the way to the hours in which there is anything, and the names in it."""
+    folder = layout.root
+    while True:
+        folder = folder[: folder.rfind("/") + 1]
+        names = store.names(folder)
+        if names or not folder:
+            return folder, names
+        folder = folder[:-1]
+
+
+def nothing_there(store: Store, layout: Layout) -> ConfigError:
+    """Return the error of a raw store without events where the settings look for them; it says what is there."""
+    if isinstance(store, LocalStore) and not store.root.is_dir():
+        return ConfigError(f"MARQUEE_RAW={store.url}: no such folder: expected the folder of the raw events")
+    folder, names = nearest_names(store, layout)
+    if not names:
+        return ConfigError(f"MARQUEE_RAW={store.url} is empty: expected raw events in folders {layout.template!r}")
+    shown = ", ".join(names[:NAMES_SHOWN])
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    at = f"at {folder!r}" if folder else "at its top"
+    return ConfigError(
+        f"{store.url} has no raw events in folders {layout.template!r}; what it has {at}: {shown}{more}. "
+        "Check MARQUEE_RAW, MARQUEE_ROLLUP__TOPIC and MARQUEE_ROLLUP__PATH"
+    )
+
+
+def has_events(key: str) -> bool:
+    """Tell by its name whether an object has events."""
+    return key.endswith(EXTENSIONS) and not is_sidecar(key)
+
+
+def is_sidecar(key: str) -> bool:
+    """Tell by its name whether an object has keys or headers, which the sink writes beside events."""
+    return any(sidecar in key.rpartition("/")[2] for sidecar in SIDECARS)

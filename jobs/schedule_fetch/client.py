@@ -11,7 +11,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
@@ -91,6 +92,8 @@ class ScheduleClient:
         self._options = options
         self._clock = clock
         self._sleep = sleep
+        self.clock_ahead_s: float | None = None
+        """By how much this machine's clock is ahead of the service's, as the latest answer says."""
         self._limit = RateLimit(options.calls_per_window, options.window_s, clock, sleep)
         self._session = requests.Session()
         adapter = HTTPAdapter(pool_connections=1, pool_maxsize=1)
@@ -156,6 +159,7 @@ class ScheduleClient:
                 if response.is_redirect or not response.ok:
                     self._refuse(url, response)
                 self._check_type(url, response)
+                self.clock_ahead_s = _clock_ahead_s(response)
                 return b"".join(self._pieces(url, response))
         except (requests.ConnectionError, requests.Timeout, BodyError) as error:
             raise _FaultError(_root_cause(error)) from error
@@ -227,6 +231,16 @@ def _retry_after_s(response: requests.Response) -> float:
         return Retry().get_retry_after(response.raw) or 0.0
     except InvalidHeader:
         return 0.0
+
+
+def _clock_ahead_s(response: requests.Response) -> float | None:
+    """Compare the clock with when the answer was made; one that a cache kept for a while says for how long."""
+    try:
+        made = parsedate_to_datetime(response.headers["Date"])
+        kept_s = float(response.headers.get("Age", 0))
+        return (datetime.now(UTC) - made).total_seconds() - kept_s
+    except (KeyError, ValueError, TypeError):  # no date; one that cannot be read; one without a zone
+        return None
 
 
 def _root_cause(error: BaseException) -> str:

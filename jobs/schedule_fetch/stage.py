@@ -89,7 +89,7 @@ class ScheduleFetchStage:
         sources = (*(f"country={code}" for code in self._options.countries), WEB)
         answers = [self._client.fetch(source, target.period.date) for source in sources]
         schedule = normalise({answer.source: answer.items for answer in answers})
-        self._check(schedule, target.period)
+        check_rejects(schedule, self._options, str(target.period))
         self._tell_drift(schedule, target.period)
         store = self._markers.store
         outputs = [
@@ -106,16 +106,6 @@ class ScheduleFetchStage:
         fetched_at = datetime.fromisoformat(standing.finished_at)
         return latest and now - fetched_at > timedelta(hours=self._options.refetch_after_h)
 
-    def _check(self, schedule: "Schedule", period: Period) -> None:
-        counts, options = schedule.counts, self._options
-        allowed = max(options.rejects_allowed, int(options.rejects_allowed_share * counts["episodes_in"]))
-        if schedule.rejected > allowed:
-            message = (
-                f"{options.url} {period}: {schedule.rejected} of {counts['episodes_in']} episodes rejected, "
-                f"at most {allowed} are allowed: {counts['rejects']}: see what the service answers"
-            )
-            raise BadInputError(message)
-
     def _tell_drift(self, schedule: "Schedule", period: Period) -> None:
         drift = {name: schedule.counts[name] for name in ("rejects", "odd_values", "unknown_fields")}
         if any(drift.values()):
@@ -124,3 +114,15 @@ class ScheduleFetchStage:
 
 def _start_of(day: date | None) -> datetime | None:
     return datetime.combine(day, datetime.min.time(), UTC) if day else None
+
+
+def check_rejects(schedule: "Schedule", options: ScheduleFetchOptions, day: str) -> None:
+    """Refuse a day of which the service gave too much that is no episode."""
+    counts = schedule.counts
+    allowed = max(options.rejects_allowed, int(options.rejects_allowed_share * counts["episodes_in"]))
+    if schedule.rejected > allowed:
+        message = (
+            f"{options.url} {day}: {schedule.rejected} of {counts['episodes_in']} episodes rejected, "
+            f"at most {allowed} are allowed: {counts['rejects']}: see what the service answers"
+        )
+        raise BadInputError(message)

@@ -15,7 +15,9 @@ import pyarrow as pa
 
 from marquee.beside import import_jobs
 from marquee.engine.base import Kernel, Mapper, P, Reducer, Task, U, V, _elsewhere, kernel_path, load_kernel
+from marquee.engine.scratch import check_scratch
 from marquee.errors import ConfigError, MarqueeError
+from marquee.system_errors import explain
 
 if TYPE_CHECKING:
     from pyspark import RDD, SparkContext
@@ -32,9 +34,10 @@ class SparkEngine:
 
     name = "spark"
 
-    def __init__(self, context: "SparkContext", task_memory_mb: int) -> None:
+    def __init__(self, context: "SparkContext", task_memory_mb: int, scratch: Path | None = None) -> None:
         self._context = context
         self._task_memory_mb = task_memory_mb
+        self._scratch = scratch
         self._cpu = context.accumulator(0.0)
         _elsewhere.append(self._cpu)
 
@@ -58,36 +61,43 @@ class SparkEngine:
 
     def _task(self, work: Callable[..., Any], *arguments: object) -> Callable[[Any], Any]:
         """Return what Spark sends to its workers: names of functions of ours, and values; no code."""
-        return partial(work, _Tasks(self._task_memory_mb, self._cpu), *arguments)
+        return partial(work, _Tasks(self._task_memory_mb, self._cpu, self._scratch), *arguments)
 
 
 def _map_one(tasks: "_Tasks", path: str, unit: object) -> object:
-    with tasks.start() as task:
-        try:
+    try:
+        with tasks.start() as task:
             return load_kernel(path)(unit, task)
-        except MarqueeError as error:
-            return error
+    except Exception as error:  # noqa: BLE001 - the edge of a task
+        return _ours(error)
 
 
 def _map_tables(tasks: "_Tasks", path: str, unit: object) -> Iterator[tuple[int, bytes | MarqueeError]]:
-    with tasks.start() as task:
-        try:
+    try:
+        with tasks.start() as task:
             for key, table in load_kernel(path)(unit, task):
                 yield key, _to_buffer(table)
-        except MarqueeError as error:
-            yield _FAILED, error
+    except Exception as error:  # noqa: BLE001 - the edge of a task
+        yield _FAILED, _ours(error)
 
 
 def _reduce_one(tasks: "_Tasks", path: str, parameters: object, pair: tuple[int, Iterable[Any]]) -> tuple[int, object]:
     key, buffers = pair
     if key == _FAILED:
         return key, next(iter(buffers))
-    with tasks.start() as task:
-        tables = (_from_buffer(buffer) for buffer in buffers)
-        try:
-            return key, load_kernel(path)(key, tables, parameters, task)
-        except MarqueeError as error:
-            return key, error
+    try:
+        with tasks.start() as task:
+            return key, load_kernel(path)(key, map(_from_buffer, buffers), parameters, task)
+    except Exception as error:  # noqa: BLE001 - the edge of a task
+        return key, _ours(error)
+
+
+def _ours(error: Exception) -> MarqueeError:
+    """Return the error that a task gives back as its value; raise any other, which has Spark try the task again."""
+    found = error if isinstance(error, MarqueeError) else explain(error)
+    if found is None:
+        raise error
+    return found
 
 
 @dataclass(frozen=True)
@@ -96,12 +106,13 @@ class _Tasks:
 
     memory_mb: int
     cpu: "Accumulator[float]"
+    scratch: Path | None
 
     @contextmanager
     def start(self) -> Iterator[Task]:
         """Start a task with a scratch folder of its own; its CPU time counts when it ends."""
         began = time.process_time()
-        with tempfile.TemporaryDirectory(prefix="marquee-task-") as folder:
+        with tempfile.TemporaryDirectory(prefix="marquee-task-", dir=check_scratch(self.scratch)) as folder:
             yield Task(Path(folder), self.memory_mb)
         self.cpu.add(time.process_time() - began)
 
@@ -130,8 +141,12 @@ SUBMITTED = "PYSPARK_GATEWAY_PORT"
 """Set by spark-submit, whose Java process has a configuration already, with a name."""
 
 
-def start_spark(conf: Mapping[str, str], task_memory_mb: int) -> SparkEngine:
-    """Return an engine on the running Spark, or on a new one with this configuration."""
+def start_spark(conf: Mapping[str, str], task_memory_mb: int, scratch: Path | None = None) -> SparkEngine:
+    """Return an engine on the running Spark, or on a new one with this configuration.
+
+    Tasks, and Spark where its configuration names no folder, make their temporary files in ``scratch``, which must
+    exist on every machine.
+    """
     try:
         from pyspark import SparkConf, SparkContext  # noqa: PLC0415 - an extra
     except ImportError as error:
@@ -142,8 +157,10 @@ def start_spark(conf: Mapping[str, str], task_memory_mb: int) -> SparkEngine:
     os.environ.setdefault("PYSPARK_PYTHON", conf.get("spark.pyspark.python", sys.executable))
     configured = SparkConf().setAll(list(conf.items()))
     configured.setIfMissing("spark.executorEnv.PYTHONSAFEPATH", "1")  # no modules from the folder that one is in
+    if scratch is not None:
+        configured.setIfMissing("spark.local.dir", str(scratch))
     if SUBMITTED not in os.environ:
         configured.setIfMissing("spark.app.name", "marquee")
     context = SparkContext.getOrCreate(configured)
     context.setLogLevel("WARN")
-    return SparkEngine(context, task_memory_mb)
+    return SparkEngine(context, task_memory_mb, scratch)

@@ -12,4 +12,4 @@ def start_engine(settings: EngineSettings) -> Engine:
         return LocalEngine(EngineOptions(settings.workers, settings.memory_mb, settings.scratch))
     from marquee.engine.spark import start_spark  # noqa: PLC0415 - an extra
 
-    return start_spark(settings.spark, settings.task_memory_mb)
+    return start_spark(settings.spark, settings.task_memory_mb, settings.scratch)

@@ -11,6 +11,7 @@ from marquee.errors import LostRaceError, MarqueeError, describe_foreign
 from marquee.lake import keys
 from marquee.lake.manifest import Failure, Marker, now_text
 from marquee.storage.base import ObjectInfo, ObjectNotFoundError, PreconditionError, Store, in_parallel
+from marquee.system_errors import explain
 
 
 def publish(store: Store, marker: Marker, previous: Marker | None) -> Marker:
@@ -138,6 +139,7 @@ def _read_marker(name: str, body: bytes, info: ObjectInfo) -> Marker | Failure:
 
 def failure_of(error: Exception, stage: str, period: Period, run_id: str, generation: int, now: datetime) -> Failure:
     """Describe a failed run. Of an error that is not ours only the class and the place: its text may hold data."""
+    error = explain(error) or error
     if isinstance(error, MarqueeError):
         kind, code, reason = error.kind, error.exit_code, str(error)
     else:

@@ -4,7 +4,7 @@ import logging
 
 from marquee.mart import schema
 from marquee.mart.base import read_mart
-from marquee.mart.duckdb.mart import open_duckdb_mart
+from marquee.mart.duckdb.mart import check_writable, open_duckdb_mart
 from marquee.mart.errors import NoMartError
 from marquee.mart.mysql.connection import mysql_session
 from marquee.mart.mysql.database import (
@@ -16,7 +16,8 @@ from marquee.mart.mysql.database import (
     upgrade_database,
 )
 from marquee.mart.mysql.users import make_users
-from marquee.mart.settings import MartSettings, is_mysql
+from marquee.mart.settings import MartSettings, is_mysql, kiosk_path
+from marquee.system_errors import user_name
 
 log = logging.getLogger(__name__)
 
@@ -50,9 +51,10 @@ def check_mart(settings: MartSettings) -> str:
         TryAgainError: it cannot be reached, or is being loaded.
     """
     if not is_mysql(settings.url):
+        check_writable(kiosk_path(settings.url))
         try:
             with read_mart(settings):
-                return f"{settings.url}: schema version {schema.VERSION}"
+                return f"{settings.url}: schema version {schema.VERSION}; may be written as {user_name()}"
         except NoMartError:
             return f"{settings.url}: no mart yet; the first load makes one"
     with mysql_session(settings) as session:

@@ -18,6 +18,7 @@ from pydantic_settings import SettingsConfigDict
 
 from marquee import __version__
 from marquee.calendar import Span
+from marquee.engine.scratch import check_scratch, temporary_files_in
 from marquee.errors import (
     INTERNAL,
     INTERRUPTED,
@@ -32,7 +33,8 @@ from marquee.runs.arguments import Parser, add_period_arguments, read_span
 from marquee.runs.stage import Advance
 from marquee.settings.loading import load_settings
 from marquee.settings.names import check_names
-from marquee.settings.sections import LogSettings, StageSettings
+from marquee.settings.sections import StageSettings
+from marquee.system_errors import explain
 from marquee.telemetry.logs import LogForm, set_up_logs
 
 log = logging.getLogger(__name__)
@@ -90,6 +92,7 @@ def run_over(kind: type[S], run: Run[S], name: str, span: Span, *, force: bool, 
 
     check_names()
     settings = load_settings(kind, **overrides)
+    check_scratch(settings.engine.scratch)
     span, force = settings.asked(span, force=force)
     options = MetricsOptions(settings.environment, **settings.metrics.model_dump())
     with measured(options, name.replace("-", "_")) as job, progress_bar(name) as show:
@@ -128,8 +131,8 @@ def guarded(command: Callable[[], int], form: LogForm | None = None, *, for_a_pe
         form: the form of the log, in place of the settings'.
         for_a_person: whether ``auto`` in the settings is text through a pipe too.
     """
-    _set_up_logs(form, for_a_person=for_a_person)
-    with _ended_by_signal():
+    common = _set_up(form, for_a_person=for_a_person)
+    with _ended_by_signal(), temporary_files_in(common.engine.scratch):
         try:
             code = command()
             sys.stdout.flush()  # here, where a closed pipe can be told
@@ -143,6 +146,9 @@ def guarded(command: Callable[[], int], form: LogForm | None = None, *, for_a_pe
             log.error("%s", error)  # noqa: TRY400 - the message says all; a traceback would hide it
             return error.exit_code
         except Exception as error:  # the edge of the program: whatever it is, a scheduler gets a code that it knows
+            if known := explain(error):
+                log.error("%s", known)  # noqa: TRY400 - as above
+                return known.exit_code
             # Of the system's errors the text tells of files and addresses, which a person may mend.
             text = f": {error}" if isinstance(error, OSError) else ""
             log.error("%s%s", describe_foreign(error), text)  # noqa: TRY400 - the traceback is for debugging
@@ -159,13 +165,15 @@ class _Common(StageSettings):
     lake: str = ""
 
 
-def _set_up_logs(form: LogForm | None, *, for_a_person: bool) -> None:
+def _set_up(form: LogForm | None, *, for_a_person: bool) -> _Common:
+    """Set up logs; return the settings that every command reads."""
     try:
-        settings = load_settings(_Common).log
+        settings = load_settings(_Common)
     except ConfigError:  # the command reads its settings too, and says what is wrong
-        settings = LogSettings()
+        settings = _Common.model_construct()
     automatic: LogForm = "text" if for_a_person else "auto"
-    set_up_logs(settings.level, form or (automatic if settings.format == "auto" else settings.format))
+    set_up_logs(settings.log.level, form or (automatic if settings.log.format == "auto" else settings.log.format))
+    return settings
 
 
 @contextmanager

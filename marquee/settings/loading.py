@@ -7,7 +7,7 @@ before any work.
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, SecretStr, ValidationError
@@ -28,16 +28,24 @@ _PASSWORD = re.compile(r"(?<=://)[^\s\"']*@")
 S = TypeVar("S", bound=StageSettings)
 
 
+class WrongSettingsError(ConfigError):
+    """Settings are missing or wrong; ``lines`` says so for each of them."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        super().__init__("wrong settings:\n  " + "\n  ".join(lines))
+        self.lines = tuple(lines)
+
+
 def load_settings(kind: type[S], **overrides: Any) -> S:  # noqa: ANN401 - values of the settings class
     """Read a stage's settings; ConfigError lists every wrong one with its name and value, secrets masked."""
     read_file()  # pydantic-settings takes a file that is not there for an empty one
     try:
         return kind(**overrides)
     except ValidationError as error:
-        message = _explain(kind, error)
+        lines = _explain(kind, error)
     except SettingsError as error:
-        message = f'wrong settings:\n  {error}: expected JSON, such as ["US", "KR"]'
-    raise ConfigError(message)  # out here, it does not carry along pydantic's error, which has the secrets
+        lines = [f'{error}: expected JSON, such as ["US", "KR"]']
+    raise WrongSettingsError(lines)  # out here, it does not carry along pydantic's error, which has the secrets
 
 
 def masked(text: str) -> str:
@@ -73,7 +81,7 @@ def _json(text: str) -> object:
         return text
 
 
-def _explain(kind: type[BaseSettings], error: ValidationError) -> str:
+def _explain(kind: type[BaseSettings], error: ValidationError) -> list[str]:
     lines = []
     for one in error.errors():
         path = tuple(str(part) for part in one["loc"])
@@ -81,7 +89,7 @@ def _explain(kind: type[BaseSettings], error: ValidationError) -> str:
         value = "" if missing or not _is_public(kind, path) else f"={masked(repr(one['input']))}"
         where = f"{env_name(path)}{value}: " if path else ""
         lines.append(f"{where}{'is not set' if missing else one['msg']}")
-    return "wrong settings:\n  " + "\n  ".join(lines)
+    return lines
 
 
 def _is_public(kind: type[BaseModel], path: tuple[str, ...]) -> bool:

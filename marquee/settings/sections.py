@@ -99,8 +99,21 @@ class MetricsSettings(Section):
         return self
 
 
-class EngineSettings(Section):
+class ScratchSettings(Section):
     """What computes, and how much of the machine it may use."""
+
+    # What else the section has is for the jobs that compute: all jobs may share one file.
+    model_config = ConfigDict(extra="ignore")
+
+    scratch: Path | None = Field(
+        None, description="folder for temporary files, which must exist; the system's when unset"
+    )
+
+
+class EngineSettings(ScratchSettings):
+    """What computes, and how much of the machine it may use."""
+
+    model_config = ConfigDict(extra="forbid")
 
     kind: Literal["local", "spark"] = Field("local", description="this machine's cores, or Spark")
     workers: int = Field(
@@ -108,7 +121,6 @@ class EngineSettings(Section):
     )
     memory_mb: int = Field(800, ge=128, description="MiB for all tasks of this machine together; beyond it they spill")
     task_memory_mb: int = Field(400, ge=128, description="MiB for one task on Spark")
-    scratch: Path | None = Field(None, description="folder for temporary files; the system's when unset")
     spark: dict[str, str] = Field(default_factory=dict, description="Spark configuration, names as Spark spells them")
 
 
@@ -136,6 +148,7 @@ class StageSettings(BaseSettings):
     s3: S3Settings = S3Settings()
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
+    engine: ScratchSettings = ScratchSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -6,12 +6,13 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from marquee.storage.base import READERS, ObjectInfo, PreconditionError, not_found
+from marquee.system_errors import explain, explained
 
 WRITE_TRIES = 50
 _HIDDEN = re.compile(r"\..+\.[0-9a-f]{8}")
@@ -21,22 +22,28 @@ class LocalStore:
     """A folder. Writes go to a hidden file and are renamed; conditional ones are serialised by a lock on the folder."""
 
     readers = READERS
+    LOCK = ".lock"
+    """Name of the file that serialises conditional writes, at the top of the folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.url = root.as_uri()
 
     def get(self, key: str) -> bytes:
-        try:
-            return self._path(key).read_bytes()
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-            raise not_found(self, key) from error
+        path = self._path(key)
+        with explained(path, "read"):
+            try:
+                return path.read_bytes()
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+                raise not_found(self, key) from error
 
     def head(self, key: str) -> ObjectInfo | None:
-        try:
-            status = self._path(key).stat()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        path = self._path(key)
+        with explained(path, "read"):
+            try:
+                status = path.stat()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
         return _local_info(key, status) if stat.S_ISREG(status.st_mode) else None
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
@@ -50,6 +57,15 @@ class LocalStore:
                 if key.startswith(prefix) and not name.startswith(".") and (info := self.head(key)):
                     found.append(info)
         yield from sorted(found, key=lambda info: info.key.encode())
+
+    def names(self, folder: str = "") -> Sequence[str]:
+        try:
+            entries = list(os.scandir(self.root / folder))
+        except OSError as error:
+            _unless_gone(error)
+            return []
+        shown = [one for one in entries if not one.name.startswith(".")]
+        return sorted(f"{one.name}/" if one.is_dir() else one.name for one in shown)
 
     def leftovers(self, before: datetime) -> Iterator[ObjectInfo]:
         for path, folders, files in os.walk(self.root, onerror=_unless_gone):
@@ -66,20 +82,24 @@ class LocalStore:
     def put(self, key: str, data: bytes) -> ObjectInfo:
         temporary = self._write_hidden(key, data)
         info = _local_info(key, temporary.stat())
-        temporary.replace(self._path(key))
+        path = self._path(key)
+        with explained(path, "write"):
+            temporary.replace(path)
         return info
 
     def put_if_absent(self, key: str, data: bytes) -> ObjectInfo:
         temporary = self._write_hidden(key, data)
         # Of what we write, not of what stands there by the time we return: that may be another writer's.
         info = _local_info(key, temporary.stat())
-        try:
-            self._path(key).hardlink_to(temporary)
-        except FileExistsError as error:
-            message = f"{self.url}/{key} is there already"
-            raise PreconditionError(message) from error
-        finally:
-            temporary.unlink()
+        path = self._path(key)
+        with explained(path, "write"):
+            try:
+                path.hardlink_to(temporary)
+            except FileExistsError as error:
+                message = f"{self.url}/{key} is there already"
+                raise PreconditionError(message) from error
+            finally:
+                temporary.unlink()
         return info
 
     def put_if_unchanged(self, key: str, data: bytes, etag: str) -> ObjectInfo:
@@ -94,7 +114,8 @@ class LocalStore:
 
     def delete(self, key: str) -> None:
         path = self._path(key)
-        path.unlink(missing_ok=True)
+        with explained(path, "delete"):
+            path.unlink(missing_ok=True)
         # Empty folders are no objects; a folder that another writer has just filled stays.
         for folder in path.parents:
             if folder == self.root:
@@ -107,11 +128,13 @@ class LocalStore:
     def sweep(self, key: str) -> None:
         self.delete(key)
 
+    def server_time(self) -> datetime | None:
+        return None
+
     def fetch(self, key: str, scratch: Path) -> Path:  # noqa: ARG002 - nothing to copy
-        path = self._path(key)
-        if not path.is_file():
+        if self.head(key) is None:
             raise not_found(self, key)
-        return path
+        return self._path(key)
 
     def _path(self, key: str) -> Path:
         if not key or any(part in {"", ".", ".."} for part in key.split("/")):
@@ -122,13 +145,18 @@ class LocalStore:
     def _write_hidden(self, key: str, data: bytes) -> Path:
         path = self._path(key)
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        for tries_left in reversed(range(WRITE_TRIES)):
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                temporary.write_bytes(data)
-                break
-            except (FileNotFoundError, FileExistsError):  # a delete takes the empty folders away meanwhile
-                if not tries_left:
+        with explained(path, "write"):
+            for tries_left in reversed(range(WRITE_TRIES)):
+                try:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    temporary.write_bytes(data)
+                    break
+                except (FileNotFoundError, FileExistsError):  # a delete takes the empty folders away meanwhile
+                    if not tries_left:
+                        raise
+                except OSError:  # what was written of it would take up the room that is short
+                    with suppress(OSError):
+                        temporary.unlink()
                     raise
         # The kernel stamps files with a clock of some milliseconds: two writes in one tick would share an etag.
         now = time.time_ns()
@@ -137,8 +165,11 @@ class LocalStore:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / ".lock").open("w") as lock:
+        path = self.root / self.LOCK
+        with explained(path, "write"):
+            self.root.mkdir(parents=True, exist_ok=True)
+            lock = path.open("wb")
+        with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
@@ -150,4 +181,4 @@ def _local_info(key: str, status: os.stat_result) -> ObjectInfo:
 def _unless_gone(error: OSError) -> None:
     """Let a listing fail rather than leave out a folder that cannot be read; one that is not there holds nothing."""
     if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
-        raise error
+        raise explain(error, doing="list") or error from error

@@ -8,9 +8,10 @@ import io
 import logging
 import random
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,9 @@ _PASSING = {408, 429, 500, 502, 503, 504}
 _PASSING_CODES = _COLLIDED | _NO_UPLOAD
 """An upload is gone in the midst of it: aborted by somebody, or completed by a try whose answer was lost."""
 _PRECONDITION_FAILED = 412
+_FULL = 507
+_FULL_CODES = {"QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded"}
+"""What servers other than AWS's answer when their disks are full, or a quota is used up."""
 
 _REGION = "set MARQUEE_S3__REGION to the bucket's region"
 _CREDENTIALS = "check the credentials, which boto3 takes from its variables, profiles and roles"
@@ -95,6 +99,16 @@ class S3Store:
                         continue
                     yield ObjectInfo(key, item["Size"], item["ETag"].strip('"'))
 
+    def names(self, folder: str = "") -> Sequence[str]:
+        pages = self._client.get_paginator("list_objects_v2")
+        start = self.prefix + folder
+        found = []
+        with self._translated(folder):
+            for page in pages.paginate(Bucket=self.bucket, Prefix=start, Delimiter="/"):
+                found += [item["Prefix"] for item in page.get("CommonPrefixes", [])]
+                found += [item["Key"] for item in page.get("Contents", []) if item["Key"] != start]
+        return sorted(name.removeprefix(start) for name in found)
+
     def put(self, key: str, data: bytes) -> ObjectInfo:
         if len(data) < self._options.part_mb * MIB:
             return self._put(key, data, {})
@@ -142,6 +156,12 @@ class S3Store:
         name, _, upload_id = key.rpartition(UPLOAD)
         with suppress(ObjectNotFoundError), self._translated(name, gone=_NO_UPLOAD):
             self._client.abort_multipart_upload(**self._at(name), UploadId=upload_id)
+
+    def server_time(self) -> datetime | None:
+        with self._translated(""):
+            answer = self._client.list_objects_v2(Bucket=self.bucket, Prefix=self.prefix, MaxKeys=1)
+        served: str | None = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+        return parsedate_to_datetime(served) if served else None
 
     def fetch(self, key: str, scratch: Path) -> Path:
         path = scratch / secrets.token_hex(8)
@@ -202,6 +222,8 @@ def _refusal(where: str, response: dict[str, Any]) -> MarqueeError:
     said = f"{code}, {status}: {response.get('Error', {}).get('Message', '')}"
     if status == _PRECONDITION_FAILED:
         return PreconditionError(f"{where} is there already, or has changed")
+    if status == _FULL or code in _FULL_CODES:
+        return TryAgainError(f"{where}: the server has no room left ({said}): make room there, and run again")
     if status in _PASSING or code in _PASSING_CODES:
         return TryAgainError(f"{where}: the server failed ({said}): try again")
     return ConfigError(f"{where}: the server refused ({said}): {_ADVICE.get(code, _CREDENTIALS)}")

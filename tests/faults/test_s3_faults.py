@@ -218,6 +218,16 @@ def test_uploads_that_may_not_be_listed_are_no_garbage(
 
 
 @pytest.mark.parametrize(
+    ("status", "code"), [(507, "XMinioStorageFull"), (403, "QuotaExceeded"), (507, "InsufficientStorage")]
+)
+def test_server_without_room_may_have_some_later(s3_proxy: S3Proxy, behind: Behind, status: int, code: str) -> None:
+    """A full disk at the server, or a quota that is used up, is no setting of Marquee: 75, as for a full disk here."""
+    s3_proxy.faults = [Fault("refuse", "PUT", 100, status, code)]
+    with pytest.raises(TryAgainError, match=rf"lake/a: the server has no room left \({code}, {status}: .*: make room"):
+        behind().put("a", b"1")
+
+
+@pytest.mark.parametrize(
     ("status", "code", "advice"),
     [
         pytest.param(403, "AccessDenied", "check the policies of the bucket", id="policy"),

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from jobs.cli import preflight
+from jobs.cli.preflight import __main__ as preflight
 from jobs.launcher.__main__ import main
 from jobs.launcher.application import Owner, fill_in
 from jobs.launcher.cluster import Cluster, NoAnswerError
@@ -666,10 +666,12 @@ def test_preflight_tries_a_launch_and_leaves_nothing(cluster: FakeCluster, caplo
     )
     assert [one.partition(":")[0] for one in caplog.messages] == [
         "settings of rollup",
+        "scratch folder",
         "lake",
         "conditional writes",
         "conditional writes",
         "raw events",
+        "event contract",
         "spark operator",
     ]
     (tried,) = [path for method, path in cluster.asked if method == "POST"]

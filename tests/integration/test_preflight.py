@@ -1,37 +1,76 @@
-"""``marquee preflight``: what it says of stores that are as they should be, weak, or out of reach."""
+"""``marquee preflight``: what it finds where everything is as it should be, where something is weak, and where not."""
 
 import json
+import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import time_machine
 
-from jobs.cli import preflight
 from jobs.cli.__main__ import main
-from jobs.cli.preflight import Finding, Verdict, exit_code_of, probe_absent, probe_unchanged, run_checks
+from jobs.cli.preflight import __main__ as in_a_cluster
+from jobs.cli.preflight import events, stores
+from jobs.cli.preflight import raw as raw_checks
+from jobs.cli.preflight.clock import judge_clock
+from jobs.cli.preflight.findings import Check, Finding, Verdict, exit_code_of, run_checks
+from jobs.cli.preflight.stores import probe_absent, probe_unchanged
 from marquee.errors import BadInputError, TryAgainError
 from marquee.storage.local import LocalStore
 from marquee.storage.s3 import S3Store
 from tests.mariadb_server import MysqlDatabase
 from tests.s3_proxy import CONDITIONS, Fault, S3Proxy
 from tests.s3_server import S3Server
+from tests.schedule_service import ScheduleService, answer, schedule_service
+from tests.small_world import CASE, DAY, SCHEDULE, SmallWorld, event_file, tell_schedule
+from tests.system_errors import run_without_rights
 
-WEAK_WORDS = "the last one stands. It is one whole run all the same"
+WEAK_WORDS = "the result of the last one stands. It is one whole run all the same"
+HOUR = f"{DAY}T13"
+FOLDER = "topics/plays/year=2026/month=01/day=05/hour=13"
 
 
 @pytest.fixture
-def raw(s3_lake: S3Store, tmp_path: Path, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Store:
-    """Raw events beside the lake, of which there is one file; all settings are set."""
+def service() -> Iterator[ScheduleService]:
+    """The schedule service, which has a day in Korea and some films on the web."""
+    with schedule_service() as running:
+        tell_schedule(running)
+        running.tell(f"/schedule/web?date={DAY}", answer([SCHEDULE[0] | {"id": 301}]))
+        yield running
+
+
+@pytest.fixture
+def world(service: ScheduleService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SmallWorld:
+    """One hour with one play, in folders; all settings are in a file."""
+    world = SmallWorld(tmp_path / "world")
+    world.configure(service.url)
+    world.events(HOUR, [("u1", 1, CASE)])
+    monkeypatch.setenv("MARQUEE_CONFIG", str(world.config))
+    monkeypatch.setattr(stores, "ROUNDS", 1)
+    return world
+
+
+@pytest.fixture
+def raw(
+    s3_lake: S3Store, service: ScheduleService, tmp_path: Path, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> S3Store:
+    """Raw events beside the lake, in S3, of which there is one file; all settings are set."""
     store = S3Store(s3_lake.bucket, f"{tmp_path.name}/raw", s3_lake._options)
-    store.put("topics/plays/year=2026/month=01/day=05/hour=13/plays+0+0000000000.json", b"{}\n")
+    store.put(*event_file(HOUR, [("u1", 1, CASE)]))
     settings = {
+        "SCHEDULE_FETCH__URL": service.url,
+        "SCHEDULE_FETCH__COUNTRIES": '["KR"]',
+        "SCHEDULE_FETCH__FIRST_DAY": DAY,
+        "SCHEDULE_FETCH__LAST_DAY": DAY,
+        "SCHEDULE_FETCH__ATTEMPTS": "1",
         "LAKE": s3_lake.url,
         "RAW": store.url,
         "S3__ENDPOINT_URL": s3_server.url,
         "S3__PATH_STYLE": "true",
         "ROLLUP__VIEWER_KEY": "0123456789abcdef",
-        "MART__URL": "duckdb:///kiosk.duckdb",
+        "MART__URL": f"duckdb://{tmp_path}/kiosk.duckdb",
     }
     for name, value in settings.items():
         monkeypatch.setenv(f"MARQUEE_{name}", value)
@@ -44,22 +83,274 @@ def found(capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, tuple[str,
     return code, {one["check"]: (one["verdict"], one["finding"]) for one in json.loads(capsys.readouterr().out)}
 
 
-def test_good_stores_pass(
+def test_everything_passes_where_all_is_well(
     raw: S3Store, s3_lake: S3Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A real server: every check is ok, among 32 writers at once one wins each time, and nothing is left behind."""
     monkeypatch.delenv("COLUMNS", raising=False)  # which would have the table folded
     assert main(["preflight"]) == 0
     shown = capsys.readouterr().out
-    lines = {" ".join(line.split()) for line in shown.splitlines()}
-    assert {
+    lines = [" ".join(line.split()) for line in shown.splitlines()]
+    assert [line for line in lines if " weak " in line or " failed " in line] == []
+    for line in (
         "settings of rollup ok complete, and of the right form",
         f"lake ok {s3_lake.url}: listed, wrote, read and deleted",
-        "conditional writes: put if absent ok of 32 writers at once one won, 5 times of 5",
-        "conditional writes: put if unchanged ok of 32 writers at once one won, 5 times of 5",
-    } <= lines
-    assert f"{raw.url}: listed and reached 'topics/plays/year=2026/month=01/day=05/hour=13/plays+0+0" in shown
+        "conditional writes ok put if absent: of 32 writers at once one won, 5 times of 5",
+        "conditional writes ok put if unchanged: of 32 writers at once one won, 5 times of 5",
+        f"raw events ok {raw.url}: listed and read; {HOUR}: 1 .json",
+        "event contract ok of 1 lines in 1 objects of the newest hours 1 are plays",
+        f"clock ok within 5 seconds of that of {s3_lake.url}",
+        "All stages can work here.",
+    ):
+        assert line in lines
+    assert ": 3 episodes on 2026-01-05, from 2 answers" in shown
     assert list(s3_lake.list()) == []
+
+
+@pytest.mark.usefixtures("world")
+def test_folders_are_left_as_they_were(world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a check writes it deletes, also the folders that it made; whose rights count is said."""
+    code, findings = found(capsys)
+    assert code == 0, findings
+    for check in ("scratch folder", "lake", "raw events", "mart"):
+        assert re.search(r" as user \S+ \(uid \d+\)| no mart yet", findings[check][1]), findings[check]
+    assert sorted(path.name for path in world.folder.iterdir()) == ["marquee.toml", "raw"]
+
+
+def test_nothing_configured_is_said_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """One finding with the two ways out: a file of settings, or the demo. It fits a terminal of 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["preflight"]) == 78
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    assert " ".join(shown.split()).endswith(
+        "settings failed nothing is configured; MARQUEE_LAKE: is not set. Set MARQUEE_CONFIG to the path of a TOML "
+        "file with your settings, or set them as variables. Without any settings, `marquee demo` shows what Marquee "
+        "does 1 of 1 findings failed: the stages cannot all work here."
+    )
+
+
+def test_setting_that_all_stages_lack_is_said_once(world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
+    """The lake is missing for four stages; nothing else that needs it repeats that."""
+    text = world.config.read_text(encoding="utf-8").replace(f'lake = "{world.lake.url}"', "")
+    world.config.write_text(text, encoding="utf-8")
+    assert main(["preflight", "--format", "json"]) == 78
+    told = json.loads(capsys.readouterr().out)
+    assert [one["check"] for one in told if "MARQUEE_LAKE" in one["finding"]] == [
+        "settings of schedule-fetch, rollup, profile, mart-load"
+    ]
+
+
+@pytest.mark.usefixtures("world")
+def test_misspelt_setting_does_not_hide_the_rest(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is a finding of its own beside those of the other checks."""
+    monkeypatch.setenv("MARQUEE_ROLUP__TOPIC", "plays")
+    code, findings = found(capsys)
+    assert (code, findings["names of settings"][0], findings["raw events"][0]) == (78, "failed", "ok")
+    assert "did you mean MARQUEE_ROLLUP__TOPIC?" in findings["names of settings"][1]
+
+
+def test_raw_folder_that_does_not_exist_fails(world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is never said to be reached."""
+    world.raw.root.rename(world.folder / "elsewhere")
+    code, findings = found(capsys)
+    assert (code, findings["raw events"][0]) == (78, "failed")
+    assert findings["raw events"][1].startswith(f"MARQUEE_RAW={world.raw.url}: no such folder")
+
+
+def test_fields_that_lines_lack_are_named_with_those_they_have(
+    world: SmallWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Names only, never values; and no name that few lines have, which may be an id."""
+    lines = [
+        {
+            "event_id": f"e{number}",
+            "received_at": f"{HOUR}:00:00Z",
+            "event": {"account_id": f"secret{number}", f"secret{number}": 1, "episode_id": CASE},
+        }
+        for number in range(20)
+    ]
+    world.raw.put(f"{FOLDER}/plays+0+0000000000.json", "".join(f"{json.dumps(one)}\n" for one in lines).encode())
+    code, findings = found(capsys)
+    assert code == 65
+    verdict, words = findings["event contract"]
+    assert verdict == "failed"
+    expected = (
+        "of 20 lines in 1 objects of the newest hours 0 are plays, 20 are rejected (user_id 20); not found in 20 "
+        "lines: user_id as event.user_id, country as event.country, utc_offset_minutes as event.utc_offset_minutes, "
+        "language as event.language, device as event.device, watched_seconds as event.watched_seconds; the lines have: "
+        "event.account_id (say which, as with MARQUEE_ROLLUP__FIELDS__USER_ID=NAME)"
+    )
+    assert words == expected
+
+
+def test_names_with_dots_in_them_are_quoted(world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
+    """A flattened line is not taken for one with objects in it."""
+    world.raw.put(f"{FOLDER}/plays+0+0000000000.json", b'{"event_id": "e", "event.user_id": "u"}\n')
+    code, findings = found(capsys)
+    assert code == 65
+    assert 'the lines have: "event.user_id" (say which' in findings["event contract"][1]
+
+
+def test_rejects_within_bounds_are_weak(world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
+    """The stage would go on with them: here up to 2 lines of an hour, whatever their share."""
+    world.events(HOUR, [("u1", 1, CASE)], bad_lines=2)
+    code, findings = found(capsys)
+    assert (code, findings["event contract"][0]) == (0, "weak")
+    assert "1 are plays, 2 are rejected (not_json 2); an hour fails if more than 2 " in findings["event contract"][1]
+    world.events(HOUR, [("u1", 1, CASE)], bad_lines=3)
+    code, findings = found(capsys)
+    assert (code, findings["event contract"][0]) == (65, "failed")
+
+
+def test_damaged_object_fails(world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the code and the words of the rollup, and its key."""
+    world.raw.put(f"{FOLDER}/plays+0+0000000000.avro", b"Obj")
+    code, findings = found(capsys)
+    assert (code, findings["event contract"][0]) == (65, "failed")
+    assert f"{FOLDER}/plays+0+0000000000.avro cannot be read to its end" in findings["event contract"][1]
+
+
+def test_what_is_never_read_is_counted(world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
+    """By ending, and in no hour's folder; keys and headers, which the sink writes beside events, are no findings."""
+    for name in ("a.jsonl", "b.jsonl", "c.csv", "plays+0+0000000000.keys.json"):
+        world.raw.put(f"{FOLDER}/{name}", b"x\n")
+    for key in ("topics/plays/year=2026/month=1/x.json", "topics/plays/x.json", f"{FOLDER}/minute=05/x.json"):
+        world.raw.put(key, b"x\n")
+    code, findings = found(capsys)
+    assert (code, findings["raw events"][0]) == (0, "weak")
+    assert f"{HOUR}: 1 .json; never read, because of their endings: 1 .csv, 2 .jsonl; " in findings["raw events"][1]
+    assert "because in no hour's folder: 3 objects (topics/plays/x.json, " in findings["raw events"][1]
+
+
+def test_look_at_raw_events_is_bounded(
+    world: SmallWorld, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of many hours the newest are listed, and it is said that there are others."""
+    for hour in ("2025-12-31T23", f"{DAY}T11", f"{DAY}T12"):
+        world.events(hour, [("u1", 1, CASE)])
+    monkeypatch.setattr(raw_checks, "MOST_HOURS", 2)
+    monkeypatch.setattr(events, "OBJECTS", 1)
+    code, findings = found(capsys)
+    assert code == 0
+    assert f"of the newest 2 hours, {DAY}T12 to {HOUR}: 2 .json" in findings["raw events"][1]
+    assert findings["event contract"][1] == "of 1 lines in 1 objects of the newest hours 1 are plays"
+
+
+def test_large_objects_are_not_fetched(
+    world: SmallWorld, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """For a few lines; that none was read is said."""
+    monkeypatch.setattr(events, "MOST_BYTES", 1)
+    code, findings = found(capsys)
+    assert (code, findings["event contract"][0]) == (0, "weak")
+    assert "no lines were read" in findings["event contract"][1]
+    assert world.raw.names(FOLDER + "/") == ["plays+0+0000000000.json"]
+
+
+@pytest.mark.usefixtures("world")
+def test_schedule_service_that_has_nothing_is_weak(
+    service: ScheduleService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The countries without an episode are named: their codes may be wrong."""
+    tell_schedule(service, items=[])
+    code, findings = found(capsys)
+    assert (code, findings["schedule service"][0]) == (0, "weak")
+    assert "1 episodes on 2026-01-05, from 2 answers; nothing from KR: check" in findings["schedule service"][1]
+    assert service.asked == [f"/schedule?country=KR&date={DAY}", f"/schedule/web?date={DAY}"]
+
+
+@pytest.mark.usefixtures("world")
+@pytest.mark.parametrize(("status", "code"), [(503, 75), (404, 78)])
+def test_schedule_service_that_refuses_fails(
+    service: ScheduleService, capsys: pytest.CaptureFixture[str], status: int, code: int
+) -> None:
+    """With the code that the stage would end with."""
+    tell_schedule(service)
+    service.tell(f"/schedule?country=KR&date={DAY}", answer([], status))
+    assert (found(capsys)[0], found(capsys)[1]["schedule service"][0]) == (code, "failed")
+
+
+@pytest.mark.usefixtures("world")
+def test_clock_is_compared_with_the_services(service: ScheduleService, capsys: pytest.CaptureFixture[str]) -> None:
+    """Beyond some seconds it is weak, and said by how much."""
+    # Made an hour ago, by its age, and yet at this machine's present, by its date.
+    service.tell(f"/schedule/web?date={DAY}", answer([SCHEDULE[0]], headers={"Age": "3600"}))
+    code, findings = found(capsys)
+    assert (code, findings["clock"][0]) == (0, "weak")
+    assert re.match(r"3,[56]\d\d seconds behind that of http://", findings["clock"][1])
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "verdict", "words"),
+    [
+        (-4.9, Verdict.OK, "within 5 s"),
+        (5.1, Verdict.WEAK, "5 seconds ahead"),
+        (-900, Verdict.WEAK, "900 seconds be"),
+    ],
+)
+def test_clock_is_judged_by_seconds(ahead_s: float, verdict: Verdict, words: str) -> None:
+    """Answers take time, so a few seconds are none."""
+    finding = judge_clock("s3://lake", ahead_s)
+    assert finding.verdict is verdict
+    assert finding.words.startswith(words)
+
+
+@pytest.mark.usefixtures("world")
+def test_events_in_the_future_are_weak(capsys: pytest.CaptureFixture[str]) -> None:
+    """A producer's clock is ahead, or this machine's is behind."""
+    now = datetime(2026, 1, 5, 11, 1, tzinfo=UTC)
+    with time_machine.travel(now, tick=True):
+        code, findings = found(capsys)
+    assert (code, findings["event times"][0]) == (0, "weak")
+    assert findings["event times"][1].startswith("received_at lies up to 120 minutes in the future")
+
+
+def test_scratch_folder_is_looked_at(
+    world: SmallWorld, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that is missing fails; one whose disk has less than the stages may need is weak."""
+    monkeypatch.setenv("MARQUEE_ENGINE__SCRATCH", str(world.folder / "scratch"))
+    code, findings = found(capsys)
+    assert (code, findings["scratch folder"][0]) == (78, "failed")
+    assert f"MARQUEE_ENGINE__SCRATCH={world.folder}/scratch: no such folder" in findings["scratch folder"][1]
+    (world.folder / "scratch").mkdir()
+    monkeypatch.setenv("MARQUEE_ENGINE__MEMORY_MB", "1000000000")
+    code, findings = found(capsys)
+    assert (code, findings["scratch folder"][0]) == (0, "weak")
+    assert "but rollup may need 1,000,000,024 MiB" in findings["scratch folder"][1]
+
+
+@pytest.mark.parametrize(
+    ("place", "mode", "check", "words"),
+    [
+        pytest.param("lake", 0o500, "lake", "cannot write ", id="lake"),
+        pytest.param("raw/topics", 0o000, "raw events", "cannot list ", id="raw"),
+        pytest.param(f"raw/{FOLDER}/plays+0+0000000000.json", 0o000, "raw events", "cannot use ", id="raw object"),
+        pytest.param("marts", 0o500, "mart", "cannot write ", id="mart"),
+        pytest.param("scratch", 0o500, "scratch folder", "cannot write MARQUEE_ENGINE__SCRATCH=", id="scratch"),
+    ],
+)
+def test_missing_rights_are_found(
+    world: SmallWorld, monkeypatch: pytest.MonkeyPatch, place: str, mode: int, check: str, words: str
+) -> None:
+    """Each with path and user, and as the only failure: what follows from it is not said again."""
+    for name in ("lake", "marts", "scratch"):
+        (world.folder / name).mkdir()
+    monkeypatch.setenv("MARQUEE_ENGINE__SCRATCH", str(world.folder / "scratch"))
+    monkeypatch.setenv("MARQUEE_MART__URL", f"duckdb://{world.folder}/marts/kiosk.duckdb")
+    (world.folder / place).chmod(mode)
+    done = run_without_rights("-m", "jobs.cli", "preflight", "--format", "json")
+    (world.folder / place).chmod(0o700)
+    assert done.returncode == 78, done.stderr
+    (failed,) = [one for one in json.loads(done.stdout) if one["verdict"] == "failed"]
+    assert failed["check"] == check
+    pattern = (
+        rf"{words}{world.folder}/{re.escape(place)}\S* \(Permission denied\): user \S+ \(uid \d+\) has no permission"
+    )
+    assert re.match(pattern, failed["finding"]), failed
 
 
 @pytest.mark.usefixtures("raw")
@@ -69,7 +360,7 @@ def test_in_a_cluster_it_logs_what_it_found(
     """As a module: a line of JSON each, by level, and the exit code of what failed."""
     monkeypatch.setenv("MARQUEE_LOG__FORMAT", "json")
     monkeypatch.delenv("MARQUEE_MART__URL")
-    assert preflight.main([]) == 78
+    assert in_a_cluster.main([]) == 78
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     told = {line["message"].partition(":")[0]: (line["level"], line["verdict"]) for line in lines}
     assert told["lake"] == ("info", "ok")
@@ -86,15 +377,16 @@ def test_store_that_ignores_conditions_is_weak(
     """It says what is weaker and what helps, and ends with 0: the pipeline works there."""
     s3_proxy.stripped = CONDITIONS
     monkeypatch.setenv("MARQUEE_S3__ENDPOINT_URL", s3_proxy.url)
-    monkeypatch.setattr(preflight, "ROUNDS", 2)
+    monkeypatch.setattr(stores, "ROUNDS", 2)
     code, findings = found(capsys)
     assert (code, findings["lake"][0]) == (0, "ok")
-    for check in ("conditional writes: put if absent", "conditional writes: put if unchanged"):
-        verdict, words = findings[check]
-        assert verdict == "weak"
-        assert words.startswith("of 32 writers at once 32, 32 won, where one should each time: have no two runs of a")
-        assert "MARQUEE_S3__CONDITIONAL_WRITES=false" in words
-        assert WEAK_WORDS in words
+    verdict, words = findings["conditional writes"]
+    assert verdict == "weak"
+    assert words.startswith(
+        "put if unchanged: of 32 writers at once 32, 32 won, where one should each time: never run a stage twice"
+    )
+    assert "MARQUEE_S3__CONDITIONAL_WRITES=false" in words
+    assert WEAK_WORDS in words
     assert list(s3_lake.list()) == []
 
 
@@ -106,7 +398,7 @@ def test_store_that_refuses_conditions_fails_with_the_setting(
 ) -> None:
     """501: the stages would stop there; with the setting they do not, and that is weak, however a probe went."""
     monkeypatch.setenv("MARQUEE_S3__ENDPOINT_URL", s3_proxy.url)
-    monkeypatch.setattr(preflight, "ROUNDS", 1)
+    monkeypatch.setattr(stores, "ROUNDS", 1)
     s3_proxy.faults = [Fault("refuse", "PUT", 1000, 501, "NotImplemented", conditional=True)]
     code, findings = found(capsys)
     assert (code, findings["lake"][0], findings["conditional writes"][0]) == (78, "ok", "failed")
@@ -115,7 +407,7 @@ def test_store_that_refuses_conditions_fails_with_the_setting(
     code, findings = found(capsys)
     verdict, words = findings["conditional writes"]
     assert (code, verdict) == (0, "weak")
-    assert words.startswith("switched off by MARQUEE_S3__CONDITIONAL_WRITES: have no two runs of a stage at once")
+    assert words.startswith("switched off by MARQUEE_S3__CONDITIONAL_WRITES: never run a stage twice at once")
     assert WEAK_WORDS in words
 
 
@@ -126,7 +418,7 @@ def test_policy_that_allows_too_little_fails(
 ) -> None:
     """Whatever may not be done in the lake is found, with the exit code that the stages would end with."""
     monkeypatch.setenv("MARQUEE_S3__ENDPOINT_URL", s3_proxy.url)
-    monkeypatch.setattr(preflight, "ROUNDS", 1)
+    monkeypatch.setattr(stores, "ROUNDS", 1)
     s3_proxy.faults = [Fault("refuse", method, 100, 403, "AccessDenied")]
     code, findings = found(capsys)
     assert (code, findings["lake"][0]) == (78, "failed")
@@ -148,20 +440,20 @@ def test_server_out_of_reach_may_come_back(monkeypatch: pytest.MonkeyPatch, caps
 def test_missing_settings_fail_and_stop_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without the viewer key the rollup cannot work: its settings and the raw events fail, the lake is looked at."""
+    """Without the viewer key the rollup cannot work, which is said once; lake and raw events are looked at."""
     monkeypatch.delenv("MARQUEE_ROLLUP__VIEWER_KEY")
-    monkeypatch.setattr(preflight, "ROUNDS", 1)
+    monkeypatch.setattr(stores, "ROUNDS", 1)
     code, findings = found(capsys)
     assert code == 78
-    assert findings["settings of rollup"] == ("failed", "wrong settings: MARQUEE_ROLLUP__VIEWER_KEY: is not set")
-    assert [findings[check][0] for check in ("lake", "raw events")] == ["ok", "failed"]
+    assert findings["settings of rollup"] == ("failed", "MARQUEE_ROLLUP__VIEWER_KEY: is not set")
+    assert [findings[check][0] for check in ("lake", "raw events")] == ["ok", "ok"]
 
 
 @pytest.mark.parametrize(
     ("key", "words"),
     [
-        pytest.param("topics/views/year=2026/x.json", "nothing is at 'topics/plays/year=", id="another topic"),
-        pytest.param("topics/plays/year=2026/x.json", "'topics/plays/year=2026/x.json' is in no hour's", id="by year"),
+        pytest.param("topics/views/year=2026/x.json", "what it has at 'topics/': views/", id="another topic"),
+        pytest.param("topics/plays/year=2026/x.json", "what it has at 'topics/plays/': year=2026/", id="by year"),
     ],
 )
 @pytest.mark.usefixtures("raw")
@@ -172,13 +464,13 @@ def test_raw_events_elsewhere_are_told_of(
     key: str,
     words: str,
 ) -> None:
-    """Reached, but not where the settings say: weak, for they may be still to come."""
+    """Not where the settings look for them: the rollup would end with 78, and what is there is named."""
     folder = LocalStore(tmp_path / "raw")
     folder.put(key, b"{}\n")
     monkeypatch.setenv("MARQUEE_RAW", folder.url)
     monkeypatch.setenv("MARQUEE_LAKE", LocalStore(tmp_path / "lake").url)
     code, findings = found(capsys)
-    assert (code, findings["raw events"][0]) == (0, "weak")
+    assert (code, findings["raw events"][0]) == (78, "failed")
     assert words in findings["raw events"][1]
 
 
@@ -187,7 +479,7 @@ def test_mart_is_looked_at(
     mysql_mart: MysqlDatabase, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A server that takes rows is ok, with or without a mart; a wrong password is a setting to mend."""
-    monkeypatch.setattr(preflight, "ROUNDS", 1)
+    monkeypatch.setattr(stores, "ROUNDS", 1)
     monkeypatch.setenv("MARQUEE_MART__URL", mysql_mart.url)
     monkeypatch.setenv("MARQUEE_MART__PASSWORD", mysql_mart.password)
     code, findings = found(capsys)
@@ -200,7 +492,7 @@ def test_mart_is_looked_at(
 
 
 def test_further_checks_are_made_whatever_the_others_found() -> None:
-    """A check is a function; what it raises is a finding of its name, and the worst code counts."""
+    """What a check raises is a finding of its name, said once; what comes after a failure is left out with it."""
 
     def unreachable() -> Iterator[Finding]:
         yield Finding("mart", Verdict.OK, "reached")
@@ -212,7 +504,18 @@ def test_further_checks_are_made_whatever_the_others_found() -> None:
         raise BadInputError(message)
         yield Finding("other", Verdict.OK, "never")  # type: ignore[unreachable]
 
-    findings = run_checks((("mart", unreachable), ("other", wrong)))
+    def skipped() -> Iterator[Finding]:
+        yield Finding("third", Verdict.OK, "never")
+
+    findings = run_checks(
+        [
+            Check("mart", unreachable),
+            Check("other", wrong),
+            Check("third", skipped, after="mart"),
+            Check("fourth", skipped, after="third"),
+            Check("said already", wrong),
+        ]
+    )
     assert findings == [
         Finding("mart", Verdict.OK, "reached"),
         Finding("mart", Verdict.FAILED, "the mart is gone", 75),

@@ -297,9 +297,13 @@ def test_other_errors_are_internal_and_tell_no_data(capsys: pytest.CaptureFixtur
 
 
 def test_errors_of_the_system_tell_what_they_met(capsys: pytest.CaptureFixture[str]) -> None:
-    """A full disk or a folder that is not ours is for a person to mend."""
-    assert guarded(raising(PermissionError(13, "Permission denied", "/lake"))) == 70
-    assert logged(capsys)[0]["message"].endswith("tells all: [Errno 13] Permission denied: '/lake'")
+    """A folder that is not ours is a setting, a full disk passes; of others the text says what a person may mend."""
+    assert guarded(raising(PermissionError(13, "Permission denied", "/lake"))) == 78
+    assert logged(capsys)[0]["message"].startswith("cannot use /lake (Permission denied): user ")
+    assert guarded(raising(OSError(28, "No space left on device", "/lake"))) == 75
+    assert logged(capsys)[0]["message"].startswith("cannot use /lake (No space left on device): the disk is full")
+    assert guarded(raising(OSError(24, "Too many open files", "/lake"))) == 70
+    assert logged(capsys)[0]["message"].endswith("tells all: [Errno 24] Too many open files: '/lake'")
 
 
 def test_traceback_is_there_for_who_asks(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

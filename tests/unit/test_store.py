@@ -42,6 +42,23 @@ def test_put_replaces_and_the_etag_tells(store: Store) -> None:
     assert first.etag != second.etag
 
 
+def test_names_are_those_of_one_level(store: Store) -> None:
+    """Folders end in a slash, objects do not; what is deeper is not listed, and an unknown folder has nothing."""
+    for key in ("a/b/one", "a/b/two", "a/c", "d"):
+        store.put(key, b"1")
+    assert list(store.names()) == ["a/", "d"]
+    assert list(store.names("a/")) == ["b/", "c"]
+    assert list(store.names("e/")) == []
+
+
+def test_server_says_its_time(s3_lake: S3Store, lake: LocalStore) -> None:
+    """S3's is that of its answers; a folder has no other clock than this machine's."""
+    served = s3_lake.server_time()
+    assert served is not None
+    assert abs((datetime.now(UTC) - served).total_seconds()) < 60
+    assert lake.server_time() is None
+
+
 def test_etags_of_quick_writes_differ(lake: LocalStore) -> None:
     """Hundred writes of one size within a few milliseconds, in which a file system's clock may stand still."""
     assert len({lake.put("a", b"same").etag for _ in range(100)}) == 100
@@ -260,7 +277,7 @@ def test_unreadable_folder_fails_the_listing(lake: LocalStore, monkeypatch: pyte
         return scan(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(PermissionError):
+    with pytest.raises(ConfigError, match=r"cannot list .*/lake/a \(Permission denied\): user .* has no permission"):
         keys(lake)
 
 

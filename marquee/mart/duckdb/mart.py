@@ -4,6 +4,9 @@ A transaction writes rows and the ledger's word on them together, so a loader th
 new, and the ledger true. DuckDB lets one process write, or several read: the file's lock keeps a second loader out.
 """
 
+import hashlib
+import os
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -21,6 +24,7 @@ from marquee.mart.errors import NoMartError, QueryError
 from marquee.mart.ledger import LEDGER, Answer, Change, Entry, Ledger, ledger_of, naive
 from marquee.mart.settings import MartSettings, kiosk_path
 from marquee.sql import Values, read_statements
+from marquee.system_errors import explained
 
 _EVER = (datetime(1, 1, 1), datetime(9999, 1, 1))  # noqa: DTZ001 - the database's times have no zone
 
@@ -84,7 +88,8 @@ class DuckdbMart:
     def execute(self, sql: str, parameters: Sequence[Any] | Values = ()) -> duckdb.DuckDBPyConnection:
         """Run one statement. TryAgainError when the disk or the memory does not suffice."""
         try:
-            return self._db.execute(sql, parameters)
+            with explained(self._path, "load"):
+                return self._db.execute(sql, parameters)
         except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
             message = f"{self._path}: {error}: make room on the disk, or raise MARQUEE_MART__MEMORY_MB, and try again"
             raise TryAgainError(message) from error
@@ -99,7 +104,8 @@ class DuckdbMart:
             self.execute("insert into load_ledger by name select * from entry")
             self.execute("commit")
         except BaseException:
-            with suppress(duckdb.TransactionException):  # a commit that failed has ended the transaction
+            # A commit that failed has ended the transaction; a failure in writing it has ended the connection, too.
+            with suppress(duckdb.TransactionException, duckdb.FatalException):
                 self._db.execute("rollback")
             raise
         finally:
@@ -138,13 +144,15 @@ def open_duckdb_mart(settings: MartSettings) -> Iterator[DuckdbMart]:
     """
     path = kiosk_path(settings.url)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with explained(path.parent, "make"):
+            path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         message = f"{settings.url!r}: {error}: expected a folder that can be written"
         raise ConfigError(message) from error
     with _connect(path, memory_mb=settings.memory_mb) as db:
-        if not _tables(db):
-            _create(db, settings.period)
+        with explained(path, "create"):
+            if not _tables(db):
+                _create(db, settings.period)
         _check(db, path)
         _check_period(db, path, settings.period)
         yield DuckdbMart(db, path)
@@ -154,7 +162,9 @@ def open_duckdb_mart(settings: MartSettings) -> Iterator[DuckdbMart]:
 def read_duckdb_mart(settings: MartSettings) -> Iterator[DuckdbMart]:
     """Open a file for reading. ConfigError if there is none, TryAgainError while it is being loaded."""
     path = kiosk_path(settings.url)
-    if not path.exists():
+    with explained(path, "read"):
+        exists = path.exists()
+    if not exists:
         message = f"there is no kiosk at {settings.url!r}: load one first, with `marquee mart-load`"
         raise NoMartError(message)
     with _connect(path, read_only=True) as db:
@@ -162,15 +172,31 @@ def read_duckdb_mart(settings: MartSettings) -> Iterator[DuckdbMart]:
         yield DuckdbMart(db, path)
 
 
+def check_writable(path: Path) -> None:
+    """See that this user may write a file, and others beside it, as loading does; ConfigError if not."""
+    folder = next(one for one in path.parents if one.exists())  # the first load makes what is missing of the way
+    with explained(folder, "write"), tempfile.TemporaryFile(dir=folder):
+        pass
+    if path.exists():
+        with explained(path, "write"), path.open("ab"):
+            pass
+
+
 @contextmanager
 def _connect(
     path: Path, *, read_only: bool = False, memory_mb: int | None = None
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    config: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+    spill = f"marquee-spill-{os.getpid()}-{hashlib.sha256(bytes(path)).hexdigest()[:8]}"
+    config: dict[str, Any] = {
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "temp_directory": str(Path(tempfile.gettempdir(), spill)),
+    }
     if memory_mb is not None:
         config["memory_limit"] = f"{memory_mb}MiB"
     try:
-        db = duckdb.connect(path, read_only=read_only, config=config)
+        with explained(path, "open"):
+            db = duckdb.connect(path, read_only=read_only, config=config)
     except (duckdb.IOException, duckdb.ConnectionException) as error:
         if "lock" in str(error) or isinstance(error, duckdb.ConnectionException):
             message = f"{path} is open in another process: let its load (or its questions) end, and try again: {error}"

@@ -1,0 +1,41 @@
+"""Checks of the schedule service: one day of every country, asked as gently as the stage asks."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+
+from jobs.cli.preflight.clock import judge_clock
+from jobs.cli.preflight.findings import Finding, Verdict
+from jobs.schedule_fetch.settings import WEB, ScheduleFetchOptions, ScheduleFetchSettings
+from marquee.settings.loading import load_settings
+
+
+def check_schedule(today: date | None = None) -> Iterator[Finding]:
+    """Ask for one day; count what comes, and name the countries that have nothing."""
+    from jobs.schedule_fetch.client import ScheduleClient  # noqa: PLC0415 - packages that not every image has
+    from jobs.schedule_fetch.normalise import normalise  # noqa: PLC0415
+    from jobs.schedule_fetch.stage import check_rejects  # noqa: PLC0415
+
+    options = load_settings(ScheduleFetchSettings).schedule_fetch
+    day = _day(options, today or datetime.now(UTC).date())
+    with ScheduleClient(options) as client:
+        asked = {code: client.fetch(f"country={code}", day) for code in options.countries}
+        asked[WEB] = client.fetch(WEB, day)
+        ahead_s = client.clock_ahead_s
+    schedule = normalise({one.source: one.items for one in asked.values()})
+    check_rejects(schedule, options, str(day))
+    without = [name for name, answer in asked.items() if not answer.items]
+    words = f"{options.url}: {schedule.counts['episodes']:,} episodes on {day}, from {len(asked)} answers"
+    if without:
+        nothing = f"{words}; nothing from {', '.join(without)}: check MARQUEE_SCHEDULE_FETCH__COUNTRIES"
+        yield Finding("schedule service", Verdict.WEAK, nothing)
+    else:
+        yield Finding("schedule service", Verdict.OK, words)
+    if ahead_s is not None:
+        yield judge_clock(options.url, ahead_s)
+
+
+def _day(options: ScheduleFetchOptions, today: date) -> date:
+    """Return yesterday, whose schedule is complete; the nearest day to it that the settings have captured."""
+    first = options.first_day or today - timedelta(days=options.days_back)
+    last = options.last_day or today + timedelta(days=options.days_ahead)
+    return max(first, min(last, today - timedelta(days=1)))

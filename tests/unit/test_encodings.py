@@ -1,0 +1,65 @@
+"""Texts are read and written in a stated encoding: what a machine's locale is must not matter."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+CODE = ("marquee", "jobs", "bench", "tools")
+TEXT = {"read_text": 0, "write_text": 1}
+"""Methods that read or write a text, by the place of the argument ``encoding``."""
+OPENING = {"open", "TemporaryFile", "NamedTemporaryFile"}
+"""Methods of a path, and functions of ``tempfile``, that open a file in the mode of their first argument."""
+
+
+def lacks_encoding(call: ast.Call) -> bool:
+    """Tell whether a call reads or writes a text in whatever encoding the machine has."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    given = {keyword.arg: keyword.value for keyword in call.keywords}
+    if "encoding" in given:
+        return False
+    if name in TEXT:
+        return len(call.args) <= TEXT[name]
+    if name not in OPENING:
+        return False
+    mode = given.get("mode") or next(iter(call.args), None)
+    if mode is None:
+        return name == "open"
+    return isinstance(mode, ast.Constant) and isinstance(mode.value, str) and {*mode.value} <= {*"rwaxt+"}
+
+
+def calls(source: str) -> Iterator[ast.Call]:
+    """Yield the calls in a source."""
+    yield from (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call))
+
+
+def test_every_text_has_an_encoding() -> None:
+    """Without one, UTF-8 is read as something else where the locale says so."""
+    found = [
+        f"{path.relative_to(ROOT)}:{call.lineno}"
+        for folder in CODE
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for call in calls(path.read_text(encoding="utf-8"))
+        if lacks_encoding(call)
+    ]
+    assert found == []
+
+
+def test_what_lacks_an_encoding() -> None:
+    """Texts without one are found; bytes, and texts with one, are not."""
+    source = """
+p.read_text()
+p.write_text("x")
+p.open()
+p.open("w")
+p.open(mode="a")
+tempfile.NamedTemporaryFile("w")
+p.read_text(encoding="utf-8")
+p.read_text("utf-8")
+p.write_text("x", "utf-8")
+p.open("rb")
+p.open("w", encoding="ascii")
+tempfile.TemporaryFile()
+settings.open(settings.raw)
+"""
+    assert [lacks_encoding(call) for call in calls(source)] == [True] * 6 + [False] * 7
