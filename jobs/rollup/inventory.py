@@ -93,6 +93,17 @@ def list_hours(store: Store, layout: Layout, span: Span) -> dict[Period, list[Ob
     return dict(sorted(hours.items()))
 
 
+def nearest_names(store: Store, layout: Layout) -> tuple[str, Sequence[str]]:
+    """Return the deepest folder on the way to the hours in which there is anything, and the names in it."""
+    folder = layout.root
+    while True:
+        folder = folder[: folder.rfind("/") + 1]
+        names = store.names(folder)
+        if names or not folder:
+            return folder, names
+        folder = folder[:-1]
+
+
 def _events_only(objects: Iterable[ObjectInfo]) -> Iterator[ObjectInfo]:
     for info in objects:
         name = info.key.rpartition("/")[2]

@@ -9,27 +9,28 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+from jobs.rollup.checks import changes, check_settings, explain_no_events
 from jobs.rollup.inventory import list_hours
 from jobs.rollup.kernel import Reduced, merge_viewership
 from jobs.rollup.settings import RollupSettings
 from jobs.rollup.viewer import fingerprint
-from marquee.calendar import HOUR, Period, Span
+from marquee.calendar import EVER, HOUR, Period, Span
 from marquee.engine.base import MIB, Engine, Unit
-from marquee.errors import BadInputError, MarqueeError
+from marquee.errors import BadInputError, ConfigError, MarqueeError
 from marquee.lake import keys
 from marquee.lake.datasets import VIEWERSHIP
 from marquee.lake.files import write_output
 from marquee.lake.manifest import Input, Marker, Parameters, Result, digest_inputs
 from marquee.lake.markers import Markers
 from marquee.lake.parquet import empty
-from marquee.runs.stage import RunContext, Target
+from marquee.runs.stage import RunContext, Stage, Target
 from marquee.storage.base import ObjectInfo
 
 DEFINITION = "1"
 """Changes when the same events and settings give other results."""
 
 
-class RollupStage:
+class RollupStage(Stage):
     """The rollup, hour by hour."""
 
     name = keys.ROLLUP
@@ -47,6 +48,7 @@ class RollupStage:
         self._markers = markers
         self._engine = engine
         self._clock = clock
+        self._listed = EVER
         self._hours: dict[Period, list[ObjectInfo]] = {}
 
     @cached_property
@@ -63,8 +65,8 @@ class RollupStage:
     def periods(self, span: Span) -> Sequence[Period]:
         """Return the span's part of the hours from the first with objects, or marked, to the last, without holes."""
         # Both ends save listing everything there ever was.
-        listed = Span(span.start or self._looked_at_from(), span.end or self._clock() + HOUR)
-        self._hours = list_hours(self._settings.open(self._settings.raw), self._options.layout, listed)
+        self._listed = Span(span.start or self._looked_at_from(), span.end or self._clock() + HOUR)
+        self._hours = list_hours(self._settings.open(self._settings.raw), self._options.layout, self._listed)
         known = [*self._hours, *self._markers.of(self.name)]
         if not known:
             return []
@@ -102,8 +104,23 @@ class RollupStage:
     def _due_from(self, hour: Period) -> datetime:
         return hour.end + timedelta(minutes=self._options.grace_minutes)
 
+    def check(self, span: Span, *, force: bool) -> None:
+        """Refuse a viewer key that is not the lake's, and settings that make hours stale whose raw events are gone."""
+        if not force:
+            check_settings(self._settings, self.parameters, self._markers.of(self.name), span)
+
+    def explain(self, span: Span) -> str:
+        """Say why there is no hour to make; ConfigError when there are no events where the settings look for them."""
+        if any(map(span.touches, self._markers.of(self.name))):
+            return ""
+        if not any(map(span.touches, self._hours)):
+            return explain_no_events(self._settings, span, self._markers.of(self.name), self._clock())
+        first = min(filter(span.touches, self._hours))
+        return f"{first} is {self.waits_for(first)}"
+
     def make(self, target: Target, run: RunContext) -> Result:
         """Roll up the hour; BadInputError above the threshold of rejected lines."""
+        self._check_gone(target, run.previous)
         store = self._settings.store
         reduced: list[Reduced] = self._engine.map_reduce(
             "jobs.rollup.kernel:parse_objects",
@@ -121,6 +138,16 @@ class RollupStage:
             write_output(store, run.prefix, VIEWERSHIP, viewership),
         ]
         return Result(tuple(sorted(outputs, key=lambda one: one.key)), counts)
+
+    def _check_gone(self, target: Target, previous: Marker | None) -> None:
+        here = {info.key for info in self._hours.get(target.period, [])}
+        gone = [one.name for one in target.inputs if one.name not in here]
+        if gone and self._listed.touches(target.period) and previous and previous.parameters != self.parameters:
+            message = (
+                f"{target.period} cannot be made again with {changes(previous.parameters, self.parameters)}: "
+                f"{len(gone)} of its {len(target.inputs)} raw objects are gone, such as {gone[0]!r}; what stands stays"
+            )
+            raise ConfigError(message)
 
     def _units(self, target: Target) -> list[Unit]:
         slack = timedelta(minutes=self._options.slack_minutes)

@@ -4,7 +4,7 @@ Both list in the order of keys, both write whole objects atomically, and both ha
 run on each.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -66,6 +66,9 @@ class Store(Protocol):
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Yield the objects whose key starts with the prefix, in the order of keys."""
+
+    def names(self, folder: str = "") -> Sequence[str]:
+        """Return the names right below a folder (``""``, or ending in a slash), sorted; a folder's ends in a slash."""
 
     def put(self, key: str, data: bytes) -> ObjectInfo:
         """Write an object, atomically, over an older one if there is one."""

@@ -6,7 +6,7 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,6 +50,15 @@ class LocalStore:
                 if key.startswith(prefix) and not name.startswith(".") and (info := self.head(key)):
                     found.append(info)
         yield from sorted(found, key=lambda info: info.key.encode())
+
+    def names(self, folder: str = "") -> Sequence[str]:
+        try:
+            entries = list(os.scandir(self.root / folder))
+        except OSError as error:
+            _unless_gone(error)
+            return []
+        shown = [one for one in entries if not one.name.startswith(".")]
+        return sorted(f"{one.name}/" if one.is_dir() else one.name for one in shown)
 
     def leftovers(self, before: datetime) -> Iterator[ObjectInfo]:
         for path, folders, files in os.walk(self.root, onerror=_unless_gone):

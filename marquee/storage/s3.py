@@ -8,7 +8,7 @@ import io
 import logging
 import random
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import lru_cache
@@ -94,6 +94,16 @@ class S3Store:
                     if key.endswith("/"):  # what consoles make to show an empty folder
                         continue
                     yield ObjectInfo(key, item["Size"], item["ETag"].strip('"'))
+
+    def names(self, folder: str = "") -> Sequence[str]:
+        pages = self._client.get_paginator("list_objects_v2")
+        start = self.prefix + folder
+        found = []
+        with self._translated(folder):
+            for page in pages.paginate(Bucket=self.bucket, Prefix=start, Delimiter="/"):
+                found += [item["Prefix"] for item in page.get("CommonPrefixes", [])]
+                found += [item["Key"] for item in page.get("Contents", []) if item["Key"] != start]
+        return sorted(name.removeprefix(start) for name in found)
 
     def put(self, key: str, data: bytes) -> ObjectInfo:
         if len(data) < self._options.part_mb * MIB:
