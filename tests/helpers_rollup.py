@@ -93,7 +93,7 @@ class World:
 
     def __init__(self, raw: Store, target: Store, s3: S3Settings | None = None, **options: Any) -> None:
         self.raw, self.lake = raw, target
-        rollup = RollupOptions(viewer_key=SecretStr(SECRET), **{"buckets": BUCKETS, **options})
+        rollup = RollupOptions(**{"viewer_key": SecretStr(SECRET), "buckets": BUCKETS, **options})
         self.settings = RollupSettings(lake=target.url, raw=raw.url, rollup=rollup, s3=s3 or S3Settings())
 
     def put(self, name: str, *lines: bytes, period: Period = HOUR) -> str:

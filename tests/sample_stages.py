@@ -1,7 +1,7 @@
 """Two small stages over real markers: ``words`` counts the words of an hour's files, ``totals`` adds up a day of them.
 
-A file is words between spaces. ``bad!`` is bad input; ``boom!`` brings down the stage with an error whose text holds a
-secret.
+A file is words between spaces. ``bad!`` is bad input; ``later!`` is to be tried again; ``boom!`` brings down the stage
+with an error whose text holds a secret.
 """
 
 from collections import Counter
@@ -11,12 +11,12 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 
 from marquee.calendar import Grain, Period, Span
-from marquee.errors import BadInputError
+from marquee.errors import BadInputError, TryAgainError
 from marquee.lake.datasets import TEXT, WHOLE, Column, Dataset
 from marquee.lake.files import read_output, write_output
 from marquee.lake.manifest import Input, Marker, Result
 from marquee.lake.markers import Markers
-from marquee.runs.stage import RunContext, Target
+from marquee.runs.stage import RunContext, Stage, Target
 from marquee.storage.base import Store
 
 SECRET = "canary-5f2d"
@@ -40,11 +40,12 @@ class Ticking:
         return self.now
 
 
-class WordsStage:
+class WordsStage(Stage):
     """Hour by hour: how often each word came, and each initial."""
 
     name = "words"
     definition_version = "1"
+    parameters: dict[str, object] = {}  # noqa: RUF012 - each has its own
 
     def __init__(self, lake: Store, raw: Store, *, lower: bool = False) -> None:
         self.lake, self.raw = lake, raw
@@ -65,8 +66,11 @@ class WordsStage:
         return ""
 
     def make(self, target: Target, run: RunContext) -> Result:
-        """Count the words; BadInputError for a bad one."""
+        """Count the words; BadInputError or TryAgainError for a word that asks for it."""
         words = [word for one in target.inputs for word in self.raw.get(one.name).decode().split()]
+        if "later!" in words:
+            message = f"{target.period} cannot be counted now"
+            raise TryAgainError(message)
         if "bad!" in words:
             message = f"{target.period} has the word 'bad!': expected good ones"
             raise BadInputError(message)
@@ -80,7 +84,7 @@ class WordsStage:
         )
 
 
-class TotalsStage:
+class TotalsStage(Stage):
     """Day by day: how often each word came in the hours that are done."""
 
     name = "totals"

@@ -49,6 +49,10 @@ class _Total:
     def changed(self) -> int:
         return sum(outcome.changed for outcome in self.outcomes)
 
+    @property
+    def note(self) -> str:
+        return self.outcomes[-1].note
+
 
 def read_status(span: Span, given: Mapping[str, object] | None = None) -> list[PeriodStatus]:
     """Return the state of each period of each stage; ``given`` are settings of the mart that win over all others.
@@ -78,7 +82,7 @@ def _status_of(job: Job, span: Span) -> list[PeriodStatus]:
     return [
         one
         for stage, main in zip(stages, job.main_datasets, strict=True)
-        for one in read_states(stage, markers, stage.periods(span), main)
+        for one in read_states(stage, markers, stage.known_periods(span), main)
     ]
 
 

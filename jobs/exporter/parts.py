@@ -13,7 +13,7 @@ from jobs.exporter.settings import ExporterOptions, ExporterSettings
 from jobs.mart_load.settings import MartLoadSettings
 from jobs.registry import PROFILE, ROLLUP, SCHEDULE_FETCH
 from jobs.rollup.settings import RollupSettings
-from marquee.calendar import EVER, Period, Span
+from marquee.calendar import Period, Span
 from marquee.lake import keys
 from marquee.lake.garbage import plan_garbage
 from marquee.lake.markers import Markers
@@ -77,9 +77,7 @@ def _schedule(view: _View) -> Part:
     (stage,) = SCHEDULE_FETCH.open_stages(load_settings(SCHEDULE_FETCH.settings), view.markers, view.clock)
 
     def look(now: datetime) -> Iterator[Sample]:
-        # The stage's first day moves on with time: what was captured before it counts, and what was not is not open.
-        days = sorted({*stage.periods(EVER), *view.markers.of(stage.name)})
-        yield from view.samples(stage, filter(view.window(now).touches, days))
+        yield from view.samples(stage, stage.known_periods(view.window(now)))
 
     return Part("schedule", (keys.SCHEDULE_FETCH,), view.every_round, look)
 

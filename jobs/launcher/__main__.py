@@ -40,7 +40,6 @@ def launch(stage: str, span: Span, *, force: bool) -> int:
     asked, force = own.asked(span, force=force)
     batch = plan(job, own, asked, force=force, most=options.max_periods)
     if batch is None:
-        log.info("%s: nothing is pending", stage)
         return 0
     arguments = to_arguments(batch.span, force=force)
     log.info("%s %s: %d periods now, %d left for the next run", stage, " ".join(arguments), batch.due, batch.left)

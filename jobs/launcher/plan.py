@@ -4,6 +4,7 @@ Plans with the stages' own code. What failed is tried again once the others fit 
 up for ever.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from marquee.calendar import HOUR, Grain, Period, Span
 from marquee.lake.markers import Markers
 from marquee.runs.stage import Stage, plan_stage
 from marquee.settings.sections import StageSettings
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -27,11 +30,12 @@ class Work:
     """What a stage could make now, in order of time; and its chain.
 
     The chain are the periods from the first due one on that take up each the one before: as one is made, the next may
-    become due.
+    become due. The note says why there is nothing to make.
     """
 
     due: Sequence[Due] = ()
     chain: Sequence[Period] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,8 @@ class Batch:
 def plan(job: Job, settings: StageSettings, asked: Span, *, force: bool, most: int) -> Batch | None:
     """Return the next batch of a job, None when there is nothing to do; what is forced is all in one."""
     work = find_work(job, settings, asked, force=force)
+    if not work.due:
+        log.info("%s: nothing is pending%s", job.name, work.note and f"; {work.note}")
     if force and work.due:  # what was not in it, nobody would make: once the force is gone it is done
         return Batch(asked, len(work.due), 0)
     return choose(work, asked, most)
@@ -86,11 +92,12 @@ def find_work(job: Job, settings: StageSettings, span: Span, *, force: bool) -> 
     stages = job.open_stages(settings, markers)
     due = _due(stages[0], markers, span, force=force)
     if len(stages) == 1:
-        return Work(due)
+        return Work(due, note="" if due else stages[0].explain(span))
     chain = [period for period in stages[0].periods(span) if due and period >= due[0].period]
     for stage in stages[1:]:
         due += _due(stage, markers, span, force=force)
-    return Work(sorted(due, key=lambda one: (one.period.end, one.period.start)), chain)
+    due = sorted(due, key=lambda one: (one.period.end, one.period.start))
+    return Work(due, chain, note="" if due else stages[0].explain(span))
 
 
 def _due(stage: Stage, markers: Markers, span: Span, *, force: bool) -> list[Due]:

@@ -40,11 +40,14 @@ from marquee.mart.ledger import (
     make_plan,
     within,
 )
-from marquee.runs.stage import Advance
+from marquee.runs.stage import Advance, record_failure
 from marquee.storage.base import Store
 from marquee.telemetry import instruments
 
 log = logging.getLogger(__name__)
+
+COMMANDS = {keys.SCHEDULE_FETCH: "schedule-fetch", keys.ROLLUP: "rollup", keys.AUDIENCE: "profile"}
+"""What makes that which is loaded."""
 
 HOURS_AHEAD = 2
 """How many hours are fetched ahead of the one that is being loaded."""
@@ -58,6 +61,7 @@ class MartReport:
     replaced: int = 0
     unchanged: int = 0
     rows: int = 0
+    note: str = ""
     failed: tuple[tuple[Period, int], ...] = ()
 
     @property
@@ -77,6 +81,7 @@ class MartReport:
             self.replaced + other.replaced,
             self.unchanged + other.unchanged,
             self.rows + other.rows,
+            self.note or other.note,
             self.failed + other.failed,
         )
 
@@ -100,8 +105,10 @@ def load_mart(
     """
     with open_mart(settings.mart) as mart:
         ledger = mart.ledger()
-        plan = make_plan(compare(markers, ledger, settings.mart.span), span, force=force)
-        report = MartReport(unchanged=plan.unchanged, failed=_refuse(plan.refused, ledger))
+        items = compare(markers, ledger, settings.mart.span)
+        plan = make_plan(items, span, force=force)
+        note = "" if plan.steps else _missing(items, settings.mart.span, span)
+        report = MartReport(unchanged=plan.unchanged, failed=_refuse(plan.refused, ledger), note=note)
         advance(0, len(plan.steps), "")
         for number, step in enumerate(plan.steps, start=1):
             outcome = _run(mart, markers, step, force=force)
@@ -114,6 +121,16 @@ def load_mart(
         if period not in failed and within(period, span):
             markers.settle(keys.MART_LOAD, period)
     return report
+
+
+def _missing(items: Sequence[Item], scope: Span, span: Span) -> str:
+    """Name the stages of which the lake has nothing to load; empty when it has something of each."""
+    found = {item.stage for item in items if item.stage == keys.SCHEDULE_FETCH or span.touches(item.period)}
+    missing = [f"`marquee {command}`" for stage, command in COMMANDS.items() if stage not in found]
+    if not missing:
+        return ""
+    when = "yet" if scope == span == EVER else "of this period"
+    return f"the lake has nothing {when} from {', '.join(missing)}"
 
 
 def _refuse(items: Sequence[Item], ledger: Ledger) -> tuple[tuple[Period, int], ...]:
@@ -138,14 +155,9 @@ def _run(mart: Mart, markers: Markers, step: Step, *, force: bool) -> MartReport
     context = {"stage": keys.MART_LOAD, "period": str(step.period), "run_id": run_id}
     try:
         written = _load(mart, markers, Change.of(step, started, force=force))
-    except Exception as error:  # the edge of a run: whatever failed, the period gets its failure marker
+    except Exception as error:  # noqa: BLE001 - the edge of a run: whatever failed, the period gets its failure marker
         failure = failure_of(error, keys.MART_LOAD, step.period, run_id, 1, datetime.now(UTC))
-        log.error("%s %s failed: %s", keys.MART_LOAD, step.period, failure.reason, extra=context)  # noqa: TRY400 - the traceback is for debugging
-        log.debug("traceback", exc_info=error, extra=context)
-        markers.store.put(keys.failed_key(keys.MART_LOAD, step.period), failure.to_json())
-        markers.note_failure(failure)
-        instruments.JOB_PERIODS.labels("failed").inc()
-        return MartReport(failed=((step.period, failure.exit_code),))
+        return MartReport(failed=((step.period, record_failure(markers, failure, error)),))
     if written is None:
         log.info(
             "%s %s: another loader has just loaded it from %s", keys.MART_LOAD, step.period, step.stage, extra=context

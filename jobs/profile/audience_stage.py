@@ -27,7 +27,7 @@ from marquee.lake.datasets import (
 )
 from marquee.lake.manifest import Input, Marker, Parameters, Result
 from marquee.lake.markers import Markers
-from marquee.runs.stage import RunContext, Target
+from marquee.runs.stage import RunContext, Stage, Target
 from marquee.sql import Values
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ GRAINS = (Grain.DAY, Grain.WEEK, Grain.MONTH, Grain.QUARTER)
 BY_DAY = (VIEWER_DAY, SITTING_DAY)
 
 
-class AudienceStage:
+class AudienceStage(Stage):
     """The audience of periods."""
 
     name = keys.AUDIENCE

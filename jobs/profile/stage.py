@@ -18,14 +18,14 @@ from marquee.lake import keys
 from marquee.lake.datasets import VIEWER_DAY, VIEWER_HOUR, VIEWER_SEEN
 from marquee.lake.manifest import Marker, Parameters, Result
 from marquee.lake.markers import Markers
-from marquee.runs.stage import RunContext, Target
+from marquee.runs.stage import RunContext, Stage, Target
 from marquee.sql import Values
 
 DEFINITION = "1"
 """Changes when the same viewer hours and settings give other results."""
 
 
-class ProfileStage:
+class ProfileStage(Stage):
     """The profile of days."""
 
     name = keys.PROFILE
@@ -65,6 +65,17 @@ class ProfileStage:
         """Return the first hour that is not rolled up, else the day before, which is not profiled."""
         missing = [hour for hour in self._expected_hours(period) if hour not in self._markers.of(keys.ROLLUP)]
         return f"waits for {keys.ROLLUP} {missing[0]}" if missing else f"waits for {self.name} {period.previous()}"
+
+    def explain(self, span: Span) -> str:
+        """Say what is missing upstream."""
+        hours = self._markers.of(keys.ROLLUP)
+        if not hours:
+            return "nothing is rolled up yet: run `marquee rollup` first"
+        days = self.periods(span)
+        if not days:
+            return f"no hour of this period is rolled up: those that are, are from {min(hours)} to {max(hours)}"
+        waiting = [day for day in days if self.target(day) is None]
+        return f"{waiting[0]} {self.waits_for(waiting[0])}" if waiting else ""
 
     def make(self, target: Target, run: RunContext) -> Result:
         """Profile the day, bucket by bucket; BadInputError when its inputs differ in buckets or viewer key."""

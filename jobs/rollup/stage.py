@@ -9,18 +9,19 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from jobs.rollup.checks import changes, check_settings, explain_no_events
 from jobs.rollup.contract import Fields, Window
 from jobs.rollup.inventory import list_hours
 from jobs.rollup.settings import RollupSettings
 from jobs.rollup.units import Destination, ParseUnit
 from jobs.rollup.viewer import fingerprint
-from marquee.calendar import HOUR, Period, Span
+from marquee.calendar import EVER, HOUR, Period, Span
 from marquee.engine.base import MIB, Engine
-from marquee.errors import BadInputError, MarqueeError
+from marquee.errors import BadInputError, ConfigError, MarqueeError
 from marquee.lake import keys
 from marquee.lake.manifest import Input, Marker, Parameters, Result, digest_inputs
 from marquee.lake.markers import Markers
-from marquee.runs.stage import RunContext, Target
+from marquee.runs.stage import RunContext, Stage, Target
 from marquee.storage.base import ObjectInfo
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ DEFINITION = "1"
 """Changes when the same events and settings give other results."""
 
 
-class RollupStage:
+class RollupStage(Stage):
     """The rollup, hour by hour."""
 
     name = keys.ROLLUP
@@ -48,6 +49,7 @@ class RollupStage:
         self._markers = markers
         self._engine = engine
         self._clock = clock
+        self._listed = EVER
         self._hours: dict[Period, list[ObjectInfo]] = {}
 
     @cached_property
@@ -64,8 +66,8 @@ class RollupStage:
     def periods(self, span: Span) -> Sequence[Period]:
         """Return the span's part of the hours from the first with objects, or marked, to the last, without holes."""
         # Both ends save listing everything there ever was.
-        listed = Span(span.start or self._looked_at_from(), span.end or self._clock() + HOUR)
-        self._hours = list_hours(self._settings.open(self._settings.raw), self._options.layout, listed)
+        self._listed = Span(span.start or self._looked_at_from(), span.end or self._clock() + HOUR)
+        self._hours = list_hours(self._settings.open(self._settings.raw), self._options.layout, self._listed)
         known = [*self._hours, *self._markers.of(self.name)]
         if not known:
             return []
@@ -103,10 +105,25 @@ class RollupStage:
     def _due_from(self, hour: Period) -> datetime:
         return hour.end + timedelta(minutes=self._options.grace_minutes)
 
+    def check(self, span: Span, *, force: bool) -> None:
+        """Refuse a viewer key that is not the lake's, and settings that make hours stale whose raw events are gone."""
+        if not force:
+            check_settings(self._settings, self.parameters, self._markers.of(self.name), span)
+
+    def explain(self, span: Span) -> str:
+        """Say why there is no hour to make; ConfigError when there are no events where the settings look for them."""
+        if any(map(span.touches, self._markers.of(self.name))):
+            return ""
+        if not any(map(span.touches, self._hours)):
+            return explain_no_events(self._settings, span, self._markers.of(self.name), self._clock())
+        first = min(filter(span.touches, self._hours))
+        return f"{first} is {self.waits_for(first)}"
+
     def make(self, target: Target, run: RunContext) -> Result:
         """Roll up the hour; BadInputError above the threshold of rejected lines."""
         from jobs.rollup.kernel import finish_hour, parse_objects, reduce_key  # noqa: PLC0415 - planning needs none
 
+        self._check_gone(target, run.previous)
         store, period = self._settings.store, target.period
         to = Destination(self._settings.address(store.url), run.prefix)
         reduced = self._engine.map_reduce(parse_objects, reduce_key, self._units(target), to)
@@ -114,6 +131,16 @@ class RollupStage:
         self._check_rejects(period, counts)
         outputs = finish_hour(store, run.prefix, period.start.replace(tzinfo=None), reduced)
         return Result(tuple(outputs), counts)
+
+    def _check_gone(self, target: Target, previous: Marker | None) -> None:
+        here = {info.key for info in self._hours.get(target.period, [])}
+        gone = [one.name for one in target.inputs if one.name not in here]
+        if gone and self._listed.touches(target.period) and previous and previous.parameters != self.parameters:
+            message = (
+                f"{target.period} cannot be made again with {changes(previous.parameters, self.parameters)}: "
+                f"{len(gone)} of its {len(target.inputs)} raw objects are gone, such as {gone[0]!r}; what stands stays"
+            )
+            raise ConfigError(message)
 
     def _units(self, target: Target) -> list[ParseUnit]:
         options, period = self._options, target.period

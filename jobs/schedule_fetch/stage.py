@@ -13,13 +13,13 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from jobs.schedule_fetch.settings import WEB, ScheduleFetchOptions
-from marquee.calendar import DAY, Grain, Period, Span
+from marquee.calendar import DAY, EVER, Grain, Period, Span
 from marquee.errors import BadInputError
 from marquee.lake import keys
 from marquee.lake.files import write_bytes, write_output
 from marquee.lake.manifest import Input, Marker, Parameters, Result
 from marquee.lake.markers import Markers
-from marquee.runs.stage import RunContext, Target
+from marquee.runs.stage import RunContext, Stage, Target
 
 if TYPE_CHECKING:  # planning needs neither HTTP nor tables
     from jobs.schedule_fetch.client import ScheduleClient
@@ -31,11 +31,13 @@ PAYLOAD = "payload"
 """The answers as served: not a table, so not among ``marquee.lake.datasets``."""
 
 
-class ScheduleFetchStage:
+class ScheduleFetchStage(Stage):
     """schedule_fetch, ready to run on a lake and a service; without a client it is only asked about days."""
 
     name = keys.SCHEDULE_FETCH
     definition_version = "1"
+    gives_up_after = 3
+    """By then it is the service that is down, not an answer that is missing."""
 
     def __init__(
         self,
@@ -56,10 +58,19 @@ class ScheduleFetchStage:
 
     def periods(self, span: Span) -> Sequence[Period]:
         """Return the days of the span; where it is open, from the settings' first day and up to their last."""
-        options, today = self._options, Period.containing(self._clock(), Grain.DAY)
-        first = _start_of(options.first_day) or today.start - options.days_back * DAY
-        last = _start_of(options.last_day) or today.start + options.days_ahead * DAY
-        return list(Period.containing(span.start or first, Grain.DAY).until(span.end or last + DAY))
+        start, end = self._window
+        return list(Period.containing(span.start or start, Grain.DAY).until(span.end or end))
+
+    def known_periods(self, span: Span) -> Sequence[Period]:
+        """Return the days of a span that a run without one captures, and those that are captured.
+
+        The settings' first day moves on with time. A day before it is done if it is captured, and else not missing.
+        """
+        return sorted(filter(span.touches, {*self.periods(EVER), *self._markers.of(self.name)}))
+
+    def settled(self, period: Period) -> bool:
+        """Tell whether a day is captured, and none that a run without a span comes back to."""
+        return period in self._markers.of(self.name) and not Span(*self._window).touches(period)
 
     def target(self, period: Period) -> Target:
         """Return the day. The service tells nothing of its state, so a day is stale only when it is due again."""
@@ -99,6 +110,14 @@ class ScheduleFetchStage:
         outputs += [write_output(store, run.prefix, dataset, table) for dataset, table in schedule.tables.items()]
         asked = {"calls": sum(one.calls for one in answers), "bytes": sum(len(one.body) for one in answers)}
         return Result(tuple(outputs), asked | schedule.counts)
+
+    @property
+    def _window(self) -> tuple[datetime, datetime]:
+        """From when and to when days are captured by a run without a span."""
+        options, today = self._options, Period.containing(self._clock(), Grain.DAY)
+        first = _start_of(options.first_day) or today.start - options.days_back * DAY
+        last = _start_of(options.last_day) or today.start + options.days_ahead * DAY
+        return first, last + DAY
 
     def _due_again(self, period: Period, standing: Marker) -> bool:
         now = self._clock()

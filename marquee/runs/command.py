@@ -51,6 +51,10 @@ class Outcome(Protocol):
     def changed(self) -> int:
         """How many periods were made, or loaded."""
 
+    @property
+    def note(self) -> str:
+        """What else a person should know, such as why there was nothing to make; empty without."""
+
 
 S = TypeVar("S", bound=StageSettings)
 S_contra = TypeVar("S_contra", bound=StageSettings, contravariant=True)
@@ -117,10 +121,11 @@ def print_settings(kinds: Sequence[type[StageSettings]]) -> None:
 
 def summary_of(name: str, outcome: Outcome) -> str:
     """Return one line on what a run did."""
+    note = f"; {outcome.note}" if outcome.note else ""
     if outcome.changed or outcome.exit_code:
         failed = "; some failed, as the log tells" if outcome.exit_code else ""
-        return f"{name}: {outcome.changed} made{failed}"
-    return f"{name}: nothing was pending"
+        return f"{name}: {outcome.changed} made{failed}{note}"
+    return f"{name}: nothing was pending{note}"
 
 
 def guarded(command: Callable[[], int], form: LogForm | None = None, *, for_a_person: bool = False) -> int:

@@ -14,9 +14,9 @@ from typing import Protocol
 
 from marquee.calendar import EVER, Period, Span
 from marquee.engine.base import cpu_seconds
-from marquee.errors import LostRaceError, worst
+from marquee.errors import LostRaceError, TryAgainError, worst
 from marquee.lake import keys
-from marquee.lake.manifest import Input, Marker, Parameters, Result, code_version, digest_inputs, now_text
+from marquee.lake.manifest import Failure, Input, Marker, Parameters, Result, code_version, digest_inputs, now_text
 from marquee.lake.markers import Markers, failure_of, publish
 from marquee.telemetry import instruments
 
@@ -51,10 +51,12 @@ class RunContext:
 
 
 class Stage(Protocol):
-    """One stage of the pipeline, ready to run."""
+    """One stage of the pipeline, ready to run. Stages derive from it."""
 
     name: str
     definition_version: str
+    gives_up_after: int | None = None
+    """After how many periods in a row that fail with "try again" the rest is not tried; None: all are tried."""
 
     @property
     def parameters(self) -> Parameters:
@@ -72,6 +74,25 @@ class Stage(Protocol):
     def make(self, target: Target, run: RunContext) -> Result:
         """Make the period: write its objects under the run's prefix. May raise any MarqueeError."""
 
+    def known_periods(self, span: Span) -> Sequence[Period]:
+        """Return the periods of the span whose state is reported; unless a stage knows better, those it could make."""
+        return self.periods(span)
+
+    def settled(self, period: Period) -> bool:  # noqa: ARG002 - most stages come back to every period
+        """Tell whether a period counts as done whatever it would be made of now."""
+        return False
+
+    def check(self, span: Span, *, force: bool) -> None:  # noqa: ARG002 - most stages have nothing to check
+        """See that a run over the span may begin; ConfigError when the settings do not fit what the lake has."""
+        return
+
+    def explain(self, span: Span) -> str:  # noqa: ARG002 - most stages have nothing to say
+        """Say why a run over the span, whose periods were looked for, had nothing to make; empty if all is done.
+
+        ConfigError when the settings, or the span, are why.
+        """
+        return ""
+
 
 @dataclass(frozen=True)
 class Report:
@@ -80,6 +101,8 @@ class Report:
     made: tuple[Marker, ...] = ()
     failed: tuple[tuple[Period, int], ...] = ()
     unchanged: int = 0
+    note: str = ""
+    """What else a person should know: why there was nothing to make, or that the rest was not tried."""
 
     @property
     def exit_code(self) -> int:
@@ -117,10 +140,18 @@ def run_stage(
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     advance: Advance = lambda _done, _all, _period: None,
 ) -> Report:
-    """Make every period of the span that is not done (with ``force``: all). One that fails does not stop the others."""
+    """Make every period of the span that is not done (with ``force``: all). One that fails does not stop the others.
+
+    Only when as many in a row as the stage says fail with "try again", the rest is left for the next run.
+
+    Raises:
+        ConfigError: the settings do not fit what the lake has, or there is nothing that they could be meant for.
+    """
+    stage.check(span, force=force)
     made: list[Marker] = []
     failed: list[tuple[Period, int]] = []
-    unchanged = 0
+    unchanged = in_a_row = 0
+    note = ""
     periods = stage.periods(span)
     advance(0, len(periods), "")
     for number, period in enumerate(periods, start=1):
@@ -131,15 +162,37 @@ def run_stage(
                 made.append(outcome)
             else:
                 failed.append((period, outcome))
+            in_a_row = in_a_row + 1 if outcome == TryAgainError.exit_code else 0
         elif target is not None:
             unchanged += 1
         advance(number, len(periods), str(period))
-    return Report(tuple(made), tuple(failed), unchanged)
+        if in_a_row and in_a_row == stage.gives_up_after:
+            note = _give_up(stage, in_a_row, _due(stage, markers, periods[number:], force=force))
+            break
+    if not made and not failed:
+        note = stage.explain(span)
+    return Report(tuple(made), tuple(failed), unchanged, note)
+
+
+def _give_up(stage: Stage, in_a_row: int, left: Sequence[Period]) -> str:
+    if not left:
+        return ""
+    note = f"{in_a_row} periods in a row failed, so the {len(left)} that were left were not tried; run it again later"
+    log.error("%s: %s: %s to %s", stage.name, note, left[0], left[-1], extra={"stage": stage.name})
+    return note
 
 
 def plan_stage(stage: Stage, markers: Markers, span: Span = EVER, *, force: bool = False) -> list[Period]:
-    """Return the periods that a run would make as things stand; to make one of them may make others due."""
-    targets = (stage.target(period) for period in stage.periods(span))
+    """Return the periods that a run would make as things stand; to make one of them may make others due.
+
+    ConfigError as of ``run_stage``, before any work.
+    """
+    stage.check(span, force=force)
+    return _due(stage, markers, stage.periods(span), force=force)
+
+
+def _due(stage: Stage, markers: Markers, periods: Sequence[Period], *, force: bool) -> list[Period]:
+    targets = map(stage.target, periods)
     return [one.period for one in targets if one is not None and _is_due(stage, one, markers, force=force)]
 
 
@@ -182,20 +235,25 @@ def _run_one(stage: Stage, target: Target, markers: Markers, clock: Callable[[],
         markers.forget(stage.name)
         instruments.JOB_PERIODS.labels("failed").inc()
         return error.exit_code
-    except Exception as error:
-        failure = failure_of(error, stage.name, period, run_id, generation, clock())
-        # At this level without the traceback: the texts of errors that are not ours may hold data.
-        log.error("%s %s failed: %s", stage.name, period, failure.reason, extra=context)  # noqa: TRY400
-        log.debug("traceback", exc_info=error, extra=context)
-        markers.store.put(keys.failed_key(stage.name, period), failure.to_json())
-        markers.note_failure(failure)
-        instruments.JOB_PERIODS.labels("failed").inc()
-        return failure.exit_code
+    except Exception as error:  # noqa: BLE001 - the edge of a run: whatever failed, the period gets its failure marker
+        return record_failure(markers, failure_of(error, stage.name, period, run_id, generation, clock()), error)
     markers.note(published)
     instruments.count_work(published.rows_moved, published.bytes_moved)
     seconds = round((clock() - started).total_seconds(), 3)
     log.info("%s %s published", stage.name, period, extra=context | _closing(published.counts) | {"seconds": seconds})
     return published
+
+
+def record_failure(markers: Markers, failure: Failure, error: Exception) -> int:
+    """Log a period's failure, write its failure marker and count it; return the exit code."""
+    context = {"stage": failure.stage, "period": failure.period, "run_id": failure.run_id}
+    # At this level without the traceback: the texts of errors that are not ours may hold data.
+    log.error("%s %s failed: %s", failure.stage, failure.period, failure.reason, extra=context)
+    log.debug("traceback", exc_info=error, extra=context)
+    markers.store.put(keys.failed_key(failure.stage, Period.parse(failure.period)), failure.to_json())
+    markers.note_failure(failure)
+    instruments.JOB_PERIODS.labels("failed").inc()
+    return failure.exit_code
 
 
 def _closing(counts: Mapping[str, object]) -> dict[str, object]:
@@ -213,4 +271,5 @@ def merge(reports: Iterable[Report]) -> Report:
         tuple(marker for one in listed for marker in one.made),
         tuple(failure for one in listed for failure in one.failed),
         sum(one.unchanged for one in listed),
+        "; ".join(one.note for one in listed if one.note),
     )

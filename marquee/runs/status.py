@@ -65,7 +65,7 @@ def read_states(
     failures, made = markers.failures(stage.name), markers.of(stage.name)
     for period in periods:
         target, marker = stage.target(period), made.get(period)
-        state = state_of(stage, target, markers)
+        state = State.DONE if stage.settled(period) else state_of(stage, target, markers)
         if target is None:
             reason = stage.waits_for(period)
         elif state is State.FAILED:

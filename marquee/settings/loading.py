@@ -7,8 +7,8 @@ before any work.
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar, get_args
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_settings import (
@@ -18,9 +18,12 @@ from pydantic_settings import (
 
 from marquee.errors import ConfigError
 from marquee.settings.names import CONFIG, env_name, read_file
-from marquee.settings.sections import StageSettings
+from marquee.settings.sections import StageSettings, is_section, setting_types
 
 MASK = "**********"
+MESSAGES = {"missing": "is not set", "tuple_type": 'expected a list in JSON, such as ["one", "two"]'}
+"""Our words for some types of pydantic's errors."""
+
 _PASSWORD = re.compile(r"(?<=://)[^\s\"']*@")
 """User and password in a URL, up to its last @: a password may hold others."""
 
@@ -44,7 +47,7 @@ def load_settings(kind: type[S], **overrides: Any) -> S:  # noqa: ANN401 - value
     except ValidationError as error:
         lines = _explain(kind, error)
     except SettingsError as error:
-        lines = [f'{error}: expected JSON, such as ["US", "KR"]']
+        lines = list(_no_json(kind)) or [f"{error}: expected JSON"]
     raise WrongSettingsError(lines)  # out here, it does not carry along pydantic's error, which has the secrets
 
 
@@ -81,6 +84,24 @@ def _json(text: str) -> object:
         return text
 
 
+def _no_json(kind: type[BaseModel]) -> Iterator[str]:
+    """Name the variables of lists, tables and sections that hold no JSON; only of a list the value is shown."""
+    given = {name.upper(): text for name, text in os.environ.items()}
+    for path, annotation in setting_types(kind):
+        name, text = env_name(path), given.get(env_name(path))
+        if not text or not _takes_json(annotation) or _json(text) is not text:
+            continue
+        if get_origin(annotation) is tuple and _is_public(kind, path):
+            expected = json.dumps([one.strip(" []'\"") for one in text.split(",")], ensure_ascii=False)
+            yield f"{name}={masked(repr(text))}: expected a list in JSON, such as {name}='{masked(expected)}'"
+        else:
+            yield f'{name}: expected an object in JSON, such as {name}=\'{{"name": "value"}}\''
+
+
+def _takes_json(annotation: object) -> bool:
+    return any(get_origin(one) in {tuple, dict} or is_section(one) for one in (annotation, *get_args(annotation)))
+
+
 def _explain(kind: type[BaseSettings], error: ValidationError) -> list[str]:
     lines = []
     for one in error.errors():
@@ -88,7 +109,7 @@ def _explain(kind: type[BaseSettings], error: ValidationError) -> list[str]:
         missing = one["type"] == "missing"
         value = "" if missing or not _is_public(kind, path) else f"={masked(repr(one['input']))}"
         where = f"{env_name(path)}{value}: " if path else ""
-        lines.append(f"{where}{'is not set' if missing else one['msg']}")
+        lines.append(f"{where}{MESSAGES.get(one['type'], one['msg'])}")
     return lines
 
 

@@ -225,11 +225,16 @@ def is_section(annotation: object) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, Section)
 
 
-def setting_names(kind: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[str]:
+def setting_names(kind: type[BaseModel]) -> Iterator[str]:
     """Yield the environment variables of a settings class, those of sections and of their entries."""
+    return (env_name(path) for path, _ in setting_types(kind))
+
+
+def setting_types(kind: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
+    """Yield (path, type) of the settings of a class, those of sections and of their entries."""
     for name, field in kind.model_fields.items():
         path = (*above, name)
-        yield env_name(path)
+        yield path, field.annotation
         section = next((one for one in (field.annotation, *get_args(field.annotation)) if is_section(one)), None)
         if section is not None:
-            yield from setting_names(section, path)
+            yield from setting_types(section, path)

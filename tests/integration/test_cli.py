@@ -461,6 +461,30 @@ def test_run_when_all_is_done(capsys: pytest.CaptureFixture[str], world: SmallWo
     assert set(world.generations().values()) == {1}
 
 
+@pytest.mark.usefixtures("world")
+def test_stages_say_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    """A period without events is refused; what is downstream of it has nothing to do, and why is on the same line."""
+    message = error_of(capsys, "rollup", "2025-12", code=78)
+    assert f"there are no events of this period; events are from {FIRST} to {LAST}" in message
+    assert out_of(capsys, "profile", "2025-12") == (
+        "profile: nothing was pending; no hour of this period is rolled up: those that are, are from "
+        f"{FIRST} to {LAST}\n"
+    )
+    assert out_of(capsys, "mart-load", "2025-12") == (
+        "mart-load: nothing was pending; the lake has nothing of this period from `marquee rollup`, `marquee profile`\n"
+    )
+
+
+def test_rollup_under_another_key_is_refused(
+    capsys: pytest.CaptureFixture[str], world: SmallWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is made again by mistake; with --force all hours are."""
+    monkeypatch.setenv("MARQUEE_ROLLUP__VIEWER_KEY", "another key of the small world")
+    assert "is another key than that of 3 hours" in error_of(capsys, "rollup", code=78)
+    assert set(world.generations().values()) == {1}
+    assert out_of(capsys, "rollup", "--force") == "rollup: 3 made\n"
+
+
 def test_run_of_a_period_makes_what_touches_it(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
     """Not another hour, though it is pending."""
     world.events(FIRST, [("bob", 30, CASE)], file=1)

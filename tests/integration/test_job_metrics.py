@@ -34,6 +34,7 @@ class Ended:
 
     exit_code: int = 0
     changed: int = 0
+    note: str = ""
 
 
 Do = Callable[[Advance], Ended]

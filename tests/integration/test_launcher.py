@@ -598,6 +598,26 @@ def test_nothing_pending_asks_the_cluster_for_nothing(
     assert (caplog.messages, cluster.asked) == (["rollup: nothing is pending"], [])
 
 
+@pytest.mark.usefixtures("pod")
+def test_profile_without_hours_says_what_is_missing(cluster: FakeCluster, caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing is pending as long as nothing is rolled up, which the log says."""
+    assert main(["profile"]) == 0
+    message = "profile: nothing is pending; nothing is rolled up yet: run `marquee rollup` first"
+    assert (caplog.messages, cluster.asked) == ([message], [])
+
+
+@pytest.mark.usefixtures("pod")
+def test_rollup_without_events_starts_no_application(
+    world: SmallWorld, cluster: FakeCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The launcher ends with 78 and the same message as the stage itself."""
+    for info in list(world.raw.list()):
+        world.raw.delete(info.key)
+    assert main(["rollup"]) == 78
+    assert "is empty: expected raw events in folders" in caplog.messages[-1]
+    assert cluster.asked == []
+
+
 @pytest.mark.parametrize(
     ("variables", "arguments"),
     [

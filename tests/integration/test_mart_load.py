@@ -142,6 +142,13 @@ def test_comments_are_in_the_database(small: SmallLake, file: Path) -> None:
     ]
 
 
+def test_empty_lake_has_nothing_to_load(lake: LocalStore, kiosk: Kiosk) -> None:
+    """The report names the commands that make what a mart is loaded with."""
+    report = load(lake, kiosk)
+    note = "the lake has nothing yet from `marquee schedule-fetch`, `marquee rollup`, `marquee profile`"
+    assert (report.exit_code, report.changed, report.note) == (0, 0, note)
+
+
 def test_loading_again_changes_nothing(small: SmallLake, kiosk: Kiosk) -> None:
     """The second load finds the ledger as the markers are; it reads no data, so the data may even be gone."""
     load(small.store, kiosk)

@@ -165,12 +165,6 @@ def test_only_the_hours_of_the_span_are_made(world: World) -> None:
     assert list(world.markers()) == [str(NEXT)]
 
 
-def test_empty_store_has_nothing_to_make(world: World) -> None:
-    """Nor is it an error."""
-    report = world.run()
-    assert (report.changed, report.unchanged, report.exit_code) == (0, 0, 0)
-
-
 def test_what_is_no_event_file_is_passed_over(world: World) -> None:
     """Keys and headers beside the events, other formats, other topics: not read, not inputs."""
     key = world.put("plays+0+0.json", GOOD)

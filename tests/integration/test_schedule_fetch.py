@@ -22,6 +22,7 @@ from marquee.lake.datasets import COUNTRIES, EPISODES, GENRES, NETWORKS, SHOWS
 from marquee.lake.manifest import Marker
 from marquee.lake.markers import Markers
 from marquee.runs.stage import Report, State, run_stage, state_of
+from marquee.runs.status import read_states
 from marquee.storage.local import LocalStore
 from tests import made_up_schedule as made_up
 from tests.schedule_service import (
@@ -219,6 +220,52 @@ def test_day_that_is_no_longer_late_stays_done(capture: Capture) -> None:
     later = NOW + timedelta(days=30)
     assert capture(ONE_DAY, now=later, **options).unchanged == 1
     assert capture(ONE_DAY, now=later).unchanged == 1
+
+
+def test_service_that_is_down_is_asked_for_three_days(
+    lake: LocalStore, service: ScheduleService, capture: Capture
+) -> None:
+    """The other days of a month are left for the next run: a failure marker tells only of those that were tried."""
+    days = [NOW.date() - timedelta(days=back) for back in range(28, -1, -1)]
+    service.tell(web(days[0]), answer([EPISODE]))
+    for one in days[1:]:
+        service.tell(f"/schedule?country=US&date={one}", answer({}, 503))
+    report = capture(days_back=28)
+    assert (len(report.made), report.exit_code) == (1, 75)
+    assert sorted(failures(lake)) == [str(one) for one in days[1:4]]
+    assert report.note == "3 periods in a row failed, so the 25 that were left were not tried; run it again later"
+    assert not any(str(one) in path for path in service.asked for one in days[4:])
+
+
+def test_bad_answers_do_not_count_as_a_service_that_is_down(service: ScheduleService, capture: Capture) -> None:
+    """A service that answers with something else than a schedule is asked for every day."""
+    days = [NOW.date() - timedelta(days=back) for back in range(4, -1, -1)]
+    for one in days:
+        service.tell(web(one), answer({"error": "no schedule"}))
+    report = capture(days_back=4)
+    assert ([code for _, code in report.failed], report.note) == ([65] * 5, "")
+
+
+def state_by_day(lake: LocalStore, span: Span = EVER, **options: Any) -> dict[str, State]:
+    """Return the state of each day that status tells of."""
+    markers = Markers(lake)
+    stage = ScheduleFetchStage(markers, ScheduleFetchOptions(**options), None, lambda: NOW)
+    return {str(one.period): one.state for one in read_states(stage, markers, stage.known_periods(span))}
+
+
+def test_captured_day_before_the_first_day_is_done(
+    lake: LocalStore, service: ScheduleService, capture: Capture
+) -> None:
+    """The first day moves on with time: what was captured before it counts, and what was not is not missing."""
+    early = day("2020-11-01")
+    capture(Span.of(early, early))
+    capture(days_back=1)
+    options: dict[str, Any] = {"url": service.url, "countries": ("US",), "days_back": 1}
+    done = {"2020-11-01": State.DONE, "2020-12-01": State.DONE, "2020-12-02": State.DONE}
+    assert state_by_day(lake, **options) == done
+    assert state_by_day(lake, Span.parse("2020-11"), **options) == {"2020-11-01": State.DONE}
+    more = options | {"countries": ("KR", "US")}
+    assert state_by_day(lake, **more) == done | {"2020-12-01": State.STALE, "2020-12-02": State.STALE}
 
 
 @dataclass(frozen=True)

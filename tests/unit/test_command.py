@@ -40,6 +40,7 @@ class Ended:
 
     exit_code: int = 0
     changed: int = 0
+    note: str = ""
 
 
 def logged(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -194,6 +195,12 @@ def test_wrong_period_and_force_are_refused_before_any_work(
         pytest.param(Ended(0, 0), "rollup: nothing was pending", id="nothing to do"),
         pytest.param(Ended(0, 3), "rollup: 3 made", id="made"),
         pytest.param(Ended(76, 0), "rollup: 0 made; some failed, as the log tells", id="all failed"),
+        pytest.param(Ended(0, 0, "no hour is over"), "rollup: nothing was pending; no hour is over", id="why nothing"),
+        pytest.param(
+            Ended(75, 1, "2 days were not tried"),
+            "rollup: 1 made; some failed, as the log tells; 2 days were not tried",
+            id="given up",
+        ),
     ],
 )
 def test_summary_is_one_line(outcome: Ended, line: str) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from jobs.launcher.plan import Batch, Due, Work, choose, plan, to_arguments
 from jobs.profile.audience_stage import AudienceStage
@@ -12,6 +13,7 @@ from jobs.profile.stage import ProfileStage
 from jobs.registry import PROFILE, ROLLUP
 from marquee.calendar import EVER, Period, Span, day
 from marquee.engine.local import EngineOptions, LocalEngine
+from marquee.errors import ConfigError
 from marquee.lake import keys
 from marquee.lake.manifest import Failure
 from marquee.lake.markers import Markers
@@ -124,7 +126,7 @@ def test_rollup_is_given_the_hours_that_are_over_and_not_done(tmp_path: Path) ->
 
 
 def test_rollup_by_force_is_given_all_that_was_asked_for_at_once(tmp_path: Path) -> None:
-    """Later nobody would know of the rest; and nothing where there is nothing."""
+    """Later nobody would know of the rest."""
     world = new_world(tmp_path)
     for one in ("2026-01-05T13", "2026-01-05T14", "2026-01-05T15"):
         world.put("plays.json", GOOD, period=Period.parse(one))
@@ -132,7 +134,18 @@ def test_rollup_by_force_is_given_all_that_was_asked_for_at_once(tmp_path: Path)
     world.run(asked)
     assert plan(ROLLUP, world.settings, asked, force=False, most=2) is None
     assert plan(ROLLUP, world.settings, asked, force=True, most=2) == Batch(asked, 3, 0)
-    assert plan(ROLLUP, world.settings, span("2025-01", "2025-01"), force=True, most=2) is None
+
+
+def test_rollup_that_is_refused_is_not_planned(tmp_path: Path) -> None:
+    """A period without events, and another viewer key, are refused before there is an application."""
+    world = new_world(tmp_path)
+    world.put("plays.json", GOOD)
+    world.run()
+    with pytest.raises(ConfigError, match="there are no events of this period; events are from 2026-01-05T13 to"):
+        plan(ROLLUP, world.settings, span("2025-01", "2025-01"), force=False, most=2)
+    other = new_world(tmp_path, viewer_key=SecretStr("another key that only tests have"))
+    with pytest.raises(ConfigError, match="is another key than that of 1 hour"):
+        plan(ROLLUP, other.settings, EVER, force=False, most=2)
 
 
 def test_planning_clears_a_failure_whose_cause_was_taken_back(tmp_path: Path) -> None:

@@ -49,6 +49,33 @@ def test_no_hour_no_day(lake: LocalStore) -> None:
     assert days_of(lake).periods(EVER) == []
 
 
+def test_run_without_hours_says_so(lake: LocalStore) -> None:
+    """The report names what is missing and the command that makes it."""
+    report = run_days(lake)
+    assert (report.exit_code, report.note) == (0, "nothing is rolled up yet: run `marquee rollup` first")
+
+
+def test_run_over_a_period_without_hours_names_those_there_are(lake: LocalStore) -> None:
+    """The first and the last hour that is rolled up."""
+    roll_up(lake, [], "2026-01-05T23", "2026-01-07T00")
+    report = run_days(lake, Span.of(day("2026-01-09"), day("2026-01-09")))
+    note = "no hour of this period is rolled up: those that are, are from 2026-01-05T23 to 2026-01-07T00"
+    assert (report.exit_code, report.note) == (0, note)
+
+
+def test_run_over_a_day_that_waits_says_for_what(lake: LocalStore) -> None:
+    """A day without the registry of the day before cannot be made."""
+    roll_up(lake, [], "2026-01-05T23", "2026-01-07T00")
+    report = run_days(lake, Span.of(day("2026-01-06"), day("2026-01-06")))
+    assert (report.exit_code, report.note) == (0, "2026-01-06 waits for profile 2026-01-05")
+
+
+def test_run_that_finds_all_done_has_nothing_to_say(lake: LocalStore) -> None:
+    """A note is for what is missing."""
+    roll_up(lake, [], "2026-01-05T22", "2026-01-05T23")
+    assert (run_days(lake).note, run_days(lake).note) == ("", "")
+
+
 def test_days_with_hours_are_due(lake: LocalStore) -> None:
     """Days are those of the hours that are rolled up, also a first and a last one of a single hour."""
     roll_up(lake, [], "2026-01-05T23", "2026-01-07T00")

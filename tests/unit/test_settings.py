@@ -228,11 +228,33 @@ def test_secret_is_masked_in_settings() -> None:
     assert SECRET not in f"{settings!r} {settings} {settings.model_dump_json()}"
 
 
-def test_list_that_is_no_json_is_told() -> None:
-    """The message names the setting and shows the form."""
-    message = explain(MARQUEE_COUNTRIES="KR,US")
-    assert '"countries"' in message
-    assert message.endswith('expected JSON, such as ["US", "KR"]')
+@pytest.mark.parametrize(
+    ("value", "form"),
+    [
+        pytest.param("US", '["US"]', id="one"),
+        pytest.param("KR, US", '["KR", "US"]', id="two"),
+        pytest.param("[KR, 'US']", '["KR", "US"]', id="without its quotes"),
+    ],
+)
+def test_list_that_is_no_json_names_variable_value_and_form(value: str, form: str) -> None:
+    """The form is that of the value itself, to be pasted."""
+    assert explain(MARQUEE_COUNTRIES=value) == (
+        f"wrong settings:\n  MARQUEE_COUNTRIES={value!r}: expected a list in JSON, such as MARQUEE_COUNTRIES='{form}'"
+    )
+
+
+def test_json_that_is_no_list_is_told_the_form() -> None:
+    """A text in quotes is JSON, but no list."""
+    assert explain(MARQUEE_COUNTRIES='"US"') == (
+        'wrong settings:\n  MARQUEE_COUNTRIES=\'US\': expected a list in JSON, such as ["one", "two"]'
+    )
+
+
+@pytest.mark.parametrize("name", ["MARQUEE_KEYS", "MARQUEE_LOG"])
+def test_table_or_section_that_is_no_json_does_not_show_its_value(name: str) -> None:
+    """It may hold secrets, so the message has the variable alone."""
+    message = explain(**{name: f"password={SECRET}"})
+    assert message == f'wrong settings:\n  {name}: expected an object in JSON, such as {name}=\'{{"name": "value"}}\''
 
 
 @pytest.mark.parametrize(

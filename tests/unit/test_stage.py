@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from marquee.calendar import EVER, Span, day, hour
+from marquee.calendar import EVER, HOUR, Period, Span, day, hour
 from marquee.errors import BadInputError, LostRaceError, MarqueeError, worst
 from marquee.lake.files import read_output
 from marquee.lake.keys import failed_key, success_key
@@ -128,6 +128,55 @@ def test_failing_period_does_not_stop_the_others(words: WordsStage, raw: LocalSt
     failure = Markers(lake).failures("words")[ONE]
     assert (failure.kind, failure.exit_code, failure.generation) == ("bad input", 65, 1)
     assert failure.reason == "2026-01-05T13 has the word 'bad!': expected good ones"
+
+
+def hours_of(raw: LocalStore, *texts: bytes) -> list[Period]:
+    """Write a file into each of some hours in a row, from ONE on; return the hours."""
+    hours = list(ONE.until(ONE.start + len(texts) * HOUR))
+    for period, text in zip(hours, texts, strict=True):
+        raw.put(f"{period}/file", text)
+    return hours
+
+
+def test_rest_is_not_tried_after_three_in_a_row_that_are_to_be_tried_again(
+    words: WordsStage, raw: LocalStore, lake: LocalStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Only what was tried has a failure marker; the next run tries all of it."""
+    words.gives_up_after = 3
+    hours = hours_of(raw, b"a", b"later!", b"later!", b"later!", b"b", b"c")
+    report = run(words, lake)
+    assert [marker.period for marker in report.made] == [str(hours[0])]
+    assert (report.failed, report.exit_code) == (tuple((period, 75) for period in hours[1:4]), 75)
+    note = "3 periods in a row failed, so the 2 that were left were not tried; run it again later"
+    assert report.note == note
+    assert caplog.messages[-1] == f"words: {note}: {hours[4]} to {hours[5]}"
+    assert sorted(Markers(lake).failures("words")) == hours[1:4]
+    assert plan_stage(words, Markers(lake)) == hours[1:]
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        pytest.param((b"later!", b"later!", b"a", b"later!", b"later!", b"b"), id="one succeeds"),
+        pytest.param((b"later!", b"later!", b"bad!", b"later!", b"later!", b"b"), id="one is bad input"),
+        pytest.param((b"bad!", b"bad!", b"bad!", b"bad!", b"bad!", b"b"), id="all are bad input"),
+        pytest.param((b"a", b"b", b"c", b"later!", b"later!", b"later!"), id="none is left"),
+    ],
+)
+def test_every_period_is_tried_while_others_are_answered(
+    words: WordsStage, raw: LocalStore, lake: LocalStore, texts: tuple[bytes, ...]
+) -> None:
+    """Other failures, and successes in between, show that what is asked does answer."""
+    words.gives_up_after = 3
+    hours_of(raw, *texts)
+    report = run(words, lake)
+    assert (report.changed + len(report.failed), report.note) == (6, "")
+
+
+def test_stage_that_does_not_give_up_tries_every_period(words: WordsStage, raw: LocalStore, lake: LocalStore) -> None:
+    """Most stages depend on nothing that could be down for all periods alike."""
+    hours = hours_of(raw, *[b"later!"] * 5)
+    assert run(words, lake).failed == tuple((period, 75) for period in hours)
 
 
 def test_success_clears_the_failure(words: WordsStage, raw: LocalStore, lake: LocalStore) -> None:

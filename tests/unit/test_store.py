@@ -81,6 +81,16 @@ def test_missing_object_is_named(store: Store, tmp_path: Path) -> None:
     store.delete("a/missing")
 
 
+def test_names_right_below_a_folder(store: Store) -> None:
+    """Folders end in a slash, and come with objects in the order of names; what lies deeper is not named."""
+    for key in ("a/b/c", "a/b/d", "a/b.bin", "a/c/e", "z"):
+        store.put(key, b"one")
+    assert list(store.names()) == ["a/", "z"]
+    assert list(store.names("a/")) == ["b.bin", "b/", "c/"]
+    assert list(store.names("a/b/")) == ["c", "d"]
+    assert list(store.names("nowhere/")) == []
+
+
 def test_folder_is_no_object(store: Store) -> None:
     """What keys only pass through is not there for head, get and list."""
     store.put("a/b/c", b"one")

@@ -1,0 +1,256 @@
+"""What stops a rollup before any work, and what it says: no events, another viewer key, settings that came too late."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from marquee.calendar import EVER, Period, Span, hour
+from marquee.errors import ConfigError
+from marquee.settings.sections import S3Settings
+from marquee.storage.base import S3Options, Store
+from marquee.storage.s3 import S3Store
+from tests.helpers_rollup import GOOD, HOUR, NEXT_DAY, World, key_of, line, new_world
+from tests.s3_server import BUCKET, S3Server
+
+NEXT, LAST = HOUR.next(), HOUR.next().next()
+OTHER_KEY = SecretStr("another key that only tests have")
+
+
+@pytest.fixture(params=["folder", "s3"])
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
+    """A raw store and a lake, both empty, in folders and in S3."""
+    if request.param == "folder":
+        (tmp_path / "raw").mkdir()
+        return new_world(tmp_path)
+    server: S3Server = request.getfixturevalue("s3_server")
+    options: S3Options = request.getfixturevalue("s3_options")
+    raw, lake = (S3Store(BUCKET, f"{tmp_path.name}/{name}", options) for name in ("raw", "lake"))
+    return World(raw, lake, S3Settings(endpoint_url=server.url, path_style=True))
+
+
+def with_options(world: World, **options: Any) -> World:
+    """Return the same stores under other settings."""
+    return World(world.raw, world.lake, world.settings.s3, **options)
+
+
+def refusal(world: World, span: Span = EVER, now: datetime = NEXT_DAY) -> str:
+    """Run, see that it is refused before any work, and return why."""
+    before = markers_and_failures(world.lake)
+    with pytest.raises(ConfigError) as caught:
+        world.run(span, now=now)
+    assert markers_and_failures(world.lake) == before
+    return str(caught.value)
+
+
+def markers_and_failures(lake: Store) -> list[str]:
+    """Return the keys and ETags of all markers."""
+    return [f"{info.key} {info.etag}" for info in lake.list("markers/")]
+
+
+def of(text: str) -> Span:
+    """Return the span of one period."""
+    return Span.of(Period.parse(text), Period.parse(text))
+
+
+def three_hours(world: World) -> World:
+    """Put one event into each of three hours, and roll them up."""
+    for period in (HOUR, NEXT, LAST):
+        world.put("plays+0+0.json", line(received_at=f"{period.start:%Y-%m-%dT%H}:30:00.000Z"), period=period)
+    assert world.run().changed == 3
+    return world
+
+
+# No events.
+
+
+def test_raw_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    """A folder is expected to be there, whereas S3 itself refuses a bucket that is not."""
+    world = new_world(tmp_path)
+    assert refusal(world) == (
+        f"MARQUEE_RAW=file://{tmp_path}/raw: this folder does not exist: expected the folder of the raw events"
+    )
+
+
+def test_bucket_that_does_not_exist_is_named(world: World, s3_server: S3Server) -> None:
+    """The message is that of the server, with what to check."""
+    s3 = S3Settings(endpoint_url=s3_server.url, path_style=True)
+    options = S3Options(**s3.model_dump())
+    elsewhere = World(S3Store("no-such-bucket", "raw", options), world.lake, s3)
+    assert "there is no such bucket: check the URL and MARQUEE_S3__ENDPOINT_URL" in refusal(elsewhere)
+
+
+def test_empty_raw_store_is_an_error_of_settings(world: World) -> None:
+    """The message names the folders in which events are expected."""
+    assert refusal(world) == (
+        f"MARQUEE_RAW={world.raw.url} is empty: expected raw events in folders "
+        "'topics/plays/year={year}/month={month}/day={day}/hour={hour}/'"
+    )
+
+
+def test_other_topics_are_named(world: World) -> None:
+    """Whoever misspelt the topic sees the right one."""
+    for topic in ("views", "searches"):
+        world.raw.put(f"topics/{topic}/year=2026/month=01/day=05/hour=13/{topic}+0+0.json", GOOD)
+    assert refusal(world) == (
+        f"{world.raw.url} has no raw events in folders "
+        "'topics/plays/year={year}/month={month}/day={day}/hour={hour}/'; what it has at 'topics/': searches/, views/. "
+        "Check MARQUEE_RAW, MARQUEE_ROLLUP__TOPIC and MARQUEE_ROLLUP__PATH"
+    )
+
+
+def test_other_folders_are_named_ten_at_most(world: World) -> None:
+    """With nothing on the way to the topic, what lies at the top is shown, objects as well as folders."""
+    world.raw.put("readme.txt", b"hello")
+    for number in range(11):
+        world.raw.put(f"day={number:02}/plays.json", GOOD)
+    shown = ", ".join(f"day={number:02}/" for number in range(10))
+    assert f"; what it has at its top: {shown} and 2 more. Check MARQUEE_RAW" in refusal(world)
+
+
+def test_other_layout_below_the_topic_is_shown(world: World) -> None:
+    """Events of the topic that are in no hour's folder, and other formats, are no raw events."""
+    world.raw.put("topics/plays/dt=2026-01-05/plays+0+0.json", GOOD)
+    world.put("plays+0+0.csv", b"a,b")
+    assert "; what it has at 'topics/plays/': dt=2026-01-05/, year=2026/. Check" in refusal(world)
+
+
+def test_period_without_events_names_the_first_and_last_hour(world: World) -> None:
+    """The span of the request may be wrong on either side of the events."""
+    world.put("plays+0+0.json", GOOD)
+    world.put("plays+0+0.json", line(), period=LAST)
+    for period in ("2026-01-05T12", "2026-01-04", "2025-Q4", "2026-01-05T14"):
+        assert refusal(world, of(period)) == (
+            "there are no events of this period; events are from 2026-01-05T13 to 2026-01-05T15"
+        )
+
+
+def test_hours_of_the_lake_count_as_events(world: World) -> None:
+    """The raw events of the first hours may be gone."""
+    three_hours(world)
+    world.raw.delete(key_of("plays+0+0.json", HOUR))
+    assert "events are from 2026-01-05T13 to 2026-01-05T15" in refusal(world, of("2026-01-04"))
+
+
+@pytest.mark.parametrize(
+    ("span", "note"),
+    [
+        pytest.param(of("2026-02"), "this period is not over yet", id="not begun"),
+        pytest.param(
+            of("2026-01-06"),
+            "there are no events of this period yet; events are from 2026-01-05T13 to 2026-01-05T13",
+            id="not over",
+        ),
+        pytest.param(
+            Span(hour("2026-01-06T00").start),
+            "there are no events of this period yet; events are from 2026-01-05T13 to 2026-01-05T13",
+            id="open end",
+        ),
+    ],
+)
+def test_period_that_is_not_over_may_have_no_events(world: World, span: Span, note: str) -> None:
+    """Events may still come, so nothing is wrong."""
+    world.put("plays+0+0.json", GOOD)
+    report = world.run(span)
+    assert (report.exit_code, report.changed, report.note) == (0, 0, note)
+
+
+def test_open_hour_is_named(world: World) -> None:
+    """Events that have just begun are no error, though there is nothing to make yet."""
+    world.put("plays+0+0.json", GOOD)
+    report = world.run(now=datetime(2026, 1, 5, 14, 5, tzinfo=UTC))
+    note = "2026-01-05T13 is not over yet: made from 2026-01-05 14:10 UTC on"
+    assert (report.exit_code, report.changed, report.note) == (0, 0, note)
+
+
+def test_lake_whose_raw_events_are_gone_is_done(world: World) -> None:
+    """All hours stand; nothing is pending, and nothing is said."""
+    three_hours(world)
+    for info in list(world.raw.list()):
+        world.raw.delete(info.key)
+    for span in (EVER, of("2026-01-05")):
+        report = world.run(span)
+        assert (report.exit_code, report.unchanged, report.note) == (0, 3, "")
+
+
+# Another viewer key.
+
+
+def test_another_viewer_key_is_refused(world: World) -> None:
+    """No hour is made under it, though another one is pending."""
+    three_hours(world)
+    world.put("plays+0+0.json", line(), period=LAST.next())
+    message = refusal(with_options(world, viewer_key=OTHER_KEY))
+    assert message == (
+        "MARQUEE_ROLLUP__VIEWER_KEY is another key than that of 3 hours (2026-01-05T13 to 2026-01-05T15) of this lake. "
+        "Hours of two keys cannot be counted together: each viewer would count twice. Set the key back; or make all "
+        "hours again under the new key with --force, if all their raw events are still there"
+    )
+    assert OTHER_KEY.get_secret_value() not in message
+    assert world.run().changed == 1
+
+
+def test_forced_hours_get_the_new_key_and_the_others_are_still_refused(world: World) -> None:
+    """A lake of two keys runs again once all its hours are made under the new one."""
+    three_hours(world)
+    other = with_options(world, viewer_key=OTHER_KEY)
+    assert other.run(of(str(NEXT)), force=True).changed == 1
+    assert "that of 2 hours (2026-01-05T13, 2026-01-05T15) of this lake" in refusal(other)
+    assert "that of 1 hour (2026-01-05T14) of this lake" in refusal(world)
+    assert other.run(force=True).changed == 3
+    assert other.run().unchanged == 3
+    assert other.rolled() != world.expected()
+
+
+# Other settings, and raw events that are gone.
+
+
+@pytest.mark.parametrize(
+    ("options", "setting"),
+    [
+        pytest.param({"buckets": 4}, "MARQUEE_ROLLUP__BUCKETS=4 (before: 3)", id="buckets"),
+        pytest.param(
+            {"fields": {"device": "event.kind"}},
+            "MARQUEE_ROLLUP__FIELDS__DEVICE=event.kind (before: event.device)",
+            id="fields",
+        ),
+        pytest.param({"slack_minutes": 5}, "MARQUEE_ROLLUP__SLACK_MINUTES=5 (before: 15)", id="slack"),
+    ],
+)
+def test_setting_that_needs_raw_events_that_are_gone_is_refused(
+    world: World, options: dict[str, Any], setting: str
+) -> None:
+    """The message names the setting, the hours that it makes stale, and those that cannot be made again."""
+    three_hours(world)
+    world.raw.delete(key_of("plays+0+0.json", NEXT))
+    assert refusal(with_options(world, **options)) == (
+        f"{setting}: this setting makes 3 hours (2026-01-05T13 to 2026-01-05T15) stale, but raw events of 1 hour "
+        "(2026-01-05T14) are gone, so these cannot be made again. Set it back; or make again those that can be made, "
+        "with --force"
+    )
+    assert world.run().unchanged == 3
+
+
+def test_hours_that_can_be_made_again_are_made_by_force(world: World) -> None:
+    """The hour whose raw events are gone fails and says why, and what was made of it stands."""
+    three_hours(world)
+    world.raw.delete(key_of("plays+0+0.json", NEXT))
+    other = with_options(world, buckets=4)
+    report = other.run(force=True)
+    assert (report.changed, report.failed) == (2, ((NEXT, 78),))
+    assert other.failures() == {
+        str(NEXT): (
+            "2026-01-05T14 cannot be made again with MARQUEE_ROLLUP__BUCKETS=4 (before: 3): 1 of its 1 raw objects are "
+            f"gone, such as {key_of('plays+0+0.json', NEXT)!r}; what stands stays"
+        )
+    }
+    assert other.markers()[str(NEXT)].parameters["buckets"] == 3
+
+
+def test_span_whose_raw_events_are_there_is_made_with_new_settings(world: World) -> None:
+    """Only the hours that are asked for are looked at."""
+    three_hours(world)
+    world.raw.delete(key_of("plays+0+0.json", NEXT))
+    assert with_options(world, buckets=4).run(of(str(LAST))).changed == 1
