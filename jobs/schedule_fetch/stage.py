@@ -16,7 +16,6 @@ from jobs.schedule_fetch.settings import WEB, ScheduleFetchOptions
 from marquee.calendar import DAY, EVER, Grain, Period, Span
 from marquee.errors import BadInputError
 from marquee.lake import keys
-from marquee.lake.files import write_bytes, write_output
 from marquee.lake.manifest import Input, Marker, Parameters, Result
 from marquee.lake.markers import Markers
 from marquee.runs.stage import RunContext, Stage, Target
@@ -93,6 +92,7 @@ class ScheduleFetchStage(Stage):
             BadInputError: more episodes were rejected than the settings allow.
         """
         from jobs.schedule_fetch.normalise import normalise  # noqa: PLC0415 - as above
+        from marquee.lake.files import write_bytes, write_output  # noqa: PLC0415
 
         if self._client is None:
             message = "a stage that was opened without a client cannot fetch"

@@ -1,15 +1,18 @@
 """The state of the mart against the lake, by its ledger, for `marquee status` and the exporter; nothing is loaded."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
+from typing import Any
 
 from marquee.calendar import Grain, Period
 from marquee.lake import keys
 from marquee.lake.markers import Markers
 from marquee.mart.base import read_mart
 from marquee.mart.errors import NoMartError
-from marquee.mart.ledger import Item, Ledger, LoadStatus, compare, entries_of
-from marquee.mart.settings import MartSettings
+from marquee.mart.ledger import LEDGER, Item, Ledger, LoadStatus, compare, entries_of, ledger_of
+from marquee.mart.settings import MartSettings, is_mysql, kiosk_path
+from marquee.memo import remember
 from marquee.runs.stage import State
 from marquee.runs.status import PeriodStatus
 
@@ -23,11 +26,31 @@ REASONS = {
 
 def ledger_states(settings: MartSettings, markers: Markers) -> list[PeriodStatus]:
     """Return where every period that belongs in the kiosk stands. TryAgainError while a load is on."""
-    ledger: Ledger = {}
-    with suppress(NoMartError), read_mart(settings) as mart:
-        ledger = mart.ledger()
+    ledger = _ledger(settings)
     reasons = {period: failure.reason for period, failure in markers.failures(keys.MART_LOAD).items()}
     return [_state_of(item, ledger, reasons) for item in compare(markers, ledger, settings.span)]
+
+
+def _ledger(settings: MartSettings) -> Ledger:
+    """Return the ledger, none without a mart. That of a file is remembered: opening it costs more than all else."""
+    if is_mysql(settings.url):
+        return ledger_of(_ledger_rows(settings))
+    path = kiosk_path(settings.url)
+    try:
+        status = path.stat()
+    except OSError:
+        return ledger_of(_ledger_rows(settings))  # which knows what is wrong
+    if path.with_name(f"{path.name}.wal").exists():  # a load is on, or was killed
+        return ledger_of(_ledger_rows(settings))
+    key = f"{path.resolve()} {status.st_ino} {status.st_size} {status.st_mtime_ns}"
+    rows = remember("ledgers", key, lambda: [[*row[:-1], row[-1].isoformat()] for row in _ledger_rows(settings)])
+    return ledger_of([*row[:-1], datetime.fromisoformat(row[-1])] for row in rows)
+
+
+def _ledger_rows(settings: MartSettings) -> Sequence[Sequence[Any]]:
+    with suppress(NoMartError), read_mart(settings) as mart:
+        return mart.query(LEDGER)[1]
+    return []
 
 
 def _state_of(item: Item, ledger: Ledger, reasons: Mapping[Period, str]) -> PeriodStatus:

@@ -18,7 +18,6 @@ from marquee.errors import LostRaceError, TryAgainError, worst
 from marquee.lake import keys
 from marquee.lake.manifest import Failure, Input, Marker, Parameters, Result, code_version, digest_inputs, now_text
 from marquee.lake.markers import Markers, failure_of, publish
-from marquee.telemetry import instruments
 
 log = logging.getLogger(__name__)
 
@@ -233,12 +232,12 @@ def _run_one(stage: Stage, target: Target, markers: Markers, clock: Callable[[],
     except LostRaceError as error:
         log.warning("%s", error, extra=context)
         markers.forget(stage.name)
-        instruments.JOB_PERIODS.labels("failed").inc()
+        _count_failed()
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - the edge of a run: whatever failed, the period gets its failure marker
         return record_failure(markers, failure_of(error, stage.name, period, run_id, generation, clock()), error)
     markers.note(published)
-    instruments.count_work(published.rows_moved, published.bytes_moved)
+    _count_published(published)
     seconds = round((clock() - started).total_seconds(), 3)
     log.info("%s %s published", stage.name, period, extra=context | _closing(published.counts) | {"seconds": seconds})
     return published
@@ -252,7 +251,7 @@ def record_failure(markers: Markers, failure: Failure, error: Exception) -> int:
     log.debug("traceback", exc_info=error, extra=context)
     markers.store.put(keys.failed_key(failure.stage, Period.parse(failure.period)), failure.to_json())
     markers.note_failure(failure)
-    instruments.JOB_PERIODS.labels("failed").inc()
+    _count_failed()
     return failure.exit_code
 
 
@@ -273,3 +272,15 @@ def merge(reports: Iterable[Report]) -> Report:
         sum(one.unchanged for one in listed),
         "; ".join(one.note for one in listed if one.note),
     )
+
+
+def _count_published(marker: Marker) -> None:
+    from marquee.telemetry import instruments  # noqa: PLC0415 - planning counts nothing
+
+    instruments.count_work(marker.rows_moved, marker.bytes_moved)
+
+
+def _count_failed() -> None:
+    from marquee.telemetry import instruments  # noqa: PLC0415
+
+    instruments.JOB_PERIODS.labels("failed").inc()
