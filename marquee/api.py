@@ -32,7 +32,7 @@ from marquee.settings.sections import StageSettings
 
 __all__ = ["Lake", "Mart", "PeriodStatus", "Question", "open_lake", "open_mart", "questions"]
 
-COMMAND = (sys.executable, "-P", "-m", "jobs.cli")
+COMMAND = (sys.executable, "-P", "-m", "marquee")
 """The command. ``-P``: a folder with a ``jobs/`` of its own, such as that of a notebook, does not hide ours."""
 _FORMAT = env_name(("log", "format"))
 _ERRORS: Mapping[int, type[MarqueeError]] = {

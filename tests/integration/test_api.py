@@ -25,6 +25,14 @@ from tests.small_world import CASE, DAY, WINTER, SmallWorld, tell_schedule
 
 HOUR = 3600
 NAMES = [question.name for question in marquee.questions()]
+COST = """
+import sys, time
+before, started = set(sys.modules), time.process_time()
+import marquee
+seconds = time.process_time() - started
+print(seconds, *sorted(set(sys.modules) - before))
+"""
+"""Prints the CPU seconds that importing the package takes, and the modules that it loads."""
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +100,18 @@ def file(kiosks: list[Kiosk]) -> Path:
     """The file of the one in DuckDB."""
     (found,) = [one for one in kiosks if isinstance(one, Path)]
     return found
+
+
+# The package.
+
+
+def test_importing_the_package_costs_nothing() -> None:
+    """It takes less than 10 ms of one core (the best of three), and loads nothing but itself and importlib."""
+    runs = [subprocess.check_output([sys.executable, "-c", COST], text=True).split() for _ in range(3)]
+    modules = set(runs[0][1:])
+    assert "marquee" in modules
+    assert {name.partition(".")[0] for name in modules} <= {"_imp", "_warnings", "importlib", "marquee", "warnings"}
+    assert min(float(seconds) for seconds, *_ in runs) < 0.010
 
 
 # Answers.

@@ -42,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a demo of one small day in it, and a folder for notebooks below."""
     made = tmp_path_factory.mktemp("demo")
     size = ["--days", "1", "--events-per-day", "3000"]
-    command = [sys.executable, "-m", "jobs.cli", "demo", "--folder", str(made / ".demo"), *size]
+    command = [sys.executable, "-m", "marquee", "demo", "--folder", str(made / ".demo"), *size]
     subprocess.run(command, check=True, capture_output=True)
     (made / "examples").mkdir()
     return made
