@@ -5,6 +5,6 @@ from marquee.settings.sections import StageSettings
 
 
 class MartLoadSettings(StageSettings):
-    """What mart_load is told."""
+    """All settings of mart_load."""
 
     mart: MartSettings

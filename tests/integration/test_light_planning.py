@@ -11,7 +11,7 @@ PLAN = """
 from datetime import UTC, datetime
 from pathlib import Path
 from marquee.calendar import EVER
-from marquee.engine.local import IDLE
+from marquee.engine.base import NO_ENGINE
 from marquee.lake.markers import Markers
 from marquee.storage.local import LocalStore
 store = LocalStore(Path("{folder}"))
@@ -21,7 +21,7 @@ from jobs.rollup.settings import RollupOptions, RollupSettings
 from jobs.rollup.stage import RollupStage
 store.put("topics/plays/year=2026/month=01/day=05/hour=13/plays.json", b"x")
 settings = RollupSettings(lake=store.url, raw=store.url, rollup=RollupOptions(viewer_key="a key that only tests have"))
-stage = RollupStage(settings, Markers(store), IDLE)
+stage = RollupStage(settings, Markers(store), NO_ENGINE)
 (period,) = stage.periods(EVER)
 assert len(stage.target(period).inputs) == 1
 """
@@ -37,8 +37,8 @@ at = "2026-01-05T13"
 marker = Marker("rollup", at, 1, "20260105T150000000000-1", "1", "1", {{{{}}}}, (), "", (), {{{{}}}}, "", "")
 publish(store, marker, None)
 settings = ProfileSettings(lake=store.url)
-AudienceStage(settings, Markers(store), IDLE).periods(EVER)
-stage = ProfileStage(settings, Markers(store), IDLE)
+AudienceStage(settings, Markers(store), NO_ENGINE).periods(EVER)
+stage = ProfileStage(settings, Markers(store), NO_ENGINE)
 (period,) = stage.periods(EVER)
 assert stage.target(period).inputs[0].name == "rollup/2026-01-05T13/viewer_hour"
 """
