@@ -174,7 +174,7 @@ def test_launcher_plans_a_stage_with_that_stages_requirements(image: str, tmp_pa
         MARQUEE_LAUNCHER__JOB_UID="uid",
     )
     code, message = {
-        "rollup": (78, "this folder does not exist"),
+        "rollup": (78, "no such folder"),
         "profile": (0, "profile: nothing is pending; nothing is rolled up yet"),
     }[image]
     assert run.returncode == code, run.stderr

@@ -70,7 +70,7 @@ def test_raw_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
     """A folder is expected to be there, whereas S3 itself refuses a bucket that is not."""
     world = new_world(tmp_path)
     assert refusal(world) == (
-        f"MARQUEE_RAW=file://{tmp_path}/raw: this folder does not exist: expected the folder of the raw events"
+        f"MARQUEE_RAW=file://{tmp_path}/raw: no such folder: expected the folder of the raw events"
     )
 
 
