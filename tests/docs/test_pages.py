@@ -24,7 +24,6 @@ NOT_RUN = {
     "README.md": ["needs a clone, or a package registry"],
     "docs/get-started.md": ["needs a clone, or a package registry"],
     "docs/kubernetes.md": ["needs a cluster"],
-    "docs/notebooks.md": ["the Python API is on its way"],
     "images/README.md": ["needs Docker", "needs Docker"],
 }
 """All blocks of all pages that no test runs, and why."""
