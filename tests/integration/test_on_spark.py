@@ -4,11 +4,11 @@ import pytest
 
 from marquee.engine.base import Engine
 from marquee.engine.spark import SparkEngine
-from tests.suites import tests_with
+from tests.suites import suite_of
 from tests.unit import test_engine
 
 pytestmark = pytest.mark.spark
-globals().update(tests_with({"engine", "kernels_of_tests"}, test_engine))
+globals().update(suite_of({"engine", "kernels_of_tests"}, test_engine))
 
 
 @pytest.fixture
