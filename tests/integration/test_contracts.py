@@ -7,9 +7,12 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+
+from marquee.storage.local import LocalStore
 
 ROOT = Path(__file__).parents[2]
 START = """
@@ -62,6 +65,8 @@ def test_launcher_loads_the_stage_that_it_plans(tmp_path: Path, stage: str) -> N
     (tmp_path / "application.yaml").write_text(
         "{apiVersion: sparkoperator.k8s.io/v1beta2, kind: SparkApplication, metadata: {name: a}, spec: {}}"
     )
+    later = datetime.now(UTC) + timedelta(hours=1)  # events that are not due yet, so nothing is pending
+    LocalStore(tmp_path / "raw").put(f"topics/plays/{later:year=%Y/month=%m/day=%d/hour=%H}/plays+0+0.json", b"")
     assert jobs_of(loaded(tmp_path, "jobs.launcher", stage, "--help")) == {"launcher", "registry"}
     assert jobs_of(loaded(tmp_path, "jobs.launcher", stage)) == {"launcher", "registry", stage}
 

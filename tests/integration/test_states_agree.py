@@ -113,8 +113,11 @@ def numbers(cells: Mapping[str, str]) -> Iterator[tuple[tuple[str, str], int]]:
             yield (cells["stage"], state.value), count
 
 
-def test_terminal_agrees(listed: list[Listed], capsys: pytest.CaptureFixture[str]) -> None:
+def test_terminal_agrees(
+    listed: list[Listed], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In its table of stages, and in the list of what is not done."""
+    monkeypatch.setenv("COLUMNS", "200")  # so that no cell is folded
     shown = out_of(capsys, "status").splitlines()
     heads = next(line.split() for line in shown if line.startswith("stage "))
     states = heads[1 : heads.index("newest")]
