@@ -5,7 +5,7 @@ from inspect import signature
 from types import ModuleType
 
 
-def tests_with(fixtures: Collection[str], *modules: ModuleType) -> dict[str, object]:
+def suite_of(fixtures: Collection[str], *modules: ModuleType) -> dict[str, object]:
     """Return the tests of modules that ask for one of these fixtures, and those of the fixtures that modules define."""
     found: dict[str, object] = {}
     for module in modules:

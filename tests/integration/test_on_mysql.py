@@ -7,7 +7,7 @@ import pytest
 
 from tests.helpers_mart import Kiosk
 from tests.mariadb_server import MariaDB, mysql_database
-from tests.suites import tests_with
+from tests.suites import suite_of
 from tests.unit import test_mart_views
 
 
@@ -18,4 +18,4 @@ def new_kiosk(mariadb: MariaDB) -> Iterator[Callable[[], Kiosk]]:
         yield lambda: stack.enter_context(mysql_database(mariadb))
 
 
-globals().update(tests_with({"new_kiosk", "watched", "ended", "counted"}, test_mart_views))
+globals().update(suite_of({"new_kiosk", "watched", "ended", "counted"}, test_mart_views))

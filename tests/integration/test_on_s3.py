@@ -4,7 +4,7 @@ import pytest
 
 from marquee.storage.base import Store
 from marquee.storage.s3 import S3Store
-from tests.suites import tests_with
+from tests.suites import suite_of
 from tests.unit import test_garbage, test_markers, test_store
 
 
@@ -14,4 +14,4 @@ def store(s3_lake: S3Store) -> Store:
     return s3_lake
 
 
-globals().update(tests_with({"store"}, test_store, test_markers, test_garbage))
+globals().update(suite_of({"store"}, test_store, test_markers, test_garbage))

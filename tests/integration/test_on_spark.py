@@ -1,17 +1,39 @@
 """What holds of every engine, tested on Spark: the tests of engines that ask for ``engine``."""
 
+from pathlib import Path
+
 import pytest
 
 from marquee.engine.base import Engine
 from marquee.engine.spark import SparkEngine
-from tests.suites import tests_with
+from marquee.errors import ConfigError
+from tests import sample_kernels as kernels
+from tests.suites import suite_of
 from tests.unit import test_engine
 
 pytestmark = pytest.mark.spark
-globals().update(tests_with({"engine", "kernels_of_tests"}, test_engine))
+globals().update(suite_of({"engine", "kernels_of_tests"}, test_engine))
 
 
 @pytest.fixture
 def engine(spark_engine: SparkEngine) -> Engine:
     """Spark, with 128 MiB a task."""
     return spark_engine
+
+
+def test_spark_sends_names_and_no_code(spark_engine: SparkEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker imports the kernel's module: what a test has changed in its own process does not come along."""
+    monkeypatch.setattr(kernels, "PLACE", "the test")
+    assert spark_engine.map(kernels.tell_place, test_engine.units(1)) == ["the module"]
+
+
+def test_tasks_use_the_scratch_folder_of_the_settings(spark_engine: SparkEngine, tmp_path: Path) -> None:
+    """On whichever machine a task runs; where that has no such folder, the settings are wrong, and not Marquee."""
+    units = test_engine.units(1)
+    (there,) = SparkEngine(spark_engine._context, 128, tmp_path).map(kernels.look_around, units)
+    assert Path(there["scratch"]).parent == tmp_path
+    nowhere = SparkEngine(spark_engine._context, 128, tmp_path / "missing")
+    with pytest.raises(ConfigError, match=r"MARQUEE_ENGINE__SCRATCH=.*/missing: no such folder"):
+        nowhere.map(kernels.look_around, units)
+    with pytest.raises(ConfigError, match=r"MARQUEE_ENGINE__SCRATCH=.*/missing: no such folder"):
+        nowhere.map_reduce(kernels.split, kernels.add, units, kernels.Sum())

@@ -156,13 +156,6 @@ def test_kernel_is_found_by_its_path() -> None:
     assert load_kernel("jobs.rollup.kernel:reduce_key") is reduce_key
 
 
-@pytest.mark.spark
-def test_spark_sends_names_and_no_code(spark_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker imports the kernel's module: what a test has changed in its own process does not come along."""
-    monkeypatch.setattr(kernels, "PLACE", "the test")
-    assert spark_engine.map(kernels.tell_place, units(1)) == ["the module"]
-
-
 @pytest.mark.parametrize("number", [1, 2], ids=["an error of ours", "another error"])
 def test_error_with_a_unit_shows_no_key(engine: Engine, number: int) -> None:
     """A secret in a unit is in no text of a failing task, nor of any error behind it; its number is."""
