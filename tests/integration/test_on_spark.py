@@ -1,9 +1,12 @@
 """What holds of every engine, tested on Spark: the tests of engines that ask for ``engine``."""
 
+from pathlib import Path
+
 import pytest
 
 from marquee.engine.base import Engine
 from marquee.engine.spark import SparkEngine
+from marquee.errors import ConfigError
 from tests import sample_kernels as kernels
 from tests.suites import suite_with
 from tests.unit import test_engine
@@ -18,8 +21,19 @@ def engine(spark_engine: SparkEngine) -> Engine:
     return spark_engine
 
 
-@pytest.mark.usefixtures("kernels_of_tests")
-def test_spark_sends_names_and_no_code(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_spark_sends_names_and_no_code(spark_engine: SparkEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker imports the kernel's module: what a test has changed in its own process does not come along."""
     monkeypatch.setattr(kernels, "PLACE", "the test")
-    assert engine.map(kernels.tell_place, [kernels.Number()]) == ["the module"]
+    assert spark_engine.map(kernels.tell_place, test_engine.units(1)) == ["the module"]
+
+
+def test_tasks_use_the_scratch_folder_of_the_settings(spark_engine: SparkEngine, tmp_path: Path) -> None:
+    """On whichever machine a task runs; where that has no such folder, the settings are wrong, and not Marquee."""
+    units = test_engine.units(1)
+    (there,) = SparkEngine(spark_engine._context, 128, tmp_path).map(kernels.look_around, units)
+    assert Path(there["scratch"]).parent == tmp_path
+    nowhere = SparkEngine(spark_engine._context, 128, tmp_path / "missing")
+    with pytest.raises(ConfigError, match=r"MARQUEE_ENGINE__SCRATCH=.*/missing: no such folder"):
+        nowhere.map(kernels.look_around, units)
+    with pytest.raises(ConfigError, match=r"MARQUEE_ENGINE__SCRATCH=.*/missing: no such folder"):
+        nowhere.map_reduce(kernels.split, kernels.add, units, kernels.Sum())

@@ -207,3 +207,10 @@ def test_missing_bucket_is_a_wrong_setting(s3_options: S3Options, call: str) -> 
     }
     with pytest.raises(ConfigError, match=r"the server refused \(NoSuchBucket, 404: .*\): there is no such bucket"):
         calls[call]()
+
+
+def test_server_says_its_time(s3_lake: S3Store) -> None:
+    """It is that of its answers, in whole seconds."""
+    served = s3_lake.server_time()
+    assert served is not None
+    assert abs((datetime.now(UTC) - served).total_seconds()) < 60
