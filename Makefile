@@ -32,7 +32,7 @@ define LOCK_IMAGE
 endef
 DOCKER ?= docker
 REGISTRY ?= marquee
-VERSION ?= $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' marquee/__init__.py)
+VERSION ?= $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' marquee/version.py)
 REVISION := $(shell git rev-parse HEAD 2>/dev/null)
 # Builds trust whom this machine trusts, such as a proxy's own authority.
 CERTIFICATES := $(wildcard /etc/ssl/certs/ca-certificates.crt)

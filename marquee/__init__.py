@@ -6,13 +6,13 @@ internal and may change with any version. Importing the package loads nothing: a
 
 import importlib
 
+from marquee.version import __version__
+
 TYPE_CHECKING = False  # type checkers take it for typing's, which would be half of what importing this costs
 if TYPE_CHECKING:
     from marquee import errors
     from marquee.api import Lake, Mart, PeriodStatus, open_lake, open_mart, questions
     from marquee.mart.questions import Question
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Lake",

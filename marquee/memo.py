@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from marquee import __version__
+from marquee.version import __version__
 
 KEPT = 500
 """Entries of a file; beyond it the oldest go."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.registry import PIPELINE
-from marquee import __version__
+from marquee.version import __version__
 
 STAGES = [*(job.name for job in PIPELINE), "exporter"]
 """What there is an image of: each stage, and the exporter."""

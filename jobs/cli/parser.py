@@ -14,10 +14,10 @@ from jobs.cli import completion
 from jobs.cli import help as topics
 from jobs.registry import MART_LOAD, PIPELINE, Job
 from jobs.simulate.options import DAYS, OPTIONS
-from marquee import __version__
 from marquee.calendar import Period, hour
 from marquee.report.formats import FORMATS
 from marquee.runs.arguments import Parser, add_period_arguments, whole_number
+from marquee.version import __version__
 
 ABOUT = """\
 Marquee: from play events and a programme schedule to answers.

@@ -10,7 +10,6 @@ from jobs.exporter.exporter import Exporter
 from jobs.exporter.parts import make_parts
 from jobs.exporter.settings import DEFAULT_PORT, ExporterSettings
 from jobs.registry import PIPELINE
-from marquee import __version__
 from marquee.lake.markers import Markers
 from marquee.runs.arguments import Parser
 from marquee.runs.command import guarded, print_settings, wait_for_signal
@@ -18,6 +17,7 @@ from marquee.settings.loading import load_settings
 from marquee.settings.names import check_names
 from marquee.telemetry.metrics import Labelled
 from marquee.telemetry.server import MetricsServer, serving
+from marquee.version import __version__
 
 log = logging.getLogger(__name__)
 

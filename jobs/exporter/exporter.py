@@ -15,11 +15,11 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
 from jobs.exporter.parts import Part
-from marquee import __version__
 from marquee.errors import MarqueeError, describe_foreign
 from marquee.lake.markers import Markers
 from marquee.telemetry import metrics
 from marquee.telemetry.metrics import Sample, families, sample
+from marquee.version import __version__
 
 log = logging.getLogger(__name__)
 

@@ -23,9 +23,9 @@ from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
 from jobs.schedule_fetch.settings import WEB, ScheduleFetchOptions
-from marquee import __version__
 from marquee.errors import BadInputError, ConfigError, TryAgainError
 from marquee.telemetry.instruments import SCHEDULE_DURATION, SCHEDULE_RETRIES
+from marquee.version import __version__
 
 log = logging.getLogger(__name__)
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from marquee import __version__
 from marquee.calendar import Period
 from marquee.errors import CorruptLakeError
 from marquee.lake import keys
 from marquee.lake.datasets import Dataset
+from marquee.version import __version__
 
 MARKER_FORMAT = 2
 """1 had no ``cpu_seconds``."""

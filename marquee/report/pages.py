@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from html import escape
 
-from marquee import __version__
 from marquee.calendar import DAY, Grain, Period
 from marquee.lake import keys
 from marquee.report.formats import time_text
 from marquee.runs.stage import State
 from marquee.runs.status import PeriodStatus, StageSummary, fold, not_done, summarise
+from marquee.version import __version__
 
 DAYS_SHOWN = 35
 OPEN_SHOWN = 200

@@ -16,7 +16,6 @@ from typing import NoReturn, Protocol, TypeVar
 
 from pydantic_settings import SettingsConfigDict
 
-from marquee import __version__
 from marquee.calendar import Span
 from marquee.engine.scratch import check_scratch, temporary_files_in
 from marquee.errors import (
@@ -36,6 +35,7 @@ from marquee.settings.names import check_names
 from marquee.settings.sections import StageSettings
 from marquee.system_errors import explain
 from marquee.telemetry.logs import LogForm, set_up_logs
+from marquee.version import __version__
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import yaml
 from pydantic import SecretStr
 
 from jobs.registry import JOBS
-from marquee import __version__
+from marquee.version import __version__
 from tests.charts.rendering import CHARTS, flags, helm_template
 from tools.docs_chart import documented
 

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from jobs.schedule_fetch.client import RateLimit, ScheduleClient, read_array
 from jobs.schedule_fetch.settings import ScheduleFetchOptions, ScheduleFetchSettings
-from marquee import __version__
 from marquee.errors import BadInputError, ConfigError, MarqueeError, TryAgainError
 from marquee.settings.loading import load_settings
+from marquee.version import __version__
 from tests.schedule_service import (
     Reply,
     ScheduleService,

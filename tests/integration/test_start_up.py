@@ -33,6 +33,7 @@ LIGHT = {
     "marquee.runs.arguments",
     "marquee.settings",
     "marquee.settings.names",
+    "marquee.version",
 }
 """Modules of ours that help may import: none of them needs a package that Python does not bring."""
 

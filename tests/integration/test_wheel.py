@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from hatchling.build import build_sdist, build_wheel
 
-from marquee import __version__
+from marquee.version import __version__
 
 ROOT = Path(__file__).parents[2]
 RUNNING = f"3.{sys.version_info.minor}"

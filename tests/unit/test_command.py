@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 from jobs.rollup.settings import RollupSettings
-from marquee import __version__
 from marquee.calendar import EVER, Span
 from marquee.errors import BadInputError, ConfigError, CorruptLakeError, LostRaceError, MarqueeError, TryAgainError
 from marquee.lake.markers import Markers
@@ -30,6 +29,7 @@ from marquee.runs.command import (
 )
 from marquee.runs.stage import Advance
 from marquee.settings.sections import StageSettings
+from marquee.version import __version__
 
 SECRET = "canary-77c0"
 
