@@ -120,9 +120,9 @@ def _short(value: object) -> str:
 
 @dataclass(frozen=True)
 class StageSummary:
-    """One stage in numbers: periods by state, the newest that is done, rows and rejects of all, the last run.
+    """One stage in numbers: periods by state, the newest that was made, rows and rejects of all, the last run.
 
-    ``source`` as in ``PeriodStatus``; ``newest`` and ``made_at`` are None if nothing is done.
+    ``source`` as in ``PeriodStatus``; ``newest`` and ``made_at`` are None if nothing was made.
     """
 
     stage: str
@@ -139,7 +139,7 @@ class StageSummary:
         return f"{self.stage} {self.source}".rstrip()
 
     def age(self, now: datetime) -> timedelta | None:
-        """Return how long ago the newest period that is done ended; None if nothing is done, 0 if it is not over."""
+        """Return how long ago the newest period that was made ended; None if none was made, 0 if it is not over."""
         return None if self.newest is None else max(now - self.newest.end, timedelta())
 
 
@@ -152,12 +152,12 @@ def summarise(listed: Sequence[PeriodStatus]) -> list[StageSummary]:
 
 
 def _summary(stage: str, source: str, own: Sequence[PeriodStatus]) -> StageSummary:
-    done = [one.period for one in own if one.state is State.DONE]
+    there = [one.period for one in own if one.made_at]
     return StageSummary(
         stage,
         source,
         periods={state: sum(one.state is state for one in own) for state in State},
-        newest=max(done, key=lambda period: period.end, default=None),
+        newest=max(there, key=lambda period: period.end, default=None),
         rows=sum(one.rows for one in own),
         rejects=sum(one.rejects for one in own),
         made_at=max((one.made_at for one in own if one.made_at), default=None),
