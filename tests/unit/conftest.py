@@ -1,4 +1,4 @@
-"""A unit test starts no process and no server: what needs one stands in tests/integration, and this holds it."""
+"""Fail any unit test that starts a process or a server: such a test belongs in tests/integration."""
 
 import socket
 import subprocess
@@ -17,7 +17,7 @@ WHERE_TO = "a unit test starts no {}: move the test to tests/integration"
 
 @contextmanager
 def _nothing_is_started() -> Iterator[None]:
-    """Have whatever starts another process, or listens at a port, fail."""
+    """Fail the test when it starts another process or listens at a port."""
 
     def start(*_: Any, **__: Any) -> Never:
         pytest.fail(WHERE_TO.format("process"))
@@ -38,20 +38,20 @@ def _nothing_is_started() -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup() -> Iterator[None]:
-    """Hold it while fixtures of any scope are made."""
+    """Apply the guard while fixtures of any scope are made."""
     with _nothing_is_started():
         yield
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Iterator[None]:
-    """Hold it while a test runs."""
+    """Apply the guard while a test runs."""
     with _nothing_is_started():
         yield
 
 
 def _refused(fixture: str) -> object:
-    """Return a fixture to stand for one that starts a server, which may run already for a test that is none of ours."""
+    """Return a fixture that replaces one that starts a server, because a test elsewhere may have started it already."""
 
     @pytest.fixture(name=fixture)
     def refuse() -> Never:
@@ -67,11 +67,11 @@ refuse_s3, refuse_s3_proxy, refuse_mariadb, refuse_mariadb_data, refuse_spark = 
 
 @pytest.fixture
 def store(lake: LocalStore) -> Store:
-    """A store, empty, for what holds of every store: tests/integration/test_on_s3.py has the same tests on S3."""
+    """An empty store for tests that hold for every store; tests/integration/test_on_s3.py runs the same tests on S3."""
     return lake
 
 
 @pytest.fixture(scope="module")
 def new_kiosk(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Kiosk]:
-    """Names a place for a mart, a new one each time: tests/integration/test_on_mysql.py has the same tests on MySQL."""
+    """Name a new place for a mart each time; tests/integration/test_on_mysql.py runs the same tests on MySQL."""
     return lambda: tmp_path_factory.mktemp("kiosks") / "new" / "kiosk.duckdb"

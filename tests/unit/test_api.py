@@ -15,7 +15,7 @@ from marquee.mart.questions import QUESTIONS
 
 
 def test_every_public_name_is_there() -> None:
-    """And `dir` lists it, for those who complete names with a key."""
+    """Every public name exists, and `dir` lists it for completion in a shell or a notebook."""
     assert [name for name in marquee.__all__ if not hasattr(marquee, name)] == []
     assert set(marquee.__all__) <= set(dir(marquee))
     assert marquee.questions() == QUESTIONS
@@ -23,7 +23,7 @@ def test_every_public_name_is_there() -> None:
 
 
 def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
-    """As with any module."""
+    """A name that is not public raises the same AttributeError as in any other module."""
     with pytest.raises(AttributeError, match="module 'marquee' has no attribute 'nothing'"):
         _ = marquee.nothing  # type: ignore[attr-defined]
 
@@ -48,13 +48,13 @@ def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
     ],
 )
 def test_types_are_few(values: list[object], kind: pa.DataType, expected: pa.DataType) -> None:
-    """One for whole numbers, one for others, one for text; values stay exact."""
+    """Whole numbers, other numbers and text have one type each, and values stay exact."""
     found = normalise(pa.table({"one": pa.array(values, kind)})).column("one")
     assert (found.type, found.to_pylist()) == (expected, values)
 
 
 def test_values_of_a_database_become_a_column() -> None:
-    """What does not fit into 64 bits is a decimal, and what is no text is bytes."""
+    """A whole number above 64 bits becomes a decimal, and a value that is not text becomes bytes."""
     assert column_of([1, None], pa.int64()).to_pylist() == [1, None]
     assert column_of([2**64], pa.int64()).type == pa.decimal128(38, 0)
     assert column_of([b"\xff", None], pa.string()).type == pa.binary()
@@ -74,12 +74,12 @@ def test_values_of_a_database_become_a_column() -> None:
     ids=["no parameter", "percent", "quotes", "escaped quote"],
 )
 def test_marks_of_parameters_are_those_of_pymysql(sql: str, parameters: list[int], expected: str) -> None:
-    """But for those within quotes."""
+    """Question marks outside quotes become the parameter marks of PyMySQL."""
     assert as_pymysql(sql, parameters) == expected
 
 
 def test_a_view_is_narrowed_by_what_it_reads() -> None:
-    """The binge question reads three views of audiences; that of genres none of them."""
+    """Only the views of audiences that a question reads are narrowed: three for binge, none for genre hours."""
     binge = narrow("q_binge", "2026-W02")
     assert [part for part in ("sizeable_show as (", "reported_show as (", "q_binge as (") if part in binge.expressions]
     assert (binge.audience, binge.parameters[-1]) == (True, "2026-W02")
@@ -90,7 +90,7 @@ def test_a_view_is_narrowed_by_what_it_reads() -> None:
 
 
 def test_every_question_can_be_narrowed() -> None:
-    """Each is either about audiences or about hours."""
+    """Each question is narrowed either by its period of audiences or by its hours."""
     about_hours = [question.name for question in QUESTIONS if not narrow(question.view, "2026-W02").audience]
     assert about_hours == ["genre-hours", "genre-daypart", "after-the-end"]
     with pytest.raises(ConfigError, match="period='W02': "):
@@ -111,12 +111,12 @@ def test_every_question_can_be_narrowed() -> None:
     ids=["log", "text", "number", "other JSON"],
 )
 def test_a_line_of_a_log_has_a_level(line: str, expected: tuple[str, str]) -> None:
-    """Any other line is passed on as it is."""
+    """A log line gives its level and message, and any other line is passed on unchanged."""
     assert api._log_line(line) == expected
 
 
 def test_each_exit_code_has_its_error() -> None:
-    """An unknown one is the base class of all."""
+    """Each exit code has its own error, and an unknown code has the base class."""
     assert [api._ERRORS.get(code, MarqueeError).__name__ for code in (65, 75, 76, 78, 70, 1)] == [
         "BadInputError",
         "TryAgainError",

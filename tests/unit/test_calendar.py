@@ -1,4 +1,4 @@
-"""Periods: their names, their edges, and the laws that hold between them."""
+"""Periods: their names, their edges, and the relations between them."""
 
 import itertools
 import re
@@ -40,7 +40,7 @@ def at(text: str) -> datetime:
     ],
 )
 def test_period_has_these_edges(name: str, start: str, end: str) -> None:
-    """A name stands for the time from its start up to its end, in UTC."""
+    """The name of a period means the time from its start to its end in UTC, without the end."""
     period = Period.parse(name)
     assert (period.start, period.end) == (at(start), at(end))
     assert period.date == at(start).date()
@@ -63,13 +63,13 @@ def test_period_has_these_edges(name: str, start: str, end: str) -> None:
     ],
 )
 def test_wrong_name_is_refused(text: str, message: str) -> None:
-    """The message has the text, and what is wrong with it or which forms there are."""
+    """The message names the wrong text, and says what is wrong with it or which forms are valid."""
     with pytest.raises(ValueError, match=re.escape(message)):
         Period.parse(text)
 
 
 def test_grain_that_is_asked_for_is_checked() -> None:
-    """An hour is no day."""
+    """A day where an hour is expected is refused."""
     assert hour("2026-01-05T13") == Period(at("2026-01-05T13:00"), Grain.HOUR)
     assert day("2026-01-05") == Period(at("2026-01-05"), Grain.DAY)
     with pytest.raises(ValueError, match="Invalid hour '2026-01-05': it is a day"):
@@ -77,7 +77,7 @@ def test_grain_that_is_asked_for_is_checked() -> None:
 
 
 def test_containing_reckons_in_utc() -> None:
-    """Early on New Year's Day in Korea, it is still the old year in UTC."""
+    """The period of an instant is chosen in UTC: early on New Year's Day in Korea it is still the old year."""
     instant = datetime(2026, 1, 1, 8, 30, tzinfo=KST)
     names = [str(Period.containing(instant, grain)) for grain in Grain]
     assert names == ["2025-12-31T23", "2025-12-31", "2026-W01", "2025-12", "2025-Q4"]
@@ -95,20 +95,20 @@ def test_containing_reckons_in_utc() -> None:
     ],
 )
 def test_parts_of_a_period(name: str, grain: Grain, count: int, first: str, last: str) -> None:
-    """The parts are those that start in the period, in order."""
+    """The parts of a period are those that start in it, in order."""
     parts = [str(part) for part in Period.parse(name).parts(grain)]
     assert (len(parts), parts[0], parts[-1]) == (count, first, last)
 
 
 @given(periods)
 def test_name_is_read_back(period: Period) -> None:
-    """Parsing a period's name gives the period."""
+    """Parsing the name of a period gives the same period."""
     assert Period.parse(str(period)) == period
 
 
 @given(instants, grains)
 def test_every_instant_is_in_one_period(instant: datetime, grain: Grain) -> None:
-    """The containing period holds the instant, its neighbours do not."""
+    """The containing period holds the instant, and its neighbours do not."""
     period = Period.containing(instant, grain)
     assert instant in period
     assert instant not in period.next()
@@ -117,7 +117,7 @@ def test_every_instant_is_in_one_period(instant: datetime, grain: Grain) -> None
 
 @given(periods)
 def test_neighbours_leave_no_gap(period: Period) -> None:
-    """Next and previous undo each other, and meet without a gap; order is that of time."""
+    """Next and previous periods undo each other and meet without a gap, and periods sort by time."""
     assert period.next().start == period.end
     assert period.next().previous() == period
     assert period.previous().next() == period
@@ -126,7 +126,7 @@ def test_neighbours_leave_no_gap(period: Period) -> None:
 
 @given(periods, st.sampled_from([Grain.HOUR, Grain.DAY]))
 def test_hours_and_days_tile_longer_periods(period: Period, grain: Grain) -> None:
-    """Hours and days fill a day or longer without gap and overlap, and lie within it."""
+    """The hours or days of a longer period fill it without gaps and overlaps."""
     if period.grain is Grain.HOUR:
         period = Period.containing(period.start, Grain.DAY)
     parts = list(period.parts(grain))
@@ -138,7 +138,7 @@ def test_hours_and_days_tile_longer_periods(period: Period, grain: Grain) -> Non
 
 @given(periods)
 def test_month_and_quarter_hold_their_days_and_no_more(period: Period) -> None:
-    """The days of a period are exactly those whose own period of that grain it is."""
+    """A week, month or quarter holds exactly the days that start in it."""
     first = Period.containing(period.start, Grain.DAY)
     last = Period.containing(period.end - timedelta(hours=1), Grain.DAY)
     if period.grain in {Grain.WEEK, Grain.MONTH, Grain.QUARTER}:
@@ -149,7 +149,7 @@ def test_month_and_quarter_hold_their_days_and_no_more(period: Period) -> None:
 
 
 def test_span_touches_what_overlaps_it() -> None:
-    """A span of days takes in the month around it, and neither the day before nor the day after."""
+    """A span of days touches the month around it, but not the day before or the day after."""
     span = Span.of(day("2026-01-05"), day("2026-01-06"))
     names = ("2026-01-04", "2026-01-05", "2026-01-06T23", "2026-01-07", "2026-01")
     touched = [name for name in names if span.touches(Period.parse(name))]
@@ -158,7 +158,7 @@ def test_span_touches_what_overlaps_it() -> None:
 
 @given(periods)
 def test_open_span_touches_everything(period: Period) -> None:
-    """Without edges, a span touches every period; with one, those on its side."""
+    """A span without edges touches every period; a span with one edge touches those on its side."""
     assert EVER.touches(period)
     assert Span.of(first=period).touches(period)
     assert not Span.of(first=period).touches(period.previous())
@@ -167,6 +167,6 @@ def test_open_span_touches_everything(period: Period) -> None:
 
 
 def test_span_backwards_is_refused() -> None:
-    """The first period must not come after the last."""
+    """A span whose first period comes after its last is refused."""
     with pytest.raises(ValueError, match="--from 2026-01-06 is after --to 2026-01-05"):
         Span.of(day("2026-01-06"), day("2026-01-05"))

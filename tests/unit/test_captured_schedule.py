@@ -1,4 +1,4 @@
-"""The schedule as captured: of several versions of a show or an episode, the latest counts."""
+"""The captured schedule: of several versions of a show or an episode, the latest counts."""
 
 from datetime import date, datetime
 from typing import Any
@@ -19,7 +19,7 @@ Row = dict[str, Any]
 
 
 def capture(lake: LocalStore, requested: str, fetched: str, shows: list[Row], episodes: list[Row]) -> None:
-    """Publish a captured day: these shows and episodes, fetched at that time of 10 January 2026."""
+    """Publish a captured day with these shows and episodes, fetched at this time of 10 January 2026."""
     prefix = run_prefix(SCHEDULE_FETCH, day(requested), "r1")
     outputs = tuple(
         write_output(lake, prefix, dataset, pa.Table.from_pylist(rows, schema=dataset.schema))
@@ -44,13 +44,13 @@ def capture(lake: LocalStore, requested: str, fetched: str, shows: list[Row], ep
 
 
 def show(plan: int | None, updated: int | None, average: int | None = None) -> Row:
-    """Return show 1 with a planned and an average runtime, last changed at the service on that day of January."""
+    """Return show 1 with its planned and average runtime, last changed at the service on this day of January."""
     changed = None if updated is None else datetime(2026, 1, updated)  # noqa: DTZ001 - columns are in UTC without saying so
     return {"show_id": 1, "runtime_minutes": plan, "average_runtime_minutes": average, "updated": changed}
 
 
 def episode(runtime: int | None = None, show_id: int = 1) -> Row:
-    """Return episode 10 with a runtime of its own."""
+    """Return episode 10 with its own runtime."""
     return {"episode_id": 10, "show_id": show_id, "runtime_minutes": runtime}
 
 
@@ -63,7 +63,7 @@ def runtime(lake: LocalStore) -> int | None:
 
 
 def test_captured_rows_tell_where_they_are_from(lake: LocalStore) -> None:
-    """Each row of each captured day, with the day that was asked for and when."""
+    """Each captured row has the day that was requested and the time of the fetch."""
     capture(lake, "2026-01-05", "08:00", [show(30, 1)], [episode()])
     capture(lake, "2026-01-04", "09:00", [show(40, 1)], [])
     captured = read_captures(Markers(lake), SHOWS).select(["runtime_minutes", "requested_day", "fetched_at"])
@@ -82,7 +82,7 @@ def test_captured_rows_tell_where_they_are_from(lake: LocalStore) -> None:
 
 
 def test_nothing_captured_is_an_empty_catalogue(lake: LocalStore) -> None:
-    """Without a captured day there are no rows, and no error."""
+    """A lake without a captured day has an empty catalogue, which is not an error."""
     assert read_captures(Markers(lake), EPISODES).num_rows == 0
     assert latest_episodes(Markers(lake)).num_rows == 0
 
@@ -103,7 +103,7 @@ def test_nothing_captured_is_an_empty_catalogue(lake: LocalStore) -> None:
 def test_latest_version_of_a_show_counts(
     lake: LocalStore, first: tuple[str, int, int], second: tuple[str, int, int], expected: int, turned: bool
 ) -> None:
-    """Last changed at the service, then last fetched, then of the later day; the order of capturing does not count."""
+    """The version last changed at the service counts, then the one last fetched, then the later day, in any order."""
     days = [("2026-01-04", first), ("2026-01-05", second)]
     for requested, (fetched, plan, updated) in days[::-1] if turned else days:
         capture(lake, requested, fetched, [show(plan, updated)], [episode()])
@@ -111,7 +111,7 @@ def test_latest_version_of_a_show_counts(
 
 
 def test_latest_version_of_an_episode_is_that_of_its_show(lake: LocalStore) -> None:
-    """The episode captured with the later change counts, though the other was fetched last."""
+    """An episode counts in the version of its show that changed last, even if another was fetched later."""
     capture(lake, "2026-01-04", "08:00", [show(30, 3)], [episode(21)])
     capture(lake, "2026-01-05", "09:00", [show(30, 2)], [episode(22)])
     assert runtime(lake) == 21
@@ -130,12 +130,12 @@ def test_latest_version_of_an_episode_is_that_of_its_show(lake: LocalStore) -> N
 def test_runtime_falls_back(
     lake: LocalStore, own: int | None, average: int | None, plan: int | None, expected: int | None
 ) -> None:
-    """The first that is known of: the episode's runtime, the show's average, the show's plan."""
+    """The runtime is the first known of: the episode's own, the average of its show, the plan of its show."""
     capture(lake, "2026-01-05", "08:00", [show(plan, 1, average)], [episode(own)])
     assert runtime(lake) == expected
 
 
 def test_episode_of_a_show_that_was_not_captured(lake: LocalStore) -> None:
-    """It keeps its show, and its runtime is its own or none."""
+    """An episode whose show was not captured keeps its show, and has its own runtime or none."""
     capture(lake, "2026-01-05", "08:00", [show(30, 1)], [episode(None, show_id=2)])
     assert latest_episodes(Markers(lake)).to_pylist() == [{"episode_id": 10, "show_id": 2, "runtime_seconds": None}]

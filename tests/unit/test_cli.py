@@ -1,4 +1,4 @@
-"""The command line, in this process: help, and what needs no lake; tests/integration/test_cli.py has the rest."""
+"""The command line in this process: help, and commands without a lake; tests/integration/test_cli.py has the rest."""
 
 import argparse
 import json
@@ -34,7 +34,7 @@ COMMANDS = [
 
 @pytest.fixture(autouse=True)
 def wide(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have no terminal's width, which who runs the tests may have set."""
+    """Unset the width of the terminal, which the environment of the test run may set."""
     monkeypatch.delenv("COLUMNS", raising=False)
 
 
@@ -42,7 +42,7 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_help_tells_what_it_does_and_the_exit_codes(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
-    """Within 80 columns."""
+    """The help of each command shows its usage and the exit codes within 80 columns."""
     monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit) as caught:
         main([command, "--help"])
@@ -54,7 +54,7 @@ def test_help_tells_what_it_does_and_the_exit_codes(
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a line on each, beside its name, in the order in which a newcomer wants them."""
+    """The help lists every command with a one-line description, in the order in which a newcomer needs them."""
     monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit):
         main(["--help"])
@@ -66,14 +66,14 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str], monkeypatc
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_argument_has_help(command: str) -> None:
-    """Whatever may be given is explained."""
+    """Every argument of every command has a help text."""
     choices: Any = next(action.choices for action in make_parser()._actions if isinstance(action.choices, dict))
     parser: argparse.ArgumentParser = choices[command]
     assert [action.dest for action in parser._actions if not action.help] == []
 
 
 def test_no_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
-    """And nothing is done."""
+    """A command line without a command is a usage error."""
     assert usage_error(capsys) == "marquee: error: Missing COMMAND"
 
 
@@ -90,14 +90,14 @@ def test_no_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None
     ],
 )
 def test_misspelt_command_line(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
-    """It is a usage error that names what was meant."""
+    """A misspelt command line is a usage error that suggests the right word."""
     assert usage_error(capsys, *arguments) == message
 
 
 def test_messages_are_text_through_a_pipe_unless_asked_for(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A person who redirects the output reads text; --log json, or the setting, is for machines."""
+    """Errors are text, also through a pipe; `--log json` and the setting give JSON."""
     assert main(["gc"]) == 78
     assert re.match(r"\d\d:\d\d:\d\d ERROR   wrong settings:", capsys.readouterr().err)
     assert main(["gc", "--log", "json"]) == 78
@@ -109,12 +109,12 @@ def test_messages_are_text_through_a_pipe_unless_asked_for(
 
 @pytest.mark.parametrize("command", ["status", "config", "run", "gc"])
 def test_nothing_configured(capsys: pytest.CaptureFixture[str], command: str) -> None:
-    """Says which setting to begin with."""
+    """A command without any settings says which setting to begin with."""
     assert "MARQUEE_LAKE: is not set" in error_of(capsys, command, code=78)
 
 
 def test_ask_lists_the_questions(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without any settings: name and words for a person, how it is reckoned too for a machine."""
+    """`ask` lists the questions without any settings; as JSON it also gives how each one is calculated."""
     shown = out_of(capsys, "ask")
     assert [line.split()[0] for line in shown.splitlines()[3:]] == [one.name for one in QUESTIONS]
     listed = json.loads(out_of(capsys, "ask", "--format", "json"))
@@ -136,20 +136,20 @@ def test_ask_lists_the_questions(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_ask_used_wrongly(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
-    """A line that says what was expected."""
+    """Wrong options of `ask` are usage errors that say which values are valid."""
     assert message in usage_error(capsys, "ask", "binge", *arguments)
 
 
 @pytest.mark.parametrize("hours", ["-1", "nan", "inf", "1e300", "week"])
 def test_gc_with_no_number_of_hours(capsys: pytest.CaptureFixture[str], hours: str) -> None:
-    """Garbage is not collected by mistake."""
+    """`gc` refuses a grace that is not a number of hours, so that nothing is deleted by mistake."""
     assert usage_error(capsys, "gc", f"--grace-hours={hours}").endswith(
         f"Invalid hours '{hours}'. Use a number of 0 or more"
     )
 
 
 def test_simulate_says_what_it_wrote(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """Events, then the late files; a second time nothing."""
+    """`simulate` reports the events and the late files that it wrote, and writes nothing the second time."""
     base = ["simulate", "--folder", str(tmp_path / "raw"), "--days", "1", "--events-per-day", "1000"]
     first = out_of(capsys, *base)
     assert first.startswith(f"{(tmp_path / 'raw').as_uri()}: ")
@@ -165,7 +165,7 @@ def test_simulate_says_what_it_wrote(capsys: pytest.CaptureFixture[str], tmp_pat
 def test_simulate_one_busy_hour(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Of as many events as are asked for, where MARQUEE_RAW says."""
+    """`simulate --hour` writes the requested number of events of one hour into the folder that MARQUEE_RAW names."""
     monkeypatch.setenv("MARQUEE_RAW", tmp_path.as_uri())
     shown = out_of(capsys, "simulate", "--hour", "2026-01-05T13", "--events-per-day", "1000", "--partitions", "1")
     assert shown.startswith(f"{tmp_path.as_uri()}: 1,000 events, ")
@@ -183,12 +183,12 @@ def test_simulate_one_busy_hour(
     ],
 )
 def test_simulate_used_wrongly(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
-    """A line that says what was expected."""
+    """Wrong options of `simulate` are usage errors that say which values are valid."""
     assert message in usage_error(capsys, "simulate", *arguments)
 
 
 def test_demo_told_wrongly(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """It makes no folder then."""
+    """The demo with a wrong option ends with code 78 and creates no folder."""
     folder = tmp_path / "demo"
     message = error_of(capsys, "demo", "--folder", str(folder), "--events-per-day", "10", code=78)
     assert message == "--events-per-day 10: Input should be greater than or equal to 1000"

@@ -1,4 +1,4 @@
-"""A stage as a command: its arguments, how it ends, and what it says of that."""
+"""A stage as a command: its arguments, its exit code, and its last message."""
 
 import argparse
 import json
@@ -36,7 +36,7 @@ SECRET = "canary-77c0"
 
 @dataclass(frozen=True)
 class Ended:
-    """What a run ended with."""
+    """The outcome of a run."""
 
     exit_code: int = 0
     changed: int = 0
@@ -44,7 +44,7 @@ class Ended:
 
 
 def logged(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
-    """Return what was logged, JSON a line, for standard error is no terminal."""
+    """Return the logged lines, which are JSON because standard error is not a terminal."""
     return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
 
 
@@ -71,7 +71,7 @@ def instant(text: str) -> datetime:
     ],
 )
 def test_period_arguments(arguments: list[str], start: str | None, end: str | None) -> None:
-    """A period, or where to begin and where to end, both included; what is left out is open."""
+    """The arguments give a period, or a first and a last period, both included; an edge that is left out is open."""
     parser = argparse.ArgumentParser()
     add_period_arguments(parser)
     span = read_span(parser, parser.parse_args(arguments))
@@ -93,7 +93,7 @@ def test_period_arguments(arguments: list[str], start: str | None, end: str | No
     ],
 )
 def test_wrong_periods_are_usage_errors(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
-    """Exit code 2 and a line that says what was expected; nothing is begun."""
+    """Wrong periods are usage errors with code 2 and a message, and no run starts."""
     with pytest.raises(SystemExit) as caught:
         stage_command("rollup", "", StageSettings, run_never, arguments)
     assert caught.value.code == 2
@@ -101,7 +101,7 @@ def test_wrong_periods_are_usage_errors(capsys: pytest.CaptureFixture[str], argu
 
 
 def run_never(*_: object, **__: object) -> Ended:
-    """Fail the test."""
+    """Fail the test, because no run may start."""
     raise AssertionError
 
 
@@ -111,7 +111,7 @@ def run_never(*_: object, **__: object) -> Ended:
 def test_stage_is_run_with_its_settings(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Over the span, on the markers of its lake, forced when told; what it made is logged, and its code returned."""
+    """A stage runs over the span on the markers of its lake, with `--force` if given, and its exit code is returned."""
     monkeypatch.setenv("MARQUEE_LAKE", tmp_path.as_uri())
     seen: list[object] = []
 
@@ -145,7 +145,7 @@ def test_period_and_force_may_be_settings(
     arguments: list[str],
     expected: tuple[str | None, str, bool],
 ) -> None:
-    """Where a scheduler can set variables and no arguments; what the command line says wins."""
+    """A period and force may be settings, for schedulers that set variables only; the command line wins."""
     monkeypatch.setenv("MARQUEE_LAKE", tmp_path.as_uri())
     for name, value in (("MARQUEE_PERIOD", period), ("MARQUEE_FORCE", force)):
         if value is not None:
@@ -182,7 +182,7 @@ def test_wrong_period_and_force_are_refused_before_any_work(
     value: str,
     message: str,
 ) -> None:
-    """Exit code 78, so that the job is not tried again, and what was expected."""
+    """A wrong period or force ends the stage with code 78, so that a scheduler does not try again."""
     monkeypatch.setenv("MARQUEE_LAKE", tmp_path.as_uri())
     monkeypatch.setenv(f"MARQUEE_{name}", value)
     assert stage_command("rollup", "", StageSettings, run_never, []) == 78
@@ -204,7 +204,7 @@ def test_wrong_period_and_force_are_refused_before_any_work(
     ],
 )
 def test_summary_is_one_line(outcome: Ended, line: str) -> None:
-    """It tells nothing to do from nothing done."""
+    """The summary is one line, and it separates "nothing was pending" from "nothing was made"."""
     assert summary_of("rollup", outcome) == line
 
 
@@ -220,7 +220,7 @@ def test_summary_is_one_line(outcome: Ended, line: str) -> None:
 def test_wrong_settings_end_it_before_any_work(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, message: str
 ) -> None:
-    """Exit code 78 and one line that names the setting."""
+    """A wrong setting ends the stage with code 78 and one line that names the setting, before any work."""
     monkeypatch.setenv("MARQUEE_LAKE", tmp_path.as_uri())
     if name == "MARQUEE_LAKE":
         monkeypatch.delenv(name)
@@ -235,7 +235,7 @@ def test_wrong_settings_end_it_before_any_work(
 def test_config_lists_the_settings_and_runs_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A line each: variable, value and source; secrets are masked, and neither lake nor engine is needed."""
+    """`--config` prints one line for each setting with value and source, masks secrets, and needs no lake."""
     monkeypatch.setenv("MARQUEE_LAKE", "s3://lake/marquee")
     monkeypatch.setenv("MARQUEE_RAW", "s3://raw")
     monkeypatch.setenv("MARQUEE_ROLLUP__VIEWER_KEY", SECRET * 2)
@@ -250,7 +250,7 @@ def test_config_lists_the_settings_and_runs_nothing(
 def test_config_refuses_what_the_stage_would_refuse(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """So it shows beforehand whether a stage will start."""
+    """`--config` refuses wrong settings, so that it shows beforehand whether a stage will start."""
     monkeypatch.setenv("MARQUEE_LAKE", "s3://lake/marquee")
     monkeypatch.setenv("MARQUEE_LOG__LEVL", "info")
     assert stage_command("profile", "", StageSettings, run_never, ["--config"]) == 78
@@ -258,7 +258,7 @@ def test_config_refuses_what_the_stage_would_refuse(
 
 
 def test_version_is_that_of_the_code(capsys: pytest.CaptureFixture[str]) -> None:
-    """The same that markers name."""
+    """`--version` prints the version of the code, which markers also record."""
     with pytest.raises(SystemExit) as caught:
         stage_command("rollup", "", StageSettings, run_never, ["--version"])
     assert caught.value.code == 0
@@ -280,7 +280,7 @@ def test_version_is_that_of_the_code(capsys: pytest.CaptureFixture[str]) -> None
     ],
 )
 def test_our_errors_are_one_line_and_a_code(capsys: pytest.CaptureFixture[str], error: MarqueeError, code: int) -> None:
-    """The message alone: a traceback would hide it."""
+    """An error of Marquee is logged as its message alone, without a traceback, and has its own exit code."""
     assert guarded(raising(error)) == code
     (line,) = logged(capsys)
     assert (line["level"], line["message"]) == ("error", str(error))
@@ -296,7 +296,7 @@ def raising(error: BaseException) -> Any:
 
 
 def test_other_errors_are_internal_and_tell_no_data(capsys: pytest.CaptureFixture[str]) -> None:
-    """The text of an error that is not ours may hold data; its kind and place do not."""
+    """Any other error has code 70 and is logged as its kind and place, because its text may contain data."""
     assert guarded(raising(KeyError(SECRET))) == 70
     (line,) = logged(capsys)
     assert SECRET not in str(line)
@@ -304,7 +304,7 @@ def test_other_errors_are_internal_and_tell_no_data(capsys: pytest.CaptureFixtur
 
 
 def test_errors_of_the_system_tell_what_they_met(capsys: pytest.CaptureFixture[str]) -> None:
-    """A folder that is not ours is a setting, a full disk passes; of others the text says what a person may mend."""
+    """Missing rights end with code 78, a full disk with 75, and other system errors with 70 and their text."""
     assert guarded(raising(PermissionError(13, "Permission denied", "/lake"))) == 78
     assert logged(capsys)[0]["message"].startswith("cannot use /lake (Permission denied): user ")
     assert guarded(raising(OSError(28, "No space left on device", "/lake"))) == 75
@@ -314,7 +314,7 @@ def test_errors_of_the_system_tell_what_they_met(capsys: pytest.CaptureFixture[s
 
 
 def test_traceback_is_there_for_who_asks(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the level of logs that the message names."""
+    """The traceback is logged at level debug, which the message names."""
     monkeypatch.setenv("MARQUEE_LOG__LEVEL", "debug")
     assert guarded(raising(KeyError("key"))) == 70
     told, traceback = logged(capsys)
@@ -323,13 +323,13 @@ def test_traceback_is_there_for_who_asks(capsys: pytest.CaptureFixture[str], mon
 
 
 def test_ctrl_c_is_130(capsys: pytest.CaptureFixture[str]) -> None:
-    """And says what to do."""
+    """Ctrl-C ends a command with code 130 and a message that says how to resume."""
     assert guarded(raising(KeyboardInterrupt())) == 130
     assert logged(capsys)[0]["message"] == "interrupted: what was published stands; run it again to go on"
 
 
 def test_sigterm_ends_it_in_order(capsys: pytest.CaptureFixture[str]) -> None:
-    """143, as a shell has it, by an exception: so what is to be cleaned up is; nothing catches it on its way."""
+    """SIGTERM ends a command with code 143 by an exception that runs clean-up and that no stage catches."""
     cleaned = []
 
     def command() -> int:
@@ -351,14 +351,14 @@ def test_sigterm_ends_it_in_order(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_no_progress_bar_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    """A log file is for lines."""
+    """No progress bar is drawn where standard error is not a terminal."""
     with progress_bar("rollup") as advance:
         advance(1, 2, "2026-01-05")
     assert capsys.readouterr() == ("", "")
 
 
 def test_no_progress_bar_without_rich(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """An image has no rich; its stage runs at a terminal too, as `docker run -t` gives it one."""
+    """No progress bar is drawn without rich, as in an image that runs at a terminal (`docker run -t`)."""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setitem(sys.modules, "rich", None)
     with progress_bar("rollup") as advance:
@@ -369,7 +369,7 @@ def test_no_progress_bar_without_rich(capsys: pytest.CaptureFixture[str], monkey
 def test_progress_bar_leaves_nothing_behind(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At a terminal it shows how far the run is, below the log, and goes when it is done."""
+    """A progress bar shows the state of the run at a terminal, and is erased at the end."""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
     with progress_bar("rollup") as advance:
@@ -381,7 +381,7 @@ def test_progress_bar_leaves_nothing_behind(
 
 
 def test_what_waits_for_a_signal_ends_whichever_thread_gets_it() -> None:
-    """The system chooses the thread; only the main one runs handlers, and it may not hear of a signal to another."""
+    """A waiting command ends whichever thread receives the signal, although only the main thread runs handlers."""
 
     def send(seconds: float, thread: threading.Thread) -> threading.Timer:
         timer = threading.Timer(seconds, lambda: signal.pthread_kill(thread.ident or 0, signal.SIGTERM))

@@ -1,4 +1,4 @@
-"""The documentation against the code: generated pages are up to date, and what pages name exists."""
+"""The documentation against the code: generated pages are up to date, and the names on pages exist."""
 
 import json
 import re
@@ -40,7 +40,7 @@ DEFINITIONS = (ROOT / "docs" / "definitions.md").read_text()
 DICTIONARY = (ROOT / "docs" / "data-dictionary.md").read_text()
 GENERATED = {name for name in docs.FILES if name.startswith("docs/")}
 GUIDES = [page for page in PAGES if page.parent == ROOT / "docs" and f"docs/{page.name}" not in GENERATED]
-"""The pages that are written by hand."""
+"""The hand-written pages."""
 COMMANDS = subcommands(cli.make_parser())
 SETTING_NAMES = {name for kind in (job.settings for job in JOBS) for name in setting_names(kind)}
 
@@ -48,7 +48,7 @@ every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relati
 
 
 def part_of(text: str, heading: str) -> str:
-    """Return what stands below a heading, up to the next one of any level."""
+    """Return the text below a heading, up to the next heading of any level."""
     below = re.split(rf"^#+ {re.escape(heading)}\n", text, flags=re.MULTILINE)[1]
     return re.split(r"^#", below, flags=re.MULTILINE)[0]
 
@@ -70,19 +70,19 @@ def blocks(text: str, language: str) -> list[str]:
 
 
 def code_in(text: str) -> list[str]:
-    """Return each line of code: in blocks, and between backticks."""
+    """Return each line of code, both in blocks and between backticks."""
     fenced = re.findall(r"^ *```\w*\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
     rest = re.sub(r"^ *```.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL)
     return [line.strip() for block in fenced for line in block.splitlines()] + re.findall(r"`([^`\n]+)`", rest)
 
 
 def first_word(text: str) -> str:
-    """Return what a text begins with."""
+    """Return the first word of a text."""
     return text.split(maxsplit=1)[0]
 
 
 def anchors(page: Path) -> set[str]:
-    """Return the anchors that a forge gives the headings of a page."""
+    """Return the anchors that a code host makes of the headings of a page."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -92,14 +92,14 @@ def anchors(page: Path) -> set[str]:
 
 @pytest.mark.parametrize("name", sorted(docs.FILES))
 def test_generated_file_is_up_to_date(name: str) -> None:
-    """The file is what `make docs` would write; if not, that was forgotten."""
+    """Each generated file is the same as the output of `make docs`."""
     assert (ROOT / name).read_text() == docs.FILES[name]()
 
 
 def test_check_finds_what_is_out_of_date_and_writes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of a page that is missing and one that was changed by hand; `make docs` then mends both."""
+    """The check names missing and changed pages and writes nothing; `make docs` then writes both."""
     monkeypatch.setattr(docs, "ROOT", tmp_path)
     assert docs.main([]) == 0
     (tmp_path / "docs" / "commands.md").unlink()
@@ -118,7 +118,7 @@ def test_check_finds_what_is_out_of_date_and_writes_nothing(
     "section", re.findall(r"### (\w+\n\nView\..*?)\n(?=#|\Z)", DICTIONARY, re.DOTALL), ids=first_word
 )
 def test_every_column_of_a_view_is_explained(section: str) -> None:
-    """A column without words of its own is named by the comment of the view, be it as `*_percent`."""
+    """Each column of a view is explained by its own words or by the comment of the view, also as `*_percent`."""
     comment, _, columns = section.partition("| column")
     names = [name.replace("*", r"\w*") for name in re.findall(r"\w[\w*]*|\*_\w+", comment)]
     unexplained = re.findall(rf"^\| `(\w+)` .*\| {SEE} \|$", columns, re.MULTILINE)
@@ -130,7 +130,7 @@ def test_every_column_of_a_view_is_explained(section: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_command_and_its_options_are_documented(name: str) -> None:
-    """A page written by hand shows the command; the page of commands has each of its options."""
+    """A hand-written page shows each command, and the page of commands has each of its options."""
     shown = [code for page in GUIDES for code in code_in(page.read_text())]
     assert any(re.search(rf"\bmarquee ({name})(?![\w-])", code) for code in shown)
     options = set(re.findall(r"--[a-z][a-z-]*", COMMANDS[name].format_help())) - {"--help"}
@@ -140,7 +140,7 @@ def test_command_and_its_options_are_documented(name: str) -> None:
 
 @every_page
 def test_commands_that_a_page_shows_exist(page: Path) -> None:
-    """`marquee …` and its options, and the targets of make."""
+    """Each `marquee` command, option and make target that a page shows exists."""
     lines = [line.partition("#")[0] for line in code_in(page.read_text())]
     for text in (found for line in lines for found in re.findall(r"(?<![\w/])marquee ([a-z-][^&]*)", line)):
         longest_first = sorted(COMMANDS, key=len, reverse=True)
@@ -154,7 +154,7 @@ def test_commands_that_a_page_shows_exist(page: Path) -> None:
 
 
 def test_first_commands_for_users_and_contributors_are_targets_with_help() -> None:
-    """The README begins with `make demo`, and with `marquee demo`, which it runs; contributors find `make test`."""
+    """The README begins with `make demo` and `marquee demo`, and contributors find `make test`; both have help."""
     assert blocks(part_of(README, "Two commands"), "sh")[0].startswith("make demo ")
     assert "marquee demo " in blocks(part_of(README, "Two commands"), "sh")[0]
     assert "test" in re.findall(r"^make (\w+)", blocks(part_of(CONTRIBUTING, "Set up"), "sh")[0], re.MULTILINE)
@@ -163,7 +163,7 @@ def test_first_commands_for_users_and_contributors_are_targets_with_help() -> No
 
 
 def test_tests_in_a_cluster_run_what_operations_shows() -> None:
-    """Every section with commands is one whose commands a test takes from the page, and runs."""
+    """Each section of operations with commands has a test in a cluster that runs the commands of the page."""
     sections = re.split(r"^## ", (ROOT / "docs" / "operations.md").read_text(), flags=re.MULTILINE)[1:]
     shown = {section.partition("\n")[0] for section in sections if blocks(section, "sh")}
     tests = "".join(path.read_text() for path in (ROOT / "tests" / "e2e_cluster").glob("*.py"))
@@ -172,7 +172,7 @@ def test_tests_in_a_cluster_run_what_operations_shows() -> None:
 
 
 def test_tests_in_a_cluster_walk_through_every_runbook() -> None:
-    """Each alert is brought about there by name, and its page's commands are run."""
+    """Each alert is raised in a cluster by its name, and the commands of its runbook are run."""
     alerts = {path.stem for path in (ROOT / "charts" / "marquee" / "rules").glob("Marquee*.yaml")}
     walked = (ROOT / "tests" / "e2e_cluster" / "test_watching_alerts.py").read_text()
     assert alerts
@@ -181,7 +181,7 @@ def test_tests_in_a_cluster_walk_through_every_runbook() -> None:
 
 @every_page
 def test_settings_that_a_page_names_exist(page: Path) -> None:
-    """By variable, and by their place in the file where that is set as code."""
+    """Each setting that a page names exists, as a variable or as a place in the settings file."""
     text = page.read_text()
     variables = set(re.findall(r"MARQUEE_[A-Z][A-Z0-9_]*", text))
     sections = "|".join({name.removeprefix("MARQUEE_").split("__")[0].lower() for name in SETTING_NAMES})
@@ -193,14 +193,14 @@ def test_settings_that_a_page_names_exist(page: Path) -> None:
 
 
 def test_every_setting_is_documented() -> None:
-    """Each variable has its row, sections apart."""
+    """Each setting has its row on the page of settings, except sections."""
     sections = {name for name in SETTING_NAMES if any(other.startswith(f"{name}__") for other in SETTING_NAMES)}
     rows = first_cells((ROOT / "docs" / "settings.md").read_text())
     assert sorted(rows) == sorted(SETTING_NAMES - sections)
 
 
 def test_exit_codes_are_those_of_the_code() -> None:
-    """Each code has its row in the architecture, among them those of the help texts; no page speaks of another."""
+    """Each exit code has its row in the architecture, and no page names another code."""
     codes = {value for name, value in vars(errors).items() if name.isupper() and isinstance(value, int)}
     codes |= {kind.exit_code for kind in errors.MarqueeError.__subclasses__()}
     rows = [int(cell) for cell in first_cells(part_of(ARCHITECTURE, "Exit codes"))]
@@ -211,7 +211,7 @@ def test_exit_codes_are_those_of_the_code() -> None:
 
 
 def test_questions_are_those_of_the_code() -> None:
-    """The definitions have a row for each, in order; what the README asks can be asked; it counts them."""
+    """The definitions list the questions in order, pages ask only existing ones, and the README counts them."""
     assert first_cells(part_of(DEFINITIONS, "Questions")) == [question.name for question in QUESTIONS]
     asked = {match[1] for page in PAGES for match in re.finditer(r"marquee ask ([a-z-]+)", page.read_text())}
     assert {"must-not-cancel"} <= asked <= {question.name for question in QUESTIONS}
@@ -220,7 +220,7 @@ def test_questions_are_those_of_the_code() -> None:
 
 @every_page
 def test_links_of_a_page_resolve(page: Path) -> None:
-    """Relative links lead to a file, and to a heading of it where they name one."""
+    """Relative links lead to an existing file, and to an existing heading where they name one."""
     for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)", page.read_text()):
         path = page.parent / target if target else page
         assert path.exists(), target
@@ -229,7 +229,7 @@ def test_links_of_a_page_resolve(page: Path) -> None:
 
 @every_page
 def test_files_that_a_page_names_exist(page: Path) -> None:
-    """Paths of the project that are set as code."""
+    """Each path of the project that a page shows as code exists."""
     named = [
         code
         for code in code_in(page.read_text())
@@ -250,7 +250,7 @@ def test_files_that_a_page_names_exist(page: Path) -> None:
     ],
 )
 def test_page_is_free_of(page: Path, banned: str) -> None:
-    """Pages hold for any machine, and inform."""
+    """No page has paths of one machine, package registries, marketing words or emoji."""
     assert re.findall(banned, page.read_text()) == []
 
 
@@ -258,12 +258,12 @@ def test_page_is_free_of(page: Path, banned: str) -> None:
 
 
 def test_contract_names_every_reason_in_order() -> None:
-    """The reasons for rejection, in the order in which one is chosen."""
+    """The contract lists the reasons for rejection in the order in which one is chosen."""
     assert first_cells(part_of(CONTRACT, "Rejected lines")) == [reason.value for reason in contract.Reason]
 
 
 def test_contract_names_every_field_and_its_place() -> None:
-    """The fields of an event, where they are by default, and their bounds."""
+    """The contract lists the fields of an event with their default places and their bounds."""
     rows = re.findall(r"^\| `(\w+)` \| `([\w.]+)` \| (.+) \|$", part_of(CONTRACT, "An event"), re.MULTILINE)
     assert {name: place for name, place, _ in rows} == vars(contract.Fields())
     forms = {name: form for name, _, form in rows}
@@ -276,7 +276,7 @@ def test_contract_names_every_field_and_its_place() -> None:
 
 
 def test_example_of_the_contract_is_an_event() -> None:
-    """The event that the contract shows is one, in its hour."""
+    """The example event of the contract is valid in its hour."""
     example = json.dumps(json.loads(blocks(CONTRACT, "json")[0])).encode()
     hour = Period.parse("2026-01-05T13")
     window = contract.Window(hour.start.replace(tzinfo=None), hour.end.replace(tzinfo=None))
@@ -286,7 +286,7 @@ def test_example_of_the_contract_is_an_event() -> None:
 
 
 def test_architecture_shows_a_marker_and_the_keys() -> None:
-    """The example is a marker of this version with all its fields; the layout is that of lake.py."""
+    """The example marker of the architecture is valid, and the layout of the lake is that of the module keys."""
     marker = Marker.from_json(blocks(ARCHITECTURE, "json")[0].encode(), "example", "etag")
     assert marker.counts["rows_in"] == marker.counts["rows_out"] + marker.counts["duplicates"] + sum(
         marker.counts["rejects"].values()
@@ -297,30 +297,30 @@ def test_architecture_shows_a_marker_and_the_keys() -> None:
 
 
 def test_architecture_has_every_stage_in_order() -> None:
-    """A row for each stage."""
+    """The architecture has a row for each stage, in order."""
     assert first_cells(part_of(ARCHITECTURE, "Stages")) == list(keys.STAGES)
 
 
 def test_picture_shows_every_stage_and_dataset() -> None:
-    """The SVG can be read, and names them all."""
+    """The SVG of the data flow is valid XML and names every stage and dataset."""
     texts = " ".join(ET.parse(ROOT / "docs" / "data-flow.svg").getroot().itertext())  # noqa: S314 - our own file
     names = {*keys.STAGES, *(dataset.name for dataset in DATASETS)}
     assert names - set(re.findall(r"\w+", texts)) == set()
 
 
 def test_definitions_tell_every_threshold_with_its_default() -> None:
-    """Each setting of profile stands there as `name` (default)."""
+    """The definitions show each setting of profile as `name` (default)."""
     told = dict(re.findall(r"`(\w+)` \(([\d.]+)\)", DEFINITIONS))
     assert told == {name: str(field.default) for name, field in ProfileOptions.model_fields.items()}
 
 
 def test_readme_is_short() -> None:
-    """A first page of at most 900 words, code and links counted."""
+    """The README has at most 900 words, including code and links."""
     assert len(README.split()) <= 900
 
 
 def test_every_page_can_be_found() -> None:
-    """The list of pages links to each page of the folder; the README links to the list, and to each task."""
+    """The list of pages links to every page of docs, and the README links to the list and to each task."""
     listed = (ROOT / "docs" / "README.md").read_text()
     pages = {page.name for page in PAGES if page.parent == ROOT / "docs"} - {"README.md"}
     assert {page for page in pages if f"]({page})" not in listed} == set()
@@ -329,14 +329,14 @@ def test_every_page_can_be_found() -> None:
 
 
 def test_credit_stays() -> None:
-    """TVmaze's data are under CC BY-SA 4.0, and the README says so, with both links."""
+    """The README credits TVmaze for its data under CC BY-SA 4.0, with both links."""
     credit = part_of(README, "Licence and credit")
     assert "(https://www.tvmaze.com)" in credit
     assert "[CC BY-SA 4.0](https://creativecommons.org/licenses/by-sa/4.0/)" in credit
 
 
 def test_settings_for_production_are_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file that the page shows suffices for every stage, with the viewer key in its variable."""
+    """The example settings file for production is valid for every stage, with the viewer key in its variable."""
     (text,) = blocks(YOUR_OWN_EVENTS, "toml")
     file = tmp_path / "marquee.toml"
     file.write_text(text)
@@ -347,7 +347,7 @@ def test_settings_for_production_are_good(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_first_page_shows_what_the_demo_prints() -> None:
-    """The questions of the excerpt and what was planted for them are those of the code."""
+    """The excerpt on the first page has the questions and the planted answers of the code."""
     (excerpt,) = (block for block in blocks(GET_STARTED, "text") if "planted: " in block)
     shown = re.findall(r"^(\S[^\n]*\?)  \S.*?^planted: ([^\n]+)$", excerpt, re.MULTILINE | re.DOTALL)
     words = {question.name: question.words for question in QUESTIONS}
@@ -356,5 +356,5 @@ def test_first_page_shows_what_the_demo_prints() -> None:
 
 
 def test_changelog_has_this_version() -> None:
-    """What is shipped is listed."""
+    """The changelog has a section for this version."""
     assert f"## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text()

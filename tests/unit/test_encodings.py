@@ -1,4 +1,4 @@
-"""Texts are read and written in a stated encoding: what a machine's locale is must not matter."""
+"""Texts are read and written in a stated encoding, so that the locale of a machine does not matter."""
 
 import ast
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ OPENING = {"open", "TemporaryFile", "NamedTemporaryFile"}
 
 
 def lacks_encoding(call: ast.Call) -> bool:
-    """Tell whether a call reads or writes a text in whatever encoding the machine has."""
+    """Return whether a call reads or writes a text in the default encoding of the machine."""
     name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
     given = {keyword.arg: keyword.value for keyword in call.keywords}
     if "encoding" in given:
@@ -34,7 +34,7 @@ def calls(source: str) -> Iterator[ast.Call]:
 
 
 def test_every_text_has_an_encoding() -> None:
-    """Without one, UTF-8 is read as something else where the locale says so."""
+    """Every call that reads or writes a text states its encoding."""
     found = [
         f"{path.relative_to(ROOT)}:{call.lineno}"
         for folder in CODE
@@ -46,7 +46,7 @@ def test_every_text_has_an_encoding() -> None:
 
 
 def test_what_lacks_an_encoding() -> None:
-    """Texts without one are found; bytes, and texts with one, are not."""
+    """The check finds texts without an encoding, but not bytes and texts with one."""
     source = """
 p.read_text()
 p.write_text("x")

@@ -1,4 +1,4 @@
-"""The exporter: parts that fail keep what was found and take no other down."""
+"""The exporter: a collector that fails keeps its last values and does not affect the others."""
 
 import threading
 import time
@@ -25,23 +25,23 @@ NEVER_S = 600.0
 
 
 class Clock:
-    """A clock that stands until it is set."""
+    """A clock that does not move until it is set."""
 
     now = START
 
     def __call__(self) -> datetime:
-        """Return the time."""
+        """Return the time of the clock."""
         return self.now
 
 
 @pytest.fixture
 def clock() -> Clock:
-    """Noon."""
+    """A clock set to noon."""
     return Clock()
 
 
 def telling(name: str, *found: float | Exception, every: timedelta = MINUTE, stages: tuple[str, ...] = ()) -> Part:
-    """Return a part in which these numbers of bytes are found, one a look, or an error comes."""
+    """Return a collector that gives these numbers of bytes, one for each refresh, or raises the error."""
     left = list(found)
 
     def look(_: datetime) -> Iterable[Sample]:
@@ -54,19 +54,19 @@ def telling(name: str, *found: float | Exception, every: timedelta = MINUTE, sta
 
 
 def exporter_of(lake: LocalStore, clock: Callable[[], datetime], *parts: Part) -> Exporter:
-    """Return an exporter of parts."""
+    """Return an exporter with these collectors."""
     return Exporter(parts, Markers(lake), NEVER_S, clock)
 
 
 def value(exporter: Exporter, name: str, **labels: str) -> float | None:
-    """Return what is told of a metric with these labels."""
+    """Return the published value of a metric with these labels."""
     registry = CollectorRegistry()
     registry.register(exporter)
     return registry.get_sample_value(f"marquee_{name}", labels)
 
 
 def test_part_that_fails_keeps_what_was_found(lake: LocalStore, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
-    """The mart is down from the second round on: its number stays, its time too, its errors count; rollup goes on."""
+    """A failing collector keeps its last values and its time and counts its errors; the others go on."""
     parts = telling("mart", 1, TryAgainError("it is down"), ValueError("secret")), telling("rollup", 2, 3, 4)
     exporter = exporter_of(lake, clock, *parts)
     for _ in range(3):
@@ -82,7 +82,7 @@ def test_part_that_fails_keeps_what_was_found(lake: LocalStore, clock: Clock, ca
 
 
 def test_part_that_never_went_well_has_no_time(lake: LocalStore, clock: Clock) -> None:
-    """Its metrics are missing, which is what there is to be seen; the exporter is ready all the same."""
+    """A collector that never succeeded has no metrics and no time, and the exporter is ready all the same."""
     exporter = exporter_of(lake, clock, telling("mart", TryAgainError("it is down")))
     assert exporter.what_is_missing() == "the first round is under way"
     exporter.refresh()
@@ -92,7 +92,7 @@ def test_part_that_never_went_well_has_no_time(lake: LocalStore, clock: Clock) -
 
 
 def test_part_is_looked_at_when_it_is_due(lake: LocalStore, clock: Clock) -> None:
-    """Of two hours: not after one, but after two; after an error at once again."""
+    """A collector is refreshed when its interval has passed, and at the next round after an error."""
     exporter = exporter_of(lake, clock, telling("garbage", 1, TryAgainError("it is down"), 3, every=timedelta(hours=2)))
     seen = []
     for hours in (0, 1, 2, 2, 3):
@@ -104,7 +104,7 @@ def test_part_is_looked_at_when_it_is_due(lake: LocalStore, clock: Clock) -> Non
 
 
 def test_markers_are_listed_once_a_round(lake: LocalStore, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many parts need those of a stage."""
+    """The markers of a stage are listed once a round, however many collectors need them."""
     listed: list[str] = []
     monkeypatch.setattr(Markers, "refresh", lambda _, stage: listed.append(stage))
     parts = telling("profile", 1, 1, stages=("rollup", "profile")), telling("mart", 1, 1, stages=("rollup",))
@@ -117,7 +117,7 @@ def test_markers_are_listed_once_a_round(lake: LocalStore, clock: Clock, monkeyp
 
 
 def test_scrape_during_a_look_gets_what_was_found_before(lake: LocalStore, clock: Clock) -> None:
-    """A look that hangs blocks nobody; once it has taken too long, /healthz asks to be started anew."""
+    """A scrape during a hanging refresh gets the last values, and /healthz fails once the refresh takes too long."""
     begun, go_on = threading.Event(), threading.Event()
 
     def look(_: datetime) -> Iterable[Sample]:
@@ -139,7 +139,7 @@ def test_scrape_during_a_look_gets_what_was_found_before(lake: LocalStore, clock
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_thread_that_has_ended_is_told(lake: LocalStore, clock: Clock) -> None:
-    """By what is no mere error, such as a lack of memory."""
+    """The exporter reports that its refreshing thread has ended, for example by a lack of memory."""
 
     def look(_: datetime) -> Iterable[Sample]:
         raise SystemExit
@@ -155,7 +155,7 @@ def test_thread_that_has_ended_is_told(lake: LocalStore, clock: Clock) -> None:
 
 
 def test_settings_of_every_part_are_checked_at_start(lake: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without those of the rollup and the mart it does not start; with the parts that need none it does."""
+    """The exporter starts only with the settings that its collectors need."""
     monkeypatch.setenv("MARQUEE_LAKE", lake.url)
     settings = load_settings(ExporterSettings)
     assert settings.exporter.parts == PARTS
@@ -167,7 +167,7 @@ def test_settings_of_every_part_are_checked_at_start(lake: LocalStore, monkeypat
 
 
 def test_unknown_part_is_refused(monkeypatch: pytest.MonkeyPatch, lake: LocalStore) -> None:
-    """By name, with those that there are."""
+    """An unknown collector is refused by name, with a list of the valid ones."""
     monkeypatch.setenv("MARQUEE_LAKE", lake.url)
     monkeypatch.setenv("MARQUEE_EXPORTER__PARTS", '["rolup"]')
     with pytest.raises(ConfigError, match="'rolup' is no part: expected some of schedule, rollup, profile, mart, garb"):
@@ -177,7 +177,7 @@ def test_unknown_part_is_refused(monkeypatch: pytest.MonkeyPatch, lake: LocalSto
 def test_exporter_that_is_told_wrong_ends_at_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit code 78, as the stages end; --config lists what there is."""
+    """An exporter with wrong settings ends with code 78; `--config` lists the settings."""
     monkeypatch.setenv("MARQUEE_LAKE", "here")
     assert main([]) == 78
     assert "MARQUEE_LAKE='here'" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Health as metrics: worked out by hand from a few markers and states, and read again at the cost of what changed."""
+"""Health as metrics: values worked out by hand from a few markers and states, and the cost of reading them again."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ HOURLY = {"stage": "rollup", "grain": "hour"}
 
 
 def made(period: str, stage: str = "rollup", *, after: timedelta = timedelta(minutes=12), **more: Any) -> Marker:
-    """Return a marker of a run of 90 seconds that started so long after its period's end."""
+    """Return a marker of a run of 90 seconds that started at this time after the end of its period."""
     started = Period.parse(period).end + after
     fields: dict[str, Any] = {
         "generation": 1,
@@ -48,12 +48,12 @@ def made(period: str, stage: str = "rollup", *, after: timedelta = timedelta(min
 
 
 def marked(*markers: Marker) -> dict[Period, Marker]:
-    """Return markers by period, as `Markers` does."""
+    """Return markers by period, in the same form as `Markers`."""
     return {Period.parse(one.period): one for one in markers}
 
 
 def value(samples: Iterable[Sample], metric: Metric, **labels: str) -> float | None:
-    """Return the one value of a metric with these labels, None where there is none."""
+    """Return the one value of a metric with these labels, or None if it is missing."""
     found = [one.value for one in samples if one.metric is metric and one.labels == labels]
     assert len(found) <= 1, f"{metric.name}{labels} is told {len(found)} times"
     return found[0] if found else None
@@ -65,7 +65,7 @@ def by_label(samples: Iterable[Sample], metric: Metric, label: str) -> Mapping[s
 
 
 def seconds(text: str) -> float:
-    """Return an instant as Prometheus has it."""
+    """Return an instant in seconds since 1970, as Prometheus uses it."""
     return datetime.fromisoformat(f"{text}+00:00").timestamp()
 
 
@@ -73,7 +73,7 @@ def seconds(text: str) -> float:
 
 
 def test_states_are_counted_and_the_oldest_open_period_is_told() -> None:
-    """Waiting periods are counted apart, and are not open; those that are not done are."""
+    """The states of periods are counted; a waiting period is not open, every other one that is not done is."""
     window = [
         PeriodStatus("rollup", hour("2026-01-05T10"), State.DONE),
         PeriodStatus("rollup", hour("2026-01-05T11"), State.FAILED),
@@ -93,7 +93,7 @@ def test_states_are_counted_and_the_oldest_open_period_is_told() -> None:
 
 
 def test_no_open_period_is_no_series() -> None:
-    """An age of nothing would be an alert."""
+    """A stage without an open period has no series of its oldest open period, since its age would raise an alert."""
     window = [
         PeriodStatus("rollup", hour("2026-01-05T10"), State.DONE),
         PeriodStatus("rollup", hour("2026-01-05T11"), State.WAITING),
@@ -102,7 +102,7 @@ def test_no_open_period_is_no_series() -> None:
 
 
 def test_watermark_stops_at_the_first_hole() -> None:
-    """Hours 10 and 11 are there, 12 is missing, 13 is there: below 12:00 nothing is missing; 13 is the newest."""
+    """The watermark is the end of the last hour before the first gap; the newest end ignores the gap."""
     hours = marked(*(made(f"2026-01-05T{number}") for number in (10, 11, 13)))
     samples = list(stage_samples("rollup", hours, []))
     assert value(samples, metrics.WATERMARK, **HOURLY) == seconds("2026-01-05T12:00")
@@ -110,7 +110,7 @@ def test_watermark_stops_at_the_first_hole() -> None:
 
 
 def test_watermark_stays_below_a_first_hour_that_failed() -> None:
-    """Hour 9 has no marker, but the window knows of it."""
+    """A first hour that failed keeps the watermark at its start, although it has no marker."""
     hours = marked(made("2026-01-05T10"))
     samples = stage_samples("rollup", hours, [PeriodStatus("rollup", hour("2026-01-05T09"), State.FAILED)])
     assert value(samples, metrics.WATERMARK, **HOURLY) == seconds("2026-01-05T09:00")
@@ -128,7 +128,7 @@ def test_watermark_stays_below_a_first_hour_that_failed() -> None:
     ],
 )
 def test_period_to_date_is_not_complete(stage: str, after: timedelta, expected: str) -> None:
-    """Of 4 and 5 January, the second is the newest only when it was over by the time it was made, or is a capture."""
+    """The newest end counts a day only if it was over when it was made, or if it is a captured day."""
     counts = {"rows_in": 1, "rows_out": 1}
     days = marked(
         made("2026-01-04", stage, counts=counts),
@@ -139,7 +139,7 @@ def test_period_to_date_is_not_complete(stage: str, after: timedelta, expected: 
 
 
 def test_rows_are_told_of_the_newest_period_the_week_before_and_the_days_between() -> None:
-    """13:00 against 13:00 a week before, and against the sums over the seven days before it (two hours: 30 and 40)."""
+    """Rows are published for the newest hour, the same hour a week before, and the seven days before it."""
     counts = [
         ("2026-01-05T12", {"rows_in": 1000, "rows_out": 1000, "duplicates": 0, "rejects": {"blank": 9}}),
         ("2026-01-05T13", {"rows_in": 30, "rows_out": 25, "duplicates": 3, "rejects": {"blank": 2}}),
@@ -157,14 +157,14 @@ def test_rows_are_told_of_the_newest_period_the_week_before_and_the_days_between
 
 
 def test_nothing_a_week_before_is_no_series() -> None:
-    """The first week of a lake, and periods that a week does not divide: two months."""
+    """There is no series of a week before in the first week of a lake, or for months, which no week divides."""
     assert by_label(stage_samples("rollup", marked(made("2026-01-05T13")), []), metrics.WEEK_BEFORE_ROWS, "grain") == {}
     months = marked(made("2025-12", "audience"), made("2026-01", "audience"))
     assert by_label(stage_samples("audience", months, []), metrics.WEEK_BEFORE_ROWS, "grain") == {}
 
 
 def test_rows_of_the_schedule_are_its_episodes() -> None:
-    """In are the episodes that the service listed, out those that were kept; other counts are no numbers of rows."""
+    """The input rows of the schedule are the listed episodes, and its output rows are the kept ones."""
     counts = {"episodes_in": 8, "episodes": 5, "duplicates": 3, "rejects": {}, "unknown_fields": ["x"]}
     output = Output("episodes", "data/schedule_fetch/2026-01-05/run=r/episodes.parquet", 10, "", 5)
     days = marked(made("2026-01-05", "schedule_fetch", counts=counts, outputs=(output,)))
@@ -173,7 +173,7 @@ def test_rows_of_the_schedule_are_its_episodes() -> None:
 
 
 def test_grains_are_told_apart() -> None:
-    """A week of audience is made at another time than its days, and by other runs."""
+    """Days and weeks of one stage have separate series."""
     periods = marked(
         made("2026-01-05", "audience", counts={"rows_in": 1, "rows_out": 1}),
         made("2026-W01", "audience", counts={"rows_in": 7, "rows_out": 2}, generation=8),
@@ -191,7 +191,7 @@ def test_grains_are_told_apart() -> None:
 
 
 def test_last_run_is_the_one_that_finished_last() -> None:
-    """Not that of the newest period: the hour at ten was made again at 14:12, in a minute and a half."""
+    """The last run is the one that finished last, not the one of the newest period."""
     hours = marked(
         made("2026-01-05T10", after=timedelta(hours=3, minutes=12), generation=2, cpu_seconds=61.25),
         made("2026-01-05T12"),
@@ -204,7 +204,7 @@ def test_last_run_is_the_one_that_finished_last() -> None:
 
 
 def test_markers_of_before_have_no_cpu_time() -> None:
-    """Of format 1: the series is missing, and no zero stands for it."""
+    """A marker of format 1 has no CPU time, and its series is missing instead of zero."""
     samples = stage_samples("rollup", marked(made("2026-01-05T10", cpu_seconds=None)), [])
     assert value(samples, metrics.LAST_CPU, **HOURLY) is None
 
@@ -213,7 +213,7 @@ def test_markers_of_before_have_no_cpu_time() -> None:
 
 
 def test_heat_map_shows_a_hole_at_once() -> None:
-    """At 12:05 on the 7th, a lake from the 6th, 22:00 on: one failed, one stale, one not there, the last still open."""
+    """The heat map shows failed, stale, pending and missing hours as soon as they are over."""
     done = [*range(22, 24)], [number for number in range(9) if number != 3]
     window = [
         *(PeriodStatus("rollup", hour(f"2026-01-06T{number:02}"), State.DONE) for number in done[0]),
@@ -236,7 +236,7 @@ def test_heat_map_shows_a_hole_at_once() -> None:
 
 
 def test_hour_without_events_is_pending_once_the_grace_has_passed() -> None:
-    """The events have stopped at 11:00; at 12:10 that hour is a hole, a minute before it is not."""
+    """An hour without events is pending on the heat map once its grace has passed, but not before."""
     window = [PeriodStatus("rollup", hour("2026-01-07T10"), State.DONE)]
     cells = [
         by_label(
@@ -248,7 +248,7 @@ def test_hour_without_events_is_pending_once_the_grace_has_passed() -> None:
 
 
 def test_heat_map_of_an_empty_lake_is_empty() -> None:
-    """Nothing is a hole before there is anything."""
+    """The heat map of an empty lake is empty."""
     assert list(hour_samples({}, [], START, GRACE)) == []
 
 
@@ -256,7 +256,7 @@ def test_heat_map_of_an_empty_lake_is_empty() -> None:
 
 
 def test_datasets_are_added_up_over_all_markers() -> None:
-    """Rows, bytes and objects of what markers name, by dataset."""
+    """Rows, bytes and objects of each dataset are the sums over all markers."""
     outputs = [
         Output(dataset, f"k{number}", size, "", rows)
         for number, (dataset, size, rows) in enumerate(
@@ -271,7 +271,7 @@ def test_datasets_are_added_up_over_all_markers() -> None:
 
 
 def test_window_holds_today_and_the_days_before() -> None:
-    """Of two days: yesterday and today, in UTC, and what comes after."""
+    """A window of two days holds yesterday, today and what comes after, in UTC."""
     span = window_of(datetime(2026, 1, 7, 12, tzinfo=UTC), 2)
     assert [span.touches(day(f"2026-01-0{number}")) for number in (5, 6, 7, 8)] == [False, True, True, True]
 
@@ -280,7 +280,7 @@ def test_window_holds_today_and_the_days_before() -> None:
 
 
 class Counting(LocalStore):
-    """A store that notes what it is asked for."""
+    """A store that records its calls."""
 
     def __init__(self, store: LocalStore) -> None:
         super().__init__(store.root)
@@ -295,14 +295,14 @@ class Counting(LocalStore):
         return super().list(prefix)
 
     def taken(self) -> Sequence[str]:
-        """Return the calls since this was last asked."""
+        """Return the calls since the last time."""
         calls, self.calls = self.calls, []
         return calls
 
 
 @pytest.fixture
 def store(lake: LocalStore) -> Counting:
-    """A lake with two hours of words, of which the second failed."""
+    """A lake with two hours of words, of which the second one failed."""
     publish(lake, made("2026-01-05T10", "words"), None)
     failure = Failure("words", "2026-01-05T11", "r", 1, "bad input", 65, "why", now_text(START))
     lake.put(keys.failed_key("words", hour("2026-01-05T11")), failure.to_json())
@@ -310,7 +310,7 @@ def store(lake: LocalStore) -> Counting:
 
 
 def test_refresh_without_a_change_reads_no_marker(store: Counting) -> None:
-    """One listing, and what was read before still stands."""
+    """A refresh without a change makes one listing, reads no marker, and keeps what it has."""
     markers = Markers(store)
     markers.refresh("words")
     assert len(store.taken()) == 3
@@ -321,7 +321,7 @@ def test_refresh_without_a_change_reads_no_marker(store: Counting) -> None:
 
 
 def test_refresh_reads_what_changed_alone(store: Counting) -> None:
-    """A later generation is read, a marker that is gone is forgotten, a failure that is settled too."""
+    """A refresh reads new generations only, and forgets deleted markers and settled failures."""
     markers = Markers(store)
     markers.refresh("words")
     (first,) = markers.of("words").values()
@@ -343,7 +343,7 @@ def test_refresh_reads_what_changed_alone(store: Counting) -> None:
 
 
 def test_refresh_after_an_error_reads_again(store: Counting) -> None:
-    """A marker that was damaged and mended: what was known before stays until then."""
+    """After an error with a damaged marker the old state remains, and the next refresh reads it again."""
     markers = Markers(store)
     markers.refresh("words")
     key = keys.success_key("words", hour("2026-01-05T12"))
@@ -357,7 +357,7 @@ def test_refresh_after_an_error_reads_again(store: Counting) -> None:
 
 
 def test_periods_are_looked_over_as_a_run_would(lake: LocalStore, tmp_path: Any) -> None:
-    """Done, failed with its reason, pending; one whose target is not there yet waits."""
+    """Periods have the state that a run would find: done, failed with its reason, pending, or waiting."""
     raw = LocalStore(tmp_path / "raw")
     for number, words in (("10", b"a"), ("11", b"bad!")):
         raw.put(f"2026-01-05T{number}/file", words)

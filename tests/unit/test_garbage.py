@@ -1,4 +1,4 @@
-"""Garbage: only what nobody can miss, and exactly that."""
+"""Garbage collection deletes objects that nothing refers to, and only those."""
 
 import dataclasses
 from contextlib import suppress
@@ -26,13 +26,13 @@ DAYS = timedelta(days=1)
 
 
 def write_run(store: Store, begun: datetime, stage: str = "words") -> tuple[str, Output]:
-    """Write one object of three bytes as a run that began then; return the run's id and the object."""
+    """Write one object of three bytes as a run that started at this time; return the id of the run and the object."""
     run_id = new_run_id(begun)
     return run_id, write_bytes(store, f"{run_prefix(stage, HOUR, run_id)}words.parquet", "words", b"abc", 1)
 
 
 def stand(store: Store, run_id: str, output: Output, finished: datetime, previous: Marker | None = None) -> Marker:
-    """Publish a run."""
+    """Publish a run and return its marker."""
     marker = Marker(
         stage="words",
         period=str(HOUR),
@@ -52,19 +52,19 @@ def stand(store: Store, run_id: str, output: Output, finished: datetime, previou
 
 
 def planned(store: Store, now: datetime, grace: timedelta = DAYS) -> list[str]:
-    """Plan anew, and return the prefixes."""
+    """Plan again, and return the prefixes."""
     return [one.prefix for one in plan_garbage(store, Markers(store), now, grace)]
 
 
 def test_run_that_stands_is_kept_for_ever(store: Store) -> None:
-    """However old: it is what the marker lists."""
+    """A published run is kept at any age."""
     run_id, output = write_run(store, NOON)
     stand(store, run_id, output, NOON)
     assert planned(store, NOON + 1000 * DAYS) == []
 
 
 def test_run_without_a_marker_goes_after_the_grace(store: Store) -> None:
-    """A killed or failed run may still be at work until then."""
+    """A run without a marker is collected after the grace only, because it may still be at work."""
     run_id, output = write_run(store, NOON)
     assert planned(store, NOON + DAYS) == []
     late = NOON + DAYS + timedelta(seconds=1)
@@ -76,7 +76,7 @@ def test_run_without_a_marker_goes_after_the_grace(store: Store) -> None:
 
 
 def test_superseded_run_goes_when_its_successor_is_old_enough(store: Store) -> None:
-    """Somebody may have begun to read it just before it was superseded: the grace counts from then."""
+    """A superseded run is collected when its successor is older than the grace, because readers may still use it."""
     run_id, output = write_run(store, NOON)
     first = stand(store, run_id, output, NOON)
     replaced = NOON + 10 * DAYS
@@ -87,7 +87,7 @@ def test_superseded_run_goes_when_its_successor_is_old_enough(store: Store) -> N
 
 
 def test_run_at_work_beside_an_old_marker_is_kept(store: Store) -> None:
-    """What counts for a run that has not published yet is when it began."""
+    """A run that has not published yet is kept by its own start, even beside an old marker."""
     run_id, output = write_run(store, NOON)
     stand(store, run_id, output, NOON)
     at_work, _ = write_run(store, NOON + 10 * DAYS)
@@ -96,7 +96,7 @@ def test_run_at_work_beside_an_old_marker_is_kept(store: Store) -> None:
 
 
 def test_object_carried_on_from_an_earlier_run_is_kept(store: Store) -> None:
-    """A marker may list an object in another run's prefix: that run's objects stay."""
+    """An object that a later marker lists is kept in the prefix of the earlier run that wrote it."""
     run_id, output = write_run(store, NOON)
     first = stand(store, run_id, output, NOON)
     stand(store, new_run_id(NOON + DAYS), output, NOON + DAYS, first)
@@ -104,14 +104,14 @@ def test_object_carried_on_from_an_earlier_run_is_kept(store: Store) -> None:
 
 
 def test_what_is_not_ours_is_kept(store: Store) -> None:
-    """Objects that no run wrote, and runs whose names tell no time, are left alone."""
+    """Objects that no run wrote, and runs whose names have no time, are kept."""
     for key in ("data/readme.txt", "data/words/someday/run=1/x", "data/words/2026-01-05T13/run=mine/x", "other/x"):
         store.put(key, b"x")
     assert planned(store, NOON + 1000 * DAYS) == []
 
 
 def test_stage_that_is_not_known_has_its_markers_read(store: Store) -> None:
-    """Stages are found by their data: here one that the lake's own list does not have."""
+    """Stages are found by their data, also those that the lake does not list."""
     run_id, output = write_run(store, NOON, "words")
     stand(store, run_id, output, NOON)
     other, _ = write_run(store, NOON, "others")
@@ -119,7 +119,7 @@ def test_stage_that_is_not_known_has_its_markers_read(store: Store) -> None:
 
 
 def test_damaged_marker_stops_everything(store: Store) -> None:
-    """Without knowing what a marker lists, nothing may be deleted."""
+    """A damaged marker stops the plan, because the objects that it lists are unknown."""
     write_run(store, NOON)
     store.put(success_key("words", NEXT), b"{")
     with pytest.raises(CorruptLakeError, match="2026-01-05T14/_SUCCESS is no marker"):
@@ -127,7 +127,7 @@ def test_damaged_marker_stops_everything(store: Store) -> None:
 
 
 def test_run_published_since_the_plan_is_not_collected(store: Store) -> None:
-    """The markers are read again before anything is deleted."""
+    """A run that was published after the plan is not collected, since markers are read again before deleting."""
     late, late_output = write_run(store, NOON)
     other, _ = write_run(store, NOON + timedelta(seconds=1))
     plan = plan_garbage(store, Markers(store), NOON + 2 * DAYS, DAYS)
@@ -138,7 +138,7 @@ def test_run_published_since_the_plan_is_not_collected(store: Store) -> None:
 
 
 def test_settled_failure_marker_goes(store: Store) -> None:
-    """Its run was killed between its success and the clearing; a failure in force stays."""
+    """The failure marker of a period that succeeded later is collected, and one that is in force is kept."""
     run_id, output = write_run(store, NOON)
     stand(store, run_id, output, NOON)
     for period in (HOUR, NEXT):
@@ -153,7 +153,7 @@ def test_settled_failure_marker_goes(store: Store) -> None:
 
 
 def test_failure_that_came_since_the_plan_is_not_collected(store: Store) -> None:
-    """A restatement that failed meanwhile wrote the same key: that failure is in force."""
+    """A failure marker that was written again after the plan is not collected, because it is in force."""
     run_id, output = write_run(store, NOON)
     stand(store, run_id, output, NOON)
     failure = failure_of(BadInputError("x"), "words", HOUR, "r0", 1, NOON)
@@ -165,7 +165,7 @@ def test_failure_that_came_since_the_plan_is_not_collected(store: Store) -> None
 
 
 def test_leftover_of_a_killed_write_goes(lake: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The hidden file of a write that was killed counts and goes like everything else."""
+    """The hidden file of a killed write is counted and collected like other garbage."""
 
     def die(*_: object) -> None:
         raise KeyboardInterrupt
@@ -186,7 +186,7 @@ def test_leftover_of_a_killed_write_goes(lake: LocalStore, monkeypatch: pytest.M
 
 
 def test_plan_has_a_digest_of_its_keys() -> None:
-    """SHA-256 of the sorted keys, a line each, by sha256sum of a, b and c; another key is another plan."""
+    """The digest of a plan is the SHA-256 of its sorted keys, one a line, and other keys give another digest."""
     plan = [Garbage("b", ("c", "b"), 2), Garbage("a", ("a",), 1)]
     assert plan_digest(plan) == "ea7fb08b7a2dc4619ffb7c7bb38d95a2047935fa165d71b12efd3852a2e6d0cc"
     assert plan_digest(plan[::-1]) == plan_digest(plan)
@@ -194,7 +194,7 @@ def test_plan_has_a_digest_of_its_keys() -> None:
 
 
 def test_grace_is_a_week_unless_told(lake: LocalStore) -> None:
-    """A plan without a grace is a careful one."""
+    """The grace is a week by default."""
     write_run(lake, NOON)
     assert plan_garbage(lake, Markers(lake), NOON + 7 * DAYS) == []
     assert len(plan_garbage(lake, Markers(lake), NOON + 7 * DAYS + timedelta(seconds=1))) == 1
@@ -202,7 +202,7 @@ def test_grace_is_a_week_unless_told(lake: LocalStore) -> None:
 
 
 def test_lake_is_as_before_without_its_garbage(lake: LocalStore, tmp_path: Path) -> None:
-    """After reruns and failures, collecting leaves the objects that the markers list, and the markers."""
+    """After reruns and failures, collection leaves the markers and the objects that they list."""
     raw = LocalStore(tmp_path / "raw")
     words = WordsStage(lake, raw)
     for text in (b"a\n", b"boom!\n", b"b\n", b"c\n"):

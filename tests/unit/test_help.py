@@ -1,4 +1,4 @@
-"""``marquee help``: its pages say what the code says."""
+"""``marquee help``: its pages agree with the code."""
 
 import re
 
@@ -19,12 +19,12 @@ def page(topic: str) -> str:
 
 
 def first_words(topic: str) -> list[str]:
-    """Return the words that the indented lines of a page begin with: what it lists."""
+    """Return the first words of the indented lines of a page, which are the names that it lists."""
     return re.findall(r"^ +(\S+)  ", page(topic), re.MULTILINE)
 
 
 def test_topics_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a topic the command lists all of them, each with its title."""
+    """Without a topic the command lists every topic with its title."""
     assert main(["help"]) == 0
     listed = capsys.readouterr().out
     assert re.findall(r"^  (\S+) ", listed, re.MULTILINE) == [*topics()]
@@ -33,14 +33,14 @@ def test_topics_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("topic", topics())
 def test_page_is_printed_as_it_is(capsys: pytest.CaptureFixture[str], topic: str) -> None:
-    """A page fits a terminal of 80 columns."""
+    """A help page is printed unchanged and fits a terminal of 80 columns."""
     assert main(["help", topic]) == 0
     assert capsys.readouterr().out == page(topic)
     assert max(map(len, page(topic).splitlines())) < 80
 
 
 def test_help_of_a_command_is_that_of_its_option(capsys: pytest.CaptureFixture[str]) -> None:
-    """`marquee help rollup` prints what `marquee rollup --help` prints."""
+    """`marquee help rollup` prints the same text as `marquee rollup --help`."""
     assert main(["help", "rollup"]) == 0
     by_topic = capsys.readouterr().out
     with pytest.raises(SystemExit) as ended:
@@ -50,7 +50,7 @@ def test_help_of_a_command_is_that_of_its_option(capsys: pytest.CaptureFixture[s
 
 
 def test_unknown_topic_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    """The message names the nearest topic."""
+    """An unknown topic is a usage error that suggests the nearest topic."""
     with pytest.raises(SystemExit) as ended:
         main(["help", "exit-code"])
     assert ended.value.code == 2
@@ -58,19 +58,19 @@ def test_unknown_topic_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_page_of_exit_codes_has_all() -> None:
-    """Each code that a command can end with is explained."""
+    """The page of exit codes explains each code that a command can end with."""
     kinds = {one.exit_code for one in vars(errors).values() if isinstance(one, type) and hasattr(one, "exit_code")}
     plain = {errors.DONE, errors.USAGE, errors.PIPE_CLOSED, errors.INTERRUPTED, errors.TERMINATED}
     assert {int(word) for word in re.findall(r"^ +(\d+)   ", page("exit-codes"), re.MULTILINE)} == kinds | plain
 
 
 def test_page_of_states_has_all() -> None:
-    """Each state of a period is explained."""
+    """The page of states explains each state of a period."""
     assert first_words("states") == [*State]
 
 
 def test_page_of_periods_has_only_valid_ones() -> None:
-    """Each form is shown, and is what the command line takes."""
+    """The page of periods shows each valid form once."""
     assert [Period.parse(word).grain for word in first_words("periods")[:5]] == [
         "hour",
         "day",
@@ -81,11 +81,11 @@ def test_page_of_periods_has_only_valid_ones() -> None:
 
 
 def test_page_of_questions_has_all() -> None:
-    """The questions are in the order in which `marquee ask` lists them."""
+    """The page of questions lists them in the order of `marquee ask`."""
     assert first_words("questions")[: len(QUESTIONS)] == [one.name for one in QUESTIONS]
 
 
 @pytest.mark.parametrize("topic", topics())
 def test_settings_that_a_page_names_exist(topic: str) -> None:
-    """No page names a setting that is not there."""
+    """Each setting that a help page names exists."""
     assert {*re.findall(r"MARQUEE_[A-Z0-9_]+", page(topic))} <= known_names() | {"MARQUEE_CONFIG"}

@@ -1,4 +1,4 @@
-"""The images' Dockerfiles and scripts, as far as they can be checked without building: tests/images has the rest."""
+"""The Dockerfiles and scripts of images, as far as they can be checked without building; tests/images has the rest."""
 
 import json
 import os
@@ -18,7 +18,7 @@ SCRIPTS = [path for path in sorted(IMAGES.glob("*/*")) if path.read_text().start
 STAGES = [*(job.name for job in PIPELINE), "exporter"]
 
 Instruction = tuple[str, str]
-"""Its name, and the rest of it in one line."""
+"""The name of an instruction, and its arguments in one line."""
 
 
 def instructions(dockerfile: str) -> list[Instruction]:
@@ -29,7 +29,7 @@ def instructions(dockerfile: str) -> list[Instruction]:
 
 
 def findings(dockerfile: str) -> set[str]:
-    """Return what is wrong with a Dockerfile by rules of our own: `make lint` asks hadolint for the usual ones."""
+    """Return what is wrong with a Dockerfile by our own rules; `make lint` runs hadolint for the usual ones."""
     found = instructions(dockerfile)
     return {finding for one in found for finding in _findings_of(*one)} | set(_findings_of_users(found))
 
@@ -55,7 +55,7 @@ def _findings_of_command(command: str) -> Iterator[str]:
 
 
 def _findings_of_users(found: list[Instruction]) -> Iterator[str]:
-    """Find the build stages with an entry point that do not end as a numbered user."""
+    """Find the build stages that have an entry point and do not end with a numbered user."""
     user = None
     for name, rest in found:
         if name == "FROM":
@@ -77,7 +77,7 @@ ENTRYPOINT ["tini"]
 
 
 def test_rules_let_pass_what_is_fine() -> None:
-    """The sample that the next test spoils has no findings."""
+    """The sample Dockerfile, which the next test breaks, has no findings."""
     assert findings(FINE) == set()
 
 
@@ -96,19 +96,19 @@ def test_rules_let_pass_what_is_fine() -> None:
     ],
 )
 def test_rules_find(fine: str, spoilt: str, finding: str) -> None:
-    """Each rule finds what it is there for, and no other rule does."""
+    """Each rule finds its own fault, and no other rule finds it."""
     assert fine in FINE
     assert findings(FINE.replace(fine, spoilt)) == {finding}
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
 def test_dockerfile_keeps_the_rules(path: Path) -> None:
-    """Numbered user, bases by build argument with a tag, hashed packages, nothing else fetched, no secrets."""
+    """Each Dockerfile has a numbered user, tagged bases as arguments, hashed packages, and no secrets."""
     assert findings(path.read_text()) == set()
 
 
 def targets(dockerfile: str) -> dict[str, list[Instruction]]:
-    """Return the instructions of each build stage by its name, the last one's by what it builds on."""
+    """Return the instructions of each build stage by its name, and of the last stage by the name of its base."""
     found: dict[str, list[Instruction]] = {}
     for name, rest in instructions(dockerfile):
         if name == "FROM":
@@ -119,7 +119,7 @@ def targets(dockerfile: str) -> dict[str, list[Instruction]]:
 
 
 def test_every_stage_has_an_image() -> None:
-    """STAGE picks the lock that an image installs from and its target, which starts the stage as a module."""
+    """Each stage has an image that installs its own lock and starts the stage as a module."""
     found = targets((IMAGES / "stage" / "Dockerfile").read_text())
     assert ("COPY", "requirements/${STAGE}.txt /build/") in found.pop("requirements")
     assert (list(found)[-1], found.pop("${STAGE}")) == ("${STAGE}", [])
@@ -130,17 +130,14 @@ def test_every_stage_has_an_image() -> None:
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
 def test_script_can_be_run(path: Path) -> None:
-    """It is executable; `make lint` has shellcheck read it."""
+    """Each script is executable; `make lint` runs shellcheck on it."""
     assert os.access(path, os.X_OK)
 
 
 def test_unused_parts_are_still_there() -> None:
-    """Each pattern of what images leave out matches something that is installed; otherwise it is out of date."""
+    """Each pattern of files that images leave out matches an installed file, so that the list is up to date."""
     lines = (IMAGES / "base" / "unused.txt").read_text().splitlines()
     patterns = [pattern for line in lines for pattern in line.partition("#")[0].split()]
     installed = Path(sysconfig.get_path("purelib"))
     assert len(patterns) > 50
     assert [pattern for pattern in patterns if not any(installed.glob(pattern))] == []
-
-
-"""What Spark tells an executor."""

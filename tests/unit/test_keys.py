@@ -1,4 +1,4 @@
-"""Keys: each thing of the lake has one, and is found again by it."""
+"""Keys: each object of the lake has one key, and the key gives back what it belongs to."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -12,7 +12,7 @@ HOUR = hour("2026-01-05T13")
 
 
 def test_keys_are_these() -> None:
-    """The layout of the lake, spelt out."""
+    """The layout of the lake has these keys."""
     assert keys.success_key("rollup", HOUR) == "markers/rollup/2026-01-05T13/_SUCCESS"
     assert keys.failed_key("rollup", HOUR) == "markers/rollup/2026-01-05T13/_FAILED"
     assert keys.run_prefix("rollup", HOUR, "r1") == "data/rollup/2026-01-05T13/run=r1/"
@@ -23,7 +23,7 @@ def test_keys_are_these() -> None:
 
 @pytest.mark.parametrize("name", ["2026-01-05T13", "2026-01-05", "2026-W02", "2026-01", "2026-Q1"])
 def test_run_is_known_by_its_objects(name: str) -> None:
-    """A data object's key, and the prefix itself, tell stage, period and run."""
+    """The key of a data object, and its prefix, give the stage, the period and the run."""
     period = Period.parse(name)
     prefix = keys.run_prefix("audience", period, "r1")
     assert keys.run_of(prefix + keys.bucket_file("viewer_period", 0)) == ("audience", period, "r1")
@@ -40,12 +40,12 @@ def test_run_is_known_by_its_objects(name: str) -> None:
     ],
 )
 def test_other_keys_belong_to_no_run(key: str) -> None:
-    """What somebody else put there is nobody's run."""
+    """A key that Marquee did not write belongs to no run."""
     assert keys.run_of(key) is None
 
 
 def test_run_id_tells_when_the_run_began() -> None:
-    """To the microsecond, in UTC, wherever it began; two of one instant differ, and ids sort by time."""
+    """The id of a run has its start in UTC to the microsecond, is unique, and sorts by time."""
     begun = datetime(2026, 1, 5, 22, 2, 11, 123456, tzinfo=timezone(timedelta(hours=9)))
     first, second = keys.new_run_id(begun), keys.new_run_id(begun)
     assert first.startswith("20260105T130211123456-")
@@ -56,12 +56,12 @@ def test_run_id_tells_when_the_run_began() -> None:
 
 
 def test_run_id_keeps_its_length_at_a_full_second() -> None:
-    """Without microseconds the id is as long, so that ids go on sorting by time."""
+    """The id of a run at a full second has the same length, so that ids sort by time."""
     assert keys.new_run_id(datetime(2026, 1, 5, tzinfo=UTC)).startswith("20260105T000000000000-")
 
 
 def test_markers_are_listed_by_stage(lake: LocalStore) -> None:
-    """Periods of one stage come in the order of keys, with both kinds of marker; what is no marker does not."""
+    """The markers of a stage are listed in the order of keys, and other files are left out."""
     for key in (
         keys.success_key("profile", day("2026-01-06")),
         keys.success_key("profile", day("2026-01-05")),

@@ -1,4 +1,4 @@
-"""A SparkApplication from its template, and what is read of one and of its driver."""
+"""A SparkApplication made from its template, and what is read of an application and of its driver."""
 
 import json
 import re
@@ -32,7 +32,7 @@ JOB, OTHER_JOB = "6c4f1c58-0000-4000-8000-000000000001", "6c4f1c58-0000-4000-800
 
 
 def name_of(stage: str = "rollup", job_uid: str = JOB, attempt: int = 0, prefix: str = "lake-rollup") -> str:
-    """Return the name of an application, whose arguments are nothing to it."""
+    """Return the name of an application, which does not depend on its arguments."""
     template = read_template(TEMPLATE, "file")
     template["metadata"]["name"] = prefix
     name: str = fill_in(template, Owner(stage, "job", job_uid), ["--to", stage], attempt)["metadata"]["name"]
@@ -43,7 +43,7 @@ def name_of(stage: str = "rollup", job_uid: str = JOB, attempt: int = 0, prefix:
 
 
 def test_template_is_yaml_or_json() -> None:
-    """As the chart writes it."""
+    """A template may be YAML or JSON."""
     assert read_template(TEMPLATE, "file") == read_template(json.dumps(yaml.safe_load(TEMPLATE)), "file")
 
 
@@ -69,14 +69,14 @@ def test_template_is_yaml_or_json() -> None:
     ],
 )
 def test_wrong_template_is_refused(text: str, message: str) -> None:
-    """With the file's name, what is in it and what was expected."""
+    """A wrong template is refused with the name of the file, what is in it and what was expected."""
     with pytest.raises(ConfigError) as caught:
         read_template(text, "file")
     assert message in str(caught.value)
 
 
 def test_arguments_of_the_template_are_replaced_and_it_stays_as_it_is() -> None:
-    """It may be filled in for another attempt."""
+    """The arguments of the template are replaced in a copy, so that it can be filled in again."""
     template = read_template(TEMPLATE, "file")
     made = fill_in(template, Owner("rollup", "job", JOB), ["--from", "2026-01-05"], 0)
     assert made["spec"] == {"type": "Python", "arguments": ["--from", "2026-01-05"]}
@@ -87,7 +87,7 @@ def test_arguments_of_the_template_are_replaced_and_it_stays_as_it_is() -> None:
 
 
 def test_name_is_the_same_for_a_pod_started_anew_and_no_other() -> None:
-    """Job, stage and attempt make it: another Job's application for the same hour is another."""
+    """The name of an application depends on job, stage and attempt, and is the same for a restarted pod."""
     assert name_of() == name_of()
     others = {name_of(job_uid=OTHER_JOB), name_of(stage="profile"), name_of(attempt=1), name_of()}
     assert len(others) == 4
@@ -95,7 +95,7 @@ def test_name_is_the_same_for_a_pod_started_anew_and_no_other() -> None:
 
 @pytest.mark.parametrize("prefix", ["m", "lake-rollup", "a" * 29, "a" * 28 + "-b", "a" * 63])
 def test_name_is_short_and_a_dns_label(prefix: str) -> None:
-    """Up to 40 characters: the operator and Spark add to it, and labels end at 63."""
+    """The name has at most 40 characters, because the operator and Spark add to it and labels end at 63."""
     name = name_of(prefix=prefix)
     assert len(name) <= 40
     assert re.fullmatch(r"[a-z]([-a-z0-9]*[a-z0-9])?", name)
@@ -107,7 +107,7 @@ def test_name_is_short_and_a_dns_label(prefix: str) -> None:
 
 
 def test_new_application_has_no_status() -> None:
-    """The operator has not seen it yet: no state, and the pod that its driver will have."""
+    """An application that the operator has not seen has no state, but the name of its future driver pod."""
     made = fill_in(read_template(TEMPLATE, "file"), Owner("rollup", "job", JOB), ["--to", "2026-01"], 0)
     made["metadata"]["uid"] = "u"
     read = Application.read(made)
@@ -123,7 +123,7 @@ def test_new_application_has_no_status() -> None:
     [("COMPLETED", True), ("FAILED", True), ("SUBMISSION_FAILED", False), ("FAILING", False), ("UNKNOWN", False)],
 )
 def test_only_two_states_are_an_end(state: str, ended: bool) -> None:
-    """The others the operator still leaves."""
+    """COMPLETED and FAILED are final, and the operator leaves all other states again."""
     assert application(state).ended is ended
 
 
@@ -134,13 +134,13 @@ def application(state: str, error: str = "") -> Application:
 
 
 def test_what_went_wrong_is_cut_short() -> None:
-    """An operator's message may hold all that spark-submit printed."""
+    """A long error message of the operator is cut to 2,000 characters."""
     assert len(application("FAILED", "x" * 100_000).error) == 2_000
     assert application("FAILED").driver_pod == "the-driver"
 
 
 def pod(**status: Any) -> dict[str, Any]:
-    """Return a pod of this status."""
+    """Return a pod with this status."""
     return {"metadata": {"name": "the-driver"}, "status": status}
 
 
@@ -198,12 +198,12 @@ def state(name: str, **state: Any) -> dict[str, Any]:
     ],
 )
 def test_driver_is_read(found: dict[str, Any], driver: Driver) -> None:
-    """Why it waits, whether that is the template's fault, whether it began, and how it ended."""
+    """The status of a driver pod gives why it waits, whether the template is wrong, and how it ended."""
     assert Driver.read(found) == driver
 
 
 def test_completed_is_0_whatever_the_pod_says() -> None:
-    """It may be gone by then."""
+    """A completed application has exit code 0, even if its driver pod no longer exists."""
     assert result_of(application("COMPLETED"), None) == (0, "lake-rollup completed")
 
 
@@ -216,12 +216,12 @@ def test_completed_is_0_whatever_the_pod_says() -> None:
     ],
 )
 def test_lines_are_marked(line: str, marked: dict[str, str]) -> None:
-    """An object of JSON keeps its entries; what is none becomes the message of one."""
+    """A JSON object keeps its entries and gets the name of the pod; any other line becomes the message of one."""
     assert json.loads(mark(line, "the-driver")) == marked
 
 
 def test_latest_warnings_come_last() -> None:
-    """Up to three, by their times, which events have in one of two fields."""
+    """The last three warnings come in the order of their times, which are in one of two fields."""
     events = [
         {"type": "Warning", "reason": "D", "message": "4", "eventTime": "2026-01-05T00:00:04Z"},
         {"type": "Warning", "reason": "A", "message": "1", "lastTimestamp": "2026-01-05T00:00:01Z"},

@@ -1,4 +1,4 @@
-"""Which periods one application is given: bounded, the oldest first, and what failed in nobody's way."""
+"""The periods that one application gets: limited in number, the oldest first, and not blocked by failed ones."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def span(first: str, last: str) -> Span:
 
 
 def work(*due: str, chain: tuple[str, ...] = ()) -> Work:
-    """Return what is due, in order; a name with ``!`` has failed."""
+    """Return the due periods in order; a name with ``!`` has failed."""
     periods = [Due(Period.parse(one.rstrip("!")), one.endswith("!")) for one in due]
     return Work(periods, [Period.parse(one) for one in chain])
 
@@ -83,12 +83,12 @@ def work(*due: str, chain: tuple[str, ...] = ()) -> Work:
     ],
 )
 def test_batch_is_of_the_oldest(found: Work, most: int, batch: Batch | None) -> None:
-    """Up to so many, in one span; the others are counted."""
+    """A batch has the oldest periods up to a limit in one span, and counts the others."""
     assert choose(found, EVER, most) == batch
 
 
 def test_batch_stays_in_what_was_asked_for() -> None:
-    """A quarter is made when one of its days was asked for, but not the other days of the quarter with it."""
+    """A batch stays in the requested span: a quarter is made for one of its days, without its other days."""
     asked = span("2026-01-05", "2026-01-05")
     assert choose(work("2026-01-05", "2026-W02", "2026-Q1"), asked, 24) == Batch(asked, 3, 0)
 
@@ -107,7 +107,7 @@ def test_batch_stays_in_what_was_asked_for() -> None:
     ],
 )
 def test_arguments_name_the_span(asked: Span, force: bool, arguments: str) -> None:
-    """As the stage's own command reads them."""
+    """The arguments of an application name the span in the form that the command of the stage reads."""
     assert to_arguments(asked, force=force) == arguments.split()
 
 
@@ -115,7 +115,7 @@ def test_arguments_name_the_span(asked: Span, force: bool, arguments: str) -> No
 
 
 def test_rollup_is_given_the_hours_that_are_over_and_not_done(tmp_path: Path) -> None:
-    """What is rolled up, or going on, is not due."""
+    """Hours that are over and not rolled up are due, and hours that are done or not over are not."""
     world = new_world(tmp_path)
     for one in ("2026-01-05T13", "2026-01-05T14", "2026-01-05T16", "2999-01-01T00"):
         world.put("plays.json", GOOD, period=Period.parse(one))
@@ -126,7 +126,7 @@ def test_rollup_is_given_the_hours_that_are_over_and_not_done(tmp_path: Path) ->
 
 
 def test_rollup_by_force_is_given_all_that_was_asked_for_at_once(tmp_path: Path) -> None:
-    """Later nobody would know of the rest."""
+    """With force, the whole requested span is one batch, because the forced rest is not recorded anywhere."""
     world = new_world(tmp_path)
     for one in ("2026-01-05T13", "2026-01-05T14", "2026-01-05T15"):
         world.put("plays.json", GOOD, period=Period.parse(one))
@@ -137,7 +137,7 @@ def test_rollup_by_force_is_given_all_that_was_asked_for_at_once(tmp_path: Path)
 
 
 def test_rollup_that_is_refused_is_not_planned(tmp_path: Path) -> None:
-    """A period without events, and another viewer key, are refused before there is an application."""
+    """A period without events and another viewer key are refused before an application exists."""
     world = new_world(tmp_path)
     world.put("plays.json", GOOD)
     world.run()
@@ -149,7 +149,7 @@ def test_rollup_that_is_refused_is_not_planned(tmp_path: Path) -> None:
 
 
 def test_planning_clears_a_failure_whose_cause_was_taken_back(tmp_path: Path) -> None:
-    """As a run would, which there will be none of: the hour is done again with the files it had."""
+    """Planning clears a failure whose bad file was deleted, because no run follows that would clear it."""
     world = new_world(tmp_path, reject_lines=0)
     world.put("plays.json", GOOD)
     world.run()
@@ -166,18 +166,18 @@ def test_planning_clears_a_failure_whose_cause_was_taken_back(tmp_path: Path) ->
 
 @pytest.fixture
 def three_days(lake: LocalStore) -> ProfileSettings:
-    """Three days of hours that are rolled up."""
+    """A lake with three days of hours that are rolled up."""
     roll_up(lake, [], "2026-01-05T00", "2026-01-07T23")
     return ProfileSettings(lake=lake.url)
 
 
 def profile(settings: ProfileSettings, asked: Span = EVER) -> None:
-    """Run profile."""
+    """Run the profile stage."""
     run_profile(settings, Markers(settings.store), asked, force=False, advance=lambda *_: None)
 
 
 def test_profile_is_given_the_days_that_wait_for_each_other(three_days: ProfileSettings) -> None:
-    """As things stand only the first can be made; its being made lets the next be, in the same run."""
+    """Days that become due when an earlier day is made belong to the same batch."""
     assert plan(PROFILE, three_days, EVER, force=False, most=2) == Batch(span("2026-01-05", "2026-01-06"), 1, 0)
     assert plan(PROFILE, three_days, EVER, force=False, most=9) == Batch(span("2026-01-05", "2026-01-07"), 1, 0)
     profile(three_days, span("2026-01-05", "2026-01-06"))
@@ -186,7 +186,7 @@ def test_profile_is_given_the_days_that_wait_for_each_other(three_days: ProfileS
 
 
 def test_profile_is_given_periods_whose_audience_alone_is_due(three_days: ProfileSettings) -> None:
-    """A threshold of the audience has changed, none of the days."""
+    """Periods whose audience alone is due are planned, for example after a changed threshold."""
     profile(three_days)
     assert plan(PROFILE, three_days, EVER, force=False, most=9) is None
     changed = ProfileSettings(lake=three_days.lake, profile=ProfileOptions(min_cell=20))
@@ -198,7 +198,7 @@ def test_profile_is_given_periods_whose_audience_alone_is_due(three_days: Profil
 
 
 def test_failed_day_does_not_hide_the_audience_of_others(three_days: ProfileSettings) -> None:
-    """A day and the audience of that day have the same name: only the one that failed has failed."""
+    """A failed day does not hide the audience of another day, although both have names of the same form."""
     store = three_days.store
     profile(three_days, span("2026-01-05", "2026-01-05"))
     failure = Failure(keys.AUDIENCE, "2026-01-06", "r", 1, "internal", 70, "", "2026-01-08T00:00:00.000+00:00")

@@ -1,4 +1,4 @@
-"""Logs: JSON lines for a machine, readable ones for a person, on standard error."""
+"""Logs: JSON lines for a machine and readable lines for a person, on standard error."""
 
 import json
 import logging
@@ -14,7 +14,7 @@ NOON = datetime(2026, 1, 5, 12, 0, 1, 250_000, tzinfo=UTC)
 
 
 def record(message: str, *arguments: object, **extra: object) -> logging.LogRecord:
-    """Return a record of noon, as logging makes it with these extras."""
+    """Return a record of noon with these extras, as logging makes it."""
     made = logging.getLogger("jobs.test").makeRecord(
         "jobs.test", logging.INFO, "file.py", 1, message, arguments, None, extra=extra
     )
@@ -23,7 +23,7 @@ def record(message: str, *arguments: object, **extra: object) -> logging.LogReco
 
 
 def test_json_line_has_time_level_message_and_extras() -> None:
-    """One object on one line, times in UTC, text as it is."""
+    """A JSON line is one object on one line, with the time in UTC and the text unescaped."""
     line = JsonFormatter().format(record("%s\nmade", "Pokémon", stage="rollup", rows=3, key=SecretStr("canary")))
     assert "\n" not in line
     assert "Pokémon" in line
@@ -39,7 +39,7 @@ def test_json_line_has_time_level_message_and_extras() -> None:
 
 
 def test_text_line_is_short() -> None:
-    """Time of day, level, message, extras; not what the message says already."""
+    """A text line has the time of day, level, message, and the extras that the message does not contain."""
     line = TextFormatter().format(record("rollup 2026-01-05T13 made", stage="rollup", run_id="r1", rows=3, rejects=0))
     assert line == "12:00:01 INFO    rollup 2026-01-05T13 made  rows=3 rejects=0"
     assert TextFormatter().format(record("nothing to do")) == "12:00:01 INFO    nothing to do"
@@ -47,7 +47,7 @@ def test_text_line_is_short() -> None:
 
 @pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()], ids=["json", "text"])
 def test_traceback_is_shown_where_it_is_given(formatter: logging.Formatter) -> None:
-    """With the error's class and text."""
+    """A traceback is shown with the class and the text of the error."""
     made = record("failed")
     error = ValueError("wrong")
     made.exc_info = (ValueError, error, error.__traceback__)
@@ -65,7 +65,7 @@ def test_traceback_is_shown_where_it_is_given(formatter: logging.Formatter) -> N
 def test_logs_go_to_standard_error(
     capsys: pytest.CaptureFixture[str], form: Literal["auto", "json", "text"], is_json: bool
 ) -> None:
-    """Above the level that is set; output stays free for results."""
+    """Logs above the level go to standard error, and standard output stays free for results."""
     set_up_logs("warning", form)
     logging.getLogger("jobs.test").info("unheard")
     logging.getLogger("jobs.test").warning("heard")
@@ -78,7 +78,7 @@ def test_logs_go_to_standard_error(
 
 
 def test_debug_is_for_our_own_code(capsys: pytest.CaptureFixture[str]) -> None:
-    """Libraries that talk all the time, and log requests with what is in them, are kept to warnings."""
+    """Debug messages come from Marquee only; libraries log warnings only, because their requests may contain data."""
     set_up_logs("debug", "json")
     logging.getLogger("botocore.auth").debug("canary")
     logging.getLogger("urllib3.connectionpool").info("canary")
