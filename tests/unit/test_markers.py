@@ -1,4 +1,4 @@
-"""Markers: what they hold, how one comes to stand, and how damage is found."""
+"""Markers: their contents, how one is published, and how damage is detected."""
 
 import dataclasses
 import json
@@ -27,7 +27,7 @@ KEY = success_key("words", HOUR)
 
 
 def marker(run_id: str = "r1", generation: int = 1, **more: object) -> Marker:
-    """Return a marker of the hour, with two outputs, of which one is a bucket."""
+    """Return a marker of the hour with two datasets, one of them in two buckets."""
     prefix = run_prefix("words", HOUR, run_id)
     fields: dict[str, object] = {
         "stage": "words",
@@ -55,7 +55,7 @@ def marker(run_id: str = "r1", generation: int = 1, **more: object) -> Marker:
 
 
 def test_marker_is_read_back(store: Store) -> None:
-    """What is published is what is read, with the etag of the object."""
+    """A published marker is read back unchanged, with the etag of its object."""
     published = publish(store, marker(), None)
     read = read_marker(store, "words", HOUR)
     (info,) = store.list("markers/")
@@ -65,7 +65,7 @@ def test_marker_is_read_back(store: Store) -> None:
 
 
 def test_marker_is_json_for_people(lake: LocalStore) -> None:
-    """It is readable text, with the format's number and without the etag, which is the store's."""
+    """A marker is readable JSON with the number of its format and without its etag, which belongs to the store."""
     publish(lake, marker(), None)
     text = lake.get(KEY).decode()
     fields = json.loads(text)
@@ -82,13 +82,13 @@ def test_marker_is_json_for_people(lake: LocalStore) -> None:
 
 
 def test_outputs_are_found_by_dataset() -> None:
-    """In the order of keys, with the rows added up."""
+    """The outputs of a dataset come in the order of keys, and their rows are summed."""
     assert [one.sha256 for one in marker().of(WORDS)] == ["aa", "bb"]
     assert (marker().rows(WORDS), marker().rows(INITIALS)) == (5, 1)
 
 
 def test_same_content_is_the_same_input() -> None:
-    """An input downstream does not change with the run, nor with another dataset; it does with content or name."""
+    """A marker as an input changes with the content or names of its dataset only, not with the run."""
     first = marker().as_input(WORDS)
     assert (first.name, first.size) == ("words/2026-01-05T13/words", 10)
     assert marker("r2", 2).as_input(WORDS) == first
@@ -106,14 +106,14 @@ inputs = st.lists(st.builds(Input, st.text(max_size=5), st.text(max_size=5), st.
 
 @given(inputs.flatmap(lambda listed: st.tuples(st.just(listed), st.permutations(listed))))
 def test_digest_does_not_depend_on_the_order_of_inputs(orders: tuple[list[Input], list[Input]]) -> None:
-    """Shuffled inputs have the same digest."""
+    """Shuffled inputs and parameters have the same digest."""
     listed, shuffled = orders
     assert digest_inputs(shuffled, {"a": 1, "b": 2}, "1") == digest_inputs(listed, {"b": 2, "a": 1}, "1")
 
 
 @given(inputs, inputs)
 def test_digest_tells_inputs_apart(one: list[Input], other: list[Input]) -> None:
-    """Equal digests are equal inputs."""
+    """Two lists of inputs have the same digest only if they are equal."""
     assert (digest_inputs(one, {}, "1") == digest_inputs(other, {}, "1")) == (Counter(one) == Counter(other))
 
 
@@ -129,7 +129,7 @@ def test_digest_tells_inputs_apart(one: list[Input], other: list[Input]) -> None
     ],
 )
 def test_digest_changes_with(name: str, etag: str, size: int, parameters: dict[str, object], version: str) -> None:
-    """Each thing that decides the result decides the digest."""
+    """The digest changes with each input, parameter or version that decides the result."""
     before = digest_inputs([Input("a", "e", 1)], {"p": 1}, "1")
     assert digest_inputs([Input(name, etag, size)], parameters, version) != before
 
@@ -138,7 +138,7 @@ def test_digest_changes_with(name: str, etag: str, size: int, parameters: dict[s
 
 
 def test_later_generation_replaces_the_earlier(store: Store) -> None:
-    """Published over the marker that it knew, the new one stands."""
+    """A later generation replaces the marker that its run has read."""
     first = publish(store, marker(), None)
     second = publish(store, marker("r2", 2), first)
     assert read_marker(store, "words", HOUR) == second
@@ -147,7 +147,7 @@ def test_later_generation_replaces_the_earlier(store: Store) -> None:
 
 @pytest.mark.parametrize("generation", [1, 2])
 def test_run_that_comes_second_has_lost(store: Store, generation: int) -> None:
-    """The winner's marker stands; the error names it and the loser."""
+    """A run that publishes second loses, and the error names both runs."""
     previous = publish(store, marker("r0"), None) if generation == 2 else None
     publish(store, marker("r1", generation), previous)
     with pytest.raises(
@@ -161,7 +161,7 @@ def test_run_that_comes_second_has_lost(store: Store, generation: int) -> None:
 
 @pytest.mark.parametrize("generation", [1, 2])
 def test_one_of_many_runs_at_once_is_published(lake: LocalStore, generation: int) -> None:
-    """Of 8 at a barrier exactly one stands, the others know that they have lost."""
+    """Of eight runs that publish at the same moment one wins, and the others get a lost race."""
     previous = publish(lake, marker("r0"), None) if generation == 2 else None
     barrier = threading.Barrier(8)
 
@@ -180,7 +180,7 @@ def test_one_of_many_runs_at_once_is_published(lake: LocalStore, generation: int
 
 
 def test_run_whose_predecessor_was_deleted_has_lost(store: Store) -> None:
-    """Somebody deleted the marker meanwhile: the run does not stand, and the period is pending."""
+    """A run whose predecessor was deleted meanwhile loses, and the period is pending."""
     first = publish(store, marker(), None)
     store.delete(KEY)
     with pytest.raises(LostRaceError, match="another run was published during run r2"):
@@ -189,7 +189,7 @@ def test_run_whose_predecessor_was_deleted_has_lost(store: Store) -> None:
 
 
 def test_publishing_clears_the_failure(store: Store) -> None:
-    """The failure marker goes when a run stands, not when it loses."""
+    """A run that is published clears the failure marker; a run that loses does not."""
     publish(store, marker(), None)
     store.put(failed_key("words", HOUR), b"{}")
     with pytest.raises(LostRaceError):
@@ -200,21 +200,21 @@ def test_publishing_clears_the_failure(store: Store) -> None:
 
 
 class LostAnswers(LocalStore):
-    """Conditional writes land, and are then reported as refused: a client's own retry finds its first try there."""
+    """A store whose conditional writes succeed and are then reported as refused, as after a retry of the client."""
 
     def put_if_absent(self, key: str, data: bytes) -> ObjectInfo:
-        """Write, then say that it was there already."""
+        """Write the object, then report that it existed already."""
         super().put_if_absent(key, data)
         raise PreconditionError(key)
 
     def put_if_unchanged(self, key: str, data: bytes, etag: str) -> ObjectInfo:
-        """Write, then say that it has changed."""
+        """Write the object, then report that it has changed."""
         super().put_if_unchanged(key, data, etag)
         raise PreconditionError(key)
 
 
 def test_commit_that_landed_but_was_reported_refused_is_ours(tmp_path: Path) -> None:
-    """The run finds its own id in the marker: it has won, with the etag by which it can be replaced."""
+    """A run that finds its own id in the marker has won, although its write was reported as refused."""
     store = LostAnswers(tmp_path)
     first = publish(store, marker(), None)
     assert (first, first.etag) == (marker(), first.etag)
@@ -226,7 +226,7 @@ def test_commit_that_landed_but_was_reported_refused_is_ours(tmp_path: Path) -> 
 
 
 def test_marker_of_a_newer_format_is_refused_by_name(lake: LocalStore) -> None:
-    """A later version's marker is not taken for damage: the message says to upgrade."""
+    """A marker of a newer format is refused with the advice to upgrade, not as damaged."""
     lake.put(KEY, marker(format=3).to_json())
     message = f"{KEY} has format 3, this version reads up to 2: upgrade Marquee"
     with pytest.raises(CorruptLakeError, match=message):
@@ -249,7 +249,7 @@ def test_marker_of_a_newer_format_is_refused_by_name(lake: LocalStore) -> None:
     ],
 )
 def test_damaged_marker_is_named(lake: LocalStore, data: bytes) -> None:
-    """What is no marker is an error that names the object and the way out; nothing is taken for done or for pending."""
+    """A damaged marker is an error that names the object and what to do; its period is neither done nor pending."""
     lake.put(KEY, data)
     markers = Markers(lake)
     for _ in range(2):
@@ -258,7 +258,7 @@ def test_damaged_marker_is_named(lake: LocalStore, data: bytes) -> None:
 
 
 def test_damaged_failure_marker_is_named(lake: LocalStore) -> None:
-    """So is what is no failure marker."""
+    """A damaged failure marker is an error that names the object."""
     lake.put(failed_key("words", HOUR), b'{"reason": ')
     with pytest.raises(CorruptLakeError, match="2026-01-05T13/_FAILED is no failure marker"):
         Markers(lake).failures("words")
@@ -266,7 +266,7 @@ def test_damaged_failure_marker_is_named(lake: LocalStore) -> None:
 
 @pytest.fixture
 def output(lake: LocalStore) -> Output:
-    """An object that a run wrote: five bytes."""
+    """An object of five bytes that a run wrote."""
     return write_bytes(lake, "data/words/2026-01-05T13/run=r1/words.parquet", "words", b"12345", 1)
 
 
@@ -278,7 +278,7 @@ READERS = [
 
 
 def test_object_has_size_and_checksum(lake: LocalStore, output: Output, tmp_path: Path) -> None:
-    """SHA-256 of '12345', from sha256sum."""
+    """An object has its size and the SHA-256 that sha256sum prints for '12345'."""
     assert output.sha256 == "5994471abb01112afcc18159f6cc74b4f511b99806da59b3caf5a9c173cacfc5"
     assert (output.size, output.rows) == (5, 1)
     assert read_bytes(lake, output) == b"12345"
@@ -288,7 +288,7 @@ def test_object_has_size_and_checksum(lake: LocalStore, output: Output, tmp_path
 @pytest.mark.parametrize("read", READERS)
 @pytest.mark.parametrize("data", [pytest.param(b"123", id="cut short"), pytest.param(b"12346", id="changed")])
 def test_damaged_object_is_named(lake: LocalStore, output: Output, tmp_path: Path, read: Reader, data: bytes) -> None:
-    """The message has the key, what was expected, what was found, and what to do."""
+    """A damaged object is an error with its key, the expected and the found content, and what to do."""
     lake.put(output.key, data)
     with pytest.raises(CorruptLakeError) as caught:
         read(lake, output, tmp_path)
@@ -300,7 +300,7 @@ def test_damaged_object_is_named(lake: LocalStore, output: Output, tmp_path: Pat
 
 @pytest.mark.parametrize("read", READERS)
 def test_missing_object_is_damage(lake: LocalStore, output: Output, tmp_path: Path, read: Reader) -> None:
-    """A listed object that is gone is a broken promise of the marker."""
+    """A missing object that a manifest lists is damage of the lake."""
     lake.delete(output.key)
     with pytest.raises(CorruptLakeError, match=f"{output.key} is gone, but its manifest lists it"):
         read(lake, output, tmp_path)
@@ -315,7 +315,7 @@ def failure(generation: int = 1) -> Failure:
 
 
 def test_known_error_tells_its_reason() -> None:
-    """Our own errors are written for people, and their text stands in the failure marker."""
+    """A failure marker has the text of an error of Marquee, which is written for people."""
     assert failure(3) == Failure(
         "words", str(HOUR), "r1", 3, "bad input", 65, "5% rejects", "2026-01-07T12:00:00.000+00:00"
     )
@@ -323,7 +323,7 @@ def test_known_error_tells_its_reason() -> None:
 
 
 def test_unknown_error_tells_its_class_alone() -> None:
-    """Its text may hold data; never raised, it has no place either."""
+    """A failure marker has only the class of an unknown error, because its text may contain data."""
     failed = failure_of(KeyError(SECRET), "words", HOUR, "r1", 1, START)
     assert (failed.kind, failed.exit_code) == ("internal", 70)
     assert failed.reason == "builtins.KeyError at an unknown place: MARQUEE_LOG__LEVEL=debug tells all"
@@ -334,7 +334,7 @@ def test_unknown_error_tells_its_class_alone() -> None:
     [pytest.param(1, False, id="settled by its generation"), pytest.param(2, True, id="a restatement that failed")],
 )
 def test_success_settles_failures_of_its_generation(lake: LocalStore, generation: int, in_force: bool) -> None:
-    """A failure that was left beside the success of its generation is in force no more."""
+    """The success of a generation settles failures of the same generation, but not of a later one."""
     publish(lake, marker(), None)
     lake.put(failed_key("words", HOUR), failure(generation).to_json())
     markers = Markers(lake)
@@ -342,7 +342,7 @@ def test_success_settles_failures_of_its_generation(lake: LocalStore, generation
 
 
 def test_failure_cleared_during_the_listing_is_no_error(lake: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another run clears its failure between our listing and our reading: there is none."""
+    """A failure that another run clears between listing and reading is not an error."""
     lake.put(failed_key("words", HOUR), failure().to_json())
     get = LocalStore.get
 

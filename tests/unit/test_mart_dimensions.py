@@ -1,4 +1,4 @@
-"""Dimensions of the kiosk: of several captures the latest, and each show's history, whatever the order."""
+"""Dimensions of the kiosk: the latest of several captures, and the history of each show, in any order of captures."""
 
 import itertools
 import json
@@ -23,13 +23,13 @@ JAN, FEB, MAR = datetime(2026, 1, 1), datetime(2026, 2, 1), datetime(2026, 3, 1)
 
 
 def dimension(store: LocalStore, name: str, *columns: str) -> list[tuple[Any, ...]]:
-    """Return columns of the rows of a dimension."""
+    """Return these columns of the rows of a dimension."""
     table = make_dimensions(Markers(store))[name].select(list(columns))
     return [tuple(row.values()) for row in table.to_pylist()]
 
 
 def test_an_empty_lake_has_the_two_fixed_rows(lake: LocalStore) -> None:
-    """Without captures there are the world and the unknown show, and nothing else."""
+    """The dimensions of an empty lake have two fixed rows: the country "worldwide" and the unknown show."""
     rows = {name: table.num_rows for name, table in make_dimensions(Markers(lake)).items()}
     assert {name for name, count in rows.items() if count} == {"dim_country", "dim_show"}
     assert dimension(lake, "dim_country", "country", "name") == [("**", "worldwide")]
@@ -37,7 +37,7 @@ def test_an_empty_lake_has_the_two_fixed_rows(lake: LocalStore) -> None:
 
 
 def test_the_show_updated_last_counts(lake: LocalStore) -> None:
-    """Not the day captured last: the service may have served an older answer then."""
+    """The version of a show with the latest update counts, even if an older answer was captured later."""
     small = SmallLake(lake)
     small.capture(
         "2026-01-05", shows=[{"show_id": 1, "name": "New", "updated": FEB}], genres=[{"show_id": 1, "genre": "War"}]
@@ -51,7 +51,7 @@ def test_the_show_updated_last_counts(lake: LocalStore) -> None:
 
 
 def test_of_equal_shows_the_one_fetched_last_counts(lake: LocalStore) -> None:
-    """A genre that such a capture no longer has is gone with it."""
+    """Of versions with the same update the one fetched last counts, with its genres only."""
     small = SmallLake(lake)
     small.capture(
         "2026-01-06", shows=[{"show_id": 1, "name": "Old", "updated": JAN}], genres=[{"show_id": 1, "genre": "DIY"}]
@@ -62,7 +62,7 @@ def test_of_equal_shows_the_one_fetched_last_counts(lake: LocalStore) -> None:
 
 
 def test_an_episode_follows_its_show(lake: LocalStore) -> None:
-    """An episode is as captured with the latest version of its show; it may have moved to another."""
+    """An episode comes from the capture with the latest version of its show, and may move to another show."""
     small = SmallLake(lake)
     small.capture(
         "2026-01-05",
@@ -78,7 +78,7 @@ def test_an_episode_follows_its_show(lake: LocalStore) -> None:
 
 
 def test_names_that_collide_are_told_apart(lake: LocalStore) -> None:
-    """Two shows of one name show their ids, as does a show without a name; case and accents make another name."""
+    """Shows with the same name and shows without a name have their ids in the label; case and accents count."""
     names = {1: "The Traitors", 2: "The Traitors", 3: "Pokemon", 4: "Pokémon", 5: None}
     SmallLake(lake).capture("2026-01-05", shows=[{"show_id": one, "name": name} for one, name in names.items()])
     assert dimension(lake, "dim_show", "show_id", "label")[1:] == [
@@ -91,7 +91,7 @@ def test_names_that_collide_are_told_apart(lake: LocalStore) -> None:
 
 
 def test_networks_and_countries_are_as_fetched_last(lake: LocalStore) -> None:
-    """A network and a web channel may have one id; countries come from wherever one is named."""
+    """Networks and countries are as fetched last; a network and a web channel may have the same id."""
     small = SmallLake(lake)
     small.capture(
         "2026-01-06",
@@ -157,7 +157,7 @@ RUNNING = {"status": "Running", "ended": None}
     ],
 )
 def test_history(lake: LocalStore, captures: list[Row | None], versions: list[tuple[Any, ...]]) -> None:
-    """Each capture is a later day's, fetched a minute after the one before; None is a day without the show."""
+    """The history of a show has a version for each change, in the order of updates. None is a day without the show."""
     small = SmallLake(lake)
     for number, show in enumerate(captures, start=1):
         small.capture(f"2026-01-{number:02}", shows=[{"show_id": 1, **show}] if show else [])
@@ -178,7 +178,7 @@ def test_history(lake: LocalStore, captures: list[Row | None], versions: list[tu
     ],
 )
 def test_what_is_followed(lake: LocalStore, column: str, before: object, after: object) -> None:
-    """A change of any of these is a new version."""
+    """A change in any of these columns is a new version of the show."""
     small = SmallLake(lake)
     small.capture("2026-01-01", shows=[{"show_id": 1, "updated": JAN, column: before}])
     small.capture("2026-01-02", shows=[{"show_id": 1, "updated": FEB, column: after}])
@@ -186,7 +186,7 @@ def test_what_is_followed(lake: LocalStore, column: str, before: object, after: 
 
 
 def test_genres_are_followed(lake: LocalStore) -> None:
-    """They are listed in alphabetical order, so their order at the service is no change; none is null."""
+    """A change of genres is a new version, and their order at the service is not."""
     small = SmallLake(lake)
     updates = {"2026-01-01": JAN, "2026-01-02": FEB, "2026-01-03": MAR}
     genres = {"2026-01-01": ["Drama", "Crime"], "2026-01-02": ["Crime", "Drama"], "2026-01-03": []}
@@ -213,24 +213,24 @@ RECORDED = {
 
 
 def capture(store: LocalStore, answers: Mapping[str, Sequence[Row]]) -> None:
-    """Capture days, one after another."""
+    """Capture these answers, one day after another."""
     small = SmallLake(store)
     for day, answer in answers.items():
         small.publish(keys.SCHEDULE_FETCH, day, normalise({"web": [*answer]}).tables)
 
 
 def recorded(tvmaze: Path) -> dict[str, list[Row]]:
-    """Return what was recorded for each day."""
+    """Return the recorded answer for each day."""
     return {day: json.loads((tvmaze / name).read_text(encoding="utf-8")) for day, name in RECORDED.items()}
 
 
 def instant(seconds: int) -> datetime:
-    """Return the instant of a Unix time, in UTC as the lake has it."""
+    """Return the instant of a Unix time, in UTC without a zone, as the lake has it."""
     return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
 
 
 def test_shows_that_ran_again(lake: LocalStore) -> None:
-    """Between the captures show 2 went from Ended to Running, show 3 from Ended to To Be Determined."""
+    """Show 2 changes from Ended to Running between the captures, and show 3 from Ended to To Be Determined."""
     capture(lake, CAPTURED)
     history = dimension(lake, "show_history", "show_id", "valid_from", "valid_to", "status", "ended")
     assert [row for row in history if row[0] in {2, 3}] == [
@@ -242,7 +242,7 @@ def test_shows_that_ran_again(lake: LocalStore) -> None:
 
 
 def test_recorded_shows_that_ran_again(lake: LocalStore, tvmaze: Path) -> None:
-    """Between the recordings 44654 went from Ended to Running, 9815 from Ended to To Be Determined (data: TVmaze)."""
+    """Show 44654 changes from Ended to Running in the recordings, and 9815 to To Be Determined (data: TVmaze)."""
     capture(lake, recorded(tvmaze))
     history = dimension(lake, "show_history", "show_id", "valid_from", "valid_to", "status", "ended")
     instants = [instant(one) for one in (1607641557, 1662317888)]
@@ -264,14 +264,14 @@ def test_the_order_of_publishing_is_no_matter(lake: LocalStore, tmp_path: Path) 
 
 
 def test_the_order_of_recordings_is_no_matter(lake: LocalStore, tvmaze: Path, tmp_path: Path) -> None:
-    """So it is with recorded answers (data: TVmaze)."""
+    """Markers of recorded answers in any order give the same dimensions (data: TVmaze)."""
     capture(lake, recorded(tvmaze))
     check_that_order_is_no_matter(lake, tmp_path)
     assert make_dimensions(Markers(lake))["dim_show"].num_rows > 100
 
 
 def check_that_order_is_no_matter(lake: LocalStore, tmp_path: Path) -> None:
-    """Check that lakes to which the markers come in another order have the same dimensions."""
+    """Check that lakes with the same markers in other orders have the same dimensions."""
     expected = make_dimensions(Markers(lake))
     assert expected["show_history"].num_rows > expected["dim_show"].num_rows
     for number, order in enumerate(itertools.islice(itertools.permutations(RECORDED), 0, None, 7)):
@@ -284,5 +284,5 @@ def check_that_order_is_no_matter(lake: LocalStore, tmp_path: Path) -> None:
 
 
 def test_all_dimensions_are_made(lake: LocalStore) -> None:
-    """The tables come in the order in which they are told."""
+    """The dimensions are made in the order in which they are listed."""
     assert tuple(make_dimensions(Markers(lake))) == DIMENSIONS

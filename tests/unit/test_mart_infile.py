@@ -1,4 +1,4 @@
-"""Rows as LOAD DATA reads them."""
+"""Rows in the format that LOAD DATA reads."""
 
 from datetime import date, datetime
 
@@ -14,7 +14,7 @@ NASTY = st.text(st.sampled_from("a\\tnN\t\n\r\0é🙂'\"% ") | st.characters(cod
 
 
 def test_each_type_as_mysql_reads_it() -> None:
-    """Numbers shortest, times with a blank; null, and what would end a cell or a line, by a backslash and a letter."""
+    """Each type is written as MySQL reads it: shortest numbers, times with a space, escaped nulls and separators."""
     rows = pa.table(
         {
             "whole": pa.array([-1, None], pa.int64()),
@@ -30,18 +30,18 @@ def test_each_type_as_mysql_reads_it() -> None:
 
 
 def test_no_rows_are_no_bytes() -> None:
-    """Not even a line."""
+    """A table without rows is written as no bytes."""
     assert encode(pa.table({"a": pa.array([], pa.string())})) == b""
 
 
 def test_a_slice_is_its_rows_alone() -> None:
-    """A part of a table shares memory with the whole."""
+    """A slice of a table is written with its own rows only, although it shares memory with the whole."""
     assert encode(pa.table({"a": ["one", "two", "three"], "b": [1, 2, 3]}).slice(1, 1)) == b"two\t2\n"
 
 
 @given(st.lists(st.tuples(st.none() | NASTY, st.none() | NASTY), min_size=1))
 def test_every_key_is_read_back(rows: list[tuple[str | None, str | None]]) -> None:
-    """Whatever is in it: a message names the row by it."""
+    """Every key is read back from its row, whatever characters it has, so that messages can name the row."""
     first, second = zip(*rows, strict=True)
     table = pa.table({"a": pa.array(first, pa.string()), "b": pa.array(second, pa.string())})
     with Infile(["b", "a"], 2) as made:
@@ -52,7 +52,7 @@ def test_every_key_is_read_back(rows: list[tuple[str | None, str | None]]) -> No
 
 @pytest.mark.parametrize("in_memory", [1 << 20, 1000], ids=["memory", "disk"])
 def test_rows_come_out_as_they_went_in(monkeypatch: pytest.MonkeyPatch, in_memory: int) -> None:
-    """From memory or from disk, in bounded pieces, and as often as asked."""
+    """Rows are read from memory or disk in bounded chunks, as often as requested."""
     monkeypatch.setattr(infile, "IN_MEMORY", in_memory)
     rows = pa.table({"a": list(range(100_000))})
     with Infile(["a"], 1) as made:

@@ -1,4 +1,4 @@
-"""What a load does, from markers and ledger alone."""
+"""The plan of a load, made from markers and the ledger alone."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from tests.helpers_mart import SmallLake, marker_of
 
 
 def marker(generation: int, run_id: str, content: str, stage: str = keys.ROLLUP) -> Marker:
-    """Make the marker of a run with one output."""
+    """Return the marker of a run with one output."""
     period, dataset = ("2026-01-05T00", "viewership") if stage == keys.ROLLUP else ("2026-01-05", "shows")
     key = f"data/{stage}/{period}/run={run_id}/{dataset}.parquet"
     return marker_of(stage, period, generation, run_id, [Output(dataset, key, 100, content, 7)])
@@ -47,13 +47,13 @@ def marker(generation: int, run_id: str, content: str, stage: str = keys.ROLLUP)
     ],
 )
 def test_load_status(loaded: Marker | None, found: Marker, status: LoadStatus) -> None:
-    """A marker is compared with the run that the ledger has."""
+    """The status of a marker follows from a comparison with the run in the ledger."""
     entries = entries_of(loaded) if loaded else []
     assert load_status_of(found, {(one.dataset, one.period): one for one in entries}) is status
 
 
 def test_the_ledger_holds_what_the_manifest_says() -> None:
-    """Run, generation and rows are the marker's, the digest tells the content."""
+    """The ledger has the run, generation and rows of the marker, and a digest of the content."""
     (entry,) = entries_of(marker(3, "20260101T", "a"))
     assert (entry.dataset, entry.period, entry.generation, entry.run_id, entry.rows) == (
         "viewership",
@@ -77,7 +77,7 @@ def test_the_ledger_holds_what_the_manifest_says() -> None:
     ],
 )
 def test_a_kiosk_takes_what_lies_in_its_period(lake: LocalStore, period: str, expected: list[str]) -> None:
-    """Hours and audience periods must lie in it whole; captures of the schedule all count."""
+    """A kiosk takes hours and audience periods that lie in its period as a whole, and all captures."""
     small = SmallLake(lake)
     small.capture("2025-06-01")
     for hour in ("2025-12-31T23", "2026-01-01T00"):
@@ -91,7 +91,7 @@ def test_a_kiosk_takes_what_lies_in_its_period(lake: LocalStore, period: str, ex
 
 
 def item(stage: str, period: str, status: LoadStatus) -> Item:
-    """Make an item of a comparison."""
+    """Return an item of a comparison."""
     return Item(stage, Period.parse(period), marker_of(stage, period, 1, "20260101T"), status)
 
 
@@ -109,13 +109,13 @@ ITEMS = [
 
 
 def steps(span: Span, *, force: bool = False) -> list[tuple[str, str, list[str]]]:
-    """Plan the items above."""
+    """Return the steps of a plan for the items above."""
     plan = make_plan(ITEMS, span, force=force)
     return [(step.stage, str(step.period), [str(one.period) for one in step.items]) for step in plan.steps]
 
 
 def test_captures_come_first_then_hours_by_day_then_audience() -> None:
-    """Each step is a transaction; what is loaded, and what is refused, is in none."""
+    """Captures are the first step, then the hours of each day, then audiences; loaded and refused items are in none."""
     assert steps(EVER) == [
         ("schedule_fetch", "2026-01-05", ["2026-01-04", "2026-01-05"]),
         ("rollup", "2026-01-05", ["2026-01-05T00", "2026-01-05T02"]),
@@ -128,7 +128,7 @@ def test_captures_come_first_then_hours_by_day_then_audience() -> None:
 
 
 def test_a_span_narrows_facts_but_not_dimensions() -> None:
-    """Dimensions are made of all captures, or they would depend on the order of loading."""
+    """A span limits the facts but not the dimensions, which are always made of all captures."""
     assert steps(Span.of(Period.parse("2026-01-06"))) == [
         ("schedule_fetch", "2026-01-05", ["2026-01-04", "2026-01-05"]),
         ("rollup", "2026-01-06", ["2026-01-06T00"]),
@@ -136,7 +136,7 @@ def test_a_span_narrows_facts_but_not_dimensions() -> None:
 
 
 def test_force_loads_everything() -> None:
-    """Also what is loaded, and what the kiosk has of a newer run."""
+    """Force loads every item, also loaded ones and those of which the kiosk has a newer run."""
     forced = steps(EVER, force=True)
     assert sum(len(periods) for _, _, periods in forced) == len(ITEMS)
     plan = make_plan(ITEMS, EVER, force=True)
@@ -144,7 +144,7 @@ def test_force_loads_everything() -> None:
 
 
 def test_an_older_capture_keeps_the_dimensions_as_they_are() -> None:
-    """Dimensions of which a part is older than the kiosk's are not made; facts are loaded all the same."""
+    """A capture older than that of the kiosk keeps the dimensions as they are, and facts are loaded."""
     items = [item(keys.SCHEDULE_FETCH, "2026-01-03", LoadStatus.NEWER), *ITEMS]
     plan = make_plan(items, EVER, force=False)
     assert [step.stage for step in plan.steps] == ["rollup", "rollup", "audience"]

@@ -1,4 +1,4 @@
-"""The kiosk's schema: complete in its comments, sound in its references, and plain enough for another engine."""
+"""The schema of the kiosk: complete comments, valid references, and SQL that other engines accept."""
 
 import re
 
@@ -16,7 +16,7 @@ VIEWS = {one.name: one for one in schema.relations() if one.kind == "view"}
 
 @pytest.fixture
 def db() -> duckdb.DuckDBPyConnection:
-    """A database with the schema."""
+    """A database with the schema of the kiosk."""
     connection = duckdb.connect()
     connection.execute(schema.tables_sql())
     connection.execute(schema.views_sql())
@@ -24,7 +24,7 @@ def db() -> duckdb.DuckDBPyConnection:
 
 
 def test_every_table_view_and_column_has_a_comment(db: duckdb.DuckDBPyConnection) -> None:
-    """What the files create is what is read from them with comments: nothing is left without."""
+    """Each table, view and column that the SQL files create has a comment."""
     columns = db.execute("select table_name, column_name from duckdb_columns() where not internal").fetchall()
     created = {(table, column) for table, column in columns if table in TABLES}
     assert created == {(table.name, column.name) for table in TABLES.values() for column in table.columns}
@@ -43,13 +43,13 @@ def test_references_name_tables() -> None:
 
 
 def test_views_tell_their_grain() -> None:
-    """The comment of every question's view tells grain and units."""
+    """The comment of each question's view states its grain and its units."""
     assert [name for name in VIEWS if name.startswith("q_") and "Grain: " not in VIEWS[name].comment] == []
     assert [name for name in VIEWS if name.startswith("q_") and "Units: " not in VIEWS[name].comment] == []
 
 
 def test_every_question_has_its_view_and_every_view_its_question(db: duckdb.DuckDBPyConnection) -> None:
-    """The list of questions and the views agree; each answer says of which period it is."""
+    """Each question has its view and each view its question, and each answer begins with its period."""
     assert sorted(one.view for one in QUESTIONS) == sorted(name for name in VIEWS if name.startswith("q_"))
     for question in QUESTIONS:
         answer = db.execute(f"from {question.view} order by {question.order}")
@@ -60,7 +60,7 @@ def test_every_question_has_its_view_and_every_view_its_question(db: duckdb.Duck
 
 @pytest.mark.parametrize("dataset", [VIEWERSHIP, AUDIENCE, AUDIENCE_BASE], ids=lambda one: one.name)
 def test_facts_have_the_columns_of_their_dataset(dataset: Dataset) -> None:
-    """A column that a dataset gains must be given a place in the kiosk."""
+    """Each column of a dataset has a column in the fact table of the kiosk."""
     columns = {column.name for column in TABLES[f"fact_{dataset.name}"].columns}
     assert columns - {"period"} == {column.name for column in dataset.columns}
 
@@ -97,13 +97,13 @@ def test_dimensions_are_tables() -> None:
     ],
 )
 def test_the_schema_is_portable(construct: str) -> None:
-    """No construct, and no reserved word as a name, that DuckDB or MySQL lacks."""
+    """The schema has no construct that DuckDB or MySQL lacks, and no reserved word as a name."""
     code = re.sub(r"--.*", "", schema.tables_sql() + schema.views_sql())
     assert re.findall(construct, code, re.IGNORECASE) == []
 
 
 def test_the_parts_of_the_day_cover_it(db: duckdb.DuckDBPyConnection) -> None:
-    """Morning is 6 to 12, daytime to 18, evening to 23, night to 6."""
+    """The dayparts cover the day: morning from 6 to 12, daytime to 18, evening to 23, night to 6."""
     parts = db.execute("select daypart, count(*) from dim_daypart group by daypart order by min(local_hour)").fetchall()
     assert parts == [("night", 7), ("morning", 6), ("daytime", 6), ("evening", 5)]
     assert db.execute(

@@ -1,4 +1,4 @@
-"""Settings of mart_load: the kiosk's URL and its period."""
+"""Settings of mart_load: the URL of the kiosk and its period."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from marquee.settings.loading import load_settings
 
 
 def test_without_a_url_the_error_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is not set is named as it must be set."""
+    """A missing URL is an error that names its variable."""
     monkeypatch.setenv("MARQUEE_LAKE", "file:///lake")
     with pytest.raises(ConfigError, match="MARQUEE_MART__URL: is not set"):
         load_settings(MartLoadSettings)
@@ -30,7 +30,7 @@ def test_without_a_url_the_error_names_its_variable(monkeypatch: pytest.MonkeyPa
     "url", ["", "kiosk.duckdb", "postgres://host/mart", "duckdb://host/kiosk.duckdb", "duckdb:///", "duckdb:///folder/"]
 )
 def test_other_urls_are_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    """The error shows the value and the form."""
+    """An unsupported URL is an error that shows the value and the expected form."""
     monkeypatch.setenv("MARQUEE_LAKE", "file:///lake")
     monkeypatch.setenv("MARQUEE_MART__URL", url)
     with pytest.raises(ConfigError, match=r"MARQUEE_MART__URL=.*expected duckdb:///folder/kiosk\.duckdb"):
@@ -38,7 +38,7 @@ def test_other_urls_are_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> No
 
 
 def test_a_url_may_hold_escapes() -> None:
-    """A blank in a folder's name is %20 in a URL."""
+    """A URL may contain escapes, such as %20 for a space in the name of a folder."""
     assert kiosk_path("duckdb:///my%20kiosks/q1.duckdb") == Path("/my kiosks/q1.duckdb")
 
 
@@ -52,13 +52,13 @@ def test_a_url_may_hold_escapes() -> None:
     ],
 )
 def test_a_kiosk_is_for_a_period_or_a_span(text: str, span: Span) -> None:
-    """Both ends of a span are part of it."""
+    """The period of a kiosk is a single period or a span, of which both ends are part."""
     assert span_of(text) == span
 
 
 @pytest.mark.parametrize("text", ["2026", "2026-01-05/", "/2026-01-05", "2026-02/2026-01", "2026-01/2026-02/2026-03"])
 def test_other_periods_are_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    """The error shows the value and the forms."""
+    """An invalid period is an error that shows the value and the valid forms."""
     monkeypatch.setenv("MARQUEE_LAKE", "file:///lake")
     monkeypatch.setenv("MARQUEE_MART__URL", "duckdb:///kiosk.duckdb")
     monkeypatch.setenv("MARQUEE_MART__PERIOD", text)
@@ -74,7 +74,7 @@ def test_other_periods_are_refused(monkeypatch: pytest.MonkeyPatch, text: str) -
     ],
 )
 def test_a_mysql_url(url: str, address: MysqlAddress) -> None:
-    """User, host, port and database."""
+    """A MySQL URL has user, host, port and database."""
     assert mysql_address(url) == address
 
 
@@ -91,7 +91,7 @@ def test_a_mysql_url(url: str, address: MysqlAddress) -> None:
     ],
 )
 def test_other_mysql_urls_are_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    """The error shows the form."""
+    """An invalid MySQL URL is an error that shows the expected form."""
     monkeypatch.setenv("MARQUEE_LAKE", "file:///lake")
     monkeypatch.setenv("MARQUEE_MART__URL", url)
     with pytest.raises(ConfigError, match=r"MARQUEE_MART__URL=.*expected mysql://user@host:3306/database"):
@@ -100,7 +100,7 @@ def test_other_mysql_urls_are_refused(monkeypatch: pytest.MonkeyPatch, url: str)
 
 @pytest.mark.parametrize("password", ["geheim", "ge/heim", "ge@heim", "ge#heim", "ge?heim", "ge:heim", ""])
 def test_a_password_in_the_url_is_refused_and_not_repeated(monkeypatch: pytest.MonkeyPatch, password: str) -> None:
-    """URLs are logged; it has a setting of its own."""
+    """A password in the URL is refused and not repeated in the message, which names its own setting."""
     monkeypatch.setenv("MARQUEE_LAKE", "file:///lake")
     monkeypatch.setenv("MARQUEE_MART__URL", f"mysql://me:{password}@127.0.0.1/q1")
     with pytest.raises(ConfigError, match="MARQUEE_MART__PASSWORD") as refused:
@@ -122,7 +122,7 @@ def test_a_password_in_the_url_is_refused_and_not_repeated(monkeypatch: pytest.M
     ],
 )
 def test_without_tls_only_on_this_machine(host: str, more: dict[str, Any], refused: bool) -> None:
-    """Beyond it a CA is needed, or somebody's word that the network is safe."""
+    """A connection to another machine needs a CA, a socket, or the setting that allows plaintext."""
     given = {"url": f"mysql://me@{host}/q1", **more}
     if not refused:
         MartSettings.model_validate(given)

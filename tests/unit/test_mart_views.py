@@ -1,4 +1,4 @@
-"""The questions: each view's answer on data small enough to be reckoned by hand."""
+"""The questions: the answer of each view on data that is small enough to calculate by hand."""
 
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
@@ -56,7 +56,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory, new_kiosk: Callable[[], Ki
 
 
 def test_genre_hours(watched: Kiosk) -> None:
-    """Korea: 9 hours, of which 3 of a show with two genres; genres sum to more in full, and to 9 in parts."""
+    """A show with two genres counts in full for each of them, and by halves in the fractional hours."""
     columns = ("period", "country", "country_name", "genre", "place", "hours", "fractional_hours", "share_percent")
     assert answer(watched, "genre-hours", *columns, only={"country": "KR"}) == [
         ("2026-01-05/2026-01-06", "KR", "Korea, Republic of", "Music", 1, 5.0, 5.0, 55.6),
@@ -72,12 +72,12 @@ def test_genre_hours(watched: Kiosk) -> None:
 
 
 def test_the_leading_genre_of_each_country_comes_first(watched: Kiosk) -> None:
-    """The first rows are the countries' leaders, by their hours."""
+    """The leading genres of the countries come first, ordered by their hours."""
     assert answer(watched, "genre-hours", "country", "genre")[:3] == [("KR", "Music"), ("US", "Crime"), ("US", "Drama")]
 
 
 def test_genre_daypart(watched: Kiosk) -> None:
-    """Crime in the United States, viewers' time: 0.5 hours at 6, 1 at 19, 1.5 at 20; in Korea all in the morning."""
+    """The hours of a genre are divided among the dayparts of the viewers' local time."""
     columns = ("daypart", "place", "hours", "share_percent")
     assert answer(watched, "genre-daypart", *columns, only={"country": "US", "genre": "Crime"}) == [
         ("evening", 1, 2.5, 83.3),
@@ -93,7 +93,7 @@ def test_genre_daypart(watched: Kiosk) -> None:
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory, new_kiosk: Callable[[], Kiosk]) -> Kiosk:
-    """A kiosk with whole days around the end of shows on 2026-01-05; all of a day's plays fall into its first hour."""
+    """A kiosk with whole days around the end of shows on 2026-01-05; the plays of a day are all in its first hour."""
     folder = tmp_path_factory.mktemp("ended")
     store = LocalStore(folder / "lake")
     small = SmallLake(store)
@@ -127,8 +127,9 @@ def ended(tmp_path_factory: pytest.TempPathFactory, new_kiosk: Callable[[], Kios
 
 
 def test_after_the_end(ended: Kiosk) -> None:
-    """Hours a day before, after and later, and what is left of them against the catalogue's 12, 9 and 12 hours a day.
+    """A show's hours a day after its end are compared with those before it and with the whole catalogue.
 
+    The catalogue has 12, 9 and 12 hours a day before, after and later.
     Lost: (1 / 3) / (9 / 12) = 44.4 %, then 0. Kept: (3 / 3) / (9 / 12) = 133.3 %, then (6 / 3) / (12 / 12) = 200 %.
     """
     hours = ("before_hours_a_day", "after_hours_a_day", "later_hours_a_day")
@@ -140,7 +141,7 @@ def test_after_the_end(ended: Kiosk) -> None:
 
 
 def test_after_the_end_needs_a_day_of_hours(ended: Kiosk) -> None:
-    """With 23 hours loaded after the end nothing is said."""
+    """A show has no answer while only 23 hours are loaded after its end."""
     change(ended, "update load_ledger set dataset = 'none' where period = '2026-01-06T23'")
     assert answer(ended, "after-the-end", "title") == []
     change(ended, "update load_ledger set dataset = 'viewership' where period = '2026-01-06T23'")
@@ -148,7 +149,7 @@ def test_after_the_end_needs_a_day_of_hours(ended: Kiosk) -> None:
 
 
 def audience(show: int, country: str, reach: int | None, hours: int, **others: float | None) -> dict[str, Any]:
-    """Make a row of audience."""
+    """Return a row of audience."""
     return {"show_id": show, "country": country, "reach": reach, "watched_seconds": hours * HOUR, **others}
 
 
@@ -221,7 +222,7 @@ BASE: list[dict[str, Any]] = [
 
 @pytest.fixture(scope="module")
 def counted(tmp_path_factory: pytest.TempPathFactory, new_kiosk: Callable[[], Kiosk]) -> Kiosk:
-    """A kiosk with the audience of a week, and of one of its days, which must not be mixed in."""
+    """A kiosk with the audience of a week, and of one of its days, which must not be counted with it."""
     folder = tmp_path_factory.mktemp("counted")
     store = LocalStore(folder / "lake")
     small = SmallLake(store)
@@ -247,7 +248,7 @@ def counted(tmp_path_factory: pytest.TempPathFactory, new_kiosk: Callable[[], Ki
 
 
 def test_multilingual(counted: Kiosk) -> None:
-    """200 of 2000 viewers are multilingual, 10 %: Gem's 50 % are an index of 500. Tiny is too small, Mid not known."""
+    """Gem's 50 % of multilingual viewers are an index of 500 against a base of 10 %; small shows are left out."""
     columns = ("period", "title", "place", "reach", "multilingual_viewers", "share_percent", "base_percent")
     assert answer(counted, "multilingual", *columns, "multilingual_index") == [
         ("2026-W02", "Gem", 1, 60, 30, 50.0, 10.0, 500.0),
@@ -258,7 +259,7 @@ def test_multilingual(counted: Kiosk) -> None:
 
 
 def test_small_but_loyal(counted: Kiosk) -> None:
-    """Reaches 20, 55, 60, 200, 400, 1000: median 130. Loyalties .1 .2 .3 .5 .8: the upper quarter begins at .5."""
+    """A show is small but loyal below the median reach (130) and in the upper quarter of loyalty (from .5)."""
     columns = ("title", "small_but_loyal", "reach", "median_reach", "loyalty_percent", "upper_quarter_percent")
     assert answer(counted, "small-but-loyal", *columns) == [
         ("Gem", "yes", 60, 130.0, 80.0, 50.0),
@@ -273,7 +274,7 @@ def test_small_but_loyal(counted: Kiosk) -> None:
 
 
 def test_binge(counted: Kiosk) -> None:
-    """120 of 200 viewers are 60 %; equal shares share a place. Low is not known, Tiny too small."""
+    """Shows are ranked by the share of binge viewers, equal shares share a place, and small shows are left out."""
     assert answer(counted, "binge", "title", "place", "binge_viewers", "binge_percent", "binge5_percent") == [
         ("Mid", 1, 120, 60.0, 25.0),
         ("Big", 2, 40, 10.0, 0.0),
@@ -283,7 +284,7 @@ def test_binge(counted: Kiosk) -> None:
 
 
 def test_must_not_cancel(counted: Kiosk) -> None:
-    """33 of Low's 55 viewers watch nothing else, 60 %; of Hit's 1000 it is 50. A figure not known stays open."""
+    """Shows are ranked by the share of viewers who watch nothing else, and unknown figures are empty."""
     columns = ("sole_viewers", "sole_percent", "near_sole_viewers", "near_sole_percent", "valued_hours", "hours")
     assert answer(counted, "must-not-cancel", "title", "place", *columns, "new_viewers", "new_sole_viewers") == [
         ("Low", 1, 33, 60.0, 44, 80.0, 100.0, 200.0, 11, 11),
@@ -293,7 +294,7 @@ def test_must_not_cancel(counted: Kiosk) -> None:
 
 
 def test_big_in_one_country(counted: Kiosk) -> None:
-    """Gem reaches 54 of Japan's 300 viewers (18 %) and 60 of the world's 2000 (3 %): first there, fourth worldwide."""
+    """Gem is first in Japan (54 of 300, 18 %) and fourth worldwide (60 of 2000, 3 %), so its index is 600."""
     columns = (
         "country_place",
         "world_place",
@@ -311,7 +312,7 @@ def test_big_in_one_country(counted: Kiosk) -> None:
 
 
 def test_big_in_one_country_tells_the_first_ten(lake: LocalStore, new_kiosk: Callable[[], Kiosk]) -> None:
-    """The eleventh show of a country is not big there."""
+    """Only the first ten shows of a country are listed."""
     kiosk = new_kiosk()
     small = SmallLake(lake)
     small.capture("2026-01-05", shows=[{"show_id": one, "name": f"Show {one}"} for one in range(1, 12)])
@@ -324,7 +325,7 @@ def test_big_in_one_country_tells_the_first_ten(lake: LocalStore, new_kiosk: Cal
 
 
 def test_top_shows(counted: Kiosk) -> None:
-    """By hours; a show whose reach is not published is ranked by its hours. Unknown shows are no show."""
+    """Shows are ranked by hours, also those whose reach is not published; unknown shows are left out."""
     assert answer(counted, "top-shows", "title", "place", "hours", "views", "reach") == [
         ("Hit", 1, 1000.0, 400.0, 1000),
         ("Big", 2, 600.0, None, 400),
@@ -337,7 +338,7 @@ def test_top_shows(counted: Kiosk) -> None:
 
 
 def test_engagement_by_show(counted: Kiosk) -> None:
-    """Gem's viewers watched 5 hours each; it reached 60 of 2000, 3 %."""
+    """Gem's viewers watched 5 hours each, and it reached 60 of 2000 viewers, which are 3 %."""
     assert answer(counted, "engagement-by-show", "title", "place", "hours_a_viewer", "reach_percent") == [
         ("Gem", 1, 5.0, 3.0),
         ("Low", 2, 3.6, 2.8),
@@ -348,7 +349,7 @@ def test_engagement_by_show(counted: Kiosk) -> None:
 
 
 def test_engagement_by_genre(counted: Kiosk) -> None:
-    """Crime is Hit and Gem, half of Gem in parts; parts sum to the 2600 hours of all."""
+    """Crime has all hours of Hit and Gem and half of Gem in fractional hours, which sum to the total of 2600."""
     rows = answer(counted, "engagement-by-genre", "genre", "place", "hours", "fractional_hours", "hours_a_viewer")
     assert rows == [
         ("Crime", 1, 1300.0, 1150.0, 0.65),
@@ -359,7 +360,7 @@ def test_engagement_by_genre(counted: Kiosk) -> None:
 
 
 def test_engagement_by_network(counted: Kiosk) -> None:
-    """Mid is on a network and on a channel: it counts for the network. An id counts apart in each kind."""
+    """A show on a network and a web channel counts for the network, and ids of the two kinds are separate."""
     rows = answer(counted, "engagement-by-network", "network", "kind", "place", "shows", "hours", "hours_a_viewer")
     assert rows == [
         ("NBC", "network", 1, 2, 1400.0, 0.7),
@@ -369,7 +370,7 @@ def test_engagement_by_network(counted: Kiosk) -> None:
 
 
 def test_engagement_by_country(counted: Kiosk) -> None:
-    """Japan: 600 hours of 300 viewers. Where viewers are too few, nothing is published."""
+    """Japan has 600 hours of 300 viewers, and a country with too few viewers is left out."""
     columns = ("country", "country_name", "place", "hours_a_viewer", "hours", "active_viewers")
     assert answer(counted, "engagement-by-country", *columns, "multilingual_percent", "new_percent") == [
         ("JP", "Japan", 1, 2.0, 600.0, 300, 10.0, 5.0),
@@ -403,7 +404,7 @@ def test_engagement_by_country(counted: Kiosk) -> None:
 def test_the_reported_period(
     lake: LocalStore, new_kiosk: Callable[[], Kiosk], kiosk_period: str, hours: list[str], expected: str
 ) -> None:
-    """One period is shown: the kiosk's own, else the one that covers most of the hours; of equals the shortest."""
+    """The reported period is the kiosk's own, or the one that covers most hours, and of equal ones the shortest."""
     kiosk = new_kiosk()
     load(lake, kiosk, kiosk_period)
     periods = ("2026-01-06", "2026-W02", "2026-01", "2026-Q1")
@@ -417,7 +418,7 @@ def test_the_reported_period(
 
 
 def test_questions_are_listed_without_a_kiosk() -> None:
-    """Each has a name, words and how it is reckoned."""
+    """Without a kiosk the questions are listed with name, words and calculation."""
     columns, rows = ask(kiosk_of(Path("/nowhere/kiosk.duckdb")))
     assert columns == ["name", "question", "reckoning"]
     assert [row[0] for row in rows] == [one.name for one in QUESTIONS]
@@ -425,14 +426,14 @@ def test_questions_are_listed_without_a_kiosk() -> None:
 
 
 def test_an_empty_kiosk_has_empty_answers(lake: LocalStore, new_kiosk: Callable[[], Kiosk]) -> None:
-    """Nothing loaded is no error, whatever is asked."""
+    """Every question has an empty answer in an empty kiosk, without an error."""
     kiosk = new_kiosk()
     load(lake, kiosk)
     assert [answer(kiosk, one.name, "period") for one in QUESTIONS] == [[]] * len(QUESTIONS)
 
 
 def test_an_answer_is_cut_to_the_limit(counted: Kiosk) -> None:
-    """The question's own limit, another, or none."""
+    """An answer is cut to the limit of the question, to another limit, or not at all."""
     assert [len(ask(kiosk_of(counted), "top-shows", limit)[1]) for limit in (None, 2, 0)] == [7, 2, 7]
 
 
@@ -447,13 +448,13 @@ def test_an_answer_is_cut_to_the_limit(counted: Kiosk) -> None:
     ids=["a slip", "no such question", "no such column", "no SQL"],
 )
 def test_what_cannot_be_asked(counted: Kiosk, question: str, only: dict[str, str], message: str) -> None:
-    """The error says what can be asked."""
+    """An invalid question or column is an error that lists the valid ones."""
     with pytest.raises(ConfigError, match=message):
         ask(kiosk_of(counted), question, None, only)
 
 
 def test_there_must_be_a_kiosk(new_kiosk: Callable[[], Kiosk]) -> None:
-    """Asking makes none."""
+    """A question to a kiosk that does not exist is an error and does not create the kiosk."""
     kiosk = new_kiosk()
     for _ in range(2):
         with pytest.raises(ConfigError, match=r"there is no (kiosk at|mart in) .*: load one first"):

@@ -1,4 +1,4 @@
-"""The registry of metrics: names, types and labels keep Prometheus' conventions; what is told has `environment`."""
+"""The registry of metrics: names, types and labels follow the conventions of Prometheus, with label `environment`."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -28,19 +28,19 @@ BOUNDED = {
     *("stage", "grain", "state", "direction", "reason", "dataset", "part", "version"),
     *("days_ago", "hour", "operation", "statement", "code"),
 }
-"""Labels whose values do not grow with the data: none names a period, a run, or a viewer."""
+"""Labels whose values do not grow with the data, because none of them names a period, a run or a viewer."""
 
 every_metric = pytest.mark.parametrize("metric", ALL, ids=lambda one: one.name)
 
 
 def test_names_are_given_once() -> None:
-    """One name has one type and one meaning."""
+    """Each name has one type and one meaning."""
     assert len({one.name for one in ALL}) == len(ALL)
 
 
 @every_metric
 def test_name_follows_the_conventions(metric: Metric) -> None:
-    """Prefix, base units, `_total` for counters and for nothing else; instants are gauges."""
+    """Names have the prefix and base units, `_total` only for counters, and no ages."""
     assert re.fullmatch(r"marquee_[a-z0-9_]+", metric.name)
     assert metric.name.endswith("_total") == (metric.kind == "counter")
     assert not re.search(r"_(ms|minutes|hours|mb|kb|age)(_|$)", metric.name)
@@ -49,18 +49,18 @@ def test_name_follows_the_conventions(metric: Metric) -> None:
 
 @every_metric
 def test_labels_are_bounded(metric: Metric) -> None:
-    """No label has as many values as there are periods or runs; `environment` comes by itself."""
+    """No label has as many values as there are periods or runs; `environment` is added to every metric."""
     assert set(metric.labels) <= BOUNDED
     assert metric.help
 
 
 def test_only_gauges_are_pushed() -> None:
-    """A Pushgateway does not add up: what counts within a run is no counter there."""
+    """Only gauges are pushed, because a Pushgateway does not add up counters."""
     assert {one.kind for one in ALL if one.pushed} == {"gauge"}
 
 
 def test_sample_has_the_labels_of_its_metric() -> None:
-    """A label that is missing or another one is a mistake in the code, found where it is made."""
+    """A sample with a missing or another label is an error where the sample is made."""
     found = sample(metrics.GENERATIONS, 3, stage="rollup", grain="hour")
     assert (found.metric, found.labels, found.value) == (
         metrics.GENERATIONS,
@@ -72,7 +72,7 @@ def test_sample_has_the_labels_of_its_metric() -> None:
 
 
 def test_samples_become_text_for_prometheus() -> None:
-    """One family a metric, whatever the order; a counter keeps its `_total`."""
+    """The samples of a metric become one family in the text format, and a counter keeps its `_total`."""
     listed = [
         sample(metrics.REFRESH_ERRORS, 2, part="mart"),
         sample(metrics.GARBAGE_BYTES, 7),
@@ -91,7 +91,7 @@ def test_samples_become_text_for_prometheus() -> None:
 
 
 def test_every_metric_can_be_told_as_openmetrics() -> None:
-    """Prometheus asks for that form first, and it is strict: with a value of each, a parser reads all of them back."""
+    """A strict OpenMetrics parser reads every metric back, since Prometheus requests that format first."""
     registry = CollectorRegistry()
     for metric in JOBS:
         make = {"gauge": make_gauge, "counter": make_counter, "histogram": make_histogram}[metric.kind]
@@ -105,7 +105,7 @@ def test_every_metric_can_be_told_as_openmetrics() -> None:
 
 
 def test_instruments_leave_known_labels_to_be_added() -> None:
-    """`stage` and `environment` are the same in all of a job's series; no `_created` goes along."""
+    """A job's series get `stage` and `environment`, and there are no `_created` series."""
     registry = CollectorRegistry()
     make_counter(metrics.JOB_ROWS, registry, "stage").labels(direction="in").inc(5)
     make_gauge(metrics.JOB_EXIT_CODE, registry, "stage").set(75)

@@ -1,4 +1,4 @@
-"""What goes to MySQL holds on MySQL 8.0, MySQL 8.4 and MariaDB 10.11; and the scan that says so finds what does not."""
+"""All SQL for MySQL is valid on MySQL 8.0, MySQL 8.4 and MariaDB 10.11, and the scan for this finds what is not."""
 
 import pytest
 
@@ -14,13 +14,13 @@ SCHEMA = statements(f"{schema.tables_sql()}\n{schema.views_sql()}")
     ids=lambda text: " ".join(text[text.index("create") :].split()[:3]) if "create" in text else None,
 )
 def test_the_schema_is_portable(statement: str) -> None:
-    """No table and no view has a construct, or a name, that one of the servers lacks."""
+    """No table and no view has a construct or a name that one of the servers lacks."""
     assert findings(statement) == []
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_each_rule_finds_its_example(rule: Rule) -> None:
-    """Wherever it stands in a statement, however it is spelled."""
+    """Each rule finds its example in any case and with any white space."""
     for text in (rule.example, rule.example.upper(), rule.example.replace(" ", "\n  ")):
         assert f"{rule.name}: " in "".join(findings(text)), text
 
@@ -44,7 +44,7 @@ def test_each_rule_finds_its_example(rule: Rule) -> None:
     ],
 )
 def test_a_reserved_word_as_a_name_is_found(statement: str) -> None:
-    """MariaDB would take each of these, and MySQL none."""
+    """A reserved word of MySQL as a name is found, also where MariaDB accepts it."""
     assert [one for one in findings(statement) if one.startswith("reserved word")] != []
 
 
@@ -71,10 +71,10 @@ def test_a_reserved_word_as_a_name_is_found(statement: str) -> None:
     ],
 )
 def test_what_all_have_is_not_found(statement: str) -> None:
-    """Neither words in comments and quotes, nor functions and keywords where they belong."""
+    """Words in comments and quotes, and functions and keywords in their places, are not findings."""
     assert findings(statement) == []
 
 
 def test_statements_are_told_apart() -> None:
-    """By semicolons that are none of a comment or a text."""
+    """Statements are separated by semicolons, except those in comments and quotes."""
     assert statements("select ';' ; -- a; b\nselect 2;\n-- the end; it is\n") == ["select ';'", "-- a; b\nselect 2"]

@@ -1,4 +1,4 @@
-"""Parquet files: the dataset's schema, and the same bytes for the same rows."""
+"""Parquet files: the schema of the dataset, and the same bytes for the same rows."""
 
 import random
 from datetime import datetime
@@ -20,7 +20,7 @@ ROWS = {"note": ["né", None], "id": [1, 2], "at": [datetime(2026, 1, 5, 13, 2, 
 
 
 def test_rows_come_back_with_the_schema() -> None:
-    """Columns are picked by name into the dataset's order and types; accents and microseconds are kept."""
+    """Columns are selected by name into the order and types of the dataset, with accents and microseconds."""
     narrow = pa.table({**ROWS, "more": [0, 0]}).set_column(1, "id", pa.array([1, 2], pa.int16()))
     table = from_parquet(to_parquet(narrow, PLAYS))
     assert table.schema == PLAYS.schema
@@ -28,26 +28,26 @@ def test_rows_come_back_with_the_schema() -> None:
 
 
 def test_missing_value_is_refused() -> None:
-    """A null in a column that has none is an error, not a file."""
+    """A null in a column that does not allow nulls is an error."""
     with pytest.raises(ValueError, match="'id' with null values to non-nullable"):
         to_parquet(pa.table({**ROWS, "id": [1, None]}), PLAYS)
 
 
 def test_missing_column_is_refused() -> None:
-    """The error names the column."""
+    """A missing column is an error that names the column."""
     with pytest.raises(KeyError, match="at"):
         to_parquet(pa.table({"id": [1], "note": ["x"]}), PLAYS)
 
 
 @pytest.mark.parametrize("dataset", DATASETS, ids=lambda dataset: dataset.name)
 def test_every_dataset_can_be_empty(dataset: Dataset) -> None:
-    """A file without rows has the schema all the same."""
+    """A file without rows has the schema of its dataset."""
     data = to_parquet(empty(dataset), dataset)
     assert (from_parquet(data).schema, count_rows(data)) == (dataset.schema, 0)
 
 
 def long_rows(rows: int) -> pa.Table:
-    """Return rejects that are hard to compress, so that columns have many pages."""
+    """Return rejects that are hard to compress, so that their columns have many pages."""
     made = random.Random(1)  # noqa: S311 - no secret
     return pa.table(
         {
@@ -61,25 +61,25 @@ def long_rows(rows: int) -> pa.Table:
 
 @pytest.fixture(scope="module")
 def rejects() -> pa.Table:
-    """More rows than a row group has, in one chunk."""
+    """A table with more rows than a row group, in one chunk."""
     return long_rows(ROWS_A_GROUP + 20_000)
 
 
 @pytest.fixture(scope="module")
 def rejects_file(rejects: pa.Table) -> bytes:
-    """The file that these rows make."""
+    """The file made of the rejects."""
     return to_parquet(rejects, REJECTS)
 
 
 @pytest.mark.parametrize("size", [777, 1024, 50_000, ROWS_A_GROUP])
 def test_bytes_do_not_depend_on_chunks(rejects: pa.Table, rejects_file: bytes, size: int) -> None:
-    """However an engine cuts the rows into batches, the file is the same, byte for byte."""
+    """The bytes of a file do not depend on how an engine divides the rows into batches."""
     pieces = pa.concat_tables([rejects.slice(start, size) for start in range(0, rejects.num_rows, size)])
     assert to_parquet(pieces, REJECTS) == rejects_file
 
 
 def test_bytes_do_not_depend_on_how_rows_are_held(rejects: pa.Table, rejects_file: bytes) -> None:
-    """A stream of batches makes the same file as a table, and so do texts kept as a dictionary."""
+    """A stream of batches and dictionary-encoded texts make the same file as a plain table."""
     stream = pa.RecordBatchReader.from_batches(rejects.schema, rejects.to_batches(max_chunksize=2048))
     coded = rejects.set_column(2, "reason", rejects["reason"].dictionary_encode())
     assert to_parquet(stream, REJECTS) == rejects_file
@@ -88,7 +88,7 @@ def test_bytes_do_not_depend_on_how_rows_are_held(rejects: pa.Table, rejects_fil
 
 
 def test_schemas_hold_what_the_key_says() -> None:
-    """The columns that sort a dataset are its first, and are never null; names are unique."""
+    """The first columns of a dataset are its sort key and never null, and names are unique."""
     assert len({dataset.name for dataset in DATASETS}) == len(DATASETS)
     for dataset in DATASETS:
         columns = dataset.columns[: dataset.key]

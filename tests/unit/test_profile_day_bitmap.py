@@ -1,4 +1,4 @@
-"""Day bitmaps, and the spans of days by which loyalty is measured."""
+"""Day bitmaps, and the spans of days that loyalty is measured by."""
 
 import pytest
 
@@ -16,7 +16,7 @@ from marquee.calendar import Grain, Period, day
     ],
 )
 def test_days_are_split_into_two_words(days: int, low: int, high: int) -> None:
-    """Days 0 to 63 are in the low word, those that follow in the high one."""
+    """Days 0 to 63 are in the low word, and later days in the high word."""
     assert split_bitmap(days) == (low, high)
 
 
@@ -30,7 +30,7 @@ def test_days_are_split_into_two_words(days: int, low: int, high: int) -> None:
     ],
 )
 def test_days_are_numbered_from_the_start(period: str, last: str, number: int) -> None:
-    """The number of a day is how many days the period had before it."""
+    """The number of a day is the number of days in the period before it."""
     assert day_number(Period.parse(period), day(last)) == number
 
 
@@ -40,13 +40,13 @@ def spans(period: str, *days: str) -> list[dict[str, int]]:
 
 
 def test_spans_of_a_day_and_a_week_are_days() -> None:
-    """A week to date has a span for each day so far."""
+    """The spans of a day or a week are its days so far."""
     assert spans("2026-01-05", "2026-01-05") == [{"low": 1, "high": 0}]
     assert spans("2026-W02", "2026-01-05", "2026-01-06") == [{"low": 1, "high": 0}, {"low": 2, "high": 0}]
 
 
 def test_spans_of_a_month_are_weeks_that_it_touches() -> None:
-    """January 2026 begins on a Thursday: its first span has four days. Weeks without a profiled day do not count."""
+    """The spans of a month are the weeks that it touches, without weeks that have no profiled day."""
     assert spans("2026-01", *(f"2026-01-{number:02}" for number in range(1, 7))) == [
         {"low": 0b1111, "high": 0},
         {"low": 0b110000, "high": 0},
@@ -55,7 +55,7 @@ def test_spans_of_a_month_are_weeks_that_it_touches() -> None:
 
 
 def test_spans_of_a_quarter_cover_each_day_once() -> None:
-    """The 92 days of a quarter are in 14 weeks, one of which has days in both words, and none is in two."""
+    """The spans of a quarter hold each of its 92 days once, in 14 weeks, one of which is in both words."""
     quarter = Period.parse("2026-Q3")
     found = find_spans(quarter, list(quarter.parts(Grain.DAY)))
     days = [span["low"] | span["high"] << 64 for span in found]

@@ -79,13 +79,13 @@ VALUES: dict[str, Any] = {
 
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a database as a kernel has it."""
+    """Open a database with the settings of a kernel."""
     with Task(tmp_path, 200).database() as connection:
         yield connection
 
 
 def give(db: duckdb.DuckDBPyConnection, name: str, schema: pa.Schema | Dataset, rows: Sequence[Sequence[Any]]) -> None:
-    """Register rows, whose values are in the order of the schema's columns, under a name."""
+    """Register rows under a name; the values of a row are in the order of the columns of the schema."""
     arrow = schema.schema if isinstance(schema, Dataset) else schema
     columns = list(zip(*rows, strict=True)) or [()] * len(arrow.names)
     db.register(
@@ -94,18 +94,18 @@ def give(db: duckdb.DuckDBPyConnection, name: str, schema: pa.Schema | Dataset, 
 
 
 def ask(db: duckdb.DuckDBPyConnection, name: str, columns: str = "*", **values: object) -> list[tuple[Any, ...]]:
-    """Return the rows of a query, in order, with the columns wanted."""
+    """Return these columns of the sorted rows of a query."""
     query(name).create_table(db, "answer", VALUES | values)
     return db.execute(f"select {columns} from answer order by all").fetchall()  # noqa: S608 - columns of the test
 
 
 def at(time: str) -> datetime:
-    """Return a time of 2026-01-05, or of another day when that is named."""
+    """Return a time of 2026-01-05, or of another day if the text names one."""
     return datetime.fromisoformat(time if "T" in time else f"2026-01-05T{time}")
 
 
 def test_viewer_day_adds_up_hours(db: duckdb.DuckDBPyConnection) -> None:
-    """The hours of a day are summed by viewer, episode, country and language, and by nothing else."""
+    """The hours of a day are summed by viewer, episode, country and language."""
     one, other = at("10:00"), at("10:30")
     give(
         db,
@@ -128,7 +128,7 @@ def test_viewer_day_adds_up_hours(db: duckdb.DuckDBPyConnection) -> None:
 
 
 def test_first_day_in_the_registry_stays_the_earliest(db: duckdb.DuckDBPyConnection) -> None:
-    """Whoever was seen before keeps the earlier day, whoever is new gets today, whoever stayed away is kept."""
+    """A known viewer keeps the earlier first day, a new viewer gets today, and an absent viewer is kept."""
     give(db, "registry", VIEWER_SEEN, [(7, date(2026, 1, 2)), (9, date(2026, 1, 9))])
     give(db, "viewer_day", VIEWER_DAY, [(7, 1, "KR", "ko", 1, 1), (8, 1, "KR", "ko", 1, 1), (8, 2, "KR", "ko", 1, 1)])
     assert ask(db, "viewer_seen", day=date(2026, 1, 5)) == [
@@ -155,7 +155,7 @@ def test_first_day_in_the_registry_stays_the_earliest(db: duckdb.DuckDBPyConnect
 def test_sittings_end_with_a_gap(
     db: duckdb.DuckDBPyConnection, intervals: list[tuple[str, str]], expected: list[str]
 ) -> None:
-    """Play goes on as long as the next interval begins less than 30 minutes after the latest end so far."""
+    """A sitting continues while the next interval begins less than 30 minutes after the latest end so far."""
     rows = [(7, at(start), number, 60, at(start), at(end)) for number, (start, end) in enumerate(intervals)]
     give(db, "play_interval", SITTING_PERIOD, rows)
     found = {row[1] for row in ask(db, "sittings", binge_episodes=1)}
@@ -163,7 +163,7 @@ def test_sittings_end_with_a_gap(
 
 
 def test_sittings_are_of_one_viewer(db: duckdb.DuckDBPyConnection) -> None:
-    """Two viewers at the same time are in two sittings; an episode watched twice in one sitting is one row."""
+    """Two viewers at the same time are in two sittings, and an episode watched twice in one sitting is one row."""
     give(
         db,
         "play_interval",
@@ -191,7 +191,7 @@ def test_sittings_are_of_one_viewer(db: duckdb.DuckDBPyConnection) -> None:
     ],
 )
 def test_sittings_that_matter_are_kept(db: duckdb.DuckDBPyConnection, values: dict[str, Any], kept: list[str]) -> None:
-    """Kept is a sitting of three different episodes, or one at an edge that may be joined with another day's."""
+    """A sitting is kept with three different episodes, or at an edge where it may join one of another day."""
     give(
         db,
         "play_interval",
@@ -206,7 +206,7 @@ def test_sittings_that_matter_are_kept(db: duckdb.DuckDBPyConnection, values: di
 
 
 def test_state_adds_up_days_and_sets_their_bits(db: duckdb.DuckDBPyConnection) -> None:
-    """Seconds and plays of the days are summed, their bits joined, also those of days 64 and later."""
+    """Seconds and plays of the days are summed, and their bits are joined, also for day 64 and later."""
     give(
         db,
         "played",
@@ -228,7 +228,7 @@ def test_state_adds_up_days_and_sets_their_bits(db: duckdb.DuckDBPyConnection) -
     ],
 )
 def test_multilingual_viewer(db: duckdb.DuckDBPyConnection, spoken: list[tuple[str, int]], *, expected: bool) -> None:
-    """A viewer is multilingual with 10 % and 30 minutes in each of two languages."""
+    """A viewer is multilingual with at least 10 % and 30 minutes in each of two languages."""
     give(db, "played", VIEWER_PERIOD, [(7, 1, "KR", language, 1, seconds, 1, 0) for language, seconds in spoken])
     give(db, "viewer_seen", VIEWER_SEEN, [(7, date(2026, 1, 5))])
     assert ask(db, "viewer", "watched_seconds, is_multilingual") == [(sum(n for _, n in spoken), expected)]
@@ -239,7 +239,7 @@ def test_multilingual_viewer(db: duckdb.DuckDBPyConnection, spoken: list[tuple[s
     [pytest.param(date(2026, 1, 4), False, id="the day before"), pytest.param(date(2026, 1, 5), True, id="first day")],
 )
 def test_new_viewer(db: duckdb.DuckDBPyConnection, first_day: date, *, expected: bool) -> None:
-    """A viewer is new when first seen in the period."""
+    """A viewer is new if the first day is in the period."""
     give(db, "played", VIEWER_PERIOD, [(7, 1, "KR", "ko", 1, 60, 1, 0)])
     give(db, "viewer_seen", VIEWER_SEEN, [(7, first_day), (8, date(2026, 1, 5))])
     assert ask(db, "viewer", "viewer, is_new") == [(7, expected)]
@@ -276,14 +276,14 @@ def ask_viewer_show(
     ],
 )
 def test_loyal_viewer(db: duckdb.DuckDBPyConnection, low: int, high: int, *, expected: bool) -> None:
-    """A viewer is loyal to a show that was played in half of the spans, on however many days of each."""
+    """A viewer is loyal to a show with plays in half of the spans, on any number of days of each."""
     week = 0b1111111
     spans = [{"low": week << 7 * number, "high": 0} for number in range(3)] + [{"low": 1 << 63, "high": 0b111111}]
     assert ask_viewer_show(db, "is_loyal", [(5, 600, low, high)], spans=spans) == [(expected,)]
 
 
 def test_days_of_both_words_are_counted(db: duckdb.DuckDBPyConnection) -> None:
-    """The days with a play are those of the low and of the high word, over all countries."""
+    """The days with a play are those of the low and the high word, over all countries."""
     assert ask_viewer_show(db, "days", [(5, 60, 0b101, 0), (5, 60, 0b100, 0b11)]) == [(4,)]
 
 
@@ -300,13 +300,13 @@ def test_days_of_both_words_are_counted(db: duckdb.DuckDBPyConnection) -> None:
 def test_sole_and_near_sole_viewer(
     db: duckdb.DuckDBPyConnection, watched: list[tuple[int, int]], *, sole: bool, near_sole: bool
 ) -> None:
-    """A sole viewer of a show watched no second of anything else, a near-sole one at most a tenth."""
+    """A sole viewer of a show watched no second of anything else, and a near-sole viewer at most a tenth."""
     rows = ask_viewer_show(db, "show_id, is_sole, is_near_sole", [(show, seconds, 1, 0) for show, seconds in watched])
     assert rows[0] == (5, sole, near_sole)
 
 
 def test_unknown_show_is_nobodys_show(db: duckdb.DuckDBPyConnection) -> None:
-    """Who watched orphans only is no viewer of a show."""
+    """A viewer of unknown shows only is not the viewer of any show."""
     assert ask_viewer_show(db, "*", [(UNKNOWN_SHOW, 600, 1, 0)]) == []
 
 
@@ -333,7 +333,7 @@ def test_binge_viewer(
 
 
 def ask_show_counts(db: duckdb.DuckDBPyConnection, columns: str) -> list[tuple[Any, ...]]:
-    """Return the counts of three viewers: 7 travels, 8 has orphans too, 9 watched less than two minutes."""
+    """Return the counts of three viewers: 7 travels, 8 also has unknown shows, 9 watched less than two minutes."""
     give(
         db,
         "watched",
@@ -361,7 +361,7 @@ def ask_show_counts(db: duckdb.DuckDBPyConnection, columns: str) -> list[tuple[A
 
 
 def test_reach_is_of_the_place(db: duckdb.DuckDBPyConnection) -> None:
-    """A viewer is reached where 120 seconds of the show were watched; a traveller perhaps only worldwide."""
+    """A viewer is reached in a country with 120 seconds of the show there, and worldwide with 120 seconds in total."""
     assert ask_show_counts(db, "watched_seconds, reach") == [
         (0, "**", 240, 1),
         (0, "KR", 240, 1),
@@ -372,7 +372,7 @@ def test_reach_is_of_the_place(db: duckdb.DuckDBPyConnection) -> None:
 
 
 def test_what_viewers_are_is_counted_among_the_reached(db: duckdb.DuckDBPyConnection) -> None:
-    """Days, loyal, binge, sole, new and multilingual are those of all viewing, of the viewers reached here."""
+    """The loyal, binge, sole, new and multilingual viewers are counted among the viewers reached in a place."""
     columns = (
         "return_days, loyal_viewers, binge_viewers, sole_viewers, new_viewers, new_sole_viewers, multilingual_viewers"
     )
@@ -384,7 +384,7 @@ def test_what_viewers_are_is_counted_among_the_reached(db: duckdb.DuckDBPyConnec
 
 
 def test_valued_seconds_weigh_by_share(db: duckdb.DuckDBPyConnection) -> None:
-    """Each viewer's seconds here weigh as much as the show has of all the viewer's seconds, in whole milliseconds."""
+    """The seconds of a viewer are weighted by the show's share of all seconds of the viewer, in whole milliseconds."""
     assert ask_show_counts(db, "valued_ms") == [
         (0, "**", 0),
         (0, "KR", 0),
@@ -396,7 +396,7 @@ def test_valued_seconds_weigh_by_share(db: duckdb.DuckDBPyConnection) -> None:
 
 
 def test_valued_seconds_of_endless_play(db: duckdb.DuckDBPyConnection) -> None:
-    """A robot that plays billions of seconds, or a viewer of none at all, breaks no sum; parts of a millisecond go."""
+    """Valued seconds stay exact for a viewer with billions of seconds or none, without parts of a millisecond."""
     give(db, "watched", WATCHED, [(1, 5, "KR", 3 * 10**9, 1, 0), (2, 5, "KR", 0, 1, 0), (3, 5, "KR", 1, 1, 0)])
     give(db, "viewer", VIEWER, [(1, 4 * 10**9, False, False), (2, 0, False, False), (3, 3, False, False)])
     flags = (False,) * 5
@@ -405,7 +405,7 @@ def test_valued_seconds_of_endless_play(db: duckdb.DuckDBPyConnection) -> None:
 
 
 def test_base_counts_viewers_active_anywhere(db: duckdb.DuckDBPyConnection) -> None:
-    """The base counts viewers with 120 seconds of anything in a country, and the whole of each worldwide."""
+    """The base counts viewers with 120 seconds of anything, in a country and worldwide."""
     give(
         db,
         "watched",
@@ -417,7 +417,7 @@ def test_base_counts_viewers_active_anywhere(db: duckdb.DuckDBPyConnection) -> N
 
 
 def ask_audience(db: duckdb.DuckDBPyConnection, columns: str, counts: dict[str, int], **row: Any) -> tuple[Any, ...]:
-    """Return the row that comes of these counts (in two buckets) and of two played episodes of 600 seconds."""
+    """Return the audience row of these counts (in two buckets) and of two played episodes of 600 seconds."""
     show = row.get("show_id", 5)
     halves = ([counts.get(name, 0) // 2 for name in COUNTS], [-(-counts.get(name, 0) // 2) for name in COUNTS])
     give(db, "show_counts", SHOW_COUNTS, [(show, "KR", *half) for half in halves])
@@ -443,26 +443,26 @@ def ask_audience(db: duckdb.DuckDBPyConnection, columns: str, counts: dict[str, 
 def test_counts_of_few_viewers_are_not_published(
     db: duckdb.DuckDBPyConnection, reach: int, expected: tuple[object, ...]
 ) -> None:
-    """With 1 to 9 viewers reached, a row tells seconds only."""
+    """A row with 1 to 9 viewers has its seconds only."""
     counts = {"watched_seconds": 6000, "reach": reach, "return_days": 20, "loyal_viewers": min(reach, 5)}
     columns = "reach, watched_seconds, average_seconds, return_days, loyal_viewers"
     assert ask_audience(db, columns, counts) == expected
 
 
 def test_views_divide_by_the_runtime_played(db: duckdb.DuckDBPyConnection) -> None:
-    """Views are seconds by the runtime of the episodes played, each counted once; loyalty is an average viewer's."""
+    """Views are the seconds divided by the runtime of the played episodes, each counted once."""
     counts = {"watched_seconds": 6000, "reach": 10, "valued_ms": 1500}
     columns = "runtime_seconds, views, loyalty, valued_seconds"
     assert ask_audience(db, columns, counts) == (1200, 5.0, 0.5, 1.5)
 
 
 def test_loyalty_is_at_most_one(db: duckdb.DuckDBPyConnection) -> None:
-    """Viewers who watch episodes twice are not more than loyal."""
+    """The loyalty of a show is at most 1, even if viewers watch episodes twice."""
     assert ask_audience(db, "loyalty", {"watched_seconds": 12001, "reach": 10}) == (1.0,)
 
 
 def test_views_without_a_runtime_are_not_known(db: duckdb.DuckDBPyConnection) -> None:
-    """If one of the episodes has no known runtime, there are no views and no loyalty, rather than wrong ones."""
+    """Views and loyalty are null if one of the episodes has no known runtime."""
     catalogue = [(1, 5, 600), (2, 5, None)]
     counts = {"watched_seconds": 6000, "reach": 10}
     columns = "reach, runtime_seconds, views, average_seconds, loyalty"
@@ -470,7 +470,7 @@ def test_views_without_a_runtime_are_not_known(db: duckdb.DuckDBPyConnection) ->
 
 
 def test_of_unknown_shows_only_reach_and_seconds_are_published(db: duckdb.DuckDBPyConnection) -> None:
-    """Orphans belong to many shows, so their row says nothing about the viewers of one."""
+    """The row of unknown shows has reach and seconds only, since it covers many shows."""
     counts = dict.fromkeys(COUNTS, 20)
     assert ask_audience(db, "*", counts, show_id=UNKNOWN_SHOW, catalogue=[]) == (0, "KR", 20, 20, *[None] * 14)
 
@@ -482,7 +482,7 @@ def test_of_unknown_shows_only_reach_and_seconds_are_published(db: duckdb.DuckDB
 def test_base_of_few_viewers_is_not_published(
     db: duckdb.DuckDBPyConnection, active: int, expected: tuple[object, ...]
 ) -> None:
-    """The base tells viewers from min_cell on."""
+    """The base has its numbers of viewers only from min_cell viewers on."""
     names = ("country", "watched_seconds", "active_viewers", "multilingual_viewers", "new_viewers")
     schema = pa.schema([(name, pa.string() if name == "country" else INT) for name in names])
     give(db, "base_counts", schema, [("KR", 5, active - 4, 3, 1), ("KR", 2, 4, 0, 1)])

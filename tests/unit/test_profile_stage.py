@@ -1,4 +1,4 @@
-"""When a day and a period can be profiled, of what, and by which settings. Hours are marked, but have no plays."""
+"""When a day and a period can be profiled, from which inputs and settings. Hours have markers, but no plays."""
 
 import json
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ ENGINE = LocalEngine(EngineOptions(workers=1, memory_mb=200))
 
 
 def days_of(lake: LocalStore) -> ProfileStage:
-    """Return the stage of days, with markers read now."""
+    """Return the stage of days with fresh markers."""
     return ProfileStage(ProfileSettings(lake=lake.url), Markers(lake), ENGINE)
 
 
@@ -39,24 +39,24 @@ def names(periods: Sequence[Period]) -> list[str]:
 
 
 def input_names(lake: LocalStore, period: str) -> list[str] | None:
-    """Return what a day would be made of, None if it has to wait."""
+    """Return the names of the inputs of a day, or None if it has to wait."""
     target = days_of(lake).target(day(period))
     return None if target is None else [one.name for one in target.inputs]
 
 
 def test_no_hour_no_day(lake: LocalStore) -> None:
-    """Before the first rollup there is nothing to profile."""
+    """Before the first rollup no day is due."""
     assert days_of(lake).periods(EVER) == []
 
 
 def test_run_without_hours_says_so(lake: LocalStore) -> None:
-    """The report names what is missing and the command that makes it."""
+    """A run without hours reports what is missing and the command that makes it."""
     report = run_days(lake)
     assert (report.exit_code, report.note) == (0, "nothing is rolled up yet: run `marquee rollup` first")
 
 
 def test_run_over_a_period_without_hours_names_those_there_are(lake: LocalStore) -> None:
-    """The first and the last hour that is rolled up."""
+    """A run over a period without hours names the first and the last hour that is rolled up."""
     roll_up(lake, [], "2026-01-05T23", "2026-01-07T00")
     report = run_days(lake, Span.of(day("2026-01-09"), day("2026-01-09")))
     note = "no hour of this period is rolled up: those that are, are from 2026-01-05T23 to 2026-01-07T00"
@@ -64,20 +64,20 @@ def test_run_over_a_period_without_hours_names_those_there_are(lake: LocalStore)
 
 
 def test_run_over_a_day_that_waits_says_for_what(lake: LocalStore) -> None:
-    """A day without the registry of the day before cannot be made."""
+    """A run over a day that waits names the missing registry of the day before."""
     roll_up(lake, [], "2026-01-05T23", "2026-01-07T00")
     report = run_days(lake, Span.of(day("2026-01-06"), day("2026-01-06")))
     assert (report.exit_code, report.note) == (0, "2026-01-06 waits for profile 2026-01-05")
 
 
 def test_run_that_finds_all_done_has_nothing_to_say(lake: LocalStore) -> None:
-    """A note is for what is missing."""
+    """A run that finds everything done has no note."""
     roll_up(lake, [], "2026-01-05T22", "2026-01-05T23")
     assert (run_days(lake).note, run_days(lake).note) == ("", "")
 
 
 def test_days_with_hours_are_due(lake: LocalStore) -> None:
-    """Days are those of the hours that are rolled up, also a first and a last one of a single hour."""
+    """The days with at least one rolled-up hour are due."""
     roll_up(lake, [], "2026-01-05T23", "2026-01-07T00")
     stage = days_of(lake)
     assert names(stage.periods(EVER)) == ["2026-01-05", "2026-01-06", "2026-01-07"]
@@ -85,13 +85,13 @@ def test_days_with_hours_are_due(lake: LocalStore) -> None:
 
 
 def test_first_day_is_made_of_what_is_there(lake: LocalStore) -> None:
-    """The lake's first day has the hours from the first on, and no registry of a day before."""
+    """The first day of the lake is made of its hours, without the registry of a day before."""
     roll_up(lake, [], "2026-01-05T22", "2026-01-06T01")
     assert input_names(lake, "2026-01-05") == ["rollup/2026-01-05T22/viewer_hour", "rollup/2026-01-05T23/viewer_hour"]
 
 
 def test_day_waits_for_the_day_before(lake: LocalStore) -> None:
-    """A later day needs the registry of the day before; the last day is made to date."""
+    """A later day waits for the registry of the day before, and the last day is made to date."""
     roll_up(lake, [], "2026-01-05T23", "2026-01-06T01")
     assert input_names(lake, "2026-01-06") is None
     run_days(lake, Span.of(day("2026-01-05"), day("2026-01-05")))
@@ -103,7 +103,7 @@ def test_day_waits_for_the_day_before(lake: LocalStore) -> None:
 
 
 def test_day_with_a_missing_hour_waits_and_so_do_those_after_it(lake: LocalStore) -> None:
-    """An hour that failed holds up its day and all later ones, but not the days before."""
+    """A missing hour holds up its day and all later days, but not the days before."""
     roll_up(lake, [], "2026-01-05T00", "2026-01-06T10")
     roll_up(lake, [], "2026-01-06T12", "2026-01-07T03")
     report = run_days(lake)
@@ -114,7 +114,7 @@ def test_day_with_a_missing_hour_waits_and_so_do_those_after_it(lake: LocalStore
 
 
 def test_last_day_grows(lake: LocalStore) -> None:
-    """Another hour makes the lake's last day stale, and only that."""
+    """A new hour makes the last day of the lake stale, and no other day."""
     roll_up(lake, [], "2026-01-05T00", "2026-01-06T01")
     assert len(run_days(lake).made) == 2
     roll_up(lake, [], "2026-01-06T02", "2026-01-06T02")
@@ -124,7 +124,7 @@ def test_last_day_grows(lake: LocalStore) -> None:
 
 
 def test_hours_in_different_buckets_are_refused(lake: LocalStore) -> None:
-    """Viewers cannot be matched across numbers of buckets: the day fails, and says what to do."""
+    """A day with hours in different numbers of buckets fails, and the failure says which settings to keep."""
     roll_up(lake, [], "2026-01-05T00", "2026-01-05T11", buckets=2)
     roll_up(lake, [], "2026-01-05T12", "2026-01-05T23", buckets=3)
     report = run_days(lake)
@@ -138,7 +138,7 @@ def test_hours_in_different_buckets_are_refused(lake: LocalStore) -> None:
 
 
 def test_hours_under_different_keys_are_refused(lake: LocalStore) -> None:
-    """One user would be two viewers, and a new one every time: the day fails, and names both keys' fingerprints."""
+    """A day with hours under different viewer keys fails, and names the fingerprints of both keys."""
     roll_up(lake, [], "2026-01-05T00", "2026-01-05T11")
     roll_up(lake, [], "2026-01-05T12", "2026-01-05T23", viewer_key="other")
     assert run_days(lake).failed == ((day("2026-01-05"), BadInputError.exit_code),)
@@ -148,7 +148,7 @@ def test_hours_under_different_keys_are_refused(lake: LocalStore) -> None:
 
 
 def test_registry_in_other_buckets_is_refused(lake: LocalStore) -> None:
-    """A day does not take up the registry of a day in another number of buckets."""
+    """A day with another number of buckets than the registry of the day before fails."""
     roll_up(lake, [], "2026-01-05T00", "2026-01-05T23", buckets=2)
     run_days(lake)
     roll_up(lake, [], "2026-01-06T00", "2026-01-06T23", buckets=3)
@@ -156,7 +156,7 @@ def test_registry_in_other_buckets_is_refused(lake: LocalStore) -> None:
 
 
 def test_periods_are_those_of_profiled_days_by_their_ends(lake: LocalStore) -> None:
-    """A profiled day is in a day, a week, a month and a quarter; they come in the order in which they end."""
+    """The periods of the profiled days come in the order in which they end."""
     roll_up(lake, [], "2026-01-31T23", "2026-02-01T00")
     run_days(lake)
     stage = AudienceStage(ProfileSettings(lake=lake.url), Markers(lake), ENGINE)
@@ -167,7 +167,7 @@ def test_periods_are_those_of_profiled_days_by_their_ends(lake: LocalStore) -> N
 
 
 def test_period_is_made_of_its_profiled_days(lake: LocalStore) -> None:
-    """The inputs are two datasets of each day so far, the last day's registry, and the schedule of what was played."""
+    """The inputs of a period are two datasets of each day, the registry of the last day, and the catalogue."""
     roll_up(lake, [], "2026-01-31T23", "2026-02-02T00")
     run_days(lake)
     stage = AudienceStage(ProfileSettings(lake=lake.url), Markers(lake), ENGINE)
@@ -184,7 +184,7 @@ def test_period_is_made_of_its_profiled_days(lake: LocalStore) -> None:
 
 
 def test_every_threshold_stands_in_the_marker_of_what_it_decides(lake: LocalStore) -> None:
-    """Days depend on what a sitting is, audiences on all thresholds; both as plain JSON values."""
+    """The marker of a day has the thresholds of sittings, and that of an audience all thresholds, as plain JSON."""
     settings = ProfileSettings(lake=lake.url)
     days, audience = (stage(settings, Markers(lake), ENGINE).parameters for stage in (ProfileStage, AudienceStage))
     assert days == {"binge_episodes": 3, "sitting_gap_seconds": 1800}
@@ -214,7 +214,7 @@ def test_every_threshold_stands_in_the_marker_of_what_it_decides(lake: LocalStor
 def test_senseless_thresholds_are_refused(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A wrong threshold is found before any work, and named."""
+    """An invalid threshold is refused before any work, and the message names its setting."""
     monkeypatch.setenv("MARQUEE_LAKE", tmp_path.as_uri())
     monkeypatch.setenv(f"MARQUEE_PROFILE__{name}", value)
     with pytest.raises(ConfigError, match=f"MARQUEE_PROFILE__{name}"):

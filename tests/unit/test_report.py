@@ -1,4 +1,4 @@
-"""Tables, JSON and CSV: what a person sees fits the terminal, what a machine reads is exact and safe."""
+"""Tables, JSON and CSV: tables fit the terminal, and JSON and CSV are exact and safe."""
 
 import csv
 import io
@@ -17,17 +17,17 @@ NARROW = 40
 
 @pytest.fixture(autouse=True)
 def wide(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have no terminal's width, which who runs the tests may have set."""
+    """Unset the width of the terminal, which the environment of the test run may set."""
     monkeypatch.delenv("COLUMNS", raising=False)
 
 
 def lines_of(capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """Return the lines printed, without the spaces at their ends."""
+    """Return the printed lines without trailing spaces."""
     return [line.rstrip() for line in capsys.readouterr().out.splitlines()]
 
 
 def test_table_of_one_look(capsys: pytest.CaptureFixture[str]) -> None:
-    """Numbers to the right, with thousands apart and as many decimals as the column needs; nothing is a dash."""
+    """Numbers are right-aligned with thousands separators and the decimals of their column; null is a dash."""
     columns = ["title", "share_percent", "hours_a_viewer", "reach", "binged"]
     rows = [["夜汽車", 92.5, 0.8, 1_234_567, True], ["Case", 100.0, 0.91, None, False]]
     print_rows(columns, rows, "table", "Shows")
@@ -44,25 +44,25 @@ def test_table_of_one_look(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_whole_numbers_have_no_decimals(capsys: pytest.CaptureFixture[str]) -> None:
-    """Also where the database gives them as fractions; an empty column keeps to the right like its numbers would."""
+    """Whole numbers have no decimals, also if the database returns fractions; an empty column is right-aligned."""
     print_rows(["index", "later"], [[2098.0, None], [7.0, None]], "table")
     assert lines_of(capsys)[-2:] == ["2,098      –", "    7      –"]
 
 
 def test_times_are_told_to_the_second(capsys: pytest.CaptureFixture[str]) -> None:
-    """In UTC."""
+    """Times are shown in UTC to the second."""
     print_rows(["at", "day"], [[datetime(2026, 1, 5, 13, 2, 11, 5, UTC), date(2026, 1, 5)]], "table")
     assert lines_of(capsys)[-1] == "2026-01-05 13:02:11  2026-01-05"
 
 
 def test_no_rows_are_said(capsys: pytest.CaptureFixture[str]) -> None:
-    """Rather than shown as a table of nothing."""
+    """An empty answer is shown as "(no rows)", not as an empty table."""
     print_rows(["title"], [], "table", "Shows")
     assert lines_of(capsys) == ["Shows", "(no rows)"]
 
 
 def test_what_all_rows_share_stands_beside_the_title(capsys: pytest.CaptureFixture[str]) -> None:
-    """Period, country and genre, once; what is not known is left out, what differs is a column."""
+    """Period, country and genre stand beside the title if all rows share them, and differing values are a column."""
     columns = ["period", "country", "country_name", "genre", "hours"]
     rows = [["2026-W02", "KR", None, "Romance", 2], ["2026-W02", "KR", None, "Drama", 1]]
     print_answer("Which?", columns, rows)
@@ -76,14 +76,14 @@ def test_what_all_rows_share_stands_beside_the_title(capsys: pytest.CaptureFixtu
 
 
 def test_only_what_is_the_same_by_meaning_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
-    """A measure that happens to be equal in all rows stays a column."""
+    """A measure that is equal in all rows stays a column."""
     print_answer("Which?", ["title", "place"], [["One", 1], ["Two", 1]])
     assert lines_of(capsys)[0] == "Which?"
     assert lines_of(capsys) == []
 
 
 def test_table_folds_words_to_fit(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """No line is wider than the terminal; numbers and names stay whole."""
+    """No line is wider than the terminal: text is folded, and numbers and names stay whole."""
     monkeypatch.setenv("COLUMNS", str(NARROW))
     print_rows(["title", "name", "seconds"], [["The Hollow Echoes of Thornbury", "schedule_fetch", 1_000_000]], "table")
     lines = lines_of(capsys)
@@ -93,7 +93,7 @@ def test_table_folds_words_to_fit(capsys: pytest.CaptureFixture[str], monkeypatc
 
 
 def test_table_leaves_out_what_cannot_fit(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The columns on the right, and says so: half a number would be wrong."""
+    """Columns on the right that do not fit are left out with a note, because half a number would be wrong."""
     monkeypatch.setenv("COLUMNS", str(NARROW))
     columns = [f"column_{n}" for n in range(8)]
     print_rows(columns, [[1_000_000 + n for n in range(8)]], "table")
@@ -103,7 +103,7 @@ def test_table_leaves_out_what_cannot_fit(capsys: pytest.CaptureFixture[str], mo
 
 
 def test_where_there_is_no_terminal_nothing_is_folded(capsys: pytest.CaptureFixture[str]) -> None:
-    """Lines in a file are as long as they need be."""
+    """Without a terminal, no line is folded."""
     print_rows(["title"], [["word " * 100]], "table")
     assert len(lines_of(capsys)) == 3
     say("word " * 100)
@@ -113,7 +113,7 @@ def test_where_there_is_no_terminal_nothing_is_folded(capsys: pytest.CaptureFixt
 def test_text_folds_between_words_and_commands_do_not(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is to be copied stays one line; nothing in either is taken for markup."""
+    """Text is folded between words, commands stay on one line, and markup is printed as text."""
     monkeypatch.setenv("COLUMNS", "20")
     say("three [bold]words here")
     say_command("export CONFIG=/a/long/path/[1]/marquee.toml")
@@ -121,19 +121,19 @@ def test_text_folds_between_words_and_commands_do_not(
 
 
 def test_name_from_elsewhere_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    """Escape sequences, line breaks and turned writing show as what they are: not a character."""
+    """Escape sequences, line breaks and direction marks in a name are replaced and cannot control the terminal."""
     print_rows(["title"], [["\x1b[2Jgone\r\n\u202eback"]], "table")
     assert lines_of(capsys)[-1] == "�[2Jgone���back"
 
 
 def test_markup_in_a_name_is_text(capsys: pytest.CaptureFixture[str]) -> None:
-    """A show may be called [REC]."""
+    """Brackets in a name are text, not markup."""
     print_rows(["title"], [["[REC] [/]"]], "table", "[title]")
     assert lines_of(capsys) == ["[title]", "title", "─────────", "[REC] [/]"]
 
 
 def test_json_is_exact() -> None:
-    """Numbers are numbers, nothing is null, times are ISO 8601, text is as it is, and a line break ends it."""
+    """JSON keeps numbers, nulls and text as they are, has times in ISO 8601, and ends with a line break."""
     columns = ["title", "hours", "reach", "at", "state"]
     row = ["夜", 0.25, None, datetime(2026, 1, 5, 13, tzinfo=UTC), State.STALE]
     text = to_json(columns, [row])
@@ -163,14 +163,14 @@ def test_json_is_exact() -> None:
     ],
 )
 def test_csv_is_no_spreadsheet_program(cell: object, written: str) -> None:
-    """A text that a spreadsheet would run gets an apostrophe; all else comes back as it was."""
+    """A text that a spreadsheet would run gets an apostrophe in CSV, and all other values are unchanged."""
     (head, row) = csv.reader(io.StringIO(to_csv(["title", "x"], [[cell, 1]]), newline=""))
     assert head == ["title", "x"]
     assert row == [written, "1"]
 
 
 def test_formats_go_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
-    """JSON and CSV have no title: they are nothing but the data."""
+    """JSON and CSV are printed to standard output without a title."""
     print_rows(["a"], [[1]], "json", "Title")
     print_rows(["a"], [[1]], "csv", "Title")
     assert capsys.readouterr().out == '[\n {\n  "a": 1\n }\n]\na\n1\n'

@@ -1,4 +1,4 @@
-"""The event contract: which lines are play events, and by which reason others are rejected."""
+"""The event contract: which lines are play events, and for which reason others are rejected."""
 
 import json
 from datetime import datetime
@@ -17,12 +17,12 @@ EVENT = Event("e1", datetime(2026, 1, 5, 13, 2, 11, 123000), "u1", 2509799, "KR"
 
 
 def verdict(raw: bytes) -> Event | Reason:
-    """Judge a line by the default names, for 13:00 to 14:00 and 15 minutes on both sides."""
+    """Validate a line with the default field names, for 13:00 to 14:00 and 15 minutes on both sides."""
     return validate(raw, Fields(), WINDOW)
 
 
 def test_good_line_is_an_event() -> None:
-    """Every value is what stands in the line."""
+    """A valid line becomes an event with the values of the line."""
     assert verdict(GOOD) == EVENT
 
 
@@ -45,7 +45,7 @@ def test_good_line_is_an_event() -> None:
     ],
 )  # fmt: skip
 def test_same_event_written_otherwise(raw: bytes) -> None:
-    """What JSON leaves to the writer makes no difference."""
+    """White space, order, escapes, further fields and repeated names make no difference to an event."""
     assert verdict(raw) == EVENT
 
 
@@ -71,7 +71,7 @@ def test_same_event_written_otherwise(raw: bytes) -> None:
     ],
 )
 def test_edges_of_the_contract_are_inside(changes: dict[str, Any]) -> None:
-    """The least and the greatest that is allowed are accepted as they are."""
+    """The smallest and the largest valid values are accepted unchanged."""
     assert verdict(line(**changes)) == Event(**{**vars(EVENT), **changes})
 
 
@@ -91,14 +91,14 @@ def test_edges_of_the_contract_are_inside(changes: dict[str, Any]) -> None:
     ],
 )
 def test_forms_of_received_at(text: str, instant: tuple[int, int, int, int]) -> None:
-    """Any RFC 3339 text with Z or an offset, kept in UTC to the microsecond."""
+    """Any RFC 3339 text with Z or an offset is valid, and is kept in UTC to the microsecond."""
     event = verdict(line(received_at=text))
     assert isinstance(event, Event)
     assert event.received_at == datetime(2026, 1, 5, *instant)  # noqa: DTZ001 - UTC without a zone
 
 
 def test_leap_day() -> None:
-    """There is a 29 February in 2028 and none in 2026."""
+    """29 February is valid in 2028 and invalid in 2026."""
     window = Window(datetime(2026, 1, 1), datetime(2029, 1, 1))  # noqa: DTZ001 - UTC without a zone
     leap, none = line(received_at="2028-02-29T23:59:59.999Z"), line(received_at="2026-02-29T12:00:00.000Z")
     event = validate(leap, Fields(), window)
@@ -151,7 +151,7 @@ def test_leap_day() -> None:
     ],
 )  # fmt: skip
 def test_lines_that_are_no_events(raw: bytes, reason: str) -> None:
-    """Whatever a line is, it gets one reason."""
+    """Each invalid line has exactly one reason."""
     assert verdict(raw) == Reason(reason)
 
 
@@ -220,14 +220,14 @@ WRONG: dict[str, dict[str, Any]] = {
     ],
 )
 def test_wrong_value_is_the_reason(reason: str, value: object) -> None:
-    """A line with one wrong value is rejected by that field's reason."""
+    """A line with one wrong value is rejected with the reason of its field."""
     name = "received_at" if reason == "outside_hour" else reason
     # Escaped, since half a character has no bytes of its own.
     assert verdict(json.dumps(play(**{name: value})).encode()) == Reason(reason)
 
 
 def test_first_of_several_reasons_is_given() -> None:
-    """In the order of the contract: mend a line that is all wrong, one field after the other."""
+    """A line with several wrong values has the first reason in the order of the contract."""
     wrong: dict[str, Any] = {
         "event_id": "",
         "received_at": "never",
@@ -259,18 +259,18 @@ def test_first_of_several_reasons_is_given() -> None:
 
 
 def test_every_reason_is_tested() -> None:
-    """A new one needs lines of its own above."""
+    """The cases above cover each reason."""
     lines = {"line_too_long", "not_utf8", "blank", "not_json", "not_an_object"}
     assert set(Reason) == lines | set(WRONG)
 
 
 def test_longest_line_is_accepted() -> None:
-    """1 MiB is not too long."""
+    """A line of exactly 1 MiB is accepted."""
     assert verdict(GOOD + b" " * (2**20 - len(GOOD))) == EVENT
 
 
 def test_fields_of_another_producer() -> None:
-    """Each field is found where the settings say, at any depth, and nowhere else."""
+    """Each field is read where the settings say, at any depth, and nowhere else."""
     fields = Fields(
         event_id="id", received_at="envelope.at.utc", user_id="who", episode_id="what.episode", country="where.country",
         utc_offset_minutes="where.offset", language="what.audio", device="how", watched_seconds="long",
@@ -310,7 +310,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
 
 @given(st.data(), st.sampled_from([None, *VALUES]), st.booleans())
 def test_contract_is_what_the_oracle_reads(data: st.DataObject, changed: str | None, anything: bool) -> None:
-    """Two readings of the contract, one in patterns and one in loops, agree on lines with one odd value."""
+    """Two implementations of the contract, with patterns and with loops, agree on lines with one odd value."""
     strategy = ANY_JSON if anything or changed is None else VALUES[changed]
     changes = {changed: data.draw(strategy)} if changed else {}
     raw = to_line(play(**changes))

@@ -1,4 +1,4 @@
-"""The raw store's hours: folders as the sink lays them out, and which objects in them hold events."""
+"""The hours of the raw store: folders as the sink names them, and which of their objects hold events."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -24,7 +24,7 @@ FOLDER = "topics/plays/year=2026/month=01/day=05/hour=13/"
     ],
 )
 def test_folder_of_an_hour_and_back(template: str, folder: str) -> None:
-    """The parts of an hour with all their digits; a key in that folder is of that hour."""
+    """The folder of an hour has its parts with all digits, and a key in that folder belongs to the hour."""
     layout = Layout(template)
     assert layout.folder(ONE) == folder
     assert layout.hour_of(f"{folder}plays+0+0000000000.json") == ONE
@@ -46,7 +46,7 @@ def test_folder_of_an_hour_and_back(template: str, folder: str) -> None:
     ],
 )
 def test_key_that_is_of_no_hour(key: str) -> None:
-    """Whatever else lies in the store."""
+    """A key outside the folders of hours belongs to no hour."""
     assert KAFKA_CONNECT.hour_of(key) is None
 
 
@@ -63,7 +63,7 @@ def test_key_that_is_of_no_hour(key: str) -> None:
     ],
 )
 def test_template_that_is_no_layout(template: str) -> None:
-    """The error says what it is, and what is expected."""
+    """An invalid layout is an error that shows it and what is expected."""
     with pytest.raises(ValueError, match=r" is no layout: expected \{year\}, \{month\}, \{day\} and") as error:
         Layout(template)
     assert str(error.value).startswith(f"{template!r} ")
@@ -75,7 +75,7 @@ def span(start: str, end: str) -> Span:
 
 
 def days(first: str, last: str) -> list[datetime]:
-    """Return the days from one to another."""
+    """Return the days from the first to the last."""
     start, end = datetime.fromisoformat(first), datetime.fromisoformat(last)
     return [start + timedelta(days=number) for number in range((end - start).days + 1)]
 
@@ -122,15 +122,15 @@ def days(first: str, last: str) -> list[datetime]:
     ],
 )
 def test_prefixes_to_list(template: str, stretch: Span, prefixes: list[str]) -> None:
-    """A day each where the layout has days before hours and the span an end, so that a day's run lists a day.
+    """A short span is listed by days, and a long one by months, where the layout has days before hours.
 
-    Months of a long span: of ten years 120 requests instead of 3,650.
+    A run of one day lists one day, and ten years take 120 requests instead of 3,650.
     """
     assert list(Layout(template).prefixes(stretch)) == prefixes
 
 
 def test_only_events_are_listed(lake: LocalStore) -> None:
-    """Keys and headers beside them, other formats, hidden and half-written files are passed over; empty ones not."""
+    """Only files with events are listed, also empty ones, but no keys, headers, other formats and hidden files."""
     names = [
         "plays+0+0000000000.json",
         "plays+0+0000000100.json.gz",
@@ -149,7 +149,7 @@ def test_only_events_are_listed(lake: LocalStore) -> None:
 
 
 def test_hours_come_in_order(lake: LocalStore) -> None:
-    """Those of the span alone, each with its objects in the order of keys, their sizes and etags."""
+    """The hours of the span come in order, each with its objects in the order of keys, with sizes and etags."""
     for one in (TWO, ONE, ONE.previous()):
         for name in ("b.json", "a.json"):
             lake.put(KAFKA_CONNECT.folder(one) + name, b"12345")
@@ -162,5 +162,5 @@ def test_hours_come_in_order(lake: LocalStore) -> None:
 
 
 def test_empty_store_has_no_hours(lake: LocalStore) -> None:
-    """Not even the folder of the topic."""
+    """An empty store has no hours."""
     assert list_hours(lake, KAFKA_CONNECT, EVER) == {}

@@ -1,4 +1,4 @@
-"""The rollup's kernels: they make of lines what the reference parser and the oracle make, however the lines come."""
+"""The kernels of rollup: they agree with the reference parser and the oracle, in whatever order lines arrive."""
 
 import json
 import pickle
@@ -49,7 +49,7 @@ def split(folder: Path, *raws: bytes, window: Window = WINDOW) -> Split:
 
 
 def validated(*raws: bytes) -> Split:
-    """Return what the reference parser makes of the same lines."""
+    """Return the events and rejects of the reference parser for the same lines."""
     events, rejects = [], []
     for number, raw in enumerate(raws, start=1):
         found = validate(raw, Fields(), WINDOW)
@@ -61,7 +61,7 @@ def validated(*raws: bytes) -> Split:
 
 
 def _bare(value: object) -> object:
-    """Take off the quotes that texts still wear."""
+    """Remove the quotes that texts have until the end of the query."""
     return value[1:-1] if isinstance(value, str) else value
 
 
@@ -126,7 +126,7 @@ NOT_QUITE: dict[str, bytes] = {
 
 @pytest.mark.parametrize("raw", [pytest.param(raw, id=name) for name, raw in NOT_QUITE.items()])
 def test_query_and_reference_parser_agree(tmp_path: Path, raw: bytes) -> None:
-    """What the query takes by itself the reference parser takes with the same values; it gets the rest."""
+    """The query and the reference parser give the same values and the same rejects."""
     assert split(tmp_path, raw) == validated(raw)
 
 
@@ -144,12 +144,12 @@ EDGES: dict[str, tuple[list[Any], list[Any]]] = {
     "device": (["a", "a" * 32], ["", "a" * 33]),
     "watched_seconds": ([0, 3600], [-1, 3601, 2**15, 2**16 + 60]),
 }
-"""Of each field the least and the greatest that is valid, and what is just beyond."""
+"""The smallest and the largest valid values of each field, and the values just beyond."""
 
 
 @pytest.mark.parametrize("name", EDGES)
 def test_edges_of_the_contract(tmp_path: Path, name: str) -> None:
-    """The query takes what is inside, by itself, and the reference parser rejects what is not."""
+    """The query accepts values at the edges without the reference parser, which rejects those beyond."""
     inside, outside = ([line(**{name: value}) for value in values] for values in EDGES[name])
     events, rejects = split(tmp_path, *inside, *outside)
     assert (events, rejects) == validated(*inside, *outside)
@@ -160,14 +160,14 @@ def test_edges_of_the_contract(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("blank", [b" ", rb"\t", rb"\n", rb"\u000b", rb"\u00a0", b"+", b"-"])
 def test_one_digit_is_no_hour(tmp_path: Path, blank: bytes) -> None:
-    """Early in the day a blank may stand where a digit must."""
+    """A white space or a sign instead of a digit of the hour is rejected."""
     night = Window(datetime(2026, 1, 5, 2, 45), datetime(2026, 1, 5, 4, 15))  # noqa: DTZ001 - UTC without a zone
     raw = spoilt(b"T13", b"T" + blank + b"3")
     assert split(tmp_path, raw, window=night) == ([], [(1, "received_at", raw)])
 
 
 def test_good_lines_need_no_reference_parser(tmp_path: Path) -> None:
-    """Ordinary lines are read by the query alone: it is what makes the rollup fast."""
+    """Ordinary lines are read by the query alone, which makes the rollup fast."""
     ordinary = [
         GOOD,
         GOOD + b"\r",
@@ -186,7 +186,7 @@ def test_good_lines_need_no_reference_parser(tmp_path: Path) -> None:
 
 
 def test_event_counts_once(world: World) -> None:
-    """Sent three times, in two files and another unit: one play, two duplicates."""
+    """An event that arrives three times, in two files of different units, is one play and two duplicates."""
     world.put("plays+0+0.json", GOOD, line(event_id="e2"), GOOD)
     world.put("plays+1+0.json.gz", GOOD)
     with mock.patch.object(stage, "MIB", 0):
@@ -197,7 +197,7 @@ def test_event_counts_once(world: World) -> None:
 
 
 def test_earliest_received_counts(world: World) -> None:
-    """Wherever it stands: its device, its seconds, its local hour; the others leave no trace."""
+    """The event received first counts, with its device, seconds and local hour, whichever file it is in."""
     world.put("plays+0+0.json", line(received_at="2026-01-05T13:59:59.999Z", device="phone", watched_seconds=9))
     world.put("plays+1+0.json", line(received_at="2026-01-05T13:00:00.001Z", device="tablet", watched_seconds=7))
     world.put("plays+2+0.json", line(received_at="2026-01-05T14:01:00.000Z", device="tv", watched_seconds=8))
@@ -208,7 +208,7 @@ def test_earliest_received_counts(world: World) -> None:
 
 
 def test_earliest_counts_though_written_in_another_zone(world: World) -> None:
-    """Instants are compared, not texts."""
+    """The event received first is found by its instant, also if the times are written in different zones."""
     world.put("a.json", line(device="phone"), line(received_at="2026-01-05T22:02:11.122999+09:00", device="tv"))
     world.run()
     assert world.rolled().viewership == [(2509799, "KR", 22, "tv", 1, 60)]
@@ -244,7 +244,7 @@ def test_earliest_counts_though_written_in_another_zone(world: World) -> None:
 )
 @pytest.mark.parametrize("swapped", [False, True], ids=["in order", "the other way round"])
 def test_tie_is_decided_by_content(world: World, one: dict[str, Any], other: dict[str, Any], swapped: bool) -> None:
-    """Of two received at one instant the first by content counts, whatever the order of arrival."""
+    """Of two events received at the same instant the first by content counts, in either order of arrival."""
     pair = (line(**other), line(**one)) if swapped else (line(**one), line(**other))
     world.put("a.json", *pair)
     world.run()
@@ -255,7 +255,7 @@ def test_tie_is_decided_by_content(world: World, one: dict[str, Any], other: dic
 
 
 def test_two_viewers_may_share_an_event_id(tmp_path: Path) -> None:
-    """An id is the viewer's own: it counts for each, also where both sent it twice and both lie in one bucket."""
+    """Two viewers may use the same event id, and the event counts for each of them."""
     world = new_world(tmp_path, buckets=1)
     world.put("a.json", GOOD, line(user_id="u2"), line(user_id="u2"), GOOD, line(user_id="u3"))
     world.run()
@@ -264,7 +264,7 @@ def test_two_viewers_may_share_an_event_id(tmp_path: Path) -> None:
 
 
 def test_rejected_line_is_no_duplicate(world: World) -> None:
-    """An id that came in a rejected line first is still new."""
+    """An event id that appears first in a rejected line is not a duplicate."""
     world.put("a.json", line(device="TV", received_at="2026-01-05T13:00:00.000Z"), GOOD)
     world.run()
     assert world.rolled().counts == {"rows_in": 2, "rows_out": 1, "duplicates": 0, "rejects": {"device": 1}}
@@ -279,14 +279,14 @@ def test_rejected_line_is_no_duplicate(world: World) -> None:
     ],
 )
 def test_duplicate_is_known_however_it_is_written(world: World, other: bytes) -> None:
-    """The query and the reference parser give one event the same key."""
+    """A duplicate is recognised in any notation, by the query and by the reference parser."""
     world.put("a.json", GOOD, other)
     world.run()
     assert world.rolled().counts["duplicates"] == 1
 
 
 def test_like_ids_are_not_the_same(world: World) -> None:
-    """Case, accents, spaces and how a letter is put together tell ids apart, of events and of users."""
+    """Ids that differ in case, accents, spaces or composition are different, for events and for users."""
     alike = ["é", "e\u0301", "E\u0301", "e", " e", "e ", "e\u200b", "ｅ"]  # noqa: RUF001 - meant to be
     world.put("a.json", *(line(event_id=event, user_id=user) for event in alike for user in alike))
     world.run()
@@ -295,7 +295,7 @@ def test_like_ids_are_not_the_same(world: World) -> None:
 
 
 def test_delivered_twice_changes_only_the_duplicates(world: World) -> None:
-    """A file that is there again under another name: the same bytes, and as many duplicates as it has events."""
+    """A file delivered twice under different names changes the number of duplicates only."""
     world.put("plays+0+0.json", *many(50))
     world.run()
     before = world.digests()
@@ -309,7 +309,7 @@ def test_delivered_twice_changes_only_the_duplicates(world: World) -> None:
 
 
 def test_rows_worked_out_by_hand(world: World) -> None:
-    """Grains, sums, local hours over midnight both ways, first and last times."""
+    """Plays, seconds, local hours across midnight, and first and last times agree with values worked out by hand."""
     world.put(
         "a.json",
         line(event_id="1"),
@@ -349,7 +349,7 @@ def test_rows_worked_out_by_hand(world: World) -> None:
 
 
 def test_fields_of_another_producer(tmp_path: Path) -> None:
-    """The same rows from lines that have the fields elsewhere, read by the query."""
+    """Lines with the fields in other places give the same rows, and the query reads them."""
     fields = {
         "event_id": "id", "received_at": "envelope.at.utc", "user_id": "who", "episode_id": "what.episode",
         "country": "where.country", "utc_offset_minutes": "where.offset", "language": "what.audio", "device": "how",
@@ -369,7 +369,7 @@ def test_fields_of_another_producer(tmp_path: Path) -> None:
 
 
 def test_rejects_tell_where_and_what(world: World) -> None:
-    """Key, number of the line in its file, reason, and the line itself without its end, sorted by place."""
+    """A reject has key, line number, reason and the line without its end, and rejects are sorted by place."""
     second = world.put("plays+1+0.json.gz", GOOD, b"{", GOOD, spoilt(b"u1", b"\xff") + b"\r")
     first = world.put("plays+0+0.json", b"", line(country="kr"))
     world.run()
@@ -389,7 +389,7 @@ def test_rejects_tell_where_and_what(world: World) -> None:
 
 @pytest.mark.parametrize("spoil", [b"", b"\xff"], ids=["text", "not UTF-8"])
 def test_only_the_beginning_of_a_long_rejected_line_is_kept(world: World, spoil: bytes) -> None:
-    """64 KiB of it."""
+    """Only the first 64 KiB of a rejected line are kept."""
     raw = spoil + b"x" * 100_000
     world.put("a.json", raw)
     world.run()
@@ -397,7 +397,7 @@ def test_only_the_beginning_of_a_long_rejected_line_is_kept(world: World, spoil:
 
 
 def test_unit_shows_no_viewer_key(tmp_path: Path) -> None:
-    """Neither str nor repr of what goes to a kernel has the key; the kernel gets it all the same."""
+    """The text of a unit does not contain the viewer key, and the kernel gets the key."""
     world = new_world(tmp_path)
     world.put("a.json", GOOD)
     with mock.patch.object(LocalEngine, "map_reduce", return_value=[]) as sent:

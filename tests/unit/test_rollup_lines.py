@@ -1,4 +1,4 @@
-"""Raw objects to lines: every line once, with its number, whatever the format and wherever blocks end."""
+"""Raw objects to lines: each line once, with its number, in every format and wherever blocks end."""
 
 import errno
 import gzip
@@ -27,7 +27,7 @@ from tests.helpers_rollup import GOOD, lines_of, new_world, play, to_line
 from tests.oracle import rollup as oracle
 
 Line = tuple[int, str | tuple[str, bytes]]
-"""Number and text; of one that is no text, the reason and what is kept of it."""
+"""Number and text; for a line that is not text, the reason and the kept part."""
 BOM = b"\xef\xbb\xbf"
 AT = datetime(2026, 1, 5, 13, 2, 11, 123000, UTC)
 EVENT = {"name": "user_id", "type": "string"}, {"name": "episode_id", "type": "long"}
@@ -82,7 +82,7 @@ def parquet(table: pa.Table, **options: Any) -> bytes:
 )
 @pytest.mark.parametrize("name", ["plays+0+0.json", "plays+0+0.json.gz"])
 def test_lines_of_a_file(tmp_path: Path, name: str, data: bytes, expected: list[str]) -> None:
-    """A line ends with a newline and nothing else; the last may lack it; a mark before the first is no part of it."""
+    """A line ends with a newline only, the last one may lack it, and a leading byte order mark is removed."""
     data = gzip.compress(data) if name.endswith(".gz") else data
     assert read(tmp_path, name, data) == list(enumerate(expected, start=1))
 
@@ -97,7 +97,7 @@ ANY_LINE = st.one_of(
 
 @given(st.lists(ANY_LINE, max_size=12), st.booleans(), st.integers(40, 100), st.lists(st.integers(0, 500), max_size=2))
 def test_blocks_may_end_anywhere(raws: list[bytes], ended: bool, block: int, cuts: list[int]) -> None:
-    """In small blocks and several gzip members: every line is there, or is rejected as too long or not UTF-8."""
+    """Blocks and gzip members may end anywhere: each line is read, or rejected as too long or not UTF-8."""
     data = b"\n".join(raws) + b"\n" * ended
     members = [data[first:end] for first, end in zip([0, *sorted(cuts)], [*sorted(cuts), None], strict=True)]
     expected: list[Line] = []
@@ -124,7 +124,7 @@ def _decodes(raw: bytes) -> bool:
 
 @pytest.mark.parametrize("end", [b"\n", b""], ids=["with a newline", "at the end of the file"])
 def test_line_of_a_mebibyte_is_the_longest(tmp_path: Path, end: bytes) -> None:
-    """One byte more is too long; what follows is read all the same."""
+    """A line of exactly 1 MiB is read, one with a byte more is too long, and the next lines are read."""
     longest = b"x" * 2**20
     assert read(tmp_path, "a.json", b"a\n" + longest + end) == [(1, "a"), (2, longest.decode())]
     assert read(tmp_path, "a.json", b"a\n" + longest + b"x" + end) == [
@@ -135,7 +135,7 @@ def test_line_of_a_mebibyte_is_the_longest(tmp_path: Path, end: bytes) -> None:
 
 @pytest.mark.parametrize("mebibytes", [2, 3, 5], ids=["as a block", "more than a block", "more than two"])
 def test_endless_line_is_passed_over(tmp_path: Path, mebibytes: int) -> None:
-    """A line longer than the memory set aside for lines costs itself alone, also in the first place or the last."""
+    """A line larger than the buffer is rejected alone, also as the first or the last line."""
     endless = b"y" * (mebibytes << 20)
     data = gzip.compress(endless + b"\nb\n" + endless + b"\nc\n" + endless, 1)
     too_long = ("line_too_long", b"y" * (64 << 10))
@@ -157,7 +157,7 @@ FILES = {
 
 @pytest.mark.parametrize("name", FILES)
 def test_file_cut_short_is_bad_input(tmp_path: Path, name: str) -> None:
-    """Wherever it is cut; the error names it and says what to do."""
+    """A file that is cut short anywhere is bad input, and the error names it and says what to do."""
     data = FILES[name]
     assert len(read(tmp_path, name, data)) == 100
     # Avro says nowhere how many blocks there are: cut between two, here after the head, it looks whole.
@@ -170,7 +170,7 @@ def test_file_cut_short_is_bad_input(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_damaged_file_is_read_or_bad_input(tmp_path: Path, name: str) -> None:
-    """A byte that changed is found, or does no harm to the reader: never is it an error without the file's name."""
+    """A damaged byte either does no harm or is bad input with the name of the file."""
     found = 0
     for place in range(0, len(FILES[name]), 5):
         data = bytearray(FILES[name])
@@ -185,13 +185,13 @@ def test_damaged_file_is_read_or_bad_input(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_file_of_another_kind_is_bad_input(tmp_path: Path, name: str) -> None:
-    """Plain lines are no gzip, no Avro and no Parquet, whatever the name says."""
+    """Plain lines in a file named as gzip, Avro or Parquet are bad input."""
     with pytest.raises(BadInputError, match=rf"^{name} cannot be read to its end: "):
         read(tmp_path, name, DATA)
 
 
 def test_gzip_with_something_after_it(tmp_path: Path) -> None:
-    """Zeros fill up a block of a tape and are nothing; anything else is damage."""
+    """Zeros after the end of a gzip file are padding, and anything else is damage."""
     data = gzip.compress(b"a\n")
     assert read(tmp_path, "a.json.gz", data + bytes(100)) == [(1, "a")]
     with pytest.raises(BadInputError, match=r"^a[.]json[.]gz cannot be read"):
@@ -200,12 +200,12 @@ def test_gzip_with_something_after_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.json", *FILES])
 def test_file_of_no_bytes_has_no_lines(tmp_path: Path, name: str) -> None:
-    """Nor is it an error."""
+    """A file of no bytes has no lines in any format."""
     assert read(tmp_path, name, b"") == []
 
 
 def test_full_disk_is_not_the_files_fault(tmp_path: Path) -> None:
-    """Arrow tells of damage by OSError too; one that has a number is the system's."""
+    """An error of the system while reading a file is raised as it is, and is not bad input."""
     full = OSError(errno.EIO, "Input/output error")
     with mock.patch.object(pq, "ParquetFile", side_effect=full), pytest.raises(OSError, match="Input/output"):
         read(tmp_path, "plays.parquet", FILES["plays.parquet"])
@@ -216,21 +216,21 @@ def test_full_disk_is_not_the_files_fault(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("codec", ["null", "deflate"])
 def test_avro_records_are_lines(tmp_path: Path, codec: str) -> None:
-    """Each record becomes a line of JSON, numbered on through the file's blocks."""
+    """Each Avro record becomes a line of JSON, numbered through all blocks of the file."""
     records = [{"user_id": f"ü{n}", "episode_id": n} for n in range(50)]
     found = read(tmp_path, "a.avro", avro(records, *EVENT, codec=codec, block=100))
     assert [(n, json.loads(str(text))) for n, text in found] == list(enumerate(records, start=1))
 
 
 def test_avro_record_of_another_kind(tmp_path: Path) -> None:
-    """A file of texts has lines, too: the reference parser will reject them."""
+    """Avro values that are not records are also lines, which the reference parser rejects."""
     file = io.BytesIO()
     fastavro.writer(file, "string", ["a", "b"])
     assert read(tmp_path, "a.avro", file.getvalue()) == [(1, '"a"'), (2, '"b"')]
 
 
 def test_parquet_rows_are_lines(tmp_path: Path) -> None:
-    """Numbered on through row groups and batches; structs are objects, nothing is null."""
+    """Parquet rows become lines, numbered through row groups and batches, with structs as objects."""
     records = [{"id": f"e{n}", "event": {"n": n, "x": None}} for n in range(50)]
     data = parquet(pa.Table.from_pylist(records), row_group_size=20, compression="gzip")
     with mock.patch.object(lines, "RECORDS_A_BLOCK", 7):
@@ -267,7 +267,7 @@ SEOUL = timedelta(hours=9)
     ],
 )  # fmt: skip
 def test_values_of_parquet(tmp_path: Path, value: object, kind: pa.DataType, expected: object) -> None:
-    """Instants come as the contract wants them; what JSON has no form for is a text, or null."""
+    """Parquet instants become the text of the contract, and values without a JSON form become text or null."""
     data = parquet(pa.table({"a": pa.array([value], kind)}))
     [(_, text)] = read(tmp_path, "a.parquet", data)
     found = json.loads(str(text))["a"]
@@ -293,13 +293,13 @@ def test_values_of_parquet(tmp_path: Path, value: object, kind: pa.DataType, exp
     ],
 )
 def test_values_of_avro(tmp_path: Path, value: object, kind: Any, expected: object) -> None:
-    """The same for Avro."""
+    """Avro instants become the text of the contract, and values without a JSON form become text or null."""
     [(_, text)] = read(tmp_path, "a.avro", avro([{"a": value}], {"name": "a", "type": kind}))
     assert json.loads(str(text))["a"] == expected
 
 
 def test_formats_give_the_same_bytes(tmp_path: Path) -> None:
-    """The same events as lines, Avro and Parquet, with instants as texts or of their own type: the same rollup."""
+    """The same events as lines, Avro and Parquet, with texts or typed instants, give the same rollup."""
     records = [play(event_id=f"e{n}", user_id=f"ü{n % 5}", watched_seconds=n) for n in range(40)]
     typed = [{**record, "received_at": AT} for record in records]
     event = [
@@ -329,7 +329,7 @@ def test_formats_give_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_records_are_rejected_like_lines(tmp_path: Path) -> None:
-    """With their number in the file, by the same contract."""
+    """Records are rejected by the same contract as lines, with their number in the file."""
     world = new_world(tmp_path)
     table = pa.Table.from_pylist([play(), play(event_id="e2", country="kr"), play(event_id="e3")])
     key = world.put_bytes("plays.parquet", parquet(table))

@@ -1,4 +1,4 @@
-"""The rollup's settings: what is wrong is said before any work, and the key is never shown."""
+"""The settings of rollup: wrong values are refused before any work, and the viewer key is never shown."""
 
 import pytest
 
@@ -13,14 +13,14 @@ KEY = "canary-0123456789"
 
 @pytest.fixture(autouse=True)
 def needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Set what has no default."""
+    """Set the settings without a default."""
     monkeypatch.setenv("MARQUEE_LAKE", "file:///lake")
     monkeypatch.setenv("MARQUEE_RAW", "s3://raw")
     monkeypatch.setenv("MARQUEE_ROLLUP__VIEWER_KEY", KEY)
 
 
 def test_defaults() -> None:
-    """What the documentation promises."""
+    """The defaults are those of the documentation."""
     options = load_settings(RollupSettings).rollup
     assert options.layout.folder(hour("2026-01-05T13")) == "topics/plays/year=2026/month=01/day=05/hour=13/"
     assert (options.grace_minutes, options.slack_minutes, options.buckets) == (10, 15, 16)
@@ -29,7 +29,7 @@ def test_defaults() -> None:
 
 
 def test_key_is_never_shown() -> None:
-    """Not by printing the settings either."""
+    """The printed settings do not contain the viewer key."""
     assert KEY not in repr(load_settings(RollupSettings))
 
 
@@ -55,7 +55,7 @@ def test_key_is_never_shown() -> None:
     ],
 )
 def test_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str) -> None:
-    """With its value and what is wrong with it."""
+    """A wrong setting is an error with its name, its value and what is wrong."""
     monkeypatch.setenv(f"MARQUEE_{name}", value)
     with pytest.raises(ConfigError) as error:
         load_settings(RollupSettings)
@@ -65,7 +65,7 @@ def test_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, valu
 
 @pytest.mark.parametrize("key", ["", "canary-of-15-by"], ids=["none", "15 bytes"])
 def test_short_key_is_refused_unseen(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
-    """The error says how long it must be and does not show it."""
+    """A short viewer key is refused with the expected length, and the message does not show it."""
     monkeypatch.setenv("MARQUEE_ROLLUP__VIEWER_KEY", key)
     with pytest.raises(ConfigError, match=r"MARQUEE_ROLLUP__VIEWER_KEY: .*expected at least 16 bytes") as error:
         load_settings(RollupSettings)
@@ -73,21 +73,21 @@ def test_short_key_is_refused_unseen(monkeypatch: pytest.MonkeyPatch, key: str) 
 
 
 def test_missing_key_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is no default: the same key must be used for good."""
+    """A missing viewer key is an error, because it has no default and must not change."""
     monkeypatch.delenv("MARQUEE_ROLLUP__VIEWER_KEY")
     with pytest.raises(ConfigError, match="MARQUEE_ROLLUP__VIEWER_KEY: is not set"):
         load_settings(RollupSettings)
 
 
 def test_misspelt_setting_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the nearest right one."""
+    """A misspelt setting is an error with the nearest valid name."""
     monkeypatch.setenv("MARQUEE_ROLLUP__BUCKET", "4")
     with pytest.raises(ConfigError, match="MARQUEE_ROLLUP__BUCKET is no setting: did you mean MARQUEE_ROLLUP__BUCKETS"):
         check_names()
 
 
 def test_topic_fills_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A layout of one's own may name the topic or not."""
+    """The path of raw events contains the topic, and a custom path may omit it."""
     monkeypatch.setenv("MARQUEE_ROLLUP__TOPIC", "views")
     assert load_settings(RollupSettings).rollup.layout.template.startswith("topics/views/year=")
     monkeypatch.setenv("MARQUEE_ROLLUP__PATH", "{year}/{month}/{day}/{hour}/")
@@ -95,7 +95,7 @@ def test_topic_fills_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_fields_may_be_named_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One by one; the others keep their names. A field may stand in the same place as another."""
+    """The place of each field may be set separately, also to a place beside other fields."""
     monkeypatch.setenv("MARQUEE_ROLLUP__FIELDS__USER_ID", "event.account.id")
     monkeypatch.setenv("MARQUEE_ROLLUP__FIELDS__EVENT_ID", "_offset")
     fields = load_settings(RollupSettings).rollup.fields

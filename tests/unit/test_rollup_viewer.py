@@ -1,4 +1,4 @@
-"""Viewers: HMAC-SHA256 as others compute it, whichever way it is computed here."""
+"""Viewers: HMAC-SHA256 as other implementations compute it, in both ways in which it is computed here."""
 
 import hashlib
 import hmac
@@ -14,7 +14,7 @@ from jobs.rollup.pseudonyms import viewers_of
 from jobs.rollup.viewer import fingerprint, viewer_of
 from marquee.engine.duckdb import open_database
 
-# RFC 4231, test cases 1, 2 and 6; the first 8 of the 32 bytes.
+# RFC 4231, test cases 1, 2 and 6: the first 8 of the 32 bytes.
 PUBLISHED = [
     pytest.param(b"\x0b" * 20, "Hi There", 0xB0344C61D8DB3853, id="a short key"),
     pytest.param(b"Jefe", "what do ya want for nothing?", 0x5BDCC146BF60754E, id="a very short key"),
@@ -26,21 +26,21 @@ USERS = st.text(st.characters(codec="utf-8", min_codepoint=32), min_size=1, max_
 
 
 def query(key: bytes, *users: str) -> list[int]:
-    """Return viewers as the rollup computes them: many at a time, from JSON texts in their quotes."""
+    """Return the viewers that the rollup computes in one query, from JSON texts in quotes."""
     with open_database() as db:
         return [int(viewer) for viewer in viewers_of(db, key, pa.array([f'"{user}"' for user in users], pa.string()))]
 
 
 @pytest.mark.parametrize(("key", "user", "viewer"), PUBLISHED)
 def test_published_values(key: bytes, user: str, viewer: int) -> None:
-    """The first 64 bits of the RFC's results, the first byte weighing most."""
+    """A viewer is the first 64 bits of the results in the RFC, in big-endian order."""
     assert viewer_of(key, user) == viewer
     assert query(key, user) == [viewer]
 
 
 @given(st.binary(min_size=1, max_size=200), st.lists(USERS, max_size=20))
 def test_query_gives_what_the_library_gives(key: bytes, users: list[str]) -> None:
-    """For any key and any users, in their order, also none at all."""
+    """The query gives the same viewers as the standard library, for any key and any list of users."""
     expected = [int.from_bytes(hmac.new(key, user.encode(), hashlib.sha256).digest()[:8]) for user in users]
     assert query(key, *users) == expected
     assert [viewer_of(key, user) for user in users] == expected
@@ -48,26 +48,26 @@ def test_query_gives_what_the_library_gives(key: bytes, users: list[str]) -> Non
 
 @pytest.mark.parametrize("size", [63, 64, 65])
 def test_keys_around_the_hash_block(size: int) -> None:
-    """A key of up to 64 bytes counts as it is, a longer one is hashed first."""
+    """A key of up to 64 bytes is used as it is, and a longer key is hashed first."""
     key = b"k" * size
     assert query(key, "u1") == [int.from_bytes(hmac.new(key, b"u1", hashlib.sha256).digest()[:8])]
 
 
 def test_many_users_keep_their_order() -> None:
-    """Beyond one vector of the database."""
+    """The viewers of many users are in the order of the users, across the vectors of the database."""
     users = [f"u{n}" for n in range(5000)]
     assert query(b"k" * 16, *users) == [viewer_of(b"k" * 16, user) for user in users]
 
 
 def test_viewers_use_all_64_bits() -> None:
-    """Buckets taken from them are about as full as one another."""
+    """Viewers use all 64 bits, so that buckets are about equally full."""
     viewers = np.array(query(b"k" * 16, *(f"u{n}" for n in range(4096))), np.uint64)
     assert int(viewers.max()) > 2**63
     assert np.bincount((viewers % np.uint64(16)).astype(int), minlength=16).min() > 180
 
 
 def test_fingerprint_tells_keys_apart_and_nothing_else() -> None:
-    """The same for the same key; 16 hexadecimal digits, in which there is nothing of the key or of its plain hash."""
+    """The fingerprint of a key is 16 hexadecimal digits that depend on the key and reveal nothing of it."""
     key = b"a key of 20 bytes.."
     published = fingerprint(key)
     assert fingerprint(key) == published != fingerprint(key + b"!")

@@ -1,4 +1,4 @@
-"""From answers to tables: on answers made up and recorded, and on every oddity by hand."""
+"""From answers to tables: made-up and recorded answers, and each oddity by hand."""
 
 import json
 from collections import Counter
@@ -50,23 +50,23 @@ def load(file: Path) -> list[Any]:
 
 
 def show_of(item: Row) -> Row:
-    """Return the show of an episode, wherever it is."""
+    """Return the show of an episode in either form of answer."""
     show: Row = item["show"] if "show" in item else item["_embedded"]["show"]
     return show
 
 
 def day_of(text: str | None) -> date | None:
-    """Return a day that is given as text."""
+    """Return the day of a text."""
     return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date() if text else None
 
 
 def instant_of(text: str) -> datetime:
-    """Return an instant that is given as text."""
+    """Return the instant of a text."""
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z").astimezone(UTC).replace(tzinfo=None)
 
 
 def episode_row(item: Row) -> Row:
-    """Return the row that an episode must become."""
+    """Return the expected row of an episode."""
     return {
         "episode_id": item["id"],
         "show_id": show_of(item)["id"],
@@ -86,7 +86,7 @@ def episode_row(item: Row) -> Row:
 
 
 def show_row(show: Row) -> Row:
-    """Return the row that a show must become."""
+    """Return the expected row of a show."""
     return {
         "show_id": show["id"],
         "name": show["name"],
@@ -116,7 +116,7 @@ def show_row(show: Row) -> Row:
 
 
 def network_rows(show: Row) -> Iterable[Row]:
-    """Yield the rows that a show's channels must become."""
+    """Yield the expected rows of the channels of a show."""
     for place, kind in (("network", "network"), ("webChannel", "web")):
         if channel := show[place]:
             yield {
@@ -129,7 +129,7 @@ def network_rows(show: Row) -> Iterable[Row]:
 
 
 def country_rows(show: Row) -> Iterable[Row]:
-    """Yield the rows that a show's countries must become."""
+    """Yield the expected rows of the countries of a show."""
     channels = [show[place]["country"] for place in ("network", "webChannel") if show[place]]
     for country in (*channels, show.get("dvdCountry")):
         if country:
@@ -137,24 +137,24 @@ def country_rows(show: Row) -> Iterable[Row]:
 
 
 def distinct(rows: Iterable[Row], dataset: Dataset) -> list[Row]:
-    """Return rows without their repetitions, in the order of their keys."""
+    """Return rows without repetitions, in the order of their keys."""
     return [row for _, row in sorted(by_key(rows, dataset).items())]
 
 
 @pytest.mark.parametrize("name", made_up.DAYS)
 def test_day_is_kept_whole(name: str) -> None:
-    """Every episode, show, genre, channel and country becomes its row, each value of its type; nothing is odd."""
+    """Each episode, show, genre, channel and country becomes a row with typed values, without odd values."""
     check_is_kept_whole(made_up.DAYS[name])
 
 
 @pytest.mark.parametrize("name", [*JULY, *SEPTEMBER, *BROADCAST], ids=lambda name: name.replace("/", "-"))
 def test_recorded_day_is_kept_whole(tvmaze: Path, name: str) -> None:
-    """The same holds of every answer of TVmaze that was recorded."""
+    """Each recorded answer of TVmaze becomes rows with typed values, without odd values."""
     check_is_kept_whole(load(tvmaze / name))
 
 
 def check_is_kept_whole(items: list[Row]) -> None:
-    """Check that each thing in an answer is in its table as it was."""
+    """Check that each object of an answer is in its table with its values."""
     shows = list({show_of(item)["id"]: show_of(item) for item in items}.values())
     got = normalise({"web": items})
     assert rows(got, EPISODES) == distinct(map(episode_row, items), EPISODES)
@@ -170,7 +170,7 @@ def check_is_kept_whole(items: list[Row]) -> None:
 
 @pytest.mark.parametrize("dataset", [EPISODES, SHOWS, GENRES, NETWORKS, COUNTRIES], ids=lambda dataset: dataset.name)
 def test_tables_have_their_schema(dataset: Dataset) -> None:
-    """A table has the columns of its dataset, and rows sorted by its key, each key once."""
+    """A table has the columns of its dataset, and is sorted by its unique key."""
     table = normalise({"web": made_up.ON_WEB, "country=US": made_up.IN_STATES}).tables[dataset]
     assert table.schema == dataset.schema
     keys = [tuple(row.values()) for row in table.select(dataset.sort).to_pylist()]
@@ -178,7 +178,7 @@ def test_tables_have_their_schema(dataset: Dataset) -> None:
 
 
 def test_no_answers_make_empty_tables() -> None:
-    """A day without episodes is a day like another."""
+    """A day without episodes has empty tables with their schemas."""
     got = normalise({"web": [], "country=KR": []})
     assert [table.num_rows for table in got.tables.values()] == [0, 0, 0, 0, 0]
     assert all(table.schema == dataset.schema for dataset, table in got.tables.items())
@@ -192,25 +192,25 @@ Month = dict[Key, Row]
 
 @dataclass(frozen=True)
 class Recording:
-    """A month: the items as served, and the schedule of each day."""
+    """A recorded month: the items as served, and the schedule of each day."""
 
     items: list[Row]
     days: list[Schedule]
 
     def rows(self, dataset: Dataset) -> Month:
-        """Return the month's rows by key."""
+        """Return the rows of the month by key."""
         return by_key((row for day in self.days for row in rows(day, dataset)), dataset)
 
 
 @pytest.fixture(scope="module")
 def july(tvmaze: Path) -> Recording:
-    """Return December 2020 as it was in July 2022."""
+    """Return December 2020 as recorded in July 2022."""
     return recording(tvmaze, JULY)
 
 
 @pytest.fixture(scope="module")
 def september(tvmaze: Path) -> Recording:
-    """Return December 2020 as it was in September 2022."""
+    """Return December 2020 as recorded in September 2022."""
     return recording(tvmaze, SEPTEMBER)
 
 
@@ -232,7 +232,7 @@ def by_key(rows: Iterable[Row], dataset: Dataset) -> Month:
 
 
 def changes(before: Month, after: Month) -> set[tuple[Key, str]]:
-    """Return key and column of each value that changed."""
+    """Return the key and the column of each changed value."""
     common = before.keys() & after.keys()
     return {(key, name) for key in common for name, value in before[key].items() if after[key][name] != value}
 
@@ -243,7 +243,7 @@ def by_column(changed: set[tuple[Key, str]]) -> dict[str, int]:
 
 
 def test_drift_between_two_captures() -> None:
-    """What came, went and changed in the answers, and that alone, did so in the tables."""
+    """Tables of a later capture differ in exactly the rows and values that differ in its answers."""
     earlier, later = recorded(made_up.EARLIER.values()), recorded(made_up.LATER.values())
     before, after = earlier.rows(EPISODES), later.rows(EPISODES)
     assert (before.keys() - after.keys(), after.keys() - before.keys()) == ({(41,)}, {(51,)})
@@ -264,7 +264,7 @@ def test_drift_between_two_captures() -> None:
 
 
 def test_drift_of_episodes(july: Recording, september: Recording) -> None:
-    """52 episodes came and 7 went; of the others exactly the values that differ in the payloads differ."""
+    """Of the recorded episodes 52 are new, 7 are gone, and exactly the values that differ in the payloads differ."""
     before, after = july.rows(EPISODES), september.rows(EPISODES)
     assert (len(before), len(after)) == (3037, 3082)
     assert len(after.keys() - before.keys()) == 52
@@ -275,7 +275,7 @@ def test_drift_of_episodes(july: Recording, september: Recording) -> None:
 
 
 def test_drift_of_shows(july: Recording, september: Recording) -> None:
-    """11 shows came and 2 went; of the 622 others exactly the values that differ in the payloads differ."""
+    """Of the recorded shows 11 are new, 2 are gone, and exactly the values that differ in the payloads differ."""
     before, after = july.rows(SHOWS), september.rows(SHOWS)
     assert len(before.keys() & after.keys()) == 622
     assert len(after.keys() - before.keys()) == 11
@@ -304,7 +304,7 @@ def test_drift_of_shows(july: Recording, september: Recording) -> None:
 
 
 def test_drift_back_from_ended(july: Recording, september: Recording) -> None:
-    """Three shows had ended in July, and had not in September."""
+    """Three shows that are ended in July are not ended in September."""
     before, after = july.rows(SHOWS), september.rows(SHOWS)
     back = {
         key: (row["status"], row["ended"])
@@ -315,7 +315,7 @@ def test_drift_back_from_ended(july: Recording, september: Recording) -> None:
 
 
 def test_drift_of_genres(july: Recording, september: Recording) -> None:
-    """The genres of exactly three of the shows in both recordings changed."""
+    """The genres of exactly three of the shows in both recordings differ."""
     common = july.rows(SHOWS).keys() & september.rows(SHOWS).keys()
     changed = {(show_id,) for show_id, _ in july.rows(GENRES).keys() ^ september.rows(GENRES).keys()}
     assert len(changed & common) == 3
@@ -361,13 +361,13 @@ MADE_UP: list[tuple[str, Dataset, Row]] = [
 
 @pytest.mark.parametrize(("case", "dataset", "expected"), MADE_UP, ids=[case for case, _, _ in MADE_UP])
 def test_condition(case: str, dataset: Dataset, expected: Row) -> None:
-    """One condition each, made up; a summary is kept as it came, tags, entities and length."""
+    """Each made-up condition becomes the expected row, and a summary is kept with tags, entities and length."""
     row = only(normalise({"web": [made_up.EDGE_CASES[case]]}), dataset)
     assert {name: row[name] for name in expected} == expected
 
 
 def test_condition_of_two_countries() -> None:
-    """A show may have a network in one country and a web channel, of another numbering, in another."""
+    """A show may have a network in one country and a web channel with its own number in another."""
     got = normalise({"web": [made_up.EDGE_CASES["two_countries"]]})
     channels = [(row["kind"], row["network_id"], row["name"], row["country"]) for row in rows(got, NETWORKS)]
     assert channels == [("network", 1, "Eastland TV", "US"), ("web", 2, "Hana Stream", "KR")]
@@ -375,7 +375,7 @@ def test_condition_of_two_countries() -> None:
 
 
 def test_conditions_are_all_looked_at() -> None:
-    """No condition is left out above, and none is odd."""
+    """The cases above cover each made-up condition, and none has odd values."""
     assert {*made_up.EDGE_CASES} == {case for case, _, _ in MADE_UP} | {"two_countries"}
     counts = normalise({"web": list(made_up.EDGE_CASES.values())}).counts
     assert (counts["rejects"], counts["odd_values"], counts["unknown_fields"]) == ({}, {}, [])
@@ -427,13 +427,13 @@ def edge_cases(tvmaze: Path) -> dict[str, Row]:
 
 @pytest.mark.parametrize(("case", "dataset", "expected"), EDGE_CASES, ids=[case for case, _, _ in EDGE_CASES])
 def test_edge_case(edge_cases: dict[str, Row], case: str, dataset: Dataset, expected: Row) -> None:
-    """One condition each, as it was recorded."""
+    """Each recorded condition becomes the expected row."""
     row = only(normalise({"web": [edge_cases[case]["episode"]]}), dataset)
     assert {name: row[name] for name in expected} == expected
 
 
 def test_edge_case_of_two_countries(edge_cases: dict[str, Row]) -> None:
-    """So does a recorded one."""
+    """A recorded show has a network in one country and a web channel in another."""
     got = normalise({"web": [edge_cases["two_countries"]["episode"]]})
     channels = [(row["kind"], row["network_id"], row["name"], row["country"]) for row in rows(got, NETWORKS)]
     assert channels == [("network", 205, "NFL Network", "US"), ("web", 30, "Naver TVCast", "KR")]
@@ -441,7 +441,7 @@ def test_edge_case_of_two_countries(edge_cases: dict[str, Row]) -> None:
 
 
 def test_edge_case_of_html(edge_cases: dict[str, Row]) -> None:
-    """Recorded summaries are kept as they came."""
+    """Recorded summaries are kept unchanged."""
     long = only(normalise({"web": [edge_cases["html_long_summary"]["episode"]]}), EPISODES)["summary"]
     assert (len(long), long[:3]) == (1077, "<p>")
     entity = only(normalise({"web": [edge_cases["html_entity"]["episode"]]}), EPISODES)["summary"]
@@ -449,7 +449,7 @@ def test_edge_case_of_html(edge_cases: dict[str, Row]) -> None:
 
 
 def test_edge_cases_are_all_looked_at(edge_cases: dict[str, Row]) -> None:
-    """No recorded condition is left out above, nor among those made up, and none is odd."""
+    """The cases above cover each recorded condition, and the made-up ones cover the same conditions."""
     assert {*edge_cases} == {*made_up.EDGE_CASES}
     assert {*edge_cases} == {case for case, _, _ in EDGE_CASES} | {"two_countries", "html_long_summary"}
     counts = normalise({"web": [case["episode"] for case in edge_cases.values()]}).counts
@@ -460,17 +460,17 @@ def test_edge_cases_are_all_looked_at(edge_cases: dict[str, Row]) -> None:
 
 
 def show(show_id: int = 7, updated: int = 100, **fields: Any) -> Row:
-    """Return a show with next to nothing in it."""
+    """Return a show with an id and a time of update."""
     return {"id": show_id, "updated": updated} | fields
 
 
 def episode(episode_id: int = 1, of: Row | None = None, **fields: Any) -> Row:
-    """Return an episode as ``/schedule/web`` has it."""
+    """Return an episode in the form of ``/schedule/web``."""
     return {"id": episode_id, "_embedded": {"show": show() if of is None else of}} | fields
 
 
 def test_ids_are_enough() -> None:
-    """Nothing but ids: the rest is null, and nothing is odd about it."""
+    """An episode with ids only becomes rows of nulls, without odd values."""
     got = normalise({"web": [{"id": 1, "show": {"id": 7}}]})
     assert {name: value for name, value in only(got, EPISODES).items() if value is not None} == {
         "episode_id": 1,
@@ -503,7 +503,7 @@ def test_ids_are_enough() -> None:
     ids=repr,
 )
 def test_row_without_ids_is_rejected(item: object, reason: str) -> None:
-    """What has no ids cannot be a row: it is counted by reason, and its neighbours stay."""
+    """An item without ids is rejected and counted by reason, and its neighbours are kept."""
     got = normalise({"web": [episode(5, show(9)), item, episode(6, show(9))]})
     assert [row["episode_id"] for row in rows(got, EPISODES)] == [5, 6]
     assert [row["show_id"] for row in rows(got, SHOWS)] == [9]
@@ -537,7 +537,7 @@ ODD_OF_EPISODE = [
     ("path", "value", "column"), ODD_OF_EPISODE, ids=[f"{p} {str(v)[:30]!a}" for p, v, _ in ODD_OF_EPISODE]
 )
 def test_odd_value_becomes_null(path: str, value: object, column: str) -> None:
-    """A value that is not of its column's type is null, and counted under its field."""
+    """A value of another type than its column becomes null, and is counted under its field."""
     name, _, below = path.partition(".")
     got = normalise({"web": [episode() | {name: {below: value} if below else value}]})
     assert only(got, EPISODES)[column] is None
@@ -570,7 +570,7 @@ ODD_OF_SHOW = [
     ("fields", "dataset", "column", "place"), ODD_OF_SHOW, ids=[str(one[0]) for one in ODD_OF_SHOW]
 )
 def test_odd_value_of_a_show_becomes_null(fields: Row, dataset: Dataset, column: str | None, place: str) -> None:
-    """It is counted once, though the show comes with each of its episodes."""
+    """An odd value of a show becomes null and is counted once, although the show comes with each episode."""
     got = normalise({"web": [episode(1, show(**fields)), episode(2, show(**fields))]})
     assert got.counts["odd_values"] == {place: 1}
     if column:
@@ -580,14 +580,14 @@ def test_odd_value_of_a_show_becomes_null(fields: Row, dataset: Dataset, column:
 
 
 def test_empty_php_object_is_nothing() -> None:
-    """An object without entries arrives as an empty array: null, and nothing odd."""
+    """An empty array, which PHP writes for an empty object, becomes null and is not odd."""
     got = normalise({"web": [episode(rating=[], image=[], of=show(network=[], externals=[], dvdCountry=[]))]})
     assert (only(got, EPISODES)["rating"], only(got, SHOWS)["network_id"]) == (None, None)
     assert got.counts["odd_values"] == {}
 
 
 def test_unknown_fields_are_named_once() -> None:
-    """A new field is named with its place, at any level that is known; links may hold anything."""
+    """A new field is named once with its place, at any known level; links may hold anything."""
     new = show(slogan="…", network={"id": 1, "founded": 1951, "country": {"code": "KR", "continent": "Asia"}})
     items = [episode(number, new, director="…", rating={"votes": 3}, _links={"any": {"thing": 1}}) for number in (1, 2)]
     assert normalise({"web": items}).counts["unknown_fields"] == [
@@ -600,7 +600,7 @@ def test_unknown_fields_are_named_once() -> None:
 
 
 def test_unknown_names_are_kept_within_bounds() -> None:
-    """Names that somebody made up to do harm are cut, few, and can be written."""
+    """The names of unknown fields are limited in number and length, and can always be written."""
     item = episode() | {f"{number:03}" + "\ud83d" * 1000: 1 for number in range(1000)}
     names = normalise({"web": [item]}).counts["unknown_fields"]
     assert len(names) == 100
@@ -609,7 +609,7 @@ def test_unknown_names_are_kept_within_bounds() -> None:
 
 
 def test_episode_of_two_answers_counts_once() -> None:
-    """A show's episode that is broadcast in a country and on the web is one row, and one duplicate."""
+    """An episode in the answers of a country and of the web is one row and one duplicate."""
     got = normalise({"country=KR": [{"id": 1, "show": show()}], "web": [episode(1), episode(2)]})
     assert [row["episode_id"] for row in rows(got, EPISODES)] == [1, 2]
     assert (got.counts["episodes_in"], got.counts["duplicates"], got.counts["shows"]) == (3, 1, 1)
@@ -617,7 +617,7 @@ def test_episode_of_two_answers_counts_once() -> None:
 
 @pytest.mark.parametrize("swapped", [False, True], ids=["later on the web", "later in Korea"])
 def test_last_updated_show_counts(swapped: bool) -> None:
-    """Answers that were cached at different times differ: the show updated last counts, and its episode."""
+    """Of two versions of a show in different answers the one updated last counts, with its episode."""
     early = episode(1, show(name="Early", updated=100, network={"id": 1, "name": "Old"}), name="early")
     late = episode(1, show(name="Late", updated=200, network={"id": 1, "name": "New"}), name="late")
     got = normalise({"country=KR": [late if swapped else early], "web": [early if swapped else late]})
@@ -629,7 +629,7 @@ def test_last_updated_show_counts(swapped: bool) -> None:
 
 
 def test_first_of_equals_counts() -> None:
-    """Rows that differ though their show was updated at one time: the first counts, by source and then by place."""
+    """Of versions updated at the same time the first counts, by source and then by place."""
     answers = {
         "web": [episode(1, show(name="web"), name="web")],
         "country=KR": [episode(1, show(name="KR"), name="KR"), episode(1, show(name="again"), name="again")],
@@ -639,13 +639,13 @@ def test_first_of_equals_counts() -> None:
 
 
 def test_show_without_update_counts_least() -> None:
-    """A show that does not say when it was updated gives way to one that does."""
+    """A show without a time of update gives way to a version that has one."""
     got = normalise({"country=KR": [episode(1, {"id": 7, "name": "?"})], "web": [episode(2, show(name="Known"))]})
     assert only(got, SHOWS)["name"] == "Known"
 
 
 def test_network_is_that_of_the_last_updated_show() -> None:
-    """Two shows of one network that differ about it: the one updated last is right."""
+    """Of two shows that disagree about a network, the one updated last decides."""
     old = show(
         1, 100, webChannel={"id": 21, "name": "YouTube Red", "country": {"code": "US", "timezone": "America/Halifax"}}
     )
@@ -659,13 +659,13 @@ def test_network_is_that_of_the_last_updated_show() -> None:
 
 
 def test_two_shows_of_one_name_stay_two() -> None:
-    """Shows are known by their id alone."""
+    """Two shows with the same name are two rows, because the id identifies a show."""
     got = normalise({"web": [episode(1, show(7, name="The Traitors")), episode(2, show(8, name="The Traitors"))]})
     assert [(row["show_id"], row["name"]) for row in rows(got, SHOWS)] == [(7, "The Traitors"), (8, "The Traitors")]
 
 
 def test_genre_that_is_said_twice_is_one() -> None:
-    """A genre is of a show or is not."""
+    """A genre listed twice for a show is one row."""
     got = normalise({"web": [episode(of=show(genres=["Drama", "Crime", "Drama"]))]})
     assert [row["genre"] for row in rows(got, GENRES)] == ["Crime", "Drama"]
 
@@ -681,7 +681,7 @@ Item = st.builds(
 
 @given(answers=st.dictionaries(st.sampled_from(["web", "country=KR", "country=US"]), st.lists(Item, max_size=6)))
 def test_order_of_sources_is_no_matter(answers: dict[str, list[Row]]) -> None:
-    """The same answers give the same tables and counts, in whatever order they were fetched, and no episode is lost."""
+    """The order of sources does not change the tables and counts, and no episode is lost."""
     forth, back = normalise(answers), normalise(dict(reversed(answers.items())))
     assert forth.counts == back.counts
     assert all(table.equals(back.tables[dataset]) for dataset, table in forth.tables.items())

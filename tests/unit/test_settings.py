@@ -1,4 +1,4 @@
-"""Settings: environment over file over default; what is wrong or misspelt is said by name, secrets never."""
+"""Settings: environment before file before default; errors name the setting, and never show a secret."""
 
 import tomllib
 from pathlib import Path
@@ -25,7 +25,7 @@ class MartSettings(Section):
 
 
 class SampleSettings(ComputeSettings):
-    """A stage with what settings can be: a secret, lists, a table of secrets, sections, and a rule over several."""
+    """The settings of a stage with a secret, lists, a table of secrets, sections, and a rule over several settings."""
 
     threshold: float = Field(0.01, ge=0, le=1)
     countries: tuple[str, ...] = ()
@@ -43,7 +43,7 @@ class SampleSettings(ComputeSettings):
 
 @pytest.fixture(autouse=True)
 def lake_url(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    """The one setting that has no default, set."""
+    """Set the one setting that has no default."""
     url = f"file://{tmp_path}/lake"
     monkeypatch.setenv("MARQUEE_LAKE", url)
     return url
@@ -51,14 +51,14 @@ def lake_url(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
 
 @pytest.fixture
 def file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A settings file, named by MARQUEE_CONFIG: to be written."""
+    """The path of a settings file that MARQUEE_CONFIG names, for the test to write."""
     path = tmp_path / "marquee.toml"
     monkeypatch.setenv("MARQUEE_CONFIG", str(path))
     return path
 
 
 def explain(**variables: str) -> str:
-    """Load with these variables, which are wrong; return the message."""
+    """Load the settings with these wrong variables, and return the message."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():
             patch.setenv(name, value)
@@ -71,7 +71,7 @@ def explain(**variables: str) -> str:
 
 
 def test_environment_sets_values_on_all_levels(monkeypatch: pytest.MonkeyPatch, lake_url: str) -> None:
-    """Two underscores lead into a section; lists and tables are JSON; what is not set has its default."""
+    """A variable sets a value at any level: two underscores for a section, JSON for lists and tables."""
     monkeypatch.setenv("MARQUEE_THRESHOLD", "0.5")
     monkeypatch.setenv("MARQUEE_COUNTRIES", '["KR", "US"]')
     monkeypatch.setenv("MARQUEE_LOG__LEVEL", "debug")
@@ -84,7 +84,7 @@ def test_environment_sets_values_on_all_levels(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_file_sets_values_and_the_environment_wins(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
-    """Setting by setting, also within one section."""
+    """The environment overrides the file for each setting separately, also within a section."""
     file.write_text(
         """
         threshold = 0.5
@@ -105,13 +105,13 @@ def test_file_sets_values_and_the_environment_wins(monkeypatch: pytest.MonkeyPat
 
 
 def test_caller_wins_over_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the command line gives counts more than the environment."""
+    """A value of the command line overrides the environment."""
     monkeypatch.setenv("MARQUEE_THRESHOLD", "0.5")
     assert load_settings(SampleSettings, threshold=0.25).threshold == 0.25
 
 
 def test_source_of_each_value_is_known(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
-    """A variable's name, the file's, or 'default'."""
+    """The source of each value is the name of its variable, the name of the file, or 'default'."""
     file.write_text("threshold = 0.5\n[log]\nlevel = 'debug'\nformat = 'json'\n")
     monkeypatch.setenv("MARQUEE_LOG__LEVEL", "error")
     content = read_file()
@@ -120,13 +120,13 @@ def test_source_of_each_value_is_known(monkeypatch: pytest.MonkeyPatch, file: Pa
 
 
 def test_walk_gives_the_leaves() -> None:
-    """An empty table is a leaf, a list is one, too."""
+    """Lists and empty tables are leaves of nested settings."""
     nested = tomllib.loads("a = 1\n[b]\nc = [1, 2]\n[b.d]\n")
     assert list(walk(nested)) == [(("a",), 1), (("b", "c"), [1, 2]), (("b", "d"), {})]
 
 
 def test_settings_open_stores_and_engines(tmp_path: Path) -> None:
-    """The lake is a store; the engine is the local one unless told."""
+    """The settings open the store of the lake, and start the local engine by default."""
     settings = load_settings(SampleSettings, engine={"workers": 2, "memory_mb": 400})
     assert isinstance(settings.store, LocalStore)
     assert settings.store.root == tmp_path / "lake"
@@ -139,13 +139,13 @@ def test_settings_open_stores_and_engines(tmp_path: Path) -> None:
 
 
 def test_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By its variable."""
+    """A missing setting is an error with the name of its variable."""
     monkeypatch.delenv("MARQUEE_LAKE")
     assert explain() == "wrong settings:\n  MARQUEE_LAKE: is not set"
 
 
 def test_every_wrong_value_is_told_at_once() -> None:
-    """A line each: the variable, the value, and what is wrong with it."""
+    """All wrong values are reported together, one a line, with variable, value and reason."""
     lines = explain(MARQUEE_THRESHOLD="2", MARQUEE_LOG__LEVEL="loud").splitlines()
     assert sorted(lines[1:]) == [
         "  MARQUEE_LOG__LEVEL='loud': Input should be 'debug', 'info', 'warning' or 'error'",
@@ -155,7 +155,7 @@ def test_every_wrong_value_is_told_at_once() -> None:
 
 @pytest.mark.parametrize("url", ["/folder", "file://folder", "file:///", "s3://", "s3:///key", "http://host/x", ""])
 def test_wrong_url_is_told(url: str) -> None:
-    """With its value and the two forms there are."""
+    """A wrong URL is an error with its value and the two valid forms."""
     message = explain(MARQUEE_LAKE=url)
     assert f"MARQUEE_LAKE={url!r}: " in message
     assert f"{url!r} is no store: expected file:///folder or s3://bucket/prefix" in message
@@ -179,19 +179,19 @@ def test_wrong_url_is_told(url: str) -> None:
     ],
 )
 def test_wrong_setting_of_s3_is_told(name: str, value: str, said: str) -> None:
-    """At start, not at the first call, with its name and value."""
+    """A wrong setting of S3 is an error at start, with its name and value."""
     message = explain(**{f"MARQUEE_S3__{name}": value})
     assert f"MARQUEE_S3__{name}={value!r}: " in message
     assert said in message
 
 
 def test_slash_at_the_end_of_a_url_does_not_count() -> None:
-    """The folder is the same."""
+    """A slash at the end of a URL is ignored."""
     assert load_settings(SampleSettings, lake="s3://bucket/prefix/").lake == "s3://bucket/prefix"
 
 
 def test_rule_over_several_settings_is_told() -> None:
-    """It has no variable of its own, and does not show the others' values."""
+    """The error of a rule over several settings has the text of the rule, and no values."""
     message = explain(MARQUEE_THRESHOLD="1", MARQUEE_KEY=SECRET * 2)
     assert message == "wrong settings:\n  Value error, a threshold of 1 needs countries"
 
@@ -209,21 +209,21 @@ def test_rule_over_several_settings_is_told() -> None:
     ],
 )
 def test_secret_is_masked_in_errors(variable: str, value: str) -> None:
-    """The setting is named, its value is not shown."""
+    """The error for a secret setting names it and does not show its value."""
     message = explain(**{variable: value})
     assert variable.removeprefix("MARQUEE_").partition("__")[0] in message.upper()
     assert SECRET not in message
 
 
 def test_error_does_not_carry_the_secret_along() -> None:
-    """Nor is the wrong value in an error behind the error, which a debugger or a collector of errors might show."""
+    """The error for a secret setting has no cause or context, which could contain the value."""
     with pytest.raises(ConfigError) as caught:
         load_settings(SampleSettings, key=SECRET)
     assert (caught.value.__cause__, caught.value.__context__) == (None, None)
 
 
 def test_secret_is_masked_in_settings() -> None:
-    """Printed settings do not show it."""
+    """Printed settings do not show secrets."""
     settings = load_settings(SampleSettings, key=SECRET * 2, mart={"password": SECRET * 2})
     assert SECRET not in f"{settings!r} {settings} {settings.model_dump_json()}"
 
@@ -237,14 +237,14 @@ def test_secret_is_masked_in_settings() -> None:
     ],
 )
 def test_list_that_is_no_json_names_variable_value_and_form(value: str, form: str) -> None:
-    """The form is that of the value itself, to be pasted."""
+    """A list that is not JSON is an error with the variable, its value, and the same value as JSON."""
     assert explain(MARQUEE_COUNTRIES=value) == (
         f"wrong settings:\n  MARQUEE_COUNTRIES={value!r}: expected a list in JSON, such as MARQUEE_COUNTRIES='{form}'"
     )
 
 
 def test_json_that_is_no_list_is_told_the_form() -> None:
-    """A text in quotes is JSON, but no list."""
+    """A JSON text in place of a list is an error that shows the form of a list."""
     assert explain(MARQUEE_COUNTRIES='"US"') == (
         'wrong settings:\n  MARQUEE_COUNTRIES=\'US\': expected a list in JSON, such as ["one", "two"]'
     )
@@ -252,7 +252,7 @@ def test_json_that_is_no_list_is_told_the_form() -> None:
 
 @pytest.mark.parametrize("name", ["MARQUEE_KEYS", "MARQUEE_LOG"])
 def test_table_or_section_that_is_no_json_does_not_show_its_value(name: str) -> None:
-    """It may hold secrets, so the message has the variable alone."""
+    """The error for a table or section that is not JSON shows the variable only, since the value may hold secrets."""
     message = explain(**{name: f"password={SECRET}"})
     assert message == f'wrong settings:\n  {name}: expected an object in JSON, such as {name}=\'{{"name": "value"}}\''
 
@@ -266,7 +266,7 @@ def test_table_or_section_that_is_no_json_does_not_show_its_value(name: str) -> 
     ],
 )
 def test_file_that_cannot_be_read_is_an_error(file: Path, content: bytes | None, message: str) -> None:
-    """It is not passed over: the message has its name."""
+    """A settings file that cannot be read is an error with its name, and is not ignored."""
     if content is not None:
         file.write_bytes(content)
     assert explain().startswith(f"MARQUEE_CONFIG={str(file)!r} cannot be read: ")
@@ -290,7 +290,7 @@ def test_file_that_cannot_be_read_is_an_error(file: Path, content: bytes | None,
     ],
 )
 def test_misspelt_variable_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, hint: str) -> None:
-    """The message has the name, and the nearest right one where there is one."""
+    """A misspelt variable is an error with its name and the nearest valid name."""
     monkeypatch.setenv(name, "x")
     with pytest.raises(ConfigError) as caught:
         check_names({*setting_names(SampleSettings)})
@@ -298,21 +298,21 @@ def test_misspelt_variable_is_refused(monkeypatch: pytest.MonkeyPatch, name: str
 
 
 def test_misspelt_name_in_lower_case_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Variables count in either case, so they are checked in either."""
+    """Variables are valid in either case, and misspelt ones are found in either case."""
     monkeypatch.setenv("marquee_treshold", "1")
     with pytest.raises(ConfigError, match="did you mean MARQUEE_THRESHOLD"):
         check_names({*setting_names(SampleSettings)})
 
 
 def test_misspelt_entry_of_the_file_is_refused(file: Path) -> None:
-    """With the name that it would have as a variable."""
+    """A misspelt entry of the file is an error that shows the names as variables."""
     file.write_text("[log]\nlevle = 'debug'\n")
     with pytest.raises(ConfigError, match="MARQUEE_LOG__LEVLE is no setting: did you mean MARQUEE_LOG__LEVEL"):
         check_names({*setting_names(SampleSettings)})
 
 
 def test_right_names_pass(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
-    """Settings of every kind, the file's own variable, and Spark's names, which are free."""
+    """Valid names pass: settings of every kind, MARQUEE_CONFIG, and the free names of Spark."""
     file.write_text('threshold = 0.5\n[engine.spark]\n"spark.executor.memory" = "2g"\n')
     for name in ("MARQUEE_MART__PASSWORD", "MARQUEE_LOG", "MARQUEE_ENGINE__SPARK__SPARK.UI.PORT", "OTHER"):
         monkeypatch.setenv(name, "x")
@@ -320,21 +320,21 @@ def test_right_names_pass(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
 
 
 def test_setting_of_another_stage_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All stages share one environment: a name is right if any of them knows it, and does not disturb the others."""
+    """A setting of another stage is valid and ignored, because all stages share one environment."""
     monkeypatch.setenv("MARQUEE_THRESHOLD", "0.5")
     check_names({*setting_names(ComputeSettings), *setting_names(SampleSettings)})
     assert "threshold" not in load_settings(ComputeSettings).model_dump()
 
 
 def test_names_of_settings() -> None:
-    """A section has a name, and so has each entry of it, also where it may be missing."""
+    """A section has a name, and each of its entries has one, also in an optional section."""
     names = set(setting_names(SampleSettings))
     assert {"MARQUEE_LAKE", "MARQUEE_MART", "MARQUEE_MART__PASSWORD", "MARQUEE_ENGINE__MEMORY_MB"} <= names
 
 
 @pytest.mark.parametrize("url", ["http://user:canary@host:9091", "host:9091", "ftp://host", "http://", "http://h/?a=b"])
 def test_url_of_the_pushgateway_is_checked_at_start(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    """It stands in logs: no password may be in it."""
+    """The URL of the Pushgateway is checked at start, and refused with a password, because logs show it."""
     monkeypatch.setenv("MARQUEE_METRICS__PUSHGATEWAY_URL", url)
     with pytest.raises(ConfigError, match="pushgateway_url: expected http://host:port") as caught:
         load_settings(StageSettings)

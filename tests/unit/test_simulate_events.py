@@ -1,4 +1,4 @@
-"""The made-up play events: their lines, files, duplicates, malformed lines and times."""
+"""The made-up play events: lines, files, duplicates, malformed lines and times."""
 
 import gzip
 import json
@@ -54,7 +54,7 @@ def hour_of(key: str) -> datetime:
 
 
 def validated(files: Files) -> dict[str, list[Event | Reason]]:
-    """Return what the rollup's contract says of each line, by key."""
+    """Return the event or the reason for rejection of each line, by key."""
     return {key: [validate(line, Fields(), _window(hour_of(key))) for line in lines] for key, lines in files.items()}
 
 
@@ -65,24 +65,24 @@ def _window(hour: datetime) -> Window:
 
 @pytest.fixture(scope="module")
 def days(tmp_path_factory: pytest.TempPathFactory) -> tuple[Summary, Files]:
-    """Three days of a small service."""
+    """The files of three days of a small service."""
     return made(SETTINGS, tmp_path_factory.mktemp("raw"))
 
 
 @pytest.fixture(scope="module")
 def verdicts(days: tuple[Summary, Files]) -> dict[str, list[Event | Reason]]:
-    """What the contract says of their lines."""
+    """The events and reasons for rejection of the lines of these days."""
     return validated(days[1])
 
 
 @pytest.fixture(scope="module")
 def events(verdicts: dict[str, list[Event | Reason]]) -> list[Event]:
-    """Their good lines, duplicates among them."""
+    """The valid events of these days, with duplicates."""
     return [one for some in verdicts.values() for one in some if isinstance(one, Event)]
 
 
 def test_good_lines_are_compact_json_in_the_order_of_the_contract(days: tuple[Summary, Files]) -> None:
-    """A line is what json.dumps would write of its record, keys in the order of the documented example."""
+    """A valid line is compact JSON with the keys in the order of the documented example."""
     line = days[1]["topics/plays/year=2026/month=01/day=05/hour=13/plays+0+" + _offset(days[1], 13) + ".json.gz"][0]
     record = json.loads(line)
     assert line == json.dumps(record, separators=(",", ":")).encode()
@@ -98,7 +98,7 @@ def _offset(files: Files, hour: int) -> str:
 
 
 def test_offsets_of_a_partition_follow_one_another(days: tuple[Summary, Files]) -> None:
-    """A file starts where the one before ended, except where a late file is missing: there are two."""
+    """A file begins at the offset where the one before it ended, except at the two missing late files."""
     summary, files = days
     starts: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for key in sorted(files, key=hour_of):
@@ -114,7 +114,7 @@ def test_offsets_of_a_partition_follow_one_another(days: tuple[Summary, Files]) 
 
 
 def test_several_files_an_hour_and_one_hour_without_any(days: tuple[Summary, Files]) -> None:
-    """Two files of each of four partitions, but for the hour from 3:00 of the third day; 71 of 72 hours have events."""
+    """Each hour has two files for each of four partitions, except one empty hour of the third day."""
     hours = Counter(hour_of(key) for key in days[1])
     assert max(hours.values()) == 8
     assert len(hours) == 71
@@ -122,12 +122,12 @@ def test_several_files_an_hour_and_one_hour_without_any(days: tuple[Summary, Fil
 
 
 def test_number_of_events_is_as_asked_for(days: tuple[Summary, Files]) -> None:
-    """Three days of 6,000, less the empty hour: within three percent."""
+    """The number of events is within three percent of the requested 6,000 a day."""
     assert days[0].events == pytest.approx(18_000, rel=0.03)
 
 
 def test_a_user_is_always_in_the_partition_of_the_user_id(verdicts: dict[str, list[Event | Reason]]) -> None:
-    """The CRC32 of the id, modulo four."""
+    """The partition of a user is the CRC32 of the user id, modulo four."""
     for key, some in verdicts.items():
         match = KEY.fullmatch(key)
         assert match
@@ -137,14 +137,14 @@ def test_a_user_is_always_in_the_partition_of_the_user_id(verdicts: dict[str, li
 
 
 def test_a_minute_is_an_event_and_the_last_one_is_shorter(events: list[Event]) -> None:
-    """No event is longer than a minute; most are a whole one."""
+    """No event is longer than a minute, and most are a whole minute."""
     seconds = Counter(event.watched_seconds for event in events)
     assert max(seconds) == 60
     assert seconds[60] > 0.9 * seconds.total()
 
 
 def test_plays_cross_hours_and_midnight(events: list[Event]) -> None:
-    """Some viewers' minutes of one episode go on, a minute apart, over midnight and over nearly every hour's end."""
+    """Some plays continue a minute apart across midnight and across nearly every end of an hour."""
     by_play: dict[tuple[str, int], list[datetime]] = defaultdict(list)
     for event in events:
         by_play[event.user_id, event.episode_id].append(event.received_at)
@@ -161,7 +161,7 @@ def test_plays_cross_hours_and_midnight(events: list[Event]) -> None:
 def test_one_event_in_500_is_a_duplicate_and_some_are_in_another_file(
     verdicts: dict[str, list[Event | Reason]],
 ) -> None:
-    """Some are the same line, some have a later time, some lie in another file, all are in the same hour."""
+    """One event in 500 has a duplicate in the same hour, some with a later time, some in another file."""
     copies: dict[str, list[tuple[str, Event]]] = defaultdict(list)
     for key, some in verdicts.items():
         for one in some:
@@ -177,7 +177,7 @@ def test_one_event_in_500_is_a_duplicate_and_some_are_in_another_file(
 def test_few_lines_are_malformed_and_in_every_way(
     days: tuple[Summary, Files], verdicts: dict[str, list[Event | Reason]]
 ) -> None:
-    """The contract rejects as many lines as were spoilt, for every reason there is, and at most six in an hour."""
+    """The contract rejects the malformed lines, for every reason, and at most six in an hour."""
     rejected: Counter[Reason] = Counter()
     by_hour: Counter[datetime] = Counter()
     for key, some in verdicts.items():
@@ -192,13 +192,13 @@ def test_few_lines_are_malformed_and_in_every_way(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_way_of_spoiling_a_line_is_rejected(kind: str) -> None:
-    """The contract takes the good line, and not the spoilt one."""
+    """The contract accepts the valid line and rejects each malformed version of it."""
     assert isinstance(validate(json.dumps(GOOD).encode(), Fields(), HOUR), Event)
     assert isinstance(validate(KINDS[kind](GOOD), Fields(), HOUR), Reason)
 
 
 def test_once_a_day_a_line_is_no_text_and_one_is_too_long() -> None:
-    """In the hours 5 and 11 stand lines on which a reader of whole files stumbles."""
+    """Once a day a line is not UTF-8, and another is too long."""
     assert {hour: validate(spoil(GOOD), Fields(), HOUR) for hour, spoil in DAILY.items()} == {
         5: Reason.NOT_UTF8,
         11: Reason.LINE_TOO_LONG,
@@ -206,7 +206,7 @@ def test_once_a_day_a_line_is_no_text_and_one_is_too_long() -> None:
 
 
 def test_clocks_change_with_summer_time(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """On 8 March 2026 at 7:00 UTC New York moves from -300 to -240; Tokyo stays."""
+    """The offset of viewers changes with summer time in New York, and stays the same in Tokyo."""
     settings = SimulateSettings(start=date(2026, 3, 7), days=3, events_per_day=6_000)
     _, files = made(settings, tmp_path_factory.mktemp("spring"))
     offsets: dict[str, dict[str, set[int]]] = {"US": defaultdict(set), "JP": defaultdict(set)}
@@ -225,7 +225,7 @@ def test_clocks_change_with_summer_time(tmp_path_factory: pytest.TempPathFactory
 
 
 def test_the_same_seed_makes_the_same_bytes_and_another_one_others(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Two runs give the same files; with another seed no file is the same."""
+    """The same seed gives the same files, and another seed gives other files."""
     one, again, other = (_bytes(seed, tmp_path_factory.mktemp("seed")) for seed in (1, 1, 2))
     assert one == again
     assert not set(one.values()) & set(other.values())

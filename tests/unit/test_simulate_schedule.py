@@ -1,4 +1,4 @@
-"""The made-up schedule has TVMaze's shape and oddities, and lists what people watch."""
+"""The made-up schedule has the form and the oddities of TVmaze, and lists the episodes that people watch."""
 
 import json
 from collections import Counter
@@ -28,20 +28,20 @@ def schedule() -> Schedule:
 
 @pytest.fixture(scope="module")
 def web(schedule: Schedule) -> dict[date, list[Row]]:
-    """All web days."""
+    """The made-up schedule of all web days."""
     return {day: schedule.of_web(day) for day in (FIRST + timedelta(days=n) for n in range(DAYS))}
 
 
 @pytest.fixture(scope="module")
 def broadcast(schedule: Schedule) -> dict[tuple[str, date], list[Row]]:
-    """All broadcast days of the countries that have networks."""
+    """The made-up schedule of all broadcast days of the countries that have networks."""
     days = [FIRST + timedelta(days=n) for n in range(DAYS)]
     return {(country, day): schedule.of_country(country, day) for country in SCHEDULE_COUNTRIES for day in days}
 
 
 @pytest.fixture(params=["made up", "TVmaze"])
 def on_web(request: pytest.FixtureRequest) -> list[Row]:
-    """Web days with every field and type that TVMaze has: of its shape, or its own."""
+    """Web days with every field and type of TVmaze, either made up or recorded."""
     if request.param == "made up":
         return [*made_up.ON_WEB, *made_up.EDGE_CASES.values()]
     folder: Path = request.getfixturevalue("tvmaze") / "web-2020-12-recorded-2022-09"
@@ -50,7 +50,7 @@ def on_web(request: pytest.FixtureRequest) -> list[Row]:
 
 @pytest.fixture(params=["made up", "TVmaze"])
 def in_country(request: pytest.FixtureRequest) -> list[Row]:
-    """A day of a country with every field that TVMaze has: of its shape, or its own."""
+    """A day of a country with every field of TVmaze, either made up or recorded."""
     if request.param == "made up":
         return made_up.IN_STATES
     file: Path = request.getfixturevalue("tvmaze") / "broadcast" / "us-2023-11-27--nonogv-partial.json"
@@ -59,7 +59,7 @@ def in_country(request: pytest.FixtureRequest) -> list[Row]:
 
 
 def test_web_rows_have_the_keys_of_recorded_ones(web: dict[date, list[Row]], on_web: list[Row]) -> None:
-    """Every key of every level, in TVMaze's order; the show is under _embedded."""
+    """Web rows have the keys of recorded ones at every level, in the same order, with the show under _embedded."""
     rows = [row for day in web.values() for row in day]
     assert {tuple(row) for row in rows} == {tuple(row) for row in on_web}
     shows, recorded_shows = ([row["_embedded"]["show"] for row in some] for some in (rows, on_web))
@@ -70,7 +70,7 @@ def test_web_rows_have_the_keys_of_recorded_ones(web: dict[date, list[Row]], on_
 def test_broadcast_rows_have_the_keys_of_recorded_ones(
     broadcast: dict[tuple[str, date], list[Row]], in_country: list[Row]
 ) -> None:
-    """The show is under show, the episode links to it."""
+    """Broadcast rows have the keys of recorded ones, with the show under show and a link to it."""
     rows = [row for day in broadcast.values() for row in day]
     assert {tuple(row) for row in rows} == {tuple(row) for row in in_country}
     assert {tuple(row["show"]) for row in rows} == {tuple(row["show"]) for row in in_country}
@@ -78,14 +78,14 @@ def test_broadcast_rows_have_the_keys_of_recorded_ones(
 
 
 def _nested_keys(shows: list[Row]) -> set[tuple[str, ...]]:
-    """Return the keys of objects in shows, each with the name it is under."""
+    """Return the keys of the objects in shows, each with the name it is under."""
     nested = [(name, value) for show in shows for name, value in show.items() if isinstance(value, dict)]
     nested += [(f"{name} country", value["country"]) for name, value in nested if value.get("country")]
     return {(name, *sorted(value)) for name, value in nested if name != "_links"}
 
 
 def test_values_have_the_types_of_recorded_ones(web: dict[date, list[Row]], on_web: list[Row]) -> None:
-    """A field holds nothing that a recorded payload never holds in it."""
+    """Each field has only types that recorded payloads have in it."""
     made = [row for day in web.values() for row in day]
     for some, others in ((made, on_web), ([_show(r) for r in made], [_show(r) for r in on_web])):
         for name in some[0]:
@@ -114,7 +114,7 @@ def _show(row: Row) -> Row:
     ],
 )
 def test_oddities_are_as_frequent_as_in_life(web: dict[date, list[Row]], least: float, most: float, holds: Any) -> None:
-    """Each oddity of the web schedule occurs, and in not too many rows."""
+    """Each oddity of the web schedule occurs about as often as in recorded schedules."""
     rows = [row for day in web.values() for row in day]
     assert least < sum(bool(holds(row)) for row in rows) / len(rows) < most
 
@@ -125,7 +125,7 @@ def _country_of(row: Row) -> str | None:
 
 
 def test_an_airtime_after_midnight_belongs_to_the_day_before(broadcast: dict[tuple[str, date], list[Row]]) -> None:
-    """The broadcast schedule of a day has rows of the day before, all of them early in the morning."""
+    """An episode shortly after midnight is in the schedule of the day, with the date of the day before."""
     early = [row for (_, day), rows in broadcast.items() for row in rows if row["airdate"] != str(day)]
     assert early
     assert all(row["airtime"] < "05:00" for row in early)
@@ -135,14 +135,14 @@ def test_an_airtime_after_midnight_belongs_to_the_day_before(broadcast: dict[tup
 
 
 def test_an_empty_airtime_stands_at_noon_of_the_country(web: dict[date, list[Row]]) -> None:
-    """Without a country at 12:00 UTC, in Russia's one zone at midnight."""
+    """An episode without an airtime has its airstamp at noon of its country, and at 12:00 UTC without a country."""
     without = [row for day in web.values() for row in day if not row["airtime"]]
     hours = {(_country_of(row), row["airstamp"][11:16]) for row in without}
     assert {(None, "12:00"), ("RU", "00:00")} <= hours
 
 
 def test_two_shows_share_a_name(web: dict[date, list[Row]], broadcast: dict[tuple[str, date], list[Row]]) -> None:
-    """The Crossing is two shows."""
+    """Two shows have the same name, "The Crossing"."""
     shows = {(show["id"], show["name"]) for day in web.values() for show in map(_show, day)}
     shows |= {(row["show"]["id"], row["show"]["name"]) for rows in broadcast.values() for row in rows}
     assert [name for name, count in Counter(name for _, name in shows).items() if count > 1] == ["The Crossing"]
@@ -150,7 +150,7 @@ def test_two_shows_share_a_name(web: dict[date, list[Row]], broadcast: dict[tupl
 
 @pytest.mark.parametrize("show", [LOST, KEPT], ids=["lost", "kept"])
 def test_a_show_is_ended_from_the_day_of_its_last_episode(schedule: Schedule, show: Any) -> None:
-    """Running on the 7th; Ended on the 8th, its last regular episode's day; a special follows on the 9th."""
+    """A show is Running until the day of its last regular episode, and Ended from then on."""
     seen = []
     for day in (date(2026, 1, 7), date(2026, 1, 8), date(2026, 1, 9), date(2026, 1, 10)):
         shows = [_show(row) for row in schedule.of_web(day)]
@@ -160,7 +160,7 @@ def test_a_show_is_ended_from_the_day_of_its_last_episode(schedule: Schedule, sh
 
 
 def test_updated_never_goes_back(schedule: Schedule) -> None:
-    """From day to day a show's time of change stays or grows, and grows when its status changes."""
+    """The time of update of a show never decreases, and increases when its status changes."""
     times = [
         (_show(row)["updated"], _show(row)["status"])
         for n in range(DAYS)
@@ -174,7 +174,7 @@ def test_updated_never_goes_back(schedule: Schedule) -> None:
 def test_every_watched_episode_is_listed_but_for_a_few(
     web: dict[date, list[Row]], broadcast: dict[tuple[str, date], list[Row]]
 ) -> None:
-    """What viewers can watch airs within the served days; five episodes are in no schedule."""
+    """All watched episodes are in the schedule, except five."""
     listed = {row["id"] for some in (web, broadcast) for rows in some.values() for row in rows}
     episodes = [episode for show in build_world(SETTINGS).shows for episode in show.episodes]
     watchable = [episode for episode in episodes if episode.airstamp < datetime(2026, 1, 12, tzinfo=UTC)]

@@ -1,4 +1,4 @@
-"""Writing a simulation: done once, completed after a failure, late files, the busy hour, and wrong settings."""
+"""Writing a simulation: once, after a failure, late files, the busy hour, and wrong settings."""
 
 import gzip
 from datetime import date
@@ -18,7 +18,7 @@ SETTINGS = SimulateSettings(days=1, events_per_day=2_000)
 
 
 class FailingStore(LocalStore):
-    """A folder that fails after so many files were put into it."""
+    """A folder that fails after a number of writes."""
 
     def __init__(self, root: Path, puts: int) -> None:
         super().__init__(root)
@@ -39,7 +39,7 @@ def content(store: LocalStore) -> dict[str, bytes]:
 
 
 def test_a_second_call_writes_nothing(lake: LocalStore) -> None:
-    """The second call tells the same counts, and that it wrote nothing; no object changes."""
+    """A second call returns the same counts and writes nothing."""
     first = simulate(SETTINGS, lake)
     before = list(lake.list())
     second = simulate(SETTINGS, lake)
@@ -49,14 +49,14 @@ def test_a_second_call_writes_nothing(lake: LocalStore) -> None:
 
 
 def test_progress_adds_up_to_the_events(lake: LocalStore) -> None:
-    """The callable hears of each event once."""
+    """The callback gets each event once."""
     heard: list[int] = []
     assert simulate(SETTINGS, lake, heard.append).events == sum(heard)
 
 
 @pytest.mark.parametrize("puts", [0, 1, 50], ids=["before the first file", "after one", "half way"])
 def test_a_run_that_failed_is_completed(tmp_path: Path, puts: int) -> None:
-    """The objects end as those of a run that never failed; what was there already is not written again."""
+    """A run after a failed run writes the missing files only, and ends with the same objects."""
     simulate(SETTINGS, LocalStore(tmp_path / "whole"))
     with pytest.raises(TryAgainError):
         simulate(SETTINGS, FailingStore(tmp_path / "torn", puts))
@@ -70,7 +70,7 @@ def test_a_run_that_failed_is_completed(tmp_path: Path, puts: int) -> None:
 
 
 def test_a_damaged_file_of_a_run_that_failed_is_replaced(tmp_path: Path) -> None:
-    """A file with other bytes is written again."""
+    """A damaged file of a failed run is written again."""
     with pytest.raises(TryAgainError):
         simulate(SETTINGS, FailingStore(tmp_path, 20))
     store = LocalStore(tmp_path)
@@ -82,7 +82,7 @@ def test_a_damaged_file_of_a_run_that_failed_is_replaced(tmp_path: Path) -> None
 
 
 def test_other_settings_on_a_used_folder_are_an_error(lake: LocalStore) -> None:
-    """The message says what differs; nothing is written."""
+    """Other settings for a used folder are an error that says what differs, and nothing is written."""
     simulate(SETTINGS, lake)
     before = content(lake)
     with pytest.raises(ConfigError, match="seed was 1, now 2"):
@@ -91,7 +91,7 @@ def test_other_settings_on_a_used_folder_are_an_error(lake: LocalStore) -> None:
 
 
 def test_other_settings_on_a_half_made_folder_are_an_error(tmp_path: Path) -> None:
-    """Also before the first run is complete its folder is its own."""
+    """Other settings for a folder of an unfinished run are an error."""
     with pytest.raises(TryAgainError):
         simulate(SETTINGS, FailingStore(tmp_path, 3))
     with pytest.raises(ConfigError, match="events_per_day was 2000, now 3000"):
@@ -99,7 +99,7 @@ def test_other_settings_on_a_half_made_folder_are_an_error(tmp_path: Path) -> No
 
 
 def test_a_folder_with_events_of_others_is_refused(lake: LocalStore) -> None:
-    """Files that simulate has not written are not mixed with its own."""
+    """A folder with events that simulate did not write is refused."""
     lake.put("topics/plays/year=2026/month=01/day=05/hour=00/plays+0+0000000000.json", b"{}\n")
     with pytest.raises(ConfigError, match="simulate has not written"):
         simulate(SETTINGS, lake)
@@ -107,7 +107,7 @@ def test_a_folder_with_events_of_others_is_refused(lake: LocalStore) -> None:
 
 
 def test_late_files_come_beside_the_others(lake: LocalStore) -> None:
-    """One file of the first day's hour 14 comes late, with the offsets that were left free; once, not twice."""
+    """The late file of the first day is added once, with the offsets that were left free for it."""
     simulate(SETTINGS, lake)
     before = content(lake)
     assert add_late_files(SETTINGS, lake).written == 1
@@ -122,13 +122,13 @@ def test_late_files_come_beside_the_others(lake: LocalStore) -> None:
 
 
 def test_late_files_need_the_others(lake: LocalStore) -> None:
-    """Without a complete simulation of the same settings there is nothing to be late for."""
+    """Late files without a complete simulation of the same settings are an error."""
     with pytest.raises(ConfigError, match="run simulate first"):
         add_late_files(SETTINGS, lake)
 
 
 def test_the_busy_hour_has_as_many_events_as_asked_for(lake: LocalStore) -> None:
-    """5,000 events in two files for each of three partitions, all in their hour; made again it is left alone."""
+    """The busy hour has the requested number of events in two files for each partition, and is written once."""
     settings = SimulateSettings(partitions=3)
     summary = simulate_hour(settings, lake, hour("2026-01-05T13"), 5_000)
     files = {info.key: gzip.decompress(lake.get(info.key)) for info in lake.list("topics/")}
@@ -148,13 +148,13 @@ def test_the_busy_hour_has_as_many_events_as_asked_for(lake: LocalStore) -> None
     ],
 )
 def test_wrong_settings_are_refused(values: dict[str, object], message: str) -> None:
-    """The message says what is wrong."""
+    """Wrong settings are refused with a message that says what is wrong."""
     with pytest.raises(ValidationError, match=message):
         SimulateSettings.model_validate(values)
 
 
 def test_countries_may_be_fewer(lake: LocalStore) -> None:
-    """Viewers live in the chosen countries alone."""
+    """Viewers live in the chosen countries only."""
     simulate(SETTINGS.model_copy(update={"countries": ("US", "KR", "JP")}), lake)
     lines = b"".join(gzip.decompress(lake.get(info.key)) for info in lake.list("topics/"))
     assert lines.count(b'"country":"US"') > lines.count(b'"country":"JP"') > 0
@@ -162,7 +162,7 @@ def test_countries_may_be_fewer(lake: LocalStore) -> None:
 
 
 def test_the_window_follows_from_its_start_and_length() -> None:
-    """A week from Monday, 5 January: the schedule begins four weeks earlier, two shows end on Thursday."""
+    """The first day of the schedule and the end of two shows follow from the start and the length of the simulation."""
     settings = SimulateSettings(start=date(2026, 1, 5), days=7)
     assert (settings.schedule_from, settings.ends_on, settings.last_day) == (
         date(2025, 12, 8),

@@ -1,4 +1,4 @@
-"""The life of a run: pending, done, stale, failed, forced, lost; and what a failure tells to whom."""
+"""The life of a run: pending, done, stale, failed, forced, lost, and what a failure reveals."""
 
 import logging
 from pathlib import Path
@@ -20,7 +20,7 @@ ONE, TWO = hour("2026-01-05T13"), hour("2026-01-05T14")
 
 @pytest.fixture
 def raw(tmp_path: Path) -> LocalStore:
-    """Two hours of files: 'a b', and 'c'."""
+    """A store with files of two hours: 'a b', and 'c'."""
     store = LocalStore(tmp_path / "raw")
     store.put(f"{ONE}/file", b"a\nb\n")
     store.put(f"{TWO}/file", b"c\n")
@@ -29,12 +29,12 @@ def raw(tmp_path: Path) -> LocalStore:
 
 @pytest.fixture
 def words(lake: LocalStore, raw: LocalStore) -> WordsStage:
-    """Counts the words of the two hours."""
+    """A stage that counts the words of the two hours."""
     return WordsStage(lake, raw)
 
 
 def run(stage: WordsStage | TotalsStage, lake: LocalStore, span: Span = EVER, *, force: bool = False) -> Report:
-    """Run the stage as a process of its own would: with the markers read anew."""
+    """Run the stage as a separate process would, with fresh markers."""
     markers = Markers(lake)
     if isinstance(stage, TotalsStage):
         stage = TotalsStage(markers)
@@ -42,19 +42,19 @@ def run(stage: WordsStage | TotalsStage, lake: LocalStore, span: Span = EVER, *,
 
 
 def states(stage: WordsStage, lake: LocalStore) -> list[State]:
-    """Tell where the two hours stand, to one who reads the markers anew."""
+    """Return the states of the two hours, with fresh markers."""
     markers = Markers(lake)
     return [state_of(stage, stage.target(period), markers) for period in (ONE, TWO)]
 
 
 def rows(lake: LocalStore, marker: Marker) -> dict[str, int]:
-    """Read the counted words of a run."""
+    """Return the counted words of a run."""
     (output,) = marker.of(WORDS) or marker.of(TOTALS)
     return {row["word"]: row["times"] for row in read_output(lake, output).to_pylist()}
 
 
 def test_pending_periods_are_made_once(words: WordsStage, lake: LocalStore) -> None:
-    """Each hour is made in order; a second run finds nothing to do."""
+    """Pending hours are made in order, and a second run makes nothing."""
     assert states(words, lake) == [State.PENDING, State.PENDING]
     report = run(words, lake)
     assert [marker.period for marker in report.made] == [str(ONE), str(TWO)]
@@ -65,7 +65,7 @@ def test_pending_periods_are_made_once(words: WordsStage, lake: LocalStore) -> N
 
 
 def test_marker_tells_what_was_read_and_made(words: WordsStage, lake: LocalStore) -> None:
-    """The manifest has the inputs, the outputs with their rows, the counts, the parameters and the times."""
+    """A marker has the inputs, the outputs with their rows, the counts, the parameters and the times."""
     marker = run(words, lake).made[0]
     assert [(one.name, one.size) for one in marker.inputs] == [(f"{ONE}/file", 4)]
     assert {(one.dataset, one.rows) for one in marker.outputs} == {("words", 2), ("initials", 2)}
@@ -78,7 +78,7 @@ def test_marker_tells_what_was_read_and_made(words: WordsStage, lake: LocalStore
 
 
 def test_changed_input_makes_the_next_generation(words: WordsStage, raw: LocalStore, lake: LocalStore) -> None:
-    """A late file makes its hour stale, and no other; the rerun replaces it."""
+    """A late file makes its own hour stale, and the next run replaces it."""
     run(words, lake)
     raw.put(f"{ONE}/late", b"a\n")
     assert states(words, lake) == [State.STALE, State.DONE]
@@ -88,7 +88,7 @@ def test_changed_input_makes_the_next_generation(words: WordsStage, raw: LocalSt
 
 
 def test_changed_parameter_makes_every_period_stale(words: WordsStage, raw: LocalStore, lake: LocalStore) -> None:
-    """A setting that decides the result counts as an input, and so does the version of the definition."""
+    """A changed parameter or a changed version of the definition makes every period stale."""
     run(words, lake)
     assert states(WordsStage(lake, raw, lower=True), lake) == [State.STALE, State.STALE]
     words.definition_version = "2"
@@ -96,7 +96,7 @@ def test_changed_parameter_makes_every_period_stale(words: WordsStage, raw: Loca
 
 
 def test_plan_is_what_a_run_would_make(words: WordsStage, raw: LocalStore, lake: LocalStore) -> None:
-    """Pending, stale, failed, and by force all; nothing is made by it."""
+    """The plan lists pending, stale and failed periods, or all by force, and makes nothing."""
     assert plan_stage(words, Markers(lake)) == [ONE, TWO]
     assert plan_stage(words, Markers(lake), Span.of(TWO, TWO)) == [TWO]
     assert list(lake.list()) == []
@@ -119,7 +119,7 @@ def test_span_limits_what_is_made(words: WordsStage, lake: LocalStore) -> None:
 
 
 def test_failing_period_does_not_stop_the_others(words: WordsStage, raw: LocalStore, lake: LocalStore) -> None:
-    """The hour after a bad one is made; the failure marker says why, and the exit code is that of bad input."""
+    """A failing hour does not stop the next one; its failure marker has the reason, and the exit code is 65."""
     raw.put(f"{ONE}/file", b"bad!\n")
     report = run(words, lake)
     assert [marker.period for marker in report.made] == [str(TWO)]
@@ -131,7 +131,7 @@ def test_failing_period_does_not_stop_the_others(words: WordsStage, raw: LocalSt
 
 
 def hours_of(raw: LocalStore, *texts: bytes) -> list[Period]:
-    """Write a file into each of some hours in a row, from ONE on; return the hours."""
+    """Write a file into each hour from ONE on, and return the hours."""
     hours = list(ONE.until(ONE.start + len(texts) * HOUR))
     for period, text in zip(hours, texts, strict=True):
         raw.put(f"{period}/file", text)
@@ -141,7 +141,7 @@ def hours_of(raw: LocalStore, *texts: bytes) -> list[Period]:
 def test_rest_is_not_tried_after_three_in_a_row_that_are_to_be_tried_again(
     words: WordsStage, raw: LocalStore, lake: LocalStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Only what was tried has a failure marker; the next run tries all of it."""
+    """After three failures with code 75 in a row the other periods are not tried, and the next run tries them."""
     words.gives_up_after = 3
     hours = hours_of(raw, b"a", b"later!", b"later!", b"later!", b"b", b"c")
     report = run(words, lake)
@@ -166,7 +166,7 @@ def test_rest_is_not_tried_after_three_in_a_row_that_are_to_be_tried_again(
 def test_every_period_is_tried_while_others_are_answered(
     words: WordsStage, raw: LocalStore, lake: LocalStore, texts: tuple[bytes, ...]
 ) -> None:
-    """Other failures, and successes in between, show that what is asked does answer."""
+    """A stage tries every period if successes or other failures come between the failures with code 75."""
     words.gives_up_after = 3
     hours_of(raw, *texts)
     report = run(words, lake)
@@ -174,13 +174,13 @@ def test_every_period_is_tried_while_others_are_answered(
 
 
 def test_stage_that_does_not_give_up_tries_every_period(words: WordsStage, raw: LocalStore, lake: LocalStore) -> None:
-    """Most stages depend on nothing that could be down for all periods alike."""
+    """A stage without a limit tries every period, also if all fail with code 75."""
     hours = hours_of(raw, *[b"later!"] * 5)
     assert run(words, lake).failed == tuple((period, 75) for period in hours)
 
 
 def test_success_clears_the_failure(words: WordsStage, raw: LocalStore, lake: LocalStore) -> None:
-    """A failed hour is tried again by every run; once its input is good, the failure marker goes."""
+    """Each run tries a failed hour again, and a success deletes its failure marker."""
     raw.put(f"{ONE}/file", b"bad!\n")
     assert [run(words, lake).exit_code for _ in range(2)] == [65, 65]
     raw.put(f"{ONE}/file", b"good\n")
@@ -190,7 +190,7 @@ def test_success_clears_the_failure(words: WordsStage, raw: LocalStore, lake: Lo
 
 
 def test_failed_rerun_leaves_the_result_that_stands(words: WordsStage, raw: LocalStore, lake: LocalStore) -> None:
-    """After a bad restatement the first generation is still served, and the hour counts as failed."""
+    """A failed rerun leaves the earlier result in place, and the hour counts as failed."""
     (first, _) = run(words, lake).made
     raw.put(f"{ONE}/late", b"bad!\n")
     assert run(words, lake).exit_code == 65
@@ -202,7 +202,7 @@ def test_failed_rerun_leaves_the_result_that_stands(words: WordsStage, raw: Loca
 
 
 def test_same_process_sees_its_own_successes_and_failures(words: WordsStage, raw: LocalStore, lake: LocalStore) -> None:
-    """Markers that were read before the run are kept up with it."""
+    """The markers of a process follow the successes and failures of its own run."""
     markers = Markers(lake)
     raw.put(f"{ONE}/file", b"bad!\n")
     run_stage(words, markers, clock=Ticking())
@@ -214,7 +214,7 @@ def test_same_process_sees_its_own_successes_and_failures(words: WordsStage, raw
 
 
 def test_forced_rerun_with_the_same_bytes_leaves_downstream_alone(words: WordsStage, lake: LocalStore) -> None:
-    """The next generation has the same content, hence the same digest as an input: the day stays done."""
+    """A forced rerun with the same content leaves a dependent day done."""
     run(words, lake)
     totals = TotalsStage(Markers(lake))
     (first,) = run(totals, lake).made
@@ -227,7 +227,7 @@ def test_forced_rerun_with_the_same_bytes_leaves_downstream_alone(words: WordsSt
 
 
 def test_restated_hour_flows_downstream(words: WordsStage, raw: LocalStore, lake: LocalStore) -> None:
-    """A late file that changes an hour's content makes the day stale, by itself."""
+    """A late file that changes an hour makes the dependent day stale."""
     run(words, lake)
     totals = TotalsStage(Markers(lake))
     run(totals, lake)
@@ -238,7 +238,7 @@ def test_restated_hour_flows_downstream(words: WordsStage, raw: LocalStore, lake
 
 
 def test_dataset_that_stays_the_same_stops_the_flow(words: WordsStage, raw: LocalStore, lake: LocalStore) -> None:
-    """A rewritten file with the same words restates the hour, but not what depends on the words."""
+    """A rewritten file with the same words restates the hour, but not the stage that depends on the words."""
     run(words, lake)
     run(TotalsStage(Markers(lake)), lake)
     raw.put(f"{ONE}/file", b"b\na\n")
@@ -249,7 +249,7 @@ def test_dataset_that_stays_the_same_stops_the_flow(words: WordsStage, raw: Loca
 def test_text_of_an_unknown_error_stays_out_of_marker_and_log(
     words: WordsStage, raw: LocalStore, lake: LocalStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Marker and log name the error's class and the place it came from; at debug level there is the traceback."""
+    """Marker and log name the class and place of an unknown error, and only the debug log has its traceback."""
     caplog.set_level(logging.DEBUG)
     raw.put(f"{ONE}/file", b"boom!\n")
     assert run(words, lake).exit_code == 70
@@ -262,7 +262,7 @@ def test_text_of_an_unknown_error_stays_out_of_marker_and_log(
 
 
 def test_closing_line_has_the_counts(words: WordsStage, lake: LocalStore, caplog: pytest.LogCaptureFixture) -> None:
-    """Each published period logs its counts and its seconds, here one tick of the clock after another."""
+    """The log of a published period has its counts and its seconds."""
     caplog.set_level(logging.INFO)
     run(words, lake, Span.of(ONE, ONE))
     (record,) = caplog.records
@@ -272,11 +272,11 @@ def test_closing_line_has_the_counts(words: WordsStage, lake: LocalStore, caplog
 
 
 def test_race_is_lost_to_the_run_that_published_first(words: WordsStage, raw: LocalStore, lake: LocalStore) -> None:
-    """Two runs at once: the second to publish ends with 76, leaves no failure marker, and then knows the winner's."""
+    """A run that publishes second ends with code 76, leaves no failure marker, and takes the winner's marker."""
     markers = Markers(lake)
 
     class Overtaken(WordsStage):
-        """While it makes the first hour, another run does so, too, and is quicker."""
+        """A stage that is overtaken by another run while it makes the first hour."""
 
         def make(self, target: Target, context: RunContext) -> Result:
             if target.period == ONE:
@@ -294,7 +294,7 @@ def test_race_is_lost_to_the_run_that_published_first(words: WordsStage, raw: Lo
 
 
 def test_advance_hears_of_every_period(words: WordsStage, lake: LocalStore) -> None:
-    """Before the first, and also of those that are done already."""
+    """The progress callback is called before the first period and after each one, also for done ones."""
     run(words, lake, Span.of(ONE, ONE))
     heard: list[tuple[int, int, str]] = []
     run_stage(words, Markers(lake), advance=lambda *told: heard.append(told))
@@ -313,14 +313,14 @@ def test_advance_hears_of_every_period(words: WordsStage, lake: LocalStore) -> N
     ],
 )
 def test_exit_code_is_that_which_most_needs_a_person(codes: list[int], expected: int) -> None:
-    """Of several failed periods, and of several merged reports, the gravest code counts."""
+    """The gravest exit code counts, both of several failed periods and of merged reports."""
     failed = tuple((day("2026-01-05"), code) for code in codes)
     assert Report(failed=failed).exit_code == expected
     assert merge(Report(failed=(one,)) for one in failed).exit_code == expected
 
 
 def test_every_error_of_ours_has_a_place_in_that_order() -> None:
-    """No class of error can end a run with 0."""
+    """Each class of error has a place in the order of exit codes, so that no error ends a run with 0."""
     found, listed = [MarqueeError], []
     while found:
         listed.append(found.pop())

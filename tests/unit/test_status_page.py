@@ -1,4 +1,4 @@
-"""The page of `marquee status --html`: what its heat map, numbers and lists say, and that it needs nothing else."""
+"""The page of `marquee status --html`: its heat map, numbers and lists, and that it loads nothing else."""
 
 import re
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ UNCLOSED = {"meta"}
 
 
 def made(stage: str, period: str, rows: int = 7, rejects: int = 0, state: State = State.DONE) -> PeriodStatus:
-    """Return a period that was made once."""
+    """Return the status of a period that was made once."""
     return PeriodStatus(stage, Period.parse(period), state, rows, rejects, generation=1, made_at=MADE)
 
 
@@ -34,7 +34,7 @@ def table_of(page: str, heading: str) -> list[list[str]]:
 
 
 def test_heat_map_has_a_cell_for_each_hour_and_each_daily_stage() -> None:
-    """A letter, a class for the colour, and in words what it is of: the state, rows, rejects, when made, why not."""
+    """The heat map has a letter, a colour and a title for each hour and for each daily stage."""
     page = status_page(
         [
             made("schedule_fetch", "2026-01-06"),
@@ -64,7 +64,7 @@ def test_heat_map_has_a_cell_for_each_hour_and_each_daily_stage() -> None:
 
 
 def test_stages_are_told_in_numbers() -> None:
-    """Periods by state, the newest that is done and its age, rows and rejects, and how long ago the last run was."""
+    """The table of stages has periods by state, the newest done period with its age, rows, rejects and last run."""
     page = status_page(
         [
             made("rollup", "2026-01-06T20", rows=1200, rejects=3),
@@ -81,7 +81,7 @@ def test_stages_are_told_in_numbers() -> None:
 
 
 def test_what_is_not_done_is_listed_with_why() -> None:
-    """What needs somebody first; text from elsewhere is shown and never run."""
+    """Periods that are not done are listed by urgency, and their reasons are escaped."""
     page = status_page(
         [
             PeriodStatus("rollup", Period.parse("2026-01-06T20"), State.PENDING),
@@ -100,7 +100,7 @@ def test_what_is_not_done_is_listed_with_why() -> None:
 
 
 def test_long_histories_are_cut() -> None:
-    """The last days, and the first of what is not done; the numbers are of all."""
+    """The page shows the last days and the first open periods, and its totals count all of them."""
     hours = [f"2025-{month:02}-{day:02}T12" for month in (10, 11, 12) for day in range(1, 31)]
     listed = [
         PeriodStatus("rollup", Period.parse(hour), State.PENDING, reason=str(n)) for n, hour in enumerate(hours * 3)
@@ -113,14 +113,14 @@ def test_long_histories_are_cut() -> None:
 
 
 def test_empty_lake_has_a_page_too() -> None:
-    """It says that there is nothing yet."""
+    """The page of an empty lake says that there are no periods yet."""
     page = status_page([], NOW)
     assert "<h1>No periods yet</h1>" in page
     assert 'class="map"' not in page
 
 
 class Outline(HTMLParser):
-    """Collects what is opened and not closed, and the names of attributes."""
+    """A parser that collects unclosed tags and the names of attributes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -137,7 +137,7 @@ class Outline(HTMLParser):
 
 
 def test_page_needs_nothing_else() -> None:
-    """Well-formed, in one piece, without scripts, links or anything to fetch; for light and for dark, and narrow."""
+    """The page is well-formed, has no scripts, links or external files, and adapts to dark mode."""
     page = status_page([made("rollup", "2026-01-06T20")], NOW)
     outline = Outline()
     outline.feed(page)

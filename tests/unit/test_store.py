@@ -1,4 +1,4 @@
-"""Stores: what holds of every store, then what only the local folder can get wrong, then URLs."""
+"""Stores: the behaviour of every store, then of the local folder alone, then URLs."""
 
 import os
 import threading
@@ -26,7 +26,7 @@ def keys(store: Store, prefix: str = "") -> list[str]:
 
 
 def test_what_is_put_can_be_got(store: Store) -> None:
-    """Get, head and list agree with what put said of the object."""
+    """Get, head and list agree with the result of put."""
     info = store.put("a/b.bin", b"\x00one")
     assert (info.key, info.size) == ("a/b.bin", 4)
     assert store.get("a/b.bin") == b"\x00one"
@@ -35,7 +35,7 @@ def test_what_is_put_can_be_got(store: Store) -> None:
 
 
 def test_put_replaces_and_the_etag_tells(store: Store) -> None:
-    """A second put, of as many bytes, is another object under the same key."""
+    """A second put of the same size replaces the object and changes its etag."""
     first = store.put("a", b"one")
     second = store.put("a", b"two")
     assert store.get("a") == b"two"
@@ -43,7 +43,7 @@ def test_put_replaces_and_the_etag_tells(store: Store) -> None:
 
 
 def test_names_are_those_of_one_level(store: Store) -> None:
-    """Folders end in a slash, objects do not; what is deeper is not listed, and an unknown folder has nothing."""
+    """The names of one level are folders with a final slash and objects, without deeper ones."""
     for key in ("a/b/one", "a/b/two", "a/c", "d"):
         store.put(key, b"1")
     assert list(store.names()) == ["a/", "d"]
@@ -52,24 +52,24 @@ def test_names_are_those_of_one_level(store: Store) -> None:
 
 
 def test_folder_has_no_clock_of_its_own(lake: LocalStore) -> None:
-    """There is no server whose clock could differ from this machine's."""
+    """A local folder has no server time."""
     assert lake.server_time() is None
 
 
 def test_etags_of_quick_writes_differ(lake: LocalStore) -> None:
-    """Hundred writes of one size within a few milliseconds, in which a file system's clock may stand still."""
+    """A hundred writes of the same size within milliseconds have different etags."""
     assert len({lake.put("a", b"same").etag for _ in range(100)}) == 100
 
 
 def test_empty_object_is_an_object(store: Store) -> None:
-    """Zero bytes are listed and read."""
+    """An empty object is listed and read like any other."""
     store.put("empty", b"")
     assert store.get("empty") == b""
     assert [(info.key, info.size) for info in store.list()] == [("empty", 0)]
 
 
 def test_missing_object_is_named(store: Store, tmp_path: Path) -> None:
-    """Get and fetch name the object that is not there; head says None; delete does not mind."""
+    """Get and fetch of a missing object are errors that name it, head returns None, and delete does nothing."""
     with pytest.raises(ObjectNotFoundError, match=r"/a/missing: no such object"):
         store.get("a/missing")
     with pytest.raises(ObjectNotFoundError, match=r"/a/missing: no such object"):
@@ -79,7 +79,7 @@ def test_missing_object_is_named(store: Store, tmp_path: Path) -> None:
 
 
 def test_names_right_below_a_folder(store: Store) -> None:
-    """Folders end in a slash, and come with objects in the order of names; what lies deeper is not named."""
+    """The names directly below a folder come in order, folders with a final slash, without deeper ones."""
     for key in ("a/b/c", "a/b/d", "a/b.bin", "a/c/e", "z"):
         store.put(key, b"one")
     assert list(store.names()) == ["a/", "z"]
@@ -89,7 +89,7 @@ def test_names_right_below_a_folder(store: Store) -> None:
 
 
 def test_folder_is_no_object(store: Store) -> None:
-    """What keys only pass through is not there for head, get and list."""
+    """A folder is not an object for head, get and list."""
     store.put("a/b/c", b"one")
     assert store.head("a/b") is None
     assert keys(store) == ["a/b/c"]
@@ -98,7 +98,7 @@ def test_folder_is_no_object(store: Store) -> None:
 
 
 def test_list_is_in_the_order_of_keys(store: Store) -> None:
-    """Keys sort by their bytes: '-' and '.' come before the '/' of a folder, accents after all letters."""
+    """Keys sort by their bytes: '-' and '.' before the '/' of a folder, accents after all letters."""
     for key in ("é", "b", "a/b.c", "a/b", "a.b", "a-b"):
         store.put(key, b"x")
     assert keys(store) == ["a-b", "a.b", "a/b", "a/b.c", "b", "é"]
@@ -116,14 +116,14 @@ def test_list_is_in_the_order_of_keys(store: Store) -> None:
     ],
 )
 def test_list_takes_keys_by_prefix(store: Store, prefix: str, expected: list[str]) -> None:
-    """A prefix is a beginning of keys, not a folder."""
+    """A prefix is the beginning of keys, which may end within a name."""
     for key in ("hour=2/z", "hour=10/y", "hour=1/x"):
         store.put(key, b"x")
     assert keys(store, prefix) == expected
 
 
 def test_put_if_absent_writes_once(store: Store) -> None:
-    """The second one is refused, and changes nothing."""
+    """A second put_if_absent is refused and changes nothing."""
     info = store.put_if_absent("a/marker", b"one")
     with pytest.raises(PreconditionError, match="a/marker"):
         store.put_if_absent("a/marker", b"two")
@@ -132,7 +132,7 @@ def test_put_if_absent_writes_once(store: Store) -> None:
 
 
 def test_put_if_unchanged_replaces_what_was_read(store: Store) -> None:
-    """With the etag of what stands it writes; with an older one it is refused, and changes nothing."""
+    """put_if_unchanged writes with the current etag, and is refused with an older one."""
     first = store.put("a/marker", b"one")
     second = store.put_if_unchanged("a/marker", b"two", first.etag)
     assert store.head("a/marker") == second
@@ -142,7 +142,7 @@ def test_put_if_unchanged_replaces_what_was_read(store: Store) -> None:
 
 
 def test_put_if_unchanged_refuses_what_is_gone(store: Store) -> None:
-    """An object deleted meanwhile has changed: it is not made anew."""
+    """put_if_unchanged of a deleted object is refused and does not create it."""
     info = store.put("a/marker", b"one")
     store.delete("a/marker")
     with pytest.raises(PreconditionError, match="a/marker"):
@@ -151,7 +151,7 @@ def test_put_if_unchanged_refuses_what_is_gone(store: Store) -> None:
 
 
 def test_delete_takes_one_object(store: Store) -> None:
-    """Its neighbour stays; its folder can be filled again."""
+    """Delete removes one object; its neighbour stays, and its folder can be filled again."""
     store.put("a/b/one", b"1")
     store.put("a/c/two", b"2")
     store.delete("a/b/one")
@@ -161,13 +161,13 @@ def test_delete_takes_one_object(store: Store) -> None:
 
 
 def test_fetch_gives_a_readable_file(store: Store, tmp_path: Path) -> None:
-    """The file has the object's bytes."""
+    """Fetch returns a file with the bytes of the object."""
     store.put("a/b", b"one")
     assert store.fetch("a/b", tmp_path).read_bytes() == b"one"
 
 
 def race(writers: list[Callable[[], ObjectInfo]]) -> int:
-    """Start all writers at one barrier, and return how many won."""
+    """Start all writers at the same moment, and return how many won."""
     barrier = threading.Barrier(len(writers))
 
     def write(writer: Callable[[], ObjectInfo]) -> int:
@@ -183,7 +183,7 @@ def race(writers: list[Callable[[], ObjectInfo]]) -> int:
 
 
 def test_one_of_many_writers_makes_an_object(store: Store) -> None:
-    """Of 16 at once, exactly one put_if_absent wins, every time."""
+    """Of 16 concurrent calls of put_if_absent exactly one wins, every time."""
 
     def writer(number: int, key: str) -> Callable[[], ObjectInfo]:
         return lambda: store.put_if_absent(key, str(number).encode())
@@ -193,7 +193,7 @@ def test_one_of_many_writers_makes_an_object(store: Store) -> None:
 
 
 def test_one_of_many_writers_replaces_an_object(store: Store) -> None:
-    """Of 16 that have read the same etag, exactly one put_if_unchanged wins, every time."""
+    """Of 16 concurrent calls of put_if_unchanged with the same etag exactly one wins, every time."""
 
     def writer(number: int, etag: str) -> Callable[[], ObjectInfo]:
         return lambda: store.put_if_unchanged("_SUCCESS", str(number).encode(), etag)
@@ -206,7 +206,7 @@ def test_one_of_many_writers_replaces_an_object(store: Store) -> None:
 
 
 def test_parallel_calls_keep_their_order_and_end_at_an_error(store: Store) -> None:
-    """Answers come in the order of what was asked; the first that fails is raised."""
+    """Parallel calls return results in the order of their arguments, and raise the first error."""
     for number in range(40):
         store.put(f"{number:02}", str(number).encode())
     numbers = range(40)
@@ -219,7 +219,7 @@ def test_parallel_calls_keep_their_order_and_end_at_an_error(store: Store) -> No
 
 
 def test_writers_and_deleters_share_folders(lake: LocalStore) -> None:
-    """A delete that takes the empty folder away does not make a write into it fail."""
+    """A delete that removes an empty folder does not make a concurrent write into it fail."""
 
     def churn(number: int) -> None:
         for _ in range(150):
@@ -232,7 +232,7 @@ def test_writers_and_deleters_share_folders(lake: LocalStore) -> None:
 
 
 def test_etag_is_that_of_the_own_write(lake: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Replaced by another writer before the call returns, an object is not taken for the own one."""
+    """put_if_absent returns the etag of its own write, even if another writer replaces the object at once."""
     link = Path.hardlink_to
 
     def link_and_be_overtaken(path: Path, target: Path) -> None:
@@ -248,7 +248,7 @@ def test_etag_is_that_of_the_own_write(lake: LocalStore, monkeypatch: pytest.Mon
 
 
 def test_killed_write_is_hidden_until_it_is_swept(lake: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file of a write that never came to its end is not listed, but among the leftovers once it is old."""
+    """The file of a killed write is not listed as an object, and is a leftover once it is old."""
 
     def die(*_: object) -> None:
         raise KeyboardInterrupt
@@ -267,14 +267,14 @@ def test_killed_write_is_hidden_until_it_is_swept(lake: LocalStore, monkeypatch:
 
 
 def test_file_that_goes_while_listing_is_left_out(lake: LocalStore) -> None:
-    """A name without a file behind it, as a deletion in the midst of a listing makes, is no object."""
+    """A file that is deleted during a listing is left out."""
     lake.put("a/one", b"1")
     (lake.root / "a/two").symlink_to(lake.root / "gone")
     assert keys(lake) == ["a/one"]
 
 
 def test_unreadable_folder_fails_the_listing(lake: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder that cannot be read is an error: left out, its objects would seem to be gone."""
+    """A folder that cannot be read is an error, because its objects would seem to be deleted."""
     lake.put("a/one", b"1")
     scan = os.scandir
 
@@ -290,7 +290,7 @@ def test_unreadable_folder_fails_the_listing(lake: LocalStore, monkeypatch: pyte
 
 @pytest.mark.parametrize("key", ["", "/a", "a//b", "a/", "./a", "a/../../b", ".."])
 def test_key_that_leads_elsewhere_is_refused(lake: LocalStore, key: str) -> None:
-    """No key reaches out of the folder, or has a second spelling."""
+    """A key cannot leave the folder or have a second spelling."""
     with pytest.raises(ValueError, match="is no key: expected names separated by single slashes"):
         lake.put(key, b"x")
 
@@ -299,13 +299,13 @@ def test_key_that_leads_elsewhere_is_refused(lake: LocalStore, key: str) -> None
 
 
 def test_wrong_endpoint_is_a_wrong_setting() -> None:
-    """An endpoint without a scheme is refused by its value."""
+    """An endpoint without a scheme is an error with its value."""
     with pytest.raises(ConfigError, match="endpoint_url='localhost:9000'"):
         open_store("s3://bucket", S3Options(endpoint_url="localhost:9000"))
 
 
 def test_url_opens_a_store() -> None:
-    """A folder's URL may have escapes; an S3 URL may have a prefix. The same URL gives the same store."""
+    """The URL of a folder may have escapes, an S3 URL may have a prefix, and the same URL gives the same store."""
     folder = open_store("file:///some/folder%20here")
     assert isinstance(folder, LocalStore)
     assert folder.root == Path("/some/folder here")
@@ -317,7 +317,7 @@ def test_url_opens_a_store() -> None:
 
 @pytest.mark.parametrize("url", ["", "/folder", "folder", "file://host/folder", "s3://", "s3:///key", "http://host/"])
 def test_other_url_is_refused(url: str) -> None:
-    """The message has the URL and the two forms there are."""
+    """An unsupported URL is an error with the URL and the two valid forms."""
     with pytest.raises(ConfigError, match=r"is no store: expected file:///folder or s3://bucket/prefix") as caught:
         open_store(url)
     assert repr(url) in str(caught.value)
