@@ -1,4 +1,4 @@
-"""The dashboards as files, and their queries as Grafana would send them."""
+"""The dashboards as files, and their queries in the form in which Grafana sends them."""
 
 import json
 import re
@@ -14,7 +14,7 @@ Dashboard = dict[str, Any]
 Panel = dict[str, Any]
 
 BUILT_IN = {"__rate_interval": "5m", "__from": "1767571200000", "__to": "1769904000000"}
-"""Grafana's own variables; the times are 2026-01-05 and 2026-02-01, in milliseconds."""
+"""Built-in variables of Grafana; the times are 2026-01-05 and 2026-02-01, in milliseconds."""
 _VARIABLE = re.compile(r"\$\{(\w+)(?::([\w:]+))?\}|\$(\w+)")
 
 
@@ -24,7 +24,7 @@ def dashboard(name: str) -> Dashboard:
 
 
 def panels(found: Dashboard) -> list[Panel]:
-    """Return its panels, without the rows that head them."""
+    """Return the panels of a dashboard, without the rows that group them."""
     return [panel for panel in found["panels"] if panel["type"] != "row"]
 
 

@@ -1,4 +1,4 @@
-"""Charts as Helm renders them: each set of values once a test process."""
+"""Charts rendered by Helm, once in a test process for each set of values."""
 
 import json
 import subprocess
@@ -26,18 +26,18 @@ Object = dict[str, Any]
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a tool of the PATH; FileNotFoundError where it is missing."""
+    """Run a tool of the PATH, or raise FileNotFoundError if it is missing."""
     return subprocess.run(arguments, check=False, capture_output=True, text=True)
 
 
 def helm_template(chart: str, release: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Render a chart, whether that goes well or not."""
+    """Render a chart, and return the finished process also after a failure."""
     return run("helm", "template", release, str(CHARTS / chart), "--namespace", NAMESPACE, *arguments)
 
 
 @cache
 def render(chart: str, example: str, *sets: str, release: str = "r") -> tuple[Object, ...]:
-    """Return the objects of a chart with an example's values, under what ``sets`` says more."""
+    """Return the objects of a chart with the values of an example, overridden by ``sets``."""
     done = helm_template(chart, release, "--values", str(CHARTS / chart / example), *flags(sets))
     assert done.returncode == 0, done.stderr
     return tuple(one for one in yaml.load_all(done.stdout, yaml.CSafeLoader) if one)
@@ -49,7 +49,7 @@ def flags(sets: Sequence[str]) -> list[str]:
 
 
 def is_json(text: str) -> bool:
-    """Tell whether a text is JSON."""
+    """Return whether a text is JSON."""
     try:
         json.loads(text)
     except ValueError:
@@ -70,7 +70,7 @@ def applications(objects: Sequence[Object]) -> dict[str, Object]:
 
 
 def pod_templates(objects: Sequence[Object]) -> Iterator[tuple[str, Object]]:
-    """Yield (name, pod template) of everything that makes pods, Spark's drivers and executors among them."""
+    """Yield (name, pod template) of each object that makes pods, including the drivers and executors of Spark."""
     for one in objects:
         name = f"{one['kind']} {one['metadata']['name']}"
         if one["kind"] == "CronJob":
@@ -85,12 +85,12 @@ def pod_templates(objects: Sequence[Object]) -> Iterator[tuple[str, Object]]:
 
 
 def containers(template: Object) -> list[Object]:
-    """Return a pod's containers, those of its start too."""
+    """Return the containers of a pod, including init containers."""
     return [*template["spec"].get("initContainers", []), *template["spec"]["containers"]]
 
 
 def environment(container: Object) -> dict[str, Any]:
-    """Return a container's variables: a text, or where it is taken from."""
+    """Return the variables of a container, each with its text or its source."""
     return {one["name"]: one.get("value", one.get("valueFrom")) for one in container.get("env", [])}
 
 

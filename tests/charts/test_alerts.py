@@ -1,7 +1,7 @@
-"""The chart's alerts: each fires when it should and only then, by Prometheus's own test runner, and has its runbook.
+"""The alerts of the chart: each fires in its cases only, checked by promtool, and has its runbook.
 
-The cases are in ``alerts/``, a file for each alert, in promtool's own form. Their series are of the release ``r`` in
-the namespace ``space``; one interval is five minutes. Of annotations only the summary is compared there.
+The cases are in ``alerts/``, a file for each alert, in the format of promtool. Their series are of the release ``r`` in
+the namespace ``space``, and one interval is five minutes. Of the annotations only the summary is compared.
 """
 
 import json
@@ -31,7 +31,7 @@ def prometheus_rule(*sets: str, example: str = "values-staging.yaml", release: s
 
 
 def rules_of(found: Object) -> list[dict[str, Any]]:
-    """Return its rules."""
+    """Return the rules of a PrometheusRule."""
     return [rule for group in found["spec"]["groups"] for rule in group["rules"]]
 
 
@@ -50,7 +50,7 @@ def cases(alert: str) -> list[dict[str, Any]]:
 
 
 def rule_file(folder: Path, found: Object, alerting: Collection[str]) -> Path:
-    """Write what is recorded, and some alerts, as Prometheus reads them, with no annotation but the summary."""
+    """Write the recording rules and some alerts for Prometheus, with the summary as the only annotation."""
     rules = [rule for rule in rules_of(found) if rule.get("alert") in {None, *alerting}]
     short = [
         rule | {"annotations": {"summary": rule["annotations"]["summary"]}} if "alert" in rule else rule
@@ -62,7 +62,7 @@ def rule_file(folder: Path, found: Object, alerting: Collection[str]) -> Path:
 
 
 def promtool_says(folder: Path, tests: Sequence[dict[str, Any]]) -> str:
-    """Return what promtool finds wrong in cases, nothing when all is as they say."""
+    """Return what promtool reports about the cases, or an empty text if all of them hold."""
     alerting = {look["alertname"] for case in tests for look in case["alert_rule_test"]}
     rules = rule_file(folder, prometheus_rule(), alerting)
     path = folder / "cases.yaml"
@@ -73,7 +73,7 @@ def promtool_says(folder: Path, tests: Sequence[dict[str, Any]]) -> str:
 
 
 def test_rules_are_valid(tmp_path: Path) -> None:
-    """With every example of values."""
+    """The tool promtool accepts the rules of every example of values."""
     for example in ("values-dev.yaml", "values-staging.yaml", "values-prod.yaml"):
         done = run(
             "promtool",
@@ -87,13 +87,13 @@ def test_rules_are_valid(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("alert", ALERTS)
 def test_alert_fires_when_it_should_and_only_then(alert: str, tmp_path: Path) -> None:
-    """Each case of the alert: when, with which labels and summary, and when not."""
+    """Each case of the alert holds in promtool: when it fires, with its labels and summary, and when not."""
     assert promtool_says(tmp_path, cases(alert)) == ""
 
 
 @pytest.mark.parametrize("alert", ALERTS)
 def test_alert_has_a_case_of_firing_and_one_of_silence(alert: str) -> None:
-    """And each case is of that alert."""
+    """The cases of each alert name that alert only, and include one in which it fires and one in which it does not."""
     looks = [look for case in cases(alert) for look in case["alert_rule_test"]]
     assert {look["alertname"] for look in looks} == {alert}
     assert {bool(look["exp_alerts"]) for look in looks} == {True, False}
@@ -101,7 +101,7 @@ def test_alert_has_a_case_of_firing_and_one_of_silence(alert: str) -> None:
 
 @pytest.mark.parametrize("alert", sorted(set(ALERTS) - {"MarqueeExporterAbsent"}))
 def test_alert_is_silent_when_another_environment_is_ill(alert: str, tmp_path: Path) -> None:
-    """The same series of another environment, in another namespace, make nothing fire here."""
+    """The same series of another environment in another namespace fire no alert."""
     text = json.dumps(cases(alert)).replace(r"environment=\"r\"", r"environment=\"s\"")
     elsewhere = json.loads(text.replace(f'namespace=\\"{NAMESPACE}\\"', r"namespace=\"other\""))
     assert elsewhere != cases(alert)
@@ -112,7 +112,7 @@ def test_alert_is_silent_when_another_environment_is_ill(alert: str, tmp_path: P
 
 
 def test_nothing_fires_on_a_fresh_install(tmp_path: Path) -> None:
-    """The exporter is there and knows of no period, the CronJobs have not run yet."""
+    """No alert fires on a fresh install, where the exporter knows no period and no CronJob has run."""
     series = [
         {
             "series": f'marquee_exporter_last_refresh_timestamp_seconds{{environment="r", part="{part}"}}',
@@ -135,7 +135,7 @@ def test_nothing_fires_on_a_fresh_install(tmp_path: Path) -> None:
 
 
 def test_alerts_are_those_that_are_described() -> None:
-    """Each has its cases and its runbook, and there are no others; each can be left out."""
+    """Each alert has its cases and its runbook, and each can be disabled."""
     assert sorted(alerts()) == ALERTS
     assert sorted(path.stem for path in RUNBOOKS.glob("Marquee*.md")) == ALERTS
     left = alerts(f"alerts.disabled={json.dumps(ALERTS[1:])}")
@@ -143,7 +143,7 @@ def test_alerts_are_those_that_are_described() -> None:
 
 
 def test_alerts_carry_what_a_person_on_call_needs() -> None:
-    """A severity of two, a time to wait for, where and what it is, and the page that says what to do."""
+    """Each alert has a severity, a waiting time, labels, a summary, a description and the URL of its runbook."""
     for name, rules in alerts("alerts.ruleLabels.team=data").items():
         assert re.fullmatch("Marquee([A-Z][a-z]+)+", name)
         for rule in rules:
@@ -159,14 +159,14 @@ def test_alerts_carry_what_a_person_on_call_needs() -> None:
 
 
 def test_only_what_users_read_wakes_somebody() -> None:
-    """The mart, or the lake's data where there is no mart; and nobody being able to tell for hours."""
+    """Only the data that users read, and an absent exporter, have the critical severity."""
     assert pages(alerts()) == {("MarqueeDataStale", "mart_load"), ("MarqueeExporterAbsent", "")}
     without_mart = alerts("stages.mart_load.enabled=false")
     assert pages(without_mart) == {("MarqueeDataStale", "rollup|profile|audience"), ("MarqueeExporterAbsent", "")}
 
 
 def pages(found: dict[str, list[dict[str, Any]]]) -> set[tuple[str, str]]:
-    """Return (alert, stages that it asks for) of what pages."""
+    """Return (alert, stages in its expression) of each critical rule."""
     return {
         (name, match[1] if (match := re.search('stage=~"([^"]+)"', rule["expr"])) else "")
         for name, rules in found.items()
@@ -176,14 +176,14 @@ def pages(found: dict[str, list[dict[str, Any]]]) -> set[tuple[str, str]]:
 
 
 def test_severities_and_labels_are_yours() -> None:
-    """What the operator selects by, and what Alertmanager routes by."""
+    """The labels of the object and the severities are values of the chart."""
     found = prometheus_rule("alerts.labels.release=stack", "alerts.severities.page=p1")
     assert found["metadata"]["labels"]["release"] == "stack"
     assert {rule["labels"]["severity"] for rule in rules_of(found) if "alert" in rule} == {"p1", "warning"}
 
 
 def test_limits_are_values() -> None:
-    """Each, all changed at once, is found in the rules."""
+    """Each limit is a value of the chart, and a changed one is found in the rules."""
     found = json.dumps(
         rules_of(prometheus_rule(*(f"alerts.limits.{path}={value}" for path, (value, _) in LIMITS.items())))
     )
@@ -214,11 +214,11 @@ LIMITS = {
     "rowCount.low": (0.125, "< 0.125 *"),
     "rowCount.high": (16, "> 16 *"),
 }
-"""Limits by their place in the values: another value, and what the rules say then."""
+"""Limits by their place in the values: another value, and its text in the rules."""
 
 
 def leaves(value: dict[str, Any], above: str = "") -> Iterator[str]:
-    """Yield the path of each value that is no map."""
+    """Yield the path of each value that is not a map."""
     for name, below in value.items():
         if isinstance(below, dict):
             yield from leaves(below, f"{above}{name}.")
@@ -227,7 +227,7 @@ def leaves(value: dict[str, Any], above: str = "") -> Iterator[str]:
 
 
 def test_a_stage_that_is_left_out_has_no_alerts() -> None:
-    """Nor targets; one that the values suspend is not reported as suspended."""
+    """A disabled stage has no alerts and no targets, and a suspended stage is not reported as suspended."""
     rules = rules_of(prometheus_rule("stages.profile.enabled=false", "stages.rollup.suspend=true"))
     stages = {(rule.get("alert", "target"), rule["labels"].get("stage")) for rule in rules}
     assert [stage for _, stage in stages if stage in {"profile", "audience"}] == []
@@ -236,5 +236,5 @@ def test_a_stage_that_is_left_out_has_no_alerts() -> None:
 
 
 def test_there_are_none_unless_wanted() -> None:
-    """A cluster without prometheus-operator refuses the object."""
+    """The chart renders no PrometheusRule by default, since a cluster may lack its resource definition."""
     assert of_kind(render("marquee", "values-staging.yaml"), "PrometheusRule") == {}

@@ -1,6 +1,6 @@
-"""The dashboards: files that Grafana takes as they are, with queries that parse and name metrics that there are.
+"""The dashboards: files that Grafana imports unchanged, with valid queries of existing metrics.
 
-What the panels on the mart show is tested on a real mart, in ``tests/e2e/test_demo.py``.
+The panels on the mart are tested on a real mart, in ``tests/e2e/test_demo.py``.
 """
 
 import itertools
@@ -44,7 +44,7 @@ OF_KUBERNETES = {
     *("kube_job_status_start_time", "kube_pod_status_phase"),
     *("kube_pod_container_status_terminated_reason", "kube_pod_container_status_last_terminated_reason"),
 }
-"""Of kube-state-metrics 2: its documentation in docs/metrics/workload/{cronjob,job,pod}-metrics.md."""
+"""Metrics of kube-state-metrics 2, from its docs/metrics/workload/{cronjob,job,pod}-metrics.md."""
 KNOWN = {*OF_MARQUEE, *OF_KUBERNETES, *RECORDED}
 
 every_dashboard = pytest.mark.parametrize("name", NAMES)
@@ -55,13 +55,13 @@ every_dashboard = pytest.mark.parametrize("name", NAMES)
 
 @every_dashboard
 def test_file_is_formatted(name: str) -> None:
-    """So that a change shows as what it is."""
+    """Each dashboard is formatted as JSON with two spaces, so that changes are easy to read."""
     (path,) = (one for one in FILES if one.stem == name)
     assert path.read_text() == json.dumps(dashboard(name), indent=2, ensure_ascii=False) + "\n"
 
 
 def test_dashboards_are_told_apart() -> None:
-    """By uid, which is in every link to one and never changes, and by title."""
+    """Each dashboard has a stable uid, which links contain, and a unique title."""
     found = [dashboard(name) for name in NAMES]
     assert [one["uid"] for one in found] == [f"marquee-{name}" for name in NAMES]
     assert len({one["title"] for one in found}) == len(found)
@@ -69,7 +69,7 @@ def test_dashboards_are_told_apart() -> None:
 
 @every_dashboard
 def test_panels_say_what_they_show(name: str) -> None:
-    """Each has an id of its own, a title, a description in words, and a unit."""
+    """Each panel has a unique id, a title, a description and a unit."""
     found = dashboard(name)
     ids = [panel["id"] for panel in found["panels"]]
     assert len(set(ids)) == len(ids)
@@ -85,7 +85,7 @@ def test_panels_say_what_they_show(name: str) -> None:
 
 @every_dashboard
 def test_panels_lie_side_by_side(name: str) -> None:
-    """None reaches over another or over the edge; within a row of the dashboard titles are unique."""
+    """No panel overlaps another or the edge of the grid."""
     found = dashboard(name)["panels"]
     for panel in found:
         place = panel["gridPos"]
@@ -95,7 +95,7 @@ def test_panels_lie_side_by_side(name: str) -> None:
 
 
 def overlap(one: Panel, other: Panel) -> bool:
-    """Tell whether two panels share a cell of the grid."""
+    """Return whether two panels share a cell of the grid."""
     a, b = one["gridPos"], other["gridPos"]
     return bool(
         a["x"] < b["x"] + b["w"] and b["x"] < a["x"] + a["w"] and a["y"] < b["y"] + b["h"] and b["y"] < a["y"] + a["h"]
@@ -104,7 +104,7 @@ def overlap(one: Panel, other: Panel) -> bool:
 
 @every_dashboard
 def test_data_sources_are_chosen_by_a_variable(name: str) -> None:
-    """No uid of anybody's own Grafana, anywhere; and one kind of source a dashboard."""
+    """Each panel uses the data source that the variable of its dashboard selects."""
     found = dashboard(name)
     kind = "prometheus" if name in ON_PROMETHEUS else "mysql"
     sources = list(values_of(found, "datasource"))
@@ -114,7 +114,7 @@ def test_data_sources_are_chosen_by_a_variable(name: str) -> None:
 
 
 def values_of(value: Any, name: str) -> list[Any]:
-    """Return what stands under a name, at any depth."""
+    """Return the values under a name, at any depth."""
     if isinstance(value, list):
         return [found for one in value for found in values_of(one, name)]
     if not isinstance(value, dict):
@@ -125,7 +125,7 @@ def values_of(value: Any, name: str) -> list[Any]:
 
 @every_dashboard
 def test_variables_are_there_and_used(name: str) -> None:
-    """Each that a query names is defined, each that is defined is used."""
+    """Each variable that a query uses is defined, and each defined variable is used."""
     found = dashboard(name)
     defined = {one["name"] for one in found["templating"]["list"]}
     used = variables_in(json.dumps(found["panels"]))
@@ -134,7 +134,7 @@ def test_variables_are_there_and_used(name: str) -> None:
 
 @pytest.mark.parametrize("name", ON_PROMETHEUS)
 def test_queries_are_of_one_environment(name: str) -> None:
-    """Each selector of a metric, but those of kube-state-metrics, which go by namespace."""
+    """Each query selects one environment, and queries of kube-state-metrics select one namespace."""
     for title, query in queries(dashboard(name)):
         for metric, selector in re.findall(r"([\w:]+)\{([^}]*)\}", filled_in(query, AS_THEY_ARE)):
             wanted = 'namespace="$namespace"' if metric.startswith("kube_") else 'environment="$environment"'
@@ -145,7 +145,7 @@ def test_queries_are_of_one_environment(name: str) -> None:
 
 
 def test_heat_map_names_every_state() -> None:
-    """By a letter and a colour each, as jobs/exporter/samples.py numbers them; days in rows, hours in columns."""
+    """The heat map has a letter and a colour for each state of the exporter, days in rows and hours in columns."""
     (panel,) = (one for one in panels(dashboard("pipeline-health")) if one["type"] == "table")
     named, _ = panel["fieldConfig"]["defaults"]["mappings"]
     assert {value: (one["text"], one["color"]) for value, one in named["options"].items()} == {
@@ -161,7 +161,7 @@ def test_heat_map_names_every_state() -> None:
 
 
 def test_every_stage_has_its_row() -> None:
-    """In the order in which they feed each other, each with its freshness against its target."""
+    """Each stage has its freshness and its target, in the order in which data flow."""
     found = dashboard("pipeline-health")
     freshness = [query for title, query in queries(found) if title == "Freshness"]
     assert [re.findall('stage="(\\w+)"', query)[0] for query in freshness[::2]] == list(keys.STAGES)
@@ -174,13 +174,13 @@ def test_every_stage_has_its_row() -> None:
 @pytest.mark.prometheus
 @pytest.mark.parametrize("name", ON_PROMETHEUS)
 def test_queries_parse(name: str, tmp_path: Path) -> None:
-    """As Prometheus reads them."""
+    """Each query of the dashboards is valid for promtool."""
     assert_promql(tmp_path, [filled_in(query, VALUES) for _, query in queries(dashboard(name))])
 
 
 @pytest.mark.prometheus
 def test_queries_of_runbooks_parse(tmp_path: Path) -> None:
-    """What a person on call copies works, and names metrics that there are."""
+    """Each query of the runbooks is valid for promtool, and each of its metrics exists."""
     found = [query for page in RUNBOOKS for query in promql_in(page)]
     assert_promql(tmp_path, found)
     assert {name for query in found for name in metrics_in(query)} - KNOWN - {"up"} == set()
@@ -193,7 +193,7 @@ def promql_in(page: Path) -> list[str]:
 
 
 def assert_promql(folder: Path, found: list[str]) -> None:
-    """Have promtool read expressions."""
+    """Check that promtool accepts expressions."""
     rules = [{"record": f"query:{number}", "expr": query} for number, query in enumerate(found)]
     path = folder / "queries.yaml"
     path.write_text(json.dumps({"groups": [{"name": "queries", "rules": rules}]}))
@@ -202,14 +202,14 @@ def assert_promql(folder: Path, found: list[str]) -> None:
 
 
 def metrics_in(query: str) -> set[str]:
-    """Return the names of metrics: Marquee's, recorded ones, those of Kubernetes and Spark."""
+    """Return the names of the metrics of Marquee, of recording rules, of Kubernetes and of Spark."""
     found = re.findall(r"\b(?:marquee_|marquee:|kube_|metrics_|up\b)[\w:]*", re.sub(r'"[^"]*"', '""', query))
     return {re.sub("_seconds_(bucket|count|sum)$", "_seconds", name) for name in found}
 
 
 @pytest.mark.parametrize("name", ON_PROMETHEUS)
 def test_metrics_of_queries_exist(name: str) -> None:
-    """Spark's own are looked at below."""
+    """Each metric of the queries exists; those of Spark are tested below."""
     found = {metric for _, query in queries(dashboard(name)) for metric in metrics_in(filled_in(query, VALUES))}
     assert {metric for metric in found if not metric.startswith("metrics_")} <= KNOWN
     assert found
@@ -217,7 +217,7 @@ def test_metrics_of_queries_exist(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_labels_of_queries_exist(name: str) -> None:
-    """A selector names labels that its metric has, or that Prometheus adds to a target."""
+    """Each label of a selector is a label of its metric, or one that Prometheus adds to a target."""
     for title, query in queries(dashboard(name)):
         for metric, selector in re.findall(r"(marquee_\w+)\{([^}]*)\}", query):
             named = set(re.findall(r"(\w+)(?:=|!=|=~|!~)\"", selector))
@@ -246,7 +246,7 @@ context.stop()
 
 @pytest.mark.spark
 def test_metrics_of_spark_exist() -> None:
-    """A real Spark, set up as the chart sets it up, tells of each under that name."""
+    """A Spark application with the configuration of the chart publishes each metric of Spark in the queries."""
     done = subprocess.run([sys.executable, "-c", SPARK], check=True, capture_output=True, text=True)
     told = set(re.findall(r"^(metrics_\w+)\{", done.stdout, re.MULTILINE))
     found = {
@@ -264,7 +264,7 @@ def test_metrics_of_spark_exist() -> None:
 
 @pytest.mark.helm
 def test_chart_brings_them_for_the_sidecar() -> None:
-    """A ConfigMap each, as the file is, with the label and the folder that the sidecar goes by."""
+    """The chart has a ConfigMap for each dashboard, with the label and the folder that the sidecar of Grafana reads."""
     listed = f"grafana.dashboards={json.dumps(NAMES)}"
     found = of_kind(render("marquee", "values-staging.yaml", listed, "grafana.folder=Data"), "ConfigMap")
     for name in NAMES:
@@ -277,7 +277,7 @@ def test_chart_brings_them_for_the_sidecar() -> None:
 
 @pytest.mark.helm
 def test_chart_brings_those_that_are_wanted_as_they_are_wanted() -> None:
-    """None unasked; another label, and the namespace in which the sidecar looks."""
+    """The chart renders the requested dashboards only, with the label and in the namespace of the values."""
     assert [
         name for name in of_kind(render("marquee", "values-staging.yaml"), "ConfigMap") if "dashboard" in name
     ] == []
@@ -290,7 +290,7 @@ def test_chart_brings_those_that_are_wanted_as_they_are_wanted() -> None:
 
 
 def test_audience_credits_whose_data_it_shows() -> None:
-    """TVmaze, by name, link and licence, where a reader sees it."""
+    """The audience dashboard credits TVmaze with name, link and licence."""
     found = dashboard("audience")
     shown = [panel["options"]["content"] for panel in panels(found) if panel["type"] == "text"]
     for text in (found["description"], *shown):

@@ -16,7 +16,7 @@ EXAMPLE = "values-example.yaml"
 
 
 def test_kiosk_is_a_database_and_a_load_of_one_period() -> None:
-    """The first load is a job, at once; later ones are the same, by the clock."""
+    """A kiosk is a database, a job that loads one period at once, and a CronJob with the same job for later."""
     objects = render("kiosk", EXAMPLE)
     (job,) = of_kind(objects, "Job").values()
     later = of_kind(objects, "CronJob")["r-kiosk-load"]["spec"]["jobTemplate"]["spec"]
@@ -29,7 +29,7 @@ def test_kiosk_is_a_database_and_a_load_of_one_period() -> None:
 
 
 def test_changed_values_make_another_job() -> None:
-    """A job cannot be changed; the same values keep it as it is."""
+    """Changed values make a job with another name, because a job cannot be changed, and equal values keep it."""
     names = {
         next(iter(of_kind(render("kiosk", EXAMPLE, *sets), "Job")))
         for sets in ((), ("load.suspend=true",), ("period=2026-Q2",), ("image.name=other",))
@@ -39,7 +39,7 @@ def test_changed_values_make_another_job() -> None:
 
 
 def test_load_waits_for_the_database_and_makes_its_users() -> None:
-    """Only the init container has root's password; the load has the loader's."""
+    """Only init containers have the password of root, and the load has the password of the loader."""
     (job,) = of_kind(render("kiosk", EXAMPLE), "Job").values()
     wait, init = job["spec"]["template"]["spec"]["initContainers"]
     (load,) = job["spec"]["template"]["spec"]["containers"]
@@ -53,7 +53,7 @@ def test_load_waits_for_the_database_and_makes_its_users() -> None:
 
 
 def test_settings_of_init_and_load_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Root makes the schema and the users, and the loader loads: each with what its container is told."""
+    """The settings of the init container and of the load are complete, for root and for the loader."""
     objects = render("kiosk", EXAMPLE)
     settings = of_kind(objects, "ConfigMap")["r-kiosk-settings"]["data"]
     (job,) = of_kind(objects, "Job").values()
@@ -73,7 +73,7 @@ def test_settings_of_init_and_load_suffice(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_passwords_are_random_and_long() -> None:
-    """Three different ones, other ones for every kiosk."""
+    """The three passwords are random, 24 characters long, and different in each release."""
     found = []
     for release in ("r", "s"):
         (secret,) = of_kind(render("kiosk", EXAMPLE, release=release), "Secret").values()
@@ -84,7 +84,7 @@ def test_passwords_are_random_and_long() -> None:
 
 
 def test_existing_passwords_are_used() -> None:
-    """Then the chart makes none."""
+    """With an existing Secret of passwords the chart renders no Secret."""
     objects = render("kiosk", EXAMPLE, "secrets.passwords.name=mine")
     assert not of_kind(objects, "Secret")
     (container,) = of_kind(objects, "Deployment")["r-kiosk"]["spec"]["template"]["spec"]["containers"]
@@ -93,7 +93,7 @@ def test_existing_passwords_are_used() -> None:
 
 @pytest.mark.parametrize("persistent", ["true", "false"])
 def test_nothing_outlives_the_release(persistent: str) -> None:
-    """Data are in the pod or in a claim that is an object of the release, deleted with it; nothing is kept."""
+    """The data are in the pod or in a claim of the release, and no object is kept after it is deleted."""
     objects = render("kiosk", EXAMPLE, f"storage.persistent={persistent}")
     kinds = {one["kind"] for one in objects}
     assert "StatefulSet" not in kinds  # its claims stay
@@ -109,7 +109,7 @@ def test_nothing_outlives_the_release(persistent: str) -> None:
 
 
 def test_database_is_closed_but_for_its_loader_and_analysts() -> None:
-    """The database has no way out; those who may come in can be named."""
+    """The database has no egress, and only the load and the named peers may connect to it."""
     sets = ('networkPolicy.from=[{"namespaceSelector": {"matchLabels": {"team": "analysts"}}}]',)
     policies = of_kind(render("kiosk", EXAMPLE, *sets), "NetworkPolicy")
     database = policies["r-kiosk-mariadb"]["spec"]
@@ -121,6 +121,6 @@ def test_database_is_closed_but_for_its_loader_and_analysts() -> None:
 
 
 def test_one_value_and_the_lake_suffice() -> None:
-    """As the README shows it: with no file of values."""
+    """A period and a lake are the only values that the chart needs."""
     done = helm_template("kiosk", "q1", "--set", "period=2026-Q1", "--set", "settings.lake=s3://b/lake")
     assert done.returncode == 0, done.stderr

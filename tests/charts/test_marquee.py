@@ -35,12 +35,12 @@ pytestmark = pytest.mark.helm
 
 
 def cron_job(stage: str, example: str, *sets: str) -> Object:
-    """Return the spec of a stage's CronJob."""
+    """Return the spec of the CronJob of a stage."""
     return dict(of_kind(render("marquee", example, *sets), "CronJob")[f"r-marquee-{stage}"]["spec"])
 
 
 def job(stage: str, example: str, *sets: str) -> Object:
-    """Return the spec of a stage's jobs."""
+    """Return the spec of the jobs of a stage."""
     return dict(cron_job(stage, example, *sets)["jobTemplate"]["spec"])
 
 
@@ -48,7 +48,7 @@ def job(stage: str, example: str, *sets: str) -> Object:
 
 
 def test_every_stage_has_its_cron_job() -> None:
-    """The rollup at twelve minutes past, the schedule daily; an hour's rollup, profile and load follow one another."""
+    """Each stage has a CronJob: the schedule daily, and rollup, profile and mart load one after another each hour."""
     schedules = {stage: cron_job(stage, STAGING)["schedule"] for stage in STAGES}
     assert schedules == {
         "schedule-fetch": "20 3 * * *",
@@ -60,14 +60,14 @@ def test_every_stage_has_its_cron_job() -> None:
 
 
 def test_a_stage_can_be_left_out() -> None:
-    """With all that it alone needs: its CronJob, accounts and SparkApplication."""
+    """A disabled stage has no CronJob, no accounts and no SparkApplication."""
     objects = render("marquee", STAGING, "stages.profile.enabled=false")
     assert [one["metadata"]["name"] for one in objects if "profile" in one["metadata"]["name"]] == []
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_jobs_are_bounded_and_kept(stage: str) -> None:
-    """One at a time, late only a little, ended in time, retried a little, listed for a while, in a time zone."""
+    """Jobs of a stage do not overlap, and have a deadline, limited retries, a limited history and a time zone."""
     spec = cron_job(stage, STAGING)
     assert (spec["concurrencyPolicy"], spec["timeZone"], spec["suspend"]) == ("Forbid", "Etc/UTC", False)
     assert (spec["startingDeadlineSeconds"], spec["successfulJobsHistoryLimit"], spec["failedJobsHistoryLimit"]) == (
@@ -83,9 +83,9 @@ def test_jobs_are_bounded_and_kept(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_what_a_retry_does_not_mend_is_not_retried(stage: str) -> None:
-    """A moved pod is not counted; usage, bad input and configuration fail the job; all other codes are tried again.
+    """A disrupted pod is not counted, final exit codes fail the job, and all other codes are retried.
 
-    The launcher takes the same ones for final, so that each retry of a Job also runs Spark again.
+    The launcher treats the same codes as final, so that each retry of a job also runs Spark again.
     """
     ignore, fail = job(stage, STAGING)["podFailurePolicy"]["rules"]
     assert ignore == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
@@ -99,7 +99,7 @@ def test_what_a_retry_does_not_mend_is_not_retried(stage: str) -> None:
 
 
 def test_one_stage_can_be_suspended_and_all() -> None:
-    """What holds for all gives way to what a stage says, be it `false`."""
+    """The setting of a stage overrides the default for all stages, also with `false`."""
     assert [cron_job(stage, STAGING, "stages.rollup.suspend=true")["suspend"] for stage in STAGES] == [
         False,
         True,
@@ -111,7 +111,7 @@ def test_one_stage_can_be_suspended_and_all() -> None:
 
 
 def test_stages_merge_maps_and_add_extras() -> None:
-    """A stage's map goes over the common one, its `extra…` lists come after, other lists replace."""
+    """The map of a stage is merged into the default, its `extra…` lists are appended, and its other lists replace."""
     sets = (
         'defaults.nodeSelector={"zone": "a", "disk": "ssd"}',
         'defaults.extraEnv=[{"name": "HTTPS_PROXY", "value": "http://proxy"}]',
@@ -133,7 +133,7 @@ def test_stages_merge_maps_and_add_extras() -> None:
 
 
 def test_images_are_named_by_repository_stage_and_version() -> None:
-    """Unless a stage names its own, with a digest for instance."""
+    """Images are named by repository, stage and version, unless a stage names its own image."""
     sets = ("image.tag=1.2.3", "stages.mart_load.image=other/mart@sha256:0123")
     images = {stage: stage_container(render("marquee", STAGING, *sets), stage)["image"] for stage in STAGES}
     assert images == {
@@ -150,14 +150,14 @@ def test_images_are_named_by_repository_stage_and_version() -> None:
     ids=["spark", "local"],
 )
 def test_pod_of_a_computing_stage_runs_launcher_or_stage(example: str, expected: list[str]) -> None:
-    """The image's entry point is left alone."""
+    """The pod of a computing stage runs the launcher or the stage, with the entry point of the image."""
     container = stage_container(render("marquee", example), "rollup")
     assert container["args"] == expected
     assert "command" not in container
 
 
 def test_local_engine_has_as_many_workers_as_the_pod_has_cores() -> None:
-    """The limit, or else the request; the settings win."""
+    """The local engine has as many workers as the CPU limit or request of the pod, unless the settings differ."""
     variables = environment(stage_container(render("marquee", DEV), "rollup"))
     assert variables["MARQUEE_ENGINE__KIND"] == "local"
     assert variables["MARQUEE_ENGINE__WORKERS"] == {"resourceFieldRef": {"resource": "requests.cpu"}}
@@ -175,7 +175,7 @@ def test_local_engine_has_as_many_workers_as_the_pod_has_cores() -> None:
 
 @pytest.mark.parametrize("stage", SPARK_STAGES)
 def test_launcher_is_told_what_and_for_whom(stage: str) -> None:
-    """The application in its mounted file, bounds, and its own job by the downward API; it gives up before the job."""
+    """A launcher gets the file of its application, its limits and its own job, and ends before the deadline of the job."""
     objects = render("marquee", STAGING, "spark.maxPeriods=7", f"stages.{stage}.activeDeadlineSeconds=4000")
     container = stage_container(objects, stage)
     told = {name: value for name, value in environment(container).items() if "LAUNCHER" in name}
@@ -202,7 +202,7 @@ def test_launcher_is_told_what_and_for_whom(stage: str) -> None:
 
 
 def test_secrets_go_to_those_who_need_them() -> None:
-    """The keys of S3 to all, the viewers' key to the rollup, the mart's password to its loader."""
+    """Each stage gets the Secrets that it needs only: the keys of S3, the viewer key, or the password of the mart."""
     objects = render("marquee", STAGING)
     given = {
         stage: {
@@ -222,7 +222,7 @@ def test_secrets_go_to_those_who_need_them() -> None:
 
 
 def test_without_keys_of_s3_service_accounts_carry_the_rights() -> None:
-    """Then no pod asks for keys, and every account has its annotation."""
+    """Without a Secret of S3 no pod has keys, and each service account has the annotations that give it rights."""
     objects = render("marquee", PROD)
     for stage in STAGES:
         assert "AWS_ACCESS_KEY_ID" not in environment(stage_container(objects, stage))
@@ -231,7 +231,7 @@ def test_without_keys_of_s3_service_accounts_carry_the_rights() -> None:
 
 
 def test_existing_service_accounts_are_used() -> None:
-    """Named and not made: for a stage, and for drivers of all stages together."""
+    """Existing service accounts are used and not created, for a stage and for the drivers of all stages."""
     sets = (
         "stages.mart_load.serviceAccount.create=false",
         "stages.mart_load.serviceAccount.name=loader",
@@ -247,7 +247,7 @@ def test_existing_service_accounts_are_used() -> None:
 
 @pytest.mark.parametrize("example", [DEV, STAGING, PROD])
 def test_every_stage_can_read_the_settings(example: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The variables of the ConfigMap and of the Secrets are settings, and suffice; numbers and lists arrive as such."""
+    """The variables of the ConfigMap and the Secrets are complete settings, with typed numbers and lists."""
     sets = (
         "settings.rollup.buckets=32",
         "settings.rollup.reject_share=0.000001",
@@ -272,7 +272,7 @@ def test_every_stage_can_read_the_settings(example: str, monkeypatch: pytest.Mon
 
 
 Right = tuple[str, str, str]
-"""API group, resource and verb, as a Role has them."""
+"""API group, resource and verb of a rule in a Role."""
 PATH = re.compile(
     r"/(?:api|apis/(?P<group>[^/]+))/v\w+/namespaces/[^/]+/(?P<resource>\w+)(?:/(?P<name>[^/]+)(?:/(?P<part>\w+))?)?"
 )
@@ -280,7 +280,7 @@ VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
 
 
 def right_for(method: str, path: str) -> Right:
-    """Return the right that the API server asks for a request, by the rules of Kubernetes."""
+    """Return the right that the API server requires for a request, by the rules of Kubernetes."""
     path, _, query = path.partition("?")
     found = PATH.fullmatch(path)
     assert found, path
@@ -295,7 +295,7 @@ def right_for(method: str, path: str) -> Right:
 
 
 def rights_of(role: str) -> list[Right]:
-    """Return the rights that a Role of the chart gives."""
+    """Return the rights that a Role of the chart grants."""
     rules = of_kind(render("marquee", STAGING), "Role")[role]["rules"]
     assert all(set(rule) == {"apiGroups", "resources", "verbs"} for rule in rules)
     return [
@@ -321,12 +321,12 @@ def rights_of(role: str) -> list[Right]:
     ],
 )
 def test_requests_are_told_apart_by_the_right_they_need(method: str, path: str, right: Right) -> None:
-    """The next test compares rights: a list must not pass for a get, nor a watch for a list."""
+    """Requests map to the right that they need, with separate verbs for get, list and watch."""
     assert right_for(method, path) == right
 
 
 def test_launcher_has_the_rights_that_it_uses_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every method of Cluster, through which all requests go, is called once: the Role has their rights alone."""
+    """The Role of the launcher grants exactly the rights that the methods of Cluster use."""
     new: Object = {"metadata": {"name": "new"}, "spec": {}}
     old: Object = {"metadata": {"name": "old"}, "spec": {}}
     with fake_cluster(tmp_path) as server:
@@ -344,7 +344,7 @@ def test_launcher_has_the_rights_that_it_uses_and_no_other(tmp_path: Path, monke
 
 
 def test_driver_has_the_rights_of_sparks_own() -> None:
-    """Spark's driver makes its executors, their configuration, volumes and service, and removes them by label."""
+    """The Role of the driver grants the rights that Spark needs for its executors, and no other Role exists."""
     assert of_kind(render("marquee", STAGING), "Role")["r-marquee-driver"]["rules"] == [
         {
             "apiGroups": [""],
@@ -356,7 +356,7 @@ def test_driver_has_the_rights_of_sparks_own() -> None:
 
 
 def test_rights_are_bound_to_launchers_and_drivers_alone() -> None:
-    """Executors and other stages have none; there are no rights in the whole cluster."""
+    """Only launchers and drivers have rights, and there are no cluster-wide rights."""
     objects = render("marquee", STAGING)
     bound = {
         name: [subject["name"] for subject in binding["subjects"]]
@@ -370,7 +370,7 @@ def test_rights_are_bound_to_launchers_and_drivers_alone() -> None:
 
 
 def test_without_spark_nobody_has_rights() -> None:
-    """And nothing of Spark is there."""
+    """Without Spark the chart renders no Role, no binding and no SparkApplication."""
     objects = render("marquee", DEV)
     assert not of_kind(objects, "Role")
     assert not of_kind(objects, "RoleBinding")
@@ -381,12 +381,12 @@ def test_without_spark_nobody_has_rights() -> None:
 
 
 def egress_ports(policy: Object) -> set[int]:
-    """Return the ports to which a policy opens the way out, to anywhere."""
+    """Return the ports that a policy opens for egress to any peer."""
     return {port["port"] for rule in policy["spec"]["egress"] if "to" not in rule for port in rule["ports"]}
 
 
 def test_every_workload_has_a_network_policy_of_its_own() -> None:
-    """Closed both ways but for name servers, S3, and what it needs: the service, the mart, the API server."""
+    """Each workload has a network policy that allows DNS, S3 and only the other services that it needs."""
     objects = render("marquee", STAGING)
     policies = of_kind(objects, "NetworkPolicy")
     dns, s3, mart, server = {53}, {443}, {3306}, {443, 6443}
@@ -410,7 +410,7 @@ def test_every_workload_has_a_network_policy_of_its_own() -> None:
 
 
 def test_driver_and_executors_reach_each_other() -> None:
-    """At the ports that the configuration fixes; metrics of the driver are open to those who are named."""
+    """Driver and executors reach each other at fixed ports, and named peers reach the metrics of the driver."""
 
     def peers(policy: Object, way: str) -> set[tuple[str, int]]:
         rules = [rule for rule in policy["spec"][way] if {"from", "to"} & set(rule)]
@@ -440,7 +440,7 @@ def test_driver_and_executors_reach_each_other() -> None:
 
 @pytest.mark.parametrize(("stage", "more"), [("rollup", ["--launcher"]), ("mart-load", [])])
 def test_preflight_is_a_test_of_helm_as_the_stage_itself(stage: str, more: list[str]) -> None:
-    """Of the stage's job it differs in what it runs, and in what an application would belong to: the pod."""
+    """The preflight of a stage is a Helm test with the pod of the stage, except for its command and its owner."""
     pod = of_kind(render("marquee", STAGING), "Pod")[f"r-marquee-{stage}-preflight"]
     assert pod["metadata"]["annotations"]["helm.sh/hook"] == "test"
     template = job(stage, STAGING)["template"]
@@ -457,7 +457,7 @@ def test_preflight_is_a_test_of_helm_as_the_stage_itself(stage: str, more: list[
 
 
 def test_only_stages_of_the_release_are_looked_at() -> None:
-    """One that is left out needs no settings, and one on the local engine no operator."""
+    """Preflights exist for the enabled stages only, and without the operator for stages on the local engine."""
     pods = of_kind(render("marquee", DEV, "stages.mart_load.enabled=false"), "Pod")
     assert {name: pod["spec"]["containers"][0]["args"][3:] for name, pod in pods.items()} == {
         f"r-marquee-{stage}-preflight": [stage.replace("-", "_")] for stage in ("schedule-fetch", "rollup", "profile")
@@ -465,6 +465,6 @@ def test_only_stages_of_the_release_are_looked_at() -> None:
 
 
 def test_objects_of_ones_own_are_rendered() -> None:
-    """With templates in them filled in."""
+    """Extra objects are rendered with their templates filled in."""
     own = '{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-own"}}'
     assert "r-own" in of_kind(render("marquee", STAGING, f"extraObjects=[{own}]"), "ConfigMap")

@@ -1,4 +1,4 @@
-"""What tells Prometheus: the exporter's Deployment, the ports of stages and drivers, and PodMonitors."""
+"""Monitoring in the chart: the Deployment of the exporter, the ports of stages and drivers, and PodMonitors."""
 
 import json
 from typing import Any
@@ -30,12 +30,12 @@ MONITORED = "metrics.podMonitors.enabled=true"
 
 
 def exporter(example: str, *sets: str) -> Object:
-    """Return the exporter's Deployment."""
+    """Return the Deployment of the exporter."""
     return of_kind(render("marquee", example, *sets), "Deployment")["r-marquee-exporter"]
 
 
 def exporter_container(example: str, *sets: str) -> Object:
-    """Return its one container."""
+    """Return the one container of the exporter."""
     (container,) = exporter(example, *sets)["spec"]["template"]["spec"]["containers"]
     return dict(container)
 
@@ -44,7 +44,7 @@ def exporter_container(example: str, *sets: str) -> Object:
 
 
 def test_exporter_runs_with_the_settings_and_secrets_of_the_stages() -> None:
-    """In its own image, once; of the Secrets those that its stages' settings need."""
+    """One exporter runs in its own image, with the settings and the Secrets that its stages need."""
     container = exporter_container(STAGING, "image.tag=1.2.3")
     assert container["image"] == "registry.example.org/marquee/exporter:1.2.3"
     assert container["args"] == ["python", "-m", "jobs.exporter"]
@@ -56,7 +56,7 @@ def test_exporter_runs_with_the_settings_and_secrets_of_the_stages() -> None:
 
 
 def test_exporter_looks_at_the_stages_that_are_there() -> None:
-    """Without the rollup and the mart it needs neither their settings nor their Secrets."""
+    """The exporter collects enabled stages only, and needs no settings or Secrets of disabled ones."""
     assert parts_of(STAGING) == ["schedule", "rollup", "profile", "mart", "garbage"]
     sets = ("stages.rollup.enabled=false", "stages.mart_load.enabled=false")
     assert parts_of(STAGING, *sets) == ["schedule", "profile", "garbage"]
@@ -66,13 +66,13 @@ def test_exporter_looks_at_the_stages_that_are_there() -> None:
 
 
 def parts_of(example: str, *sets: str) -> Any:
-    """Return the parts that the exporter is told to look at."""
+    """Return the collectors that the exporter is configured with."""
     return json.loads(environment(exporter_container(example, *sets))["MARQUEE_EXPORTER__PARTS"])
 
 
 @pytest.mark.parametrize("example", [DEV, STAGING, PROD])
 def test_exporter_can_read_its_settings(example: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the ConfigMap and its own variables say suffices for every part; environment and port are among it."""
+    """The ConfigMap and the variables of the exporter are complete settings for each collector."""
     objects = render("marquee", example, "environment=dev-2", "metrics.port=9999", "settings.exporter.window_days=14")
     variables = of_kind(objects, "ConfigMap")["r-marquee-settings"]["data"]
     container = exporter_container(example)
@@ -86,7 +86,7 @@ def test_exporter_can_read_its_settings(example: str, monkeypatch: pytest.Monkey
 
 
 def test_environment_is_the_release_unless_told() -> None:
-    """Two releases are told apart without anybody thinking of it."""
+    """The environment is the name of the release by default."""
     told = of_kind(render("marquee", STAGING), "ConfigMap")["r-marquee-settings"]["data"]
     assert (told["MARQUEE_ENVIRONMENT"], told["MARQUEE_METRICS__PORT"]) == ("r", "9464")
     told = of_kind(render("marquee", PROD), "ConfigMap")["r-marquee-settings"]["data"]
@@ -94,7 +94,7 @@ def test_environment_is_the_release_unless_told() -> None:
 
 
 def test_exporter_is_probed_at_its_port() -> None:
-    """Whether it lives, and whether it has anything to tell."""
+    """The exporter has a liveness probe and a readiness probe at its port."""
     container = exporter_container(STAGING)
     assert container["ports"] == [{"name": "metrics", "containerPort": 9464}]
     probes = {name: container[name]["httpGet"] for name in ("livenessProbe", "readinessProbe")}
@@ -105,7 +105,7 @@ def test_exporter_is_probed_at_its_port() -> None:
 
 
 def test_exporter_is_started_anew_with_other_settings() -> None:
-    """A Deployment does not see its ConfigMap change: the sum of the settings stands in its pods."""
+    """Changed settings restart the exporter, because its pods have a checksum of the settings."""
     sums = [
         exporter(STAGING, *sets)["spec"]["template"]["metadata"]["annotations"]["checksum/settings"]
         for sets in ((), ("settings.rollup.grace_minutes=20",), ("stages.rollup.suspend=true",))
@@ -114,7 +114,7 @@ def test_exporter_is_started_anew_with_other_settings() -> None:
 
 
 def test_exporter_may_be_moved_and_jobs_may_not() -> None:
-    """It has nothing to lose."""
+    """The autoscaler may evict the exporter, but not the jobs."""
     name = "cluster-autoscaler.kubernetes.io/safe-to-evict"
     assert exporter(STAGING)["spec"]["template"]["metadata"]["annotations"][name] == "true"
     templates = dict(pod_templates(render("marquee", STAGING)))
@@ -122,7 +122,7 @@ def test_exporter_may_be_moved_and_jobs_may_not() -> None:
 
 
 def test_service_leads_to_the_exporter() -> None:
-    """By the labels of its pod, to the port of that name."""
+    """The Service selects the exporter by its labels, at the port named metrics."""
     (service,) = of_kind(render("marquee", STAGING), "Service").values()
     labels = exporter(STAGING)["spec"]["template"]["metadata"]["labels"]
     assert service["spec"]["selector"].items() <= labels.items()
@@ -130,7 +130,7 @@ def test_service_leads_to_the_exporter() -> None:
 
 
 def test_exporter_can_be_left_out() -> None:
-    """With its account, Service, policy and PodMonitor."""
+    """A disabled exporter has no account, Service, policy and PodMonitor."""
     objects = render("marquee", STAGING, "exporter.enabled=false", MONITORED)
     assert [one["metadata"]["name"] for one in objects if "exporter" in one["metadata"]["name"]] == []
 
@@ -139,7 +139,7 @@ def test_exporter_can_be_left_out() -> None:
 
 
 def test_stages_and_drivers_have_a_port_for_metrics() -> None:
-    """A launcher tells nothing, nor does an executor of ours: Spark's own is the driver's."""
+    """Stages and drivers have a port for metrics, and launchers and executors have none."""
     objects = render("marquee", STAGING, "metrics.port=9999")
     port = [{"name": "metrics", "containerPort": 9999}]
     found = {stage: stage_container(objects, stage).get("ports") for stage in STAGES}
@@ -155,7 +155,7 @@ def test_stages_and_drivers_have_a_port_for_metrics() -> None:
 
 
 def test_pod_monitors_are_made_when_wanted() -> None:
-    """Of exporter, stages and drivers, for the Prometheus that chooses by a label; Spark's get the environment."""
+    """PodMonitors are rendered on request, for exporter, stages and drivers, with the labels of the values."""
     assert of_kind(render("marquee", STAGING), "PodMonitor") == {}
     sets = (MONITORED, "metrics.podMonitors.labels.release=prometheus", "metrics.podMonitors.interval=30s")
     monitors = of_kind(render("marquee", STAGING, *sets, "environment=staging"), "PodMonitor")
@@ -187,7 +187,7 @@ def test_pod_monitors_are_made_when_wanted() -> None:
 
 @pytest.mark.parametrize("example", [DEV, STAGING, PROD])
 def test_pod_monitors_find_the_pods_that_tell_something(example: str) -> None:
-    """Every pod with the port, and no other; in dev, without Spark, the computing stages' own."""
+    """PodMonitors select exactly the pods that have a port for metrics."""
     objects = render("marquee", example, MONITORED)
     monitors = of_kind(objects, "PodMonitor")
     assert ("r-marquee-spark" in monitors) == (example != DEV)
@@ -210,7 +210,7 @@ def test_pod_monitors_find_the_pods_that_tell_something(example: str) -> None:
 
 
 def test_pushgateway_is_reached_by_who_pushes() -> None:
-    """Where there is one: stages, and drivers in place of launchers; neither executors nor the exporter."""
+    """Stages and drivers may reach the Pushgateway, and launchers, executors and the exporter may not."""
     objects = render("marquee", STAGING, "settings.metrics.pushgateway_url=http://pushgateway:9091")
     told = of_kind(objects, "ConfigMap")["r-marquee-settings"]["data"]
     assert told["MARQUEE_METRICS__PUSHGATEWAY_URL"] == "http://pushgateway:9091"

@@ -1,4 +1,4 @@
-"""What both charts render, with every example of values: valid, restricted, labelled, without secrets, apart."""
+"""The objects of both charts, with each example of values: valid, restricted, labelled, without secrets, separate."""
 
 import re
 from typing import Any
@@ -24,7 +24,7 @@ KUBERNETES_NAME = 63
 CRON_JOB_NAME = 52
 SPARK_NAME = 40
 OTHERS = {"monitoring.coreos.com/v1"}
-"""APIs that Kubernetes itself does not have: what is asked of those is in test_monitoring.py."""
+"""APIs that Kubernetes itself does not have; test_monitoring.py tests their objects."""
 RESTRICTED_VOLUMES = {"configMap", "emptyDir", "persistentVolumeClaim", "projected", "secret"}
 
 every_example = pytest.mark.parametrize(("chart", "example"), ALL_EXAMPLES)
@@ -33,7 +33,7 @@ every_example = pytest.mark.parametrize(("chart", "example"), ALL_EXAMPLES)
 @pytest.mark.parametrize("version", VERSIONS)
 @every_example
 def test_objects_are_valid(chart: str, example: str, version: str) -> None:
-    """Strictly, for each version of Kubernetes that is supported: no unknown field, none missing, no wrong type."""
+    """Each object is valid under strict validation, for each supported version of Kubernetes."""
     for one in render(chart, example):
         if one["apiVersion"] not in OTHERS:
             kubernetes_validate.validate(one, version, strict=True)
@@ -42,7 +42,7 @@ def test_objects_are_valid(chart: str, example: str, version: str) -> None:
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("example", ["values-staging.yaml", "values-prod.yaml"])
 def test_pods_of_spark_are_valid(example: str, version: str) -> None:
-    """The templates in a SparkApplication have no schema in the cluster, where typos vanish: here they are pods."""
+    """Pod templates in a SparkApplication are valid pods, which the cluster itself does not check."""
     for application in applications(render("marquee", example)).values():
         for role in ("driver", "executor"):
             template = application["spec"][role]["template"]
@@ -52,7 +52,7 @@ def test_pods_of_spark_are_valid(example: str, version: str) -> None:
 
 @every_example
 def test_pods_are_restricted(chart: str, example: str) -> None:
-    """Every pod passes the Pod Security Standard `restricted`, with a numeric user and a read-only root besides."""
+    """Each pod meets the Pod Security Standard `restricted`, with a numeric user and a read-only root."""
     for name, template in pod_templates(render(chart, example)):
         spec = template["spec"]
         context = spec["securityContext"]
@@ -71,7 +71,7 @@ def test_pods_are_restricted(chart: str, example: str) -> None:
 
 @every_example
 def test_only_who_asks_the_api_server_has_a_token(chart: str, example: str) -> None:
-    """Launchers, drivers, and the preflights of launchers; never executors."""
+    """Only launchers, drivers and the preflights of launchers have a token of the API server."""
     objects = render(chart, example)
     with_token = {name for name, pod in pod_templates(objects) if pod["spec"]["automountServiceAccountToken"]}
     expected: set[str] = set()
@@ -82,7 +82,7 @@ def test_only_who_asks_the_api_server_has_a_token(chart: str, example: str) -> N
 
 @every_example
 def test_secrets_come_from_secrets_alone(chart: str, example: str) -> None:
-    """No object but the kiosk's own Secret holds one; no variable with such a name has its value in the pod."""
+    """No object except the Secret of the kiosk contains a secret, and variables of secrets refer to Secrets."""
     objects = render(chart, example)
     kept = [one["metadata"]["name"] for one in objects if one["kind"] == "Secret"]
     assert kept == (["r-kiosk-passwords"] if chart == "kiosk" else [])
@@ -95,7 +95,7 @@ def test_secrets_come_from_secrets_alone(chart: str, example: str) -> None:
 
 @every_example
 def test_objects_carry_the_labels_of_their_release(chart: str, example: str) -> None:
-    """The standard ones; pods have those by which policies and people select them."""
+    """Objects have the standard labels of their release, and pods have the labels that policies select."""
     objects = render(chart, example)
     for one in objects:
         labels = one["metadata"]["labels"]
@@ -116,7 +116,7 @@ def test_objects_carry_the_labels_of_their_release(chart: str, example: str) -> 
     ],
 )
 def test_names_are_short_enough(chart: str, example: str, release: str) -> None:
-    """Of CronJobs, whose jobs get eleven characters more, and of all that becomes a label."""
+    """Names fit the limits of Kubernetes, also those of CronJobs, whose jobs have eleven characters more."""
     objects = render(chart, example, release=release)
     for one in objects:
         limit = CRON_JOB_NAME if one["kind"] == "CronJob" else KUBERNETES_NAME
@@ -128,7 +128,7 @@ def test_names_are_short_enough(chart: str, example: str, release: str) -> None:
 
 @every_example
 def test_two_releases_in_one_namespace_do_not_meet(chart: str, example: str) -> None:
-    """No object of one has the name of one of the other, nor would a selector of one find pods of the other."""
+    """Two releases in one namespace share no name of an object, and no selector finds pods of the other."""
     here, there = render(chart, example), render(chart, example, release="s")
     names = [{(one["kind"], one["metadata"]["name"]) for one in objects} for objects in (here, there)]
     assert names[0] & names[1] == set()
@@ -141,7 +141,7 @@ def test_two_releases_in_one_namespace_do_not_meet(chart: str, example: str) -> 
 
 @every_example
 def test_references_lead_to_objects_of_the_release(chart: str, example: str) -> None:
-    """Service accounts, ConfigMaps and claims that pods name are made; roles are bound to accounts that are."""
+    """Service accounts, ConfigMaps, claims and roles that objects refer to exist in the release."""
     objects = render(chart, example)
     made = {(one["kind"], one["metadata"]["name"]) for one in objects}
     for name, template in pod_templates(objects):
@@ -166,7 +166,7 @@ def test_references_lead_to_objects_of_the_release(chart: str, example: str) -> 
 
 
 def selectors(value: Any) -> list[Object]:
-    """Return every label selector in a value."""
+    """Return each label selector in a value."""
     if isinstance(value, list):
         return [found for one in value for found in selectors(one)]
     if not isinstance(value, dict):

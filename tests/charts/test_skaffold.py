@@ -1,4 +1,4 @@
-"""skaffold.yaml: every profile can be read and rendered; the images that are built are those that run."""
+"""skaffold.yaml: each profile is valid and can be rendered, and the built images are those that run."""
 
 import json
 import re
@@ -20,7 +20,7 @@ every_profile = pytest.mark.parametrize("profile", PROFILES)
 
 @cache
 def diagnosed(profile: str) -> Object:
-    """Return the configuration of a profile, as skaffold understands it."""
+    """Return the configuration of a profile as skaffold reads it."""
     file = str(ROOT / "skaffold.yaml")
     done = run("skaffold", "diagnose", "--yaml-only", "--filename", file, "--profile", profile)
     assert done.returncode == 0, done.stderr
@@ -29,7 +29,7 @@ def diagnosed(profile: str) -> Object:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a build would have told: a tag of its own for every image."""
+    """The output of a build, with a tag of its own for each image."""
     builds = [{"imageName": name, "tag": f"registry.test/{name}:built-{name[8:]}"} for name in sorted(BASES | IMAGES)]
     file = tmp_path_factory.mktemp("skaffold") / "builds.json"
     file.write_text(json.dumps({"builds": builds}))
@@ -38,7 +38,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @every_profile
 def test_profile_builds_every_image_on_its_base(profile: str) -> None:
-    """Each image is of its own stage: Python stages on Python, Spark stages on Spark, all with what builds them."""
+    """Each profile builds the image of each stage on the base of its engine."""
     artifacts = {one["image"]: one for one in diagnosed(profile)["build"]["artifacts"]}
     assert set(artifacts) == BASES | IMAGES
     for name in IMAGES:
@@ -51,14 +51,14 @@ def test_profile_builds_every_image_on_its_base(profile: str) -> None:
 
 @every_profile
 def test_profile_deploys_its_environment(profile: str) -> None:
-    """The example values of its name, in a namespace of its own."""
+    """Each profile deploys the example values of its name into a namespace of its own."""
     (release,) = diagnosed(profile)["deploy"]["helm"]["releases"]
     assert release["namespace"] == f"marquee-{profile}"
     assert [Path(file).name for file in release["valuesFiles"]] == [f"values-{profile}.yaml"]
 
 
 def test_secrets_for_builds_are_there_for_those_who_have_them() -> None:
-    """With the profile `mirror` beside another every image is built with the secrets that Dockerfiles ask for."""
+    """The profile `mirror` adds to each image the build secrets that the Dockerfiles use."""
     asked = {
         secret
         for file in ROOT.glob("images/*/Dockerfile")
@@ -72,7 +72,7 @@ def test_secrets_for_builds_are_there_for_those_who_have_them() -> None:
 
 @every_profile
 def test_built_images_are_those_that_run(profile: str, built: Path, tmp_path: Path) -> None:
-    """In CronJobs, and, by its tag, in the SparkApplication that a launcher creates."""
+    """The built images run in the CronJobs and in the SparkApplications that launchers create."""
     file = tmp_path / "rendered.yaml"
     arguments = ("--build-artifacts", str(built), "--digest-source=none", "--offline=true", "--output", str(file))
     done = run("skaffold", "render", "--filename", str(ROOT / "skaffold.yaml"), "--profile", profile, *arguments)

@@ -1,4 +1,4 @@
-"""The SparkApplication that a launcher creates: all of it, so that the operator's webhook has nothing to add."""
+"""The SparkApplication that a launcher creates, complete without the webhook of the operator."""
 
 from pathlib import Path
 from typing import Any
@@ -32,17 +32,17 @@ WITH_TEMPLATE = {
     "labels",
     "template",
 }
-"""Fields of driver and executor that become arguments of spark-submit; all others are ignored beside a template."""
+"""Fields of driver and executor that become arguments of spark-submit; a template disables all others."""
 
 
 def application(stage: str, example: str = STAGING, *sets: str) -> dict[str, Any]:
-    """Return a stage's SparkApplication."""
+    """Return the SparkApplication of a stage."""
     return applications(render("marquee", example, *sets))[stage]
 
 
 @pytest.mark.parametrize("stage", SPARK_STAGES)
 def test_application_says_everything(stage: str) -> None:
-    """What the operator's webhook would fill in is there; the launcher adds the owner, the run and the periods."""
+    """A SparkApplication has all fields except the owner, the run and the periods, which the launcher adds."""
     one = application(stage, STAGING, 'image.tag="9"')
     assert (one["apiVersion"], one["kind"]) == ("sparkoperator.k8s.io/v1beta2", "SparkApplication")
     spec = one["spec"]
@@ -64,7 +64,7 @@ def test_application_says_everything(stage: str) -> None:
 
 @pytest.mark.parametrize("role", ["driver", "executor"])
 def test_role_uses_the_template_and_nothing_that_needs_the_webhook(role: str) -> None:
-    """Its container has the name by which operator and launcher know it, its component the role."""
+    """Driver and executor use a pod template with the container name that the operator expects, and no other fields."""
     spec = application("rollup")["spec"][role]
     assert set(spec) <= WITH_TEMPLATE | ({"instances", "deleteOnTermination"} if role == "executor" else set())
     template = spec["template"]
@@ -77,14 +77,14 @@ def test_role_uses_the_template_and_nothing_that_needs_the_webhook(role: str) ->
 
 @pytest.mark.parametrize("role", ["driver", "executor"])
 def test_spark_spills_to_a_bounded_volume_of_its_own(role: str) -> None:
-    """Spark takes volumes of this name for its local folders."""
+    """Spark spills into a volume of limited size, by a name that Spark uses for its local folders."""
     spec = application("rollup", STAGING, f"spark.{role}.localDirSize=3Gi")["spec"][role]["template"]["spec"]
     assert {"name": "spark-local-dir-1", "emptyDir": {"sizeLimit": "3Gi"}} in spec["volumes"]
     assert "spark-local-dir-1" in [one["name"] for one in spec["containers"][0]["volumeMounts"]]
 
 
 def test_driver_has_the_settings_of_its_launcher() -> None:
-    """In its template, not by reference: an upgrade meanwhile changes the ConfigMap, but not the image."""
+    """The driver has the settings in its template, so that an upgrade does not change them under an old image."""
     objects = render("marquee", STAGING)
     settings = of_kind(objects, "ConfigMap")["r-marquee-settings"]["data"]
     (container,) = applications(objects)["rollup"]["spec"]["driver"]["template"]["spec"]["containers"]
@@ -95,7 +95,7 @@ def test_driver_has_the_settings_of_its_launcher() -> None:
 
 
 def test_secrets_of_driver_and_executors() -> None:
-    """The rollup's driver has the viewers' key, the profile's has not; executors have the keys of S3 alone."""
+    """Only the driver of rollup has the viewer key, and executors have the keys of S3 only."""
     objects = applications(render("marquee", STAGING))
 
     def secrets(stage: str, role: str) -> set[str]:
@@ -109,7 +109,7 @@ def test_secrets_of_driver_and_executors() -> None:
 
 
 def test_configuration_fixes_ports_and_names_metrics() -> None:
-    """Metrics carry the stage, not the application's id; values add to it and win."""
+    """The configuration fixes ports and names metrics by the stage, and values of the chart override it."""
     conf = application("profile", STAGING, 'spark.sparkConf.spark\\.ui\\.prometheus\\.enabled="false"')["spec"][
         "sparkConf"
     ]
@@ -124,7 +124,7 @@ def test_configuration_fixes_ports_and_names_metrics() -> None:
 
 
 def test_executors_are_fixed_or_come_and_go() -> None:
-    """By dynamic allocation there is no number of instances beside it."""
+    """Executors have a fixed number of instances or dynamic allocation, but not both."""
     fixed = application("profile", STAGING)["spec"]
     assert fixed["executor"]["instances"] == 2
     assert application("rollup", STAGING)["spec"]["executor"]["instances"] == 1  # its own values say so
@@ -141,7 +141,7 @@ def test_executors_are_fixed_or_come_and_go() -> None:
 
 
 def test_sizes_come_from_values() -> None:
-    """As arguments of spark-submit, where resources of a template would be overwritten."""
+    """Sizes are arguments of spark-submit, because it overwrites the resources of a template."""
     executor = application("rollup", PROD)["spec"]["executor"]
     assert (executor["cores"], executor["coreRequest"], executor["memory"], executor["memoryOverhead"]) == (
         4,
@@ -154,7 +154,7 @@ def test_sizes_come_from_values() -> None:
 
 
 def test_pods_of_spark_are_scheduled_as_the_stage_or_by_themselves() -> None:
-    """The driver as the stage's own pod; executors on the nodes that are for them."""
+    """The driver is scheduled like the pod of its stage, and executors on the nodes of their own values."""
     spec = application("rollup", PROD, "defaults.priorityClassName=batch")["spec"]
     roles = {role: spec[role]["template"]["spec"] for role in ("driver", "executor")}
     assert (roles["driver"]["priorityClassName"], roles["executor"]["priorityClassName"]) == ("batch", "batch")
@@ -165,7 +165,7 @@ def test_pods_of_spark_are_scheduled_as_the_stage_or_by_themselves() -> None:
 
 @pytest.mark.parametrize("stage", SPARK_STAGES)
 def test_launcher_can_work_with_what_the_chart_gives_it(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its settings suffice, and it can fill in the application, which keeps the labels of the release."""
+    """The launcher loads its settings and fills in the application, which keeps the labels of the release."""
     objects = render("marquee", STAGING, release="a" * 18)
     settings = of_kind(objects, "ConfigMap")["aaaaaaaaaaaaaaaaaa-marquee-settings"]["data"]
     variables = environment(stage_container(objects, stage, "aaaaaaaaaaaaaaaaaa-marquee"))

@@ -1,4 +1,4 @@
-"""Wrong values fail at the installation, with what to do; right ones are documented."""
+"""Wrong values fail at installation with a message that says what to do, and valid values are documented."""
 
 from pathlib import Path
 from typing import Any, get_args
@@ -16,7 +16,7 @@ EXAMPLES = {"marquee": "values-staging.yaml", "kiosk": "values-example.yaml"}
 
 
 def error_of(chart: str, *sets: str, release: str = "r") -> str:
-    """Return what Helm says of an example with other values, which has to fail."""
+    """Return the error of Helm for an example with other values, which must fail."""
     done = helm_template(chart, release, "--values", str(CHARTS / chart / EXAMPLES[chart]), *flags(sets))
     assert done.returncode != 0
     return done.stderr
@@ -52,7 +52,7 @@ def error_of(chart: str, *sets: str, release: str = "r") -> str:
     ],
 )
 def test_misspelt_value_fails(chart: str, wrong: str) -> None:
-    """A name that is not known is refused, on every level."""
+    """An unknown name of a value is refused at each level."""
     assert "additional properties" in error_of(chart, wrong)
 
 
@@ -83,7 +83,7 @@ def test_misspelt_value_fails(chart: str, wrong: str) -> None:
     ],
 )
 def test_value_out_of_bounds_fails(chart: str, wrong: str) -> None:
-    """Of another type, out of the bounds that the code has, or of another form."""
+    """A value of another type, form or range is refused."""
     assert "values don't meet the specifications of the schema" in error_of(chart, wrong)
 
 
@@ -124,7 +124,7 @@ def test_value_out_of_bounds_fails(chart: str, wrong: str) -> None:
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
 def test_values_that_do_not_work_fail_with_words(chart: str, sets: list[str], words: str) -> None:
-    """The message names the value, and what is expected; a secret is not shown."""
+    """Values that cannot work together are refused with a message that names them and shows no secret."""
     said = error_of(chart, *sets)
     assert words in said
     assert "u:secret" not in said
@@ -144,7 +144,7 @@ SECRETS = sorted(
 @pytest.mark.helm
 @pytest.mark.parametrize("secret", SECRETS)
 def test_secrets_among_the_settings_are_refused(secret: str) -> None:
-    """Every secret setting that the code has: the message says where it belongs, and does not show it."""
+    """Each secret setting is refused among the settings, with a message that names its place and not its value."""
     said = error_of("marquee", f"settings.{secret}=0123456789abcdef")
     assert f"settings.{secret} is a secret: put it into a Secret" in said
     assert "0123456789abcdef" not in said
@@ -153,19 +153,19 @@ def test_secrets_among_the_settings_are_refused(secret: str) -> None:
 @pytest.mark.helm
 @pytest.mark.parametrize(("chart", "release"), [("marquee", "a" * 19), ("kiosk", "a" * 35)])
 def test_names_that_kubernetes_would_cut_are_refused(chart: str, release: str) -> None:
-    """One character more than the longest."""
+    """A name one character longer than the limit is refused."""
     assert "choose a shorter release or fullnameOverride" in error_of(chart, release=release)
 
 
 @pytest.mark.helm
 def test_name_of_a_spark_application_begins_with_a_letter() -> None:
-    """A release that begins with a digit has no name for them."""
+    """A release whose name begins with a digit is refused, because names of SparkApplications begin with a letter."""
     assert "does not begin with a letter" in error_of("marquee", release="2026")
 
 
 @pytest.mark.parametrize("chart", sorted(EXAMPLES))
 def test_every_value_is_documented(chart: str) -> None:
-    """Each leaf of values.yaml has a comment of its own, or its map has."""
+    """Each leaf of values.yaml has a comment, or its map has one."""
     told = {path for path, _, _ in documented(chart)}
     values = yaml.safe_load((CHARTS / chart / "values.yaml").read_text())
     leaves = list(leaves_of(values))
@@ -174,7 +174,7 @@ def test_every_value_is_documented(chart: str) -> None:
 
 
 def leaves_of(value: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    """Return the path of each value that is no map."""
+    """Return the path of each value that is not a map."""
     if isinstance(value, dict) and value:
         return [leaf for name, below in value.items() for leaf in leaves_of(below, (*path, name))]
     return [path]
@@ -182,6 +182,6 @@ def leaves_of(value: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
 
 @pytest.mark.parametrize("chart", sorted(EXAMPLES))
 def test_chart_carries_the_version_of_the_code(chart: str) -> None:
-    """Images are tagged with it, so a chart brings those that it was made with."""
+    """The version of the chart's images is the version of the code."""
     about = yaml.safe_load(Path(CHARTS / chart / "Chart.yaml").read_text())
     assert about["appVersion"] == __version__
