@@ -1,4 +1,4 @@
-"""Certificates for tests of TLS, made up anew each time."""
+"""Certificates for tests of TLS, generated for each test."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Authority:
-    """Who signs certificates."""
+    """A certificate authority."""
 
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
@@ -25,7 +25,7 @@ class Authority:
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
     def sign(self, folder: Path, *names: str, ends_at: datetime | None = None) -> None:
-        """Write ``cert.pem`` and ``key.pem`` of a server of these names: of addresses, or of hosts."""
+        """Write ``cert.pem`` and ``key.pem`` of a server with these names, which are addresses or hosts."""
         key = ec.generate_private_key(ec.SECP256R1())
         alternatives = [_alternative(name) for name in names]
         builder = _builder("server", self.certificate.subject, key, ends_at)
@@ -44,7 +44,7 @@ class Authority:
 
 
 def make_authority(name: str) -> Authority:
-    """Make an authority."""
+    """Return a new authority."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = _name(name)
     builder = _builder(name, subject, key, None)

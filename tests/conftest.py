@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Fixtures and hooks of all tests."""
 
 import logging
 import os
@@ -19,7 +19,7 @@ from tests.mariadb_server import MariaDB, MysqlDatabase, install, mariadb_server
 from tests.s3_proxy import S3Proxy, s3_proxy_before
 from tests.s3_server import ACCESS_KEY, BUCKET, REGION, SECRET_KEY, S3Server, s3_server_at
 
-# They need Docker, and images that are built (`make test-images`), or a cluster (`make e2e`).
+# These tests need Docker and built images (`make test-images`), or a cluster (`make e2e`).
 collect_ignore = ["images", "e2e_cluster"]
 
 RECORDINGS = Path(__file__).parents[2] / "shared" / "tvmaze"
@@ -36,23 +36,23 @@ SPARK_CONF = {
     "spark.executorEnv.PYTHONPATH": str(Path(__file__).parents[1]),
 }
 
-# A shell has what it runs in the background ignore Ctrl-C, and with it whatever the tests start.
+# A process in the background of a shell ignores Ctrl-C, and so do the processes that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# No deadline for one example: a machine may be slow now and then.
+# An example has no deadline, because a machine may be slow at times.
 hypothesis.settings.register_profile("marquee", max_examples=100, deadline=None)
 hypothesis.settings.load_profile("marquee")
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(error: object) -> None:
-    """End the run when a worker has died: xdist 3.8 may wait for ever for what it has given to the next."""
+    """End the run when a worker dies, because xdist 3.8 may wait forever for its tests."""
     if error:
         pytest.exit("a worker died, see the stacks above", returncode=pytest.ExitCode.INTERNAL_ERROR)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many tests were left out."""
+    """Report the number of tests that were left out."""
     left_out = [one for one in terminalreporter.stats.get("skipped", ()) if NO_RECORDINGS in str(one.longrepr)]
     if left_out:
         terminalreporter.write_line(f"!!! NOT RUN: {len(left_out)} tests, for {NO_RECORDINGS}.")
@@ -68,8 +68,8 @@ def lake(tmp_path: Path) -> LocalStore:
 def tvmaze() -> Path:
     """The folder of recorded answers of TVmaze (CC BY-SA 4.0, https://www.tvmaze.com/api), beside the repository.
 
-    A clone alone has none: the same behaviour is tested on tests/made_up_schedule.py, and what is left out is said at
-    the end of the run. Where nobody would read that, a missing folder is a failure.
+    A clone alone has no recordings: tests/made_up_schedule.py tests the same behaviour, and the run ends with a report of
+    the tests that were left out. With CI=true a missing folder is a failure, because nobody would read that report.
     """
     if not RECORDINGS.is_dir():
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(NO_RECORDINGS)
@@ -78,7 +78,7 @@ def tvmaze() -> Path:
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Take away the settings, profiles and credentials of whoever runs the tests."""
+    """Remove the settings, profiles and credentials of the environment of the test run."""
     for name in list(os.environ):
         if name.startswith(("MARQUEE_", "AWS_")):
             monkeypatch.delenv(name)
@@ -92,7 +92,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPa
 
 @pytest.fixture(autouse=True)
 def logging_as_before() -> Iterator[None]:
-    """Put back what setting up logs changes for the whole process."""
+    """Restore the logging that a test changes for the whole process."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
@@ -101,14 +101,14 @@ def logging_as_before() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """An S3 server on loopback, with a bucket for everybody."""
+    """An S3 server on loopback, with a bucket that all tests share."""
     with s3_server_at(tmp_path_factory.mktemp("s3") / "buckets") as server:
         yield server
 
 
 @pytest.fixture
 def s3_options(s3_server: S3Server) -> S3Options:
-    """How to reach it."""
+    """The options of the S3 server."""
     return S3Options(endpoint_url=s3_server.url, path_style=True)
 
 
@@ -120,27 +120,27 @@ def s3_lake(s3_options: S3Options, tmp_path: Path) -> S3Store:
 
 @pytest.fixture(scope="session")
 def one_s3_proxy(s3_server: S3Server) -> Iterator[S3Proxy]:
-    """One proxy for all: a client, which takes a while to make, is made for each address."""
+    """One S3 proxy for all tests, because each new address needs a new client, which is slow to make."""
     with s3_proxy_before(s3_server.url) as proxy:
         yield proxy
 
 
 @pytest.fixture
 def s3_proxy(one_s3_proxy: S3Proxy) -> S3Proxy:
-    """A proxy before the server, for faults; it has none yet."""
+    """A proxy in front of the S3 server, without faults."""
     one_s3_proxy.mend()
     return one_s3_proxy
 
 
 @pytest.fixture(scope="session")
 def mariadb_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty data folder of MariaDB, to be copied for each server."""
+    """An empty data folder of MariaDB, which is copied for each server."""
     return install(tmp_path_factory.mktemp("mariadb"))
 
 
 @pytest.fixture(scope="session")
 def mariadb(mariadb_data: Path) -> Iterator[MariaDB]:
-    """A MariaDB for everybody: who stops it, or changes what holds for all, wants a server of his own."""
+    """A MariaDB server that all tests share; a test that stops or reconfigures a server needs its own."""
     with mariadb_server(mariadb_data, mariadb_data.parent / "server") as server:
         yield server
 
@@ -156,7 +156,7 @@ def mysql_mart(mariadb: MariaDB) -> Iterator[MysqlDatabase]:
 def new_kiosk(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[], Kiosk]]:
-    """Names a place for a mart, a new one each time: for what is the same in DuckDB and in MySQL."""
+    """Name a new place for a mart each time, for tests that hold for DuckDB and for MySQL."""
     with ExitStack() as stack:
         if request.param == "duckdb":
             yield lambda: tmp_path_factory.mktemp("kiosks") / "new" / "kiosk.duckdb"
@@ -167,7 +167,7 @@ def new_kiosk(
 
 @pytest.fixture(scope="session")
 def spark_engine() -> Iterator[SparkEngine]:
-    """One Spark for all tests that are marked so: two tasks at a time, in little memory."""
+    """One Spark for all tests with the marker, with two tasks at a time in little memory."""
     from pyspark import SparkContext  # noqa: PLC0415 - slow, and needed by few tests
 
     from marquee.engine.spark import start_spark  # noqa: PLC0415

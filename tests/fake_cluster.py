@@ -1,4 +1,4 @@
-"""The API server of a cluster on loopback, with an operator that does what a test scripts; reached by a kubeconfig."""
+"""The API server of a cluster on loopback, with an operator that follows a script, reached by a kubeconfig."""
 
 import json
 import threading
@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Scene:
-    """What there is from one look at the application to the next: its state, and its driver's pod."""
+    """The state of an application and the pod of its driver at one request."""
 
     state: str | None = None
     pod: Json | None = None
@@ -28,24 +28,24 @@ class Scene:
 
 
 def container(state: Json, name: str = "spark-kubernetes-driver") -> Json:
-    """Return a pod of two containers, the driver's second, as a sidecar may make it."""
+    """Return a pod of two containers, of which the driver is the second, after a sidecar."""
     sidecar = {"name": "sidecar", "state": {"running": {}}}
     return {"status": {"containerStatuses": [sidecar, {"name": name, "state": state}]}}
 
 
 def waiting(reason: str, message: str = "") -> Json:
-    """Return a driver's pod whose container waits."""
+    """Return the pod of a driver whose container waits."""
     return container({"waiting": {"reason": reason, "message": message}})
 
 
 def unscheduled(message: str) -> Json:
-    """Return a driver's pod that has no node."""
+    """Return the pod of a driver without a node."""
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
     return {"status": {"phase": "Pending", "conditions": [condition]}}
 
 
 def ended(code: int, reason: str = "Error") -> Json:
-    """Return a driver's pod that has ended."""
+    """Return the pod of a driver that has ended."""
     return container({"terminated": {"exitCode": code, "reason": reason}})
 
 
@@ -63,13 +63,13 @@ def failed(code: int, reason: str = "Error") -> Scene:
 
 @dataclass
 class Stored:
-    """An application, and the scenes that it is still to go through; the last one stays."""
+    """An application with its remaining scenes, of which the last one remains."""
 
     manifest: Json
     scenes: deque[Scene]
 
     def look(self) -> Json:
-        """Return it as it is now, and let time go on."""
+        """Return the application in its current scene, and go on to the next one."""
         scene = self.scenes[0]
         status = (
             {} if scene.state is None else {"applicationState": {"state": scene.state, "errorMessage": scene.error}}
@@ -83,7 +83,7 @@ class Stored:
 
 
 class FakeCluster(ThreadingHTTPServer):
-    """Stores applications as it is asked to, and tells of each the next of its scenes at every look."""
+    """A server that stores applications, and returns the next scene of an application at each request."""
 
     daemon_threads = True
 
@@ -101,27 +101,27 @@ class FakeCluster(ThreadingHTTPServer):
         self.kubeconfig.write_text(json.dumps(_kubeconfig(f"http://127.0.0.1:{self.server_port}")))
 
     def put(self, manifest: Mapping[str, Any], *scenes: Scene, **metadata: Any) -> Json:
-        """Store an application with what the server adds; return it."""
+        """Store an application with the fields that the server adds, and return it."""
         stored = json.loads(json.dumps(manifest))
         stored["metadata"] |= {"uid": str(uuid.uuid4()), "namespace": NAMESPACE} | metadata
         self.stored[stored["metadata"]["name"]] = Stored(stored, deque(scenes or self.script))
         return dict(stored)
 
     def fail(self, *faults: "Fault") -> None:
-        """Answer the next requests that each fault is for with it."""
+        """Answer the next requests that match each fault with that fault."""
         self.faults.extend(faults)
 
     def requests(self, method: str) -> list[str]:
-        """Return the last part of the paths that were asked for by a method."""
+        """Return the last part of the paths that were requested with a method."""
         return [path.partition("?")[0].rpartition("/")[2] for asked, path in self.asked if asked == method]
 
     def handle_error(self, *_: Any) -> None:
-        """Say nothing: a client that hangs up is what some tests are about."""
+        """Log nothing, because some tests break connections."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens instead of an answer to a request whose path has a text: a status, or silence."""
+    """A fault instead of an answer to a request whose path contains a text: a status, or no answer."""
 
     method: str
     status: int | None
@@ -209,7 +209,7 @@ class _Handler(BaseHTTPRequestHandler):
         return 200, _status(200, "")
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def _status(code: int, message: str) -> Json:
@@ -229,7 +229,7 @@ def _kubeconfig(url: str) -> Json:
 
 @contextmanager
 def fake_cluster(folder: Path) -> Iterator[FakeCluster]:
-    """Serve while the block runs."""
+    """Run the server until the end of the block."""
     cluster = FakeCluster(folder)
     thread = threading.Thread(target=cluster.serve_forever, args=(0.01,))
     thread.start()

@@ -8,14 +8,14 @@ from jobs.cli.__main__ import main
 
 
 def out_of(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> str:
-    """Run a command that ends with a code, and return what it printed."""
+    """Run a command, check its exit code, and return its output."""
     capsys.readouterr()
     assert main(arguments) == code
     return capsys.readouterr().out
 
 
 def error_of(capsys: pytest.CaptureFixture[str], *arguments: str, code: int) -> str:
-    """Run a command that ends with a code, and return the one error that it logged; nothing is printed."""
+    """Run a command, check its exit code and that it prints nothing, and return the one error that it logs."""
     capsys.readouterr()
     assert main(arguments) == code
     captured = capsys.readouterr()
@@ -25,7 +25,7 @@ def error_of(capsys: pytest.CaptureFixture[str], *arguments: str, code: int) -> 
 
 
 def usage_error(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """Run a command that is used wrongly, and return its error; the line after that says how to get help."""
+    """Run a command with wrong usage, and return its error, which a line about help follows."""
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2

@@ -38,13 +38,13 @@ Play = tuple[int, str, int, str, int]
 """A row of viewership: episode, country, local hour, device, seconds. One play is a minute."""
 
 Kiosk = Path | MysqlDatabase
-"""A mart: the file of one in DuckDB, or the database of one in MySQL."""
+"""A mart: a file of DuckDB, or a database of MySQL."""
 
 MADE = datetime(2026, 2, 1, tzinfo=UTC)
 
 
 class SmallLake:
-    """A lake that is written by hand, one marker after another; each is made a minute after the one before."""
+    """A hand-made lake, whose markers are each a minute later than the one before."""
 
     def __init__(self, store: LocalStore) -> None:
         self.store = store
@@ -80,7 +80,7 @@ class SmallLake:
 def marker_of(
     stage: str, period: str, generation: int, run_id: str, outputs: Sequence[Output] = (), finished: datetime = MADE
 ) -> Marker:
-    """Make a marker; what does not matter to a mart is empty."""
+    """Return a marker, in which the fields that a mart ignores are empty."""
     return Marker(
         stage=stage,
         period=period,
@@ -99,23 +99,23 @@ def marker_of(
 
 
 def kiosk_of(kiosk: Kiosk, period: str = "") -> MartSettings:
-    """Make the settings of a mart."""
+    """Return the settings of a mart."""
     given = {"url": f"duckdb://{kiosk}"} if isinstance(kiosk, Path) else {"url": kiosk.url, "password": kiosk.password}
     return MartSettings.model_validate({**given, "period": period, "lock_timeout_s": 5})
 
 
 def mart_settings(store: Store, kiosk: Kiosk, period: str = "") -> MartLoadSettings:
-    """Make the settings that load a mart from a lake."""
+    """Return the settings that load a mart from a lake."""
     return MartLoadSettings(lake=store.url, mart=kiosk_of(kiosk, period))
 
 
 def load(store: Store, kiosk: Kiosk, period: str = "", *, force: bool = False) -> MartReport:
-    """Load a mart as a new process would: with markers read anew."""
+    """Load a mart as a new process would, with fresh markers."""
     return load_mart(mart_settings(store, kiosk, period), Markers(store), force=force)
 
 
 def rows_of(kiosk: Kiosk, sql: str) -> list[tuple[Any, ...]]:
-    """Ask a mart."""
+    """Return the rows of a query on a mart."""
     if isinstance(kiosk, MysqlDatabase):
         return [tuple(int(one) if isinstance(one, Decimal) else one for one in row) for row in kiosk.ask(sql)]
     with duckdb.connect(kiosk, read_only=True) as db:
@@ -123,7 +123,7 @@ def rows_of(kiosk: Kiosk, sql: str) -> list[tuple[Any, ...]]:
 
 
 def change(kiosk: Kiosk, *statements: str) -> None:
-    """Change a mart behind the loader's back."""
+    """Change a mart without its loader."""
     if isinstance(kiosk, MysqlDatabase):
         for sql in statements:
             kiosk.ask(sql)
@@ -134,7 +134,7 @@ def change(kiosk: Kiosk, *statements: str) -> None:
 
 
 def content(kiosk: Kiosk, tables: Sequence[str] = ()) -> dict[str, list[tuple[Any, ...]]]:
-    """Return every row of a mart's tables (of all), in an order; the times of loading are left out."""
+    """Return the sorted rows of the given tables of a mart, or of all, without the times of loading."""
     found = {}
     for one in schema.relations():
         if one.kind == "table" and (not tables or one.name in tables):

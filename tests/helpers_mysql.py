@@ -1,4 +1,4 @@
-"""What tests of marts in MySQL share: a small lake that changes in every stage, and settings of a mart's own."""
+"""Helpers for tests of marts in MySQL: a small lake that changes in each stage, and settings of a mart."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -38,7 +38,7 @@ def small_lake(store: LocalStore) -> SmallLake:
 
 
 def restate(small: SmallLake, seconds: int) -> None:
-    """Make a marker of every stage anew: a renamed show, an hour with another unknown episode, an audience."""
+    """Publish a new generation of each stage: a renamed show, an hour with another unknown episode, an audience."""
     show = {"show_id": 1, "name": f"Cases {seconds}", "updated": UPDATED}
     small.capture("2026-01-05", shows=[show], episodes=[{"episode_id": 11, "show_id": 1}])
     small.hour("2026-01-05T00", (11, "KR", 9, "tv", seconds), (1000 + seconds, "JP", 8, "tv", 60))
@@ -47,7 +47,7 @@ def restate(small: SmallLake, seconds: int) -> None:
 
 
 def settings_of(database: MysqlDatabase, **more: Any) -> MartSettings:
-    """Make the settings of a mart; locks are not waited for long, unless told otherwise."""
+    """Return the settings of a mart, with a short wait for locks by default."""
     given = {"url": database.url, "password": database.password, "lock_timeout_s": 1}
     return MartSettings.model_validate({**given, **more})
 
@@ -58,13 +58,13 @@ def url_at(database: MysqlDatabase, port: int) -> str:
 
 
 def load_mysql(store: Store, database: MysqlDatabase, *, force: bool = False, **more: Any) -> MartReport:
-    """Load a mart as a new process would: with markers read anew."""
+    """Load a mart as a new process would, with fresh markers."""
     settings = MartLoadSettings(lake=store.url, mart=settings_of(database, **more))
     return load_mart(settings, Markers(store), force=force)
 
 
 def all_rows(kiosk: Kiosk) -> Content:
-    """Return every row of a mart, in an order of Python's own; the times of loading are left out."""
+    """Return the rows of each table of a mart, sorted by Python, without the times of loading."""
     return {name: sorted(rows, key=_by_text) for name, rows in content(kiosk).items()}
 
 

@@ -1,4 +1,4 @@
-"""Play events as lines, raw stores that hold them, and the rollup run on those as a new process would run it."""
+"""Play events as lines, raw stores of them, and the rollup of these stores in fresh processes."""
 
 import gzip
 import json
@@ -30,13 +30,13 @@ SECRET = "a key that only tests have"
 BUCKETS = 3
 NEXT_DAY = datetime(2026, 1, 6, 12, tzinfo=UTC)
 GONE: Any = object()
-"""In the place of a value: the field is not there."""
+"""In place of a value: the field is missing."""
 
 ENGINE = LocalEngine(EngineOptions(workers=2, memory_mb=256))
 
 
 def play(**changes: Any) -> dict[str, Any]:
-    """Return a good play event of HOUR with other values of some fields, wherever those lie."""
+    """Return a valid play event of HOUR with other values of some fields, at any depth."""
     record: dict[str, Any] = {
         "event_id": "e1",
         "received_at": "2026-01-05T13:02:11.123Z",
@@ -60,7 +60,7 @@ def play(**changes: Any) -> dict[str, Any]:
 
 
 def to_line(record: object) -> bytes:
-    """Write a record as the sink does: compact JSON."""
+    """Write a record in the format of the sink, which is compact JSON."""
     return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -73,7 +73,7 @@ GOOD = line()
 
 
 def spoilt(old: bytes, new: bytes, good: bytes = GOOD) -> bytes:
-    """Return a good line in which a text, found there once, is another."""
+    """Return a valid line in which a text that occurs once is replaced."""
     assert good.count(old) == 1, (old, good)
     return good.replace(old, new)
 
@@ -84,7 +84,7 @@ def lines_of(*lines: bytes) -> bytes:
 
 
 def key_of(name: str, period: Period = HOUR) -> str:
-    """Return the key of a raw object, as the sink lays it out."""
+    """Return the key of a raw object in the layout of the sink."""
     return f"topics/plays/{period.start:year=%Y/month=%m/day=%d/hour=%H}/{name}"
 
 
@@ -108,13 +108,13 @@ class World:
     def run(
         self, span: Span = EVER, *, engine: Engine = ENGINE, now: datetime = NEXT_DAY, force: bool = False
     ) -> Report:
-        """Run the rollup as a new process would: with markers read anew."""
+        """Run the rollup as a new process would, with fresh markers."""
         markers = Markers(self.lake)
         stage = RollupStage(self.settings, markers, engine, clock=lambda: now)
         return run_stage(stage, markers, span, force=force)
 
     def markers(self) -> dict[str, Marker]:
-        """Return the markers of the hours that stand."""
+        """Return the markers of the published hours."""
         return {str(period): marker for period, marker in sorted(Markers(self.lake).of(keys.ROLLUP).items())}
 
     def failures(self) -> dict[str, str]:
@@ -122,7 +122,7 @@ class World:
         return {str(period): one.reason for period, one in Markers(self.lake).failures(keys.ROLLUP).items()}
 
     def rolled(self, period: Period = HOUR) -> Rolled:
-        """Return what stands for an hour, to be compared with the oracle."""
+        """Return the published result of an hour in the form of the oracle."""
         marker = self.markers()[str(period)]
         rolled = Rolled(counts=dict(marker.counts))
         for output in marker.outputs:
@@ -137,24 +137,24 @@ class World:
         return rolled
 
     def expected(self, period: Period = HOUR) -> Rolled:
-        """Return what the oracle makes of an hour's raw objects."""
+        """Return the result of the oracle for the raw objects of an hour."""
         objects = {info.key: self.raw.get(info.key) for info in self.raw.list(key_of("", period))}
         return oracle(objects, self.settings.rollup.buckets, period)
 
     def digests(self, period: Period = HOUR) -> dict[str, str]:
-        """Return the checksums of what stands for an hour, by name without the run."""
+        """Return the checksums of the published files of an hour, by name without the run."""
         return {
             one.key.rpartition("/run=")[2].partition("/")[2]: one.sha256 for one in self.markers()[str(period)].outputs
         }
 
 
 def new_world(folder: Path, **options: Any) -> World:
-    """Make a world of two folders."""
+    """Return a world of two folders."""
     return World(LocalStore(folder / "raw"), LocalStore(folder / "lake"), **options)
 
 
 def oracle(objects: Mapping[str, bytes], buckets: int = BUCKETS, period: Period = HOUR) -> Rolled:
-    """Return what the oracle makes of raw objects by key."""
+    """Return the result of the oracle for raw objects by key."""
     return roll_up(objects, period.start.replace(tzinfo=None), SECRET.encode(), buckets)
 
 

@@ -1,7 +1,7 @@
-"""Answers of a schedule service in the shape of TVmaze's, all made up: no such show, channel or episode exists.
+"""Made-up answers of a schedule service in the format of TVmaze: none of the shows, channels or episodes exists.
 
-What tests read of recorded answers, where those are there, is here as well: whole days on the web and in a country,
-in the later field set and in the older one; the same days captured twice; and one episode for each odd condition.
+They cover what tests read of recorded answers: whole days on the web and in a country, with newer and older fields; the
+same days captured twice; and one episode for each odd condition.
 """
 
 from typing import Any
@@ -28,7 +28,7 @@ CHANNEL_9 = channel(9, "Channel Nine", JAPAN, "https://nine.example")
 
 
 def show(show_id: int, name: str, **fields: Any) -> Row:
-    """Return a show with every field that TVmaze has, in its order."""
+    """Return a show with every field of TVmaze, in its order."""
     url = f"https://schedule.example/shows/{show_id}"
     return {
         "id": show_id,
@@ -58,12 +58,12 @@ def show(show_id: int, name: str, **fields: Any) -> Row:
 
 
 def web(episode_id: int, of: Row, **fields: Any) -> Row:
-    """Return an episode as ``/schedule/web`` has it: the show is under ``_embedded``."""
+    """Return an episode in the form of ``/schedule/web``, with the show under ``_embedded``."""
     return _episode(episode_id, **fields) | {"_embedded": {"show": of}}
 
 
 def broadcast(episode_id: int, of: Row, **fields: Any) -> Row:
-    """Return an episode as ``/schedule`` has it: the show is under ``show``, and the episode links to it."""
+    """Return an episode in the form of ``/schedule``, with the show under ``show`` and a link to it."""
     made = _episode(episode_id, **fields)
     links = made.pop("_links") | {"show": of["_links"]["self"]}
     return made | {"show": of, "_links": links}
@@ -91,7 +91,7 @@ def _episode(episode_id: int, **fields: Any) -> Row:
 
 
 def older(item: Row, *, with_dvd_country: bool = False) -> Row:
-    """Return a broadcast episode with the fields that TVmaze had some years ago."""
+    """Return a broadcast episode with the older set of fields."""
     later = {"averageRuntime", "ended"} | (set() if with_dvd_country else {"dvdCountry"})
     of = {name: value for name, value in item["show"].items() if name not in later}
     return {name: value for name, value in item.items() if name not in {"type", "rating"}} | {"show": of}
@@ -120,7 +120,7 @@ DAYS = {
     "broadcast of both": [older(item, with_dvd_country=item["id"] == 202) for item in IN_STATES],
     "one episode": ON_WEB[:1],
 }
-"""What was answered for a day, by what is peculiar about it."""
+"""The answers for a day, by their peculiarity."""
 
 # The same two days, captured twice.
 

@@ -1,7 +1,7 @@
-"""A MariaDB server of the tests' own: its data in a folder of theirs, reached by a socket there and a port of loopback.
+"""A MariaDB server for tests, with its own data folder, reached by a socket there and by a port of loopback.
 
-``install`` makes an empty data folder once; every server gets a copy, so that one may be killed, filled up or set up
-wrongly without harm to another. Statements of an administrator go through the socket, as root without a password.
+``install`` makes an empty data folder once; each server gets a copy, so that a test may kill, fill up or misconfigure
+its server without harm to another. Statements of an administrator use the socket, as root without a password.
 """
 
 import os
@@ -23,7 +23,7 @@ from pymysql.connections import Connection
 from tests.ports import free_port
 
 PATIENCE_S = 60.0
-"""How long a server may take to answer, or to end."""
+"""The longest time that a server may take to answer or to end."""
 SMALL = (
     "--innodb-buffer-pool-size=32M",
     "--innodb-log-file-size=16M",
@@ -37,7 +37,7 @@ SMALL = (
     "--character-set-server=utf8mb4",
     "--collation-server=utf8mb4_general_ci",
 )
-"""Quick to start, and sparing. Nothing waits for the disk: that matters to a power cut, not to a killed server."""
+"""Options for a quick start and little memory. Without waiting for the disk, only a power cut can lose data."""
 _QUICK_INSTALL = (
     "--auth-root-authentication-method=normal",
     "--skip-test-db",
@@ -49,23 +49,23 @@ _QUICK_INSTALL = (
 
 @dataclass
 class MariaDB:
-    """A server that may be started, stopped, killed, frozen and started again; its data outlives all of these."""
+    """A server that can be started, stopped, killed, frozen and restarted with the same data."""
 
     folder: Path
     options: Sequence[str] = ()
     data: Path | None = None
-    """Where its data is; below ``folder`` when None."""
+    """The data folder; below ``folder`` when None."""
     port: int = field(default=0, init=False)
     _process: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
 
     @property
     def socket(self) -> Path:
-        """Its socket."""
+        """The socket of the server."""
         return self.folder / "s"
 
     @property
     def pid(self) -> int:
-        """Its process."""
+        """The id of the process of the server."""
         if self._process is None:
             message = f"the server in {self.folder} does not run"
             raise RuntimeError(message)
@@ -73,11 +73,11 @@ class MariaDB:
 
     @property
     def log(self) -> str:
-        """What it has said since it was made."""
+        """The log of the server since it was made."""
         return (self.folder / "log").read_text(errors="replace")
 
     def start(self) -> None:
-        """Start it and wait until it answers; it keeps the port that it had before."""
+        """Start the server on the same port as before, and wait until it answers."""
         self.port = self.port or free_port()
         command = [
             *(_program("mariadbd"), "--no-defaults", *_as_root()),
@@ -100,20 +100,20 @@ class MariaDB:
             time.sleep(0.02)  # between two looks
 
     def stop(self) -> None:
-        """End it in order."""
+        """End the server in order."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it at once, as a power cut would: nothing is tidied up."""
+        """Kill the server without any clean-up, as a power cut would."""
         self._end(signal.SIGKILL)
 
     def restart(self) -> None:
-        """End it in order and start it again: every connection is lost."""
+        """End the server in order and start it again, which closes every connection."""
         self.stop()
         self.start()
 
     def connect(self, database: str | None = None, user: str = "root", password: str = "", **named: Any) -> Connection:
-        """Connect by the socket; each statement is committed at once unless told otherwise."""
+        """Connect by the socket; each statement is committed at once by default."""
         # Without ssl_disabled PyMySQL reads the system's certificates for every connection.
         settings = {"charset": "utf8mb4", "autocommit": True, "ssl_disabled": True, **named}
         return pymysql.connect(
@@ -147,7 +147,7 @@ class MariaDB:
 
 @dataclass(frozen=True)
 class MysqlDatabase:
-    """An empty database for one mart, and a user who may do everything in it and nothing elsewhere but make users."""
+    """An empty database for one mart, with a user who has all rights in it and may otherwise create users only."""
 
     server: MariaDB
     name: str
@@ -156,25 +156,25 @@ class MysqlDatabase:
 
     @property
     def url(self) -> str:
-        """Its URL by loopback, as the mart's settings want it."""
+        """The URL of the database on loopback, in the form of the mart's settings."""
         return f"mysql://{self.user}@127.0.0.1:{self.server.port}/{self.name}"
 
     @property
     def socket(self) -> Path:
-        """The server's socket."""
+        """The socket of the server."""
         return self.server.socket
 
     def connect(self, **named: Any) -> Connection:
-        """Connect to it as root."""
+        """Connect to the database as root."""
         return self.server.connect(self.name, **named)
 
     def ask(self, sql: str, arguments: Sequence[Any] = ()) -> tuple[tuple[Any, ...], ...]:
-        """Run one statement in it as root, and return its rows."""
+        """Run one statement in the database as root, and return its rows."""
         return self.server.ask(sql, self.name, arguments)
 
 
 def install(folder: Path) -> Path:
-    """Make an empty data folder, with all that a server keeps for itself."""
+    """Make an empty data folder with the system tables of a server."""
     data = folder / "data"
     command = [_program("mariadb-install-db"), "--no-defaults", *_as_root(), f"--datadir={data}", *_QUICK_INSTALL]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -186,7 +186,7 @@ def install(folder: Path) -> Path:
 
 @contextmanager
 def mariadb_server(installed: Path, folder: Path, *options: str, data: Path | None = None) -> Iterator[MariaDB]:
-    """Run a server on a copy of an installed data folder; it goes with the block, whatever was done to it."""
+    """Run a server on a copy of an installed data folder until the end of the block."""
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copytree(installed, data or folder / "data", dirs_exist_ok=True)
     server = MariaDB(folder, options, data)
@@ -199,7 +199,7 @@ def mariadb_server(installed: Path, folder: Path, *options: str, data: Path | No
 
 @contextmanager
 def mysql_database(server: MariaDB, charset: str = "utf8mb4") -> Iterator[MysqlDatabase]:
-    """Make a database with a user of its own; both go with the block, and whatever users it made."""
+    """Make a database with its own user, and drop both, and the users that it created, at the end of the block."""
     name = f"kiosk_{secrets.token_hex(4)}"
     mine = MysqlDatabase(server, name, f"{name}_owner", secrets.token_hex(8))
     before = _users(server)
@@ -231,5 +231,5 @@ def _program(name: str) -> str:
 
 
 def _as_root() -> list[str]:
-    """Root has to say that the server may run as root."""
+    """Return the option that root needs to run the server."""
     return ["--user=root"] if os.geteuid() == 0 else []

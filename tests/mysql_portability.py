@@ -1,7 +1,7 @@
-"""Finds SQL that one of MySQL 8.0, MySQL 8.4 and MariaDB 10.11 lacks, or takes in another way than the others.
+"""A scan for SQL that MySQL 8.0, MySQL 8.4 or MariaDB 10.11 lacks, or reads differently from the others.
 
-The tests run on MariaDB, which itself refuses what it lacks; most of what is listed here it takes, and MySQL does not.
-Each rule has an example that it finds. Comments and what is in quotes do not count.
+The tests run on MariaDB, which refuses what it lacks itself; most rules here are for SQL that MariaDB accepts and MySQL
+does not. Each rule has an example that it finds. Comments and quoted texts are ignored.
 """
 
 import re
@@ -31,7 +31,7 @@ MYSQL_RESERVED = frozenset(
     varbinary varchar varcharacter varying virtual when where while window with write xor year_month zerofill
     """.split()  # noqa: SIM905 - to be read
 )
-"""Of MySQL 8.0 and those that 8.4 adds: manual, parallel, qualify, tablesample."""
+"""Words of MySQL 8.0, and those that 8.4 adds: manual, parallel, qualify, tablesample."""
 MYSQL_ONLY = frozenset(
     """
     cube cume_dist dense_rank empty first_value function generated get grouping groups io_after_gtids io_before_gtids
@@ -39,7 +39,7 @@ MYSQL_ONLY = frozenset(
     percent_rank qualify rank row schema database stored system tablesample virtual window
     """.split()  # noqa: SIM905 - as above
 )
-"""Those of them that are names like any other to MariaDB 10.11, so that it does not complain of them."""
+"""The reserved words of MySQL that MariaDB 10.11 accepts as names."""
 _CALLED = "cume_dist|database|dense_rank|first_value|lag|last_value|lead|nth_value|ntile|percent_rank|rank|row|schema"
 _BEFORE = "(?<!create )(?<!drop )(?<!alter )(?<!grant )(?<!show create )(?<!exists )"
 _RESERVED = re.compile(
@@ -49,7 +49,7 @@ _RESERVED = re.compile(
 
 @dataclass(frozen=True)
 class Rule:
-    """What must not be in a statement, why, and an example. ``raw``: look into comments and quotes as well."""
+    """A forbidden pattern, the reason, and an example. ``raw`` also searches comments and quotes."""
 
     name: str
     pattern: str
@@ -284,7 +284,7 @@ RULES = (
 
 
 def findings(statement: str) -> list[str]:
-    """Return what in a statement does not hold on all three servers; nothing when all does."""
+    """Return what one of the three servers does not accept in a statement, or an empty list."""
     return list(_findings(statement))
 
 
@@ -298,7 +298,7 @@ def _findings(statement: str) -> Iterator[str]:
 
 
 def bare(statement: str) -> str:
-    """Return a statement without its comments and without what is in quotes."""
+    """Return a statement without its comments and without the contents of quotes."""
     quoted = r"'(?:[^'\\]|\\.|'')*'|`[^`]*`"
     comment = r"--(?=\s|$)[^\n]*|#[^\n]*|/\*.*?\*/"
     return re.sub(

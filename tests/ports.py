@@ -1,4 +1,4 @@
-"""Where servers of the tests listen: on loopback, at ports that nobody else has."""
+"""Ports on loopback for servers of the tests."""
 
 import socket
 

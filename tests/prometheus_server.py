@@ -1,4 +1,4 @@
-"""A Prometheus of the tests' own, on loopback: it scrapes what it is told to, and is asked as Grafana asks it."""
+"""A Prometheus server for tests, on loopback: it scrapes given targets, and answers queries in the way of Grafana."""
 
 import json
 import subprocess
@@ -15,32 +15,32 @@ from typing import Any
 from tests.ports import free_port
 
 PATIENCE_S = 60.0
-"""How long it may take to start, and to have scraped and evaluated all there is."""
+"""The longest time for the start and for the first scrape and evaluation."""
 
 
 @dataclass(frozen=True)
 class Prometheus:
-    """A server that runs."""
+    """A running server."""
 
     url: str
     rules_file: Path
 
     def load(self, rules: Sequence[Mapping[str, Any]]) -> None:
-        """Have it evaluate these rules from now on; of those that stay, it knows since when they hold."""
+        """Replace the rules; rules that remain keep the time since which they hold."""
         _write_rules(self.rules_file, rules)
         again = urllib.request.Request(f"{self.url}/-/reload", method="POST")  # noqa: S310 - our own server
         urllib.request.urlopen(again).close()  # noqa: S310 - our own server
 
     def ask(self, query: str) -> list[Any]:
-        """Return the series that a query gives now."""
+        """Return the series of a query now."""
         return list(self._get("query", query=query)["result"])
 
     def rules(self) -> list[dict[str, Any]]:
-        """Return its rules and how each fares."""
+        """Return the rules with their states."""
         return [rule for group in self._get("rules")["groups"] for rule in group["rules"]]
 
     def wait_for(self, query: str) -> None:
-        """Wait until a query gives something."""
+        """Wait until a query has a result."""
         patience_ends = time.monotonic() + PATIENCE_S
         while not self._gives(query):
             if time.monotonic() > patience_ends:
@@ -67,7 +67,7 @@ def prometheus_server(
     rules: Sequence[Mapping[str, Any]] = (),
     discovered: Sequence[Mapping[str, Any]] = (),
 ) -> Iterator[Prometheus]:
-    """Run a server while the block runs: it scrapes each second, and evaluates rules each second.
+    """Run a server until the end of the block that scrapes and evaluates rules each second.
 
     ``discovered`` are scrape configurations that find their targets themselves.
     """

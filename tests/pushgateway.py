@@ -1,4 +1,4 @@
-"""A Pushgateway on loopback, as far as a push goes: it notes what is posted, and answers as a test tells it."""
+"""A Pushgateway on loopback that records pushes and answers with the status that a test sets."""
 
 import threading
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Pushgateway(ThreadingHTTPServer):
-    """Notes (method, path, body) of each POST, and answers it with ``status``; of other methods it knows none."""
+    """A server that records (method, path, body) of each POST, answers with ``status``, and has no other methods."""
 
     daemon_threads = True
 
@@ -34,12 +34,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def pushgateway() -> Iterator[Pushgateway]:
-    """Run one for a while."""
+    """Run a Pushgateway until the end of the block."""
     with Pushgateway() as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

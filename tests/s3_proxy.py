@@ -1,12 +1,12 @@
-"""A proxy before the S3 server, on loopback, for what a real server does not do when asked: scripted faults.
+"""A proxy in front of the S3 server, on loopback, with scripted faults that a real server does not produce on request.
 
-    refuse        answers with a status and an S3 error code; the server is not asked
+    refuse        answers with a status and an S3 error code, without asking the server
     lose_answer   passes the request on, and closes the connection instead of answering
-    cut_answer    passes the request on, and closes the connection in the midst of the answer's body
-    hang          takes half of the request's body, then nothing; says nothing until the proxy is closed
+    cut_answer    passes the request on, and closes the connection within the body of the answer
+    hang          reads half of the body of the request, and does not answer until the proxy is closed
 
-A fault is for the next requests of a method, so many of them. ``S3Proxy.stripped`` names headers that never arrive: a
-server that knows nothing of them.
+A fault applies to a number of next requests of a method. ``S3Proxy.stripped`` names headers that the proxy removes, as
+if the server did not know them.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ _PER_CONNECTION = {"transfer-encoding", "connection", "content-length", "expect"
 
 @dataclass
 class Fault:
-    """What happens to the next ``times`` requests of a method (any, when empty)."""
+    """A fault of the next ``times`` requests of a method, or of any method when it is empty."""
 
     kind: Literal["refuse", "lose_answer", "cut_answer", "hang"]
     method: str = ANY
@@ -40,18 +40,18 @@ class Fault:
     code: str = ""
     message: str = "as scripted"
     path: str = ""
-    """What a request's path and query must have in them to be meant."""
+    """A text that the path and query of a request must contain."""
     conditional: bool = False
-    """Whether only conditional requests are meant."""
+    """Whether only conditional requests match."""
 
     def meets(self, method: str, path: str, names: Iterable[str]) -> bool:
-        """Tell whether a request, with headers of these names, is meant, and still to come."""
+        """Return whether a request with headers of these names matches a fault that is still due."""
         spared = self.conditional and CONDITIONS.isdisjoint(name.lower() for name in names)
         return self.times > 0 and self.method in {ANY, method} and self.path in path and not spared
 
 
 class S3Proxy(ThreadingHTTPServer):
-    """Passes requests on, but for the faults that are due; ``answers`` are (method, status) in order, 0 for none."""
+    """A proxy with scripted faults; ``answers`` are (method, status) in order, with 0 for no answer."""
 
     daemon_threads = True
 
@@ -64,17 +64,17 @@ class S3Proxy(ThreadingHTTPServer):
         self.mend()
 
     def mend(self) -> None:
-        """Have no faults any more, and no memory."""
+        """Remove all faults and recorded answers."""
         self.faults: list[Fault] = []
         self.stripped: frozenset[str] = frozenset()
         self.answers: list[tuple[str, int]] = []
 
     def statuses(self, method: str) -> list[int]:
-        """Return what requests of a method were answered, 0 where nothing was."""
+        """Return the statuses of the answers to a method, with 0 for no answer."""
         return [status for asked, status in self.answers if asked == method]
 
     def due(self, method: str, path: str, names: Iterable[str]) -> Fault | None:
-        """Take the fault that is due for a request."""
+        """Return the fault that is due for a request, and count it."""
         with self._lock:
             fault = next((one for one in self.faults if one.meets(method, path, names)), None)
             if fault:
@@ -115,7 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
             return answer, answer.read()
 
     def _signed_anew(self, headers: dict[str, str], body: bytes) -> dict[str, str]:
-        """Leave out the stripped headers, of which the signature speaks."""
+        """Remove the stripped headers and sign the request again."""
         dropped = self.server.stripped | {"authorization", "host", "content-length"}
         kept = {name: value for name, value in headers.items() if name.lower() not in dropped}
         request = AWSRequest(self.command, f"http://{self.server.upstream}{self.path}", kept, body)
@@ -147,7 +147,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def s3_proxy_before(url: str) -> Iterator[S3Proxy]:
-    """Run a proxy before a server until the end of the block; it has no faults yet."""
+    """Run a proxy without faults in front of a server until the end of the block."""
     with S3Proxy(url) as proxy:
         threading.Thread(target=proxy.serve_forever, args=[0.01], daemon=True).start()
         yield proxy

@@ -1,7 +1,7 @@
 """A real S3 server for tests: versitygw, over a temporary folder, on a free port of loopback.
 
-It is found on the PATH, where ``go install`` puts commands, or where ``../shared/cluster/up`` builds the tools of the
-test cluster. A folder below its root is a bucket.
+The server is found on the PATH, where ``go install`` puts commands, or where ``../shared/cluster/up`` builds the tools
+of the test cluster. A folder below its root is a bucket.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from cryptography.x509.oid import NameOID
 from tests.ports import free_port
 
 NAME, VERSION = "versitygw", "1.8.0"
-"""1.7.0 and older let several conditional writes at once win."""
+"""In 1.7.0 and older, several concurrent conditional writes may win."""
 
 ACCESS_KEY, SECRET_KEY, REGION = "test", "test-secret", "eu-central-1"
 BUCKET = "tests"
@@ -35,7 +35,7 @@ STARTS_WITHIN_S = 30
 
 @dataclass(frozen=True)
 class S3Server:
-    """A running server: its URL, and the folder in which its buckets are."""
+    """A running server: its URL, and the folder with its buckets."""
 
     url: str
     root: Path
@@ -43,7 +43,7 @@ class S3Server:
 
 @contextlib.contextmanager
 def s3_server_at(root: Path, *options: str) -> Iterator[S3Server]:
-    """Serve the buckets below a folder, which is made with one bucket, until the end of the block."""
+    """Serve the buckets below a new folder, with one bucket, until the end of the block."""
     (root / BUCKET).mkdir(parents=True)
     port = free_port()
     # Over TLS boto3 sends chunks, whose end the server leaves unread and takes for the next request.
@@ -62,7 +62,7 @@ def s3_server_at(root: Path, *options: str) -> Iterator[S3Server]:
 
 
 def find_server() -> str:
-    """Return the server's command; without it the test fails, for there is nothing like the real thing."""
+    """Return the command of the server, or fail the test if it is missing."""
     path = os.pathsep.join([os.environ.get("PATH", ""), *map(str, PLACES)])
     found = shutil.which(NAME, path=path)
     if found is None:
@@ -75,7 +75,7 @@ def find_server() -> str:
 
 
 def make_certificate(folder: Path) -> tuple[Path, Path]:
-    """Write a certificate for 127.0.0.1, signed by itself, and its key; return their files."""
+    """Write a self-signed certificate for 127.0.0.1 and its key, and return their files."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests")])
     now = datetime.now(UTC)
@@ -95,7 +95,7 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait until the server takes connections."""
+    """Wait until the server accepts connections."""
     deadline = time.monotonic() + STARTS_WITHIN_S
     while process.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):

@@ -1,4 +1,4 @@
-"""Kernels for the tests of the engines; Spark's workers import them from here."""
+"""Kernels for the tests of the engines, which the workers of Spark import from here."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -14,12 +14,12 @@ from marquee.errors import BadInputError, TryAgainError
 
 SECRET = "canary-7ac0"
 PLACE = "the module"
-"""Another value in the process of a test shows in a kernel only if code came from there."""
+"""A test changes this value in its own process; a kernel returns the change only if its code was sent from there."""
 
 
 @dataclass(frozen=True)
 class Number:
-    """A unit of work: a number, after how many seconds, with how much CPU, and a folder to note it in."""
+    """A unit of work: a number, a time to wait or to burn, a folder to record it in, a failure, and a secret."""
 
     number: int = 0
     seconds: float = 0
@@ -43,7 +43,7 @@ def double(unit: Number, _: Task) -> int:
 
 
 def burn(unit: Number, _: Task) -> int:
-    """Keep a core busy for some CPU seconds."""
+    """Use a core for a number of CPU seconds."""
     ends = time.thread_time() + unit.seconds
     while time.thread_time() < ends:
         pass
@@ -51,7 +51,7 @@ def burn(unit: Number, _: Task) -> int:
 
 
 def fail(unit: Number, _: Task) -> int:
-    """Return the number, noted in a folder; an odd one is an error of ours, zero is none of ours."""
+    """Record the number in a folder and return; an odd number is an error of Marquee, and zero another error."""
     time.sleep(unit.seconds)
     if unit.folder is not None:
         Path(unit.folder, f"{unit.number}").touch()
@@ -62,18 +62,18 @@ def fail(unit: Number, _: Task) -> int:
 
 
 def fail_with_unit(unit: Number, _: Task) -> int:
-    """Fail with the unit in the error's text: an error of ours for an odd number, else another one."""
+    """Fail with the unit in the text: with an error of Marquee for an odd number, and with another one otherwise."""
     message = f"{unit} and {unit!r}"
     raise BadInputError(message) if unit.number % 2 else ValueError(message)
 
 
 def tell_place(_unit: Number, _task: Task) -> str:
-    """Return what this module says where the kernel runs."""
+    """Return the value of PLACE where the kernel runs."""
     return PLACE
 
 
 def look_around(unit: Number, task: Task) -> dict[str, Any]:
-    """Leave a file in the scratch folder, and return what there was, and what the task may use."""
+    """Leave a file in the scratch folder, and return its earlier contents and the limits of the task."""
     before = [path.name for path in task.scratch.iterdir()]
     (task.scratch / "file").write_text(str(unit.number), encoding="utf-8")
     with task.database() as database:
@@ -83,7 +83,7 @@ def look_around(unit: Number, task: Task) -> dict[str, Any]:
 
 
 def split(unit: Number, _: Task) -> Iterator[tuple[int, pa.Table]]:
-    """Send the numbers below the unit's to three keys, in a table each; then fail, if the unit says so."""
+    """Send the numbers below that of the unit to three keys, a table each; then fail, if the unit says so."""
     numbers = range(unit.number)
     for key in (2, 0, 1):
         yield key, pa.table({"number": [number for number in numbers if number % 3 == key]})
@@ -98,7 +98,7 @@ def nothing(_unit: Number, _task: Task) -> Iterator[tuple[int, pa.Table]]:
 
 
 def add(key: int, tables: Iterable[pa.Table], parameters: Sum, _: Task) -> tuple[int, int, int]:
-    """Return the key, how many tables came, and the sum of their numbers times a factor."""
+    """Return the key, the number of tables, and the sum of their numbers times a factor."""
     listed = list(tables)
     if parameters.fails == key:
         message = f"reducer {key} failed"
@@ -107,19 +107,19 @@ def add(key: int, tables: Iterable[pa.Table], parameters: Sum, _: Task) -> tuple
 
 
 def blocks(unit: Number, _: Task) -> Iterator[tuple[int, pa.Table]]:
-    """Send one table of 400,000 bytes to either of two keys."""
+    """Send one table of 400,000 bytes to each of two keys."""
     for key in (0, 1):
         yield key, pa.table({"number": pa.array([unit.number] * 50_000, pa.int64())})
 
 
 def add_and_look(_: int, tables: Iterable[pa.Table], _parameters: Sum, task: Task) -> tuple[int, int]:
-    """Return the sum of the numbers, and how many files of the shuffle there are."""
+    """Return the sum of the numbers, and the number of files of the shuffle."""
     files = len(list(Path(task.scratch).parent.glob("marquee-shuffle-*/*.arrow")))
     return sum(sum(table["number"].to_pylist()) for table in tables), files
 
 
 class Holder:
-    """Has a method, which is no kernel."""
+    """A class with a method, which is not a kernel."""
 
     @staticmethod
     def double(unit: Number, _: Task) -> int:

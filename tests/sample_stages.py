@@ -1,7 +1,7 @@
-"""Two small stages over real markers: ``words`` counts the words of an hour's files, ``totals`` adds up a day of them.
+"""Two small stages over real markers: ``words`` counts the words of an hour, ``totals`` sums the hours of a day.
 
-A file is words between spaces. ``bad!`` is bad input; ``later!`` is to be tried again; ``boom!`` brings down the stage
-with an error whose text holds a secret.
+A file is words between spaces. ``bad!`` is bad input, ``later!`` is an error to try again, and ``boom!`` is an unknown
+error whose text holds a secret.
 """
 
 from collections import Counter
@@ -29,7 +29,7 @@ TOTALS = Dataset("totals", "totals", "day × word", 1, COUNTED)
 
 
 class Ticking:
-    """A clock that goes on by a second whenever it is read."""
+    """A clock that advances by a second each time it is read."""
 
     def __init__(self, start: datetime = START) -> None:
         self.now = start
@@ -41,7 +41,7 @@ class Ticking:
 
 
 class WordsStage(Stage):
-    """Hour by hour: how often each word came, and each initial."""
+    """A stage that counts each word and each initial of an hour."""
 
     name = "words"
     definition_version = "1"
@@ -62,11 +62,11 @@ class WordsStage(Stage):
         return Target(period, tuple(Input(info.key, info.etag, info.size) for info in files))
 
     def waits_for(self, period: Period) -> str:  # noqa: ARG002
-        """Return nothing: no period waits."""
+        """Return an empty text, because no period waits."""
         return ""
 
     def make(self, target: Target, run: RunContext) -> Result:
-        """Count the words; BadInputError or TryAgainError for a word that asks for it."""
+        """Count the words; raise BadInputError or TryAgainError for a word that demands it."""
         words = [word for one in target.inputs for word in self.raw.get(one.name).decode().split()]
         if "later!" in words:
             message = f"{target.period} cannot be counted now"
@@ -85,7 +85,7 @@ class WordsStage(Stage):
 
 
 class TotalsStage(Stage):
-    """Day by day: how often each word came in the hours that are done."""
+    """A stage that counts each word of a day in the hours that are done."""
 
     name = "totals"
     definition_version = "1"
@@ -100,15 +100,15 @@ class TotalsStage(Stage):
         return sorted(day for day in days if span.touches(day))
 
     def target(self, period: Period) -> Target:
-        """Return the day's counted words by hour."""
+        """Return the counted words of the day by hour."""
         return Target(period, tuple(marker.as_input(WORDS) for marker in self._hours(period)))
 
     def waits_for(self, period: Period) -> str:  # noqa: ARG002
-        """Return nothing: no period waits."""
+        """Return an empty text, because no period waits."""
         return ""
 
     def make(self, target: Target, run: RunContext) -> Result:
-        """Add up the hours."""
+        """Sum the words of the hours."""
         total: Counter[str] = Counter()
         for marker in self._hours(target.period):
             for output in marker.of(WORDS):

@@ -1,4 +1,4 @@
-"""A schedule service on loopback that answers, or fails, as a test tells it."""
+"""A schedule service on loopback that answers or fails as a test scripts it."""
 
 import gzip
 import json
@@ -15,7 +15,7 @@ JSON_TYPE = "application/json; charset=UTF-8"
 
 
 class ScheduleService(ThreadingHTTPServer):
-    """Answers each path with its replies in turn, the last one again and again; a path without replies with ``[]``."""
+    """A server that answers each path with its replies in turn, repeating the last one, and other paths with ``[]``."""
 
     daemon_threads = True
 
@@ -29,16 +29,16 @@ class ScheduleService(ThreadingHTTPServer):
         self._replies: dict[str, list[Reply]] = defaultdict(lambda: [answer([])])
 
     def tell(self, path: str, *replies: "Reply") -> None:
-        """Set what a path is answered with."""
+        """Set the replies of a path."""
         self._replies[path] = list(replies)
 
     def next_reply(self, path: str) -> "Reply":
-        """Return the reply whose turn it is."""
+        """Return the next reply of a path."""
         replies = self._replies[path]
         return replies.pop(0) if len(replies) > 1 else replies[0]
 
     def handle_error(self, *_: Any) -> None:
-        """Say nothing: a client that hangs up is what some tests are about."""
+        """Log nothing, because some tests break connections."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -67,7 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 Reply = Callable[[_Handler], None]
@@ -79,13 +79,13 @@ def answer(items: Any, status: int = 200, headers: dict[str, str] | None = None)
 
 
 def packed(data: bytes, missing: int = 0) -> Reply:
-    """Answer with JSON in gzip, as if its last bytes had never been."""
+    """Answer with JSON in gzip, without its last bytes."""
     body = gzip.compress(data)
     return raw(body[: len(body) - missing], 200, {"Content-Type": JSON_TYPE, "Content-Encoding": "gzip"})
 
 
 def raw(data: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Reply:
-    """Answer with these very bytes, by default as JSON."""
+    """Answer with these exact bytes, by default as JSON."""
 
     def reply(handler: _Handler) -> None:
         given = {"Content-Type": JSON_TYPE} if headers is None else headers
@@ -96,7 +96,7 @@ def raw(data: bytes, status: int = 200, headers: dict[str, str] | None = None) -
 
 
 def cut(data: bytes, missing: int) -> Reply:
-    """Answer with JSON, and hang up before its last bytes."""
+    """Answer with JSON, and close the connection before its last bytes."""
 
     def reply(handler: _Handler) -> None:
         handler.start(200, {"Content-Type": JSON_TYPE, "Content-Length": str(len(data))})
@@ -107,7 +107,7 @@ def cut(data: bytes, missing: int) -> Reply:
 
 
 def reset() -> Reply:
-    """Break the connection instead of an answer."""
+    """Reset the connection instead of answering."""
 
     def reply(handler: _Handler) -> None:
         handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -119,7 +119,7 @@ def reset() -> Reply:
 
 
 def endless(piece: bytes, headers: dict[str, str] | None = None, pause_s: float = 0.0) -> Reply:
-    """Answer with a body that repeats until the client hangs up."""
+    """Answer with a body that repeats until the client closes the connection."""
 
     def reply(handler: _Handler) -> None:
         handler.start(200, {"Content-Type": JSON_TYPE, "Connection": "close"} | (headers or {}))
@@ -130,7 +130,7 @@ def endless(piece: bytes, headers: dict[str, str] | None = None, pause_s: float 
 
 
 def silence() -> Reply:
-    """Take the request and say nothing."""
+    """Accept the request and never answer."""
 
     def reply(handler: _Handler) -> None:
         handler.server.closing.wait()
@@ -140,13 +140,13 @@ def silence() -> Reply:
 
 
 def redirect(url: str) -> Reply:
-    """Send the client elsewhere."""
+    """Redirect the client to another URL."""
     return raw(b"", 301, {"Location": url})
 
 
 @contextmanager
 def schedule_service() -> Iterator[ScheduleService]:
-    """Serve while the block runs."""
+    """Run the service until the end of the block."""
     service = ScheduleService()
     thread = threading.Thread(target=service.serve_forever, args=(0.01,))
     thread.start()

@@ -1,4 +1,4 @@
-"""A service small enough to be written by hand: a few plays, a day of schedule, and the settings that go with them."""
+"""A service small enough to be written by hand: a few plays, a day of schedule, and their settings."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from marquee.storage.local import LocalStore
 from tests.schedule_service import ScheduleService, answer
 
 Play = tuple[str, int, int]
-"""(user, minute of the hour, episode): a minute of play in Korea, in Korean, at nine hours from UTC, on a tv."""
+"""(user, minute of the hour, episode): a minute of play in Korea, in Korean, at UTC+9, on a tv."""
 
 DAY = "2026-01-05"
 WINTER, CASE = 101, 201
@@ -30,7 +30,7 @@ KEY = "key-of-small-world"
 
 
 def listed(episode: int, show: int, name: str, genre: str, **more: Any) -> dict[str, Any]:
-    """Return an episode of half an hour as the service lists it."""
+    """Return an episode of half an hour in the form of the schedule service."""
     of = {"id": show, "name": name, "genres": [genre], "language": "Korean", "updated": 1_767_000_000}
     return {"id": episode, "name": f"Episode {episode}", "runtime": 30, "airdate": DAY, "show": of | more}
 
@@ -51,17 +51,17 @@ class SmallWorld:
 
     @property
     def lake(self) -> LocalStore:
-        """What the stages make of them."""
+        """The lake of the stages."""
         return LocalStore(self.folder / "lake")
 
     @property
     def kiosk(self) -> Path:
-        """The kiosk's file."""
+        """The file of the kiosk."""
         return self.folder / "kiosk.duckdb"
 
     @property
     def config(self) -> Path:
-        """The settings, for MARQUEE_CONFIG."""
+        """The settings file for MARQUEE_CONFIG."""
         return self.folder / "marquee.toml"
 
     def configure(self, schedule_url: str, days: tuple[str, str] = (DAY, DAY)) -> None:
@@ -86,14 +86,14 @@ class SmallWorld:
         )
 
     def copy(self, folder: Path) -> "SmallWorld":
-        """Return the same world in another folder, which is made; files keep their times, by which they are known."""
+        """Return a copy of the world in a new folder; files keep their times, which identify them."""
         shutil.copytree(self.folder, folder)
         other = SmallWorld(folder)
         other.config.write_text(self.config.read_text().replace(str(self.folder), str(folder)))
         return other
 
     def run(self, *commands: str) -> int:
-        """Run the stages of these commands (of none: all), each once and with markers read anew; return the code."""
+        """Run the stages of these commands, or all, once with fresh markers; return the exit code."""
         codes = []
         with mock.patch.dict(os.environ, MARQUEE_CONFIG=str(self.config)):
             for job in PIPELINE:
@@ -113,19 +113,19 @@ class SmallWorld:
         return {f"{stage}/{period}": one for stage in keys.STAGES for period, one in sorted(markers.of(stage).items())}
 
     def generations(self) -> dict[str, int]:
-        """Return which generation stands for each stage and period."""
+        """Return the published generation of each stage and period."""
         return {name: marker.generation for name, marker in self.markers().items()}
 
 
 def event_file(hour: str, plays: Sequence[Play], file: int = 0, bad_lines: int = 0) -> tuple[str, bytes]:
-    """Return key and text of a raw file, as Kafka Connect writes it: one line a play, and lines that are none."""
+    """Return the key and text of a raw file in the layout of Kafka Connect: a line for each play, and bad lines."""
     lines = [json.dumps(_event(hour, *play)) for play in plays] + ["{"] * bad_lines
     name = f"{Period.parse(hour).start:year=%Y/month=%m/day=%d/hour=%H}/plays+{file}+0000000000.json"
     return f"topics/plays/{name}", "".join(f"{line}\n" for line in lines).encode()
 
 
 def digests(markers: dict[str, Marker]) -> dict[str, dict[str, str]]:
-    """Return the SHA-256 of every object that the markers list, by stage and period and by name below the run."""
+    """Return the SHA-256 of each object that the markers list, by stage and period and by name below the run."""
     return {
         name: {one.key.partition("/run=")[2].partition("/")[2]: one.sha256 for one in marker.outputs}
         for name, marker in markers.items()
@@ -133,7 +133,7 @@ def digests(markers: dict[str, Marker]) -> dict[str, dict[str, str]]:
 
 
 def tell_schedule(service: ScheduleService, day: str = DAY, items: Sequence[dict[str, Any]] = SCHEDULE) -> None:
-    """Have the service list these episodes on a day in Korea."""
+    """Make the service list these episodes on a day in Korea."""
     service.tell(f"/schedule?country=KR&date={day}", answer(list(items)))
 
 

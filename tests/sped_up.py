@@ -1,16 +1,17 @@
-"""Rules whose waiting goes by faster, for tests that see what breaks lead to an alert."""
+"""Alert rules with shorter waiting times, for tests in which faults raise alerts."""
 
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 SPEED = 360
-"""An hour that an alert waits takes ten seconds. Not less: the exporter may not look more often than every second, and
-MarqueeExporterStuck, which has to stay silent while it does, waits 35 minutes."""
+"""An alert that waits an hour waits ten seconds. A greater factor is too fast: the exporter refreshes at most every
+second, and MarqueeExporterStuck, which waits 35 minutes, must not fire meanwhile.
+"""
 
 
 def sped_up(rules: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return rules whose times to wait go by faster: ``for``, ranges, offsets, and what is taken off ``time()``."""
+    """Return rules with shorter times: ``for``, ranges, offsets, and what is subtracted from ``time()``."""
 
     def shorter(match: re.Match[str]) -> str:
         units = {"s": 1, "m": 60, "h": 3600, "d": 86400}

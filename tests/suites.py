@@ -1,4 +1,4 @@
-"""What tests/unit has on a folder, on DuckDB and in this process is tested in tests/integration on servers, too."""
+"""Tests of tests/unit on a folder, on DuckDB and in this process, for tests/integration to run on servers."""
 
 from collections.abc import Collection
 from inspect import signature
@@ -6,7 +6,7 @@ from types import ModuleType
 
 
 def suite_with(fixtures: Collection[str], *modules: ModuleType) -> dict[str, object]:
-    """Return the tests of modules that ask for one of these fixtures, and those of the fixtures that modules define."""
+    """Return the tests of modules that use one of these fixtures, and the fixtures that the modules define."""
     found: dict[str, object] = {}
     for module in modules:
         for name, value in vars(module).items():

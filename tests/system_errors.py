@@ -1,4 +1,4 @@
-"""Disks that are full and users without rights, for tests: a small disk, and a process to which modes apply."""
+"""Full disks and users without rights for tests: a small disk, and a process that file modes apply to."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ MIB = 1 << 20
 
 @contextmanager
 def small_disk(folder: Path, size: int = 3 * MIB) -> Iterator[Path]:
-    """Mount a disk of a few MiB on a folder, which only root may; elsewhere the test is left out, a failure in CI."""
+    """Mount a disk of a few MiB on a folder, which needs root; otherwise the test is skipped, or fails in CI."""
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=777", "tmpfs", str(folder)]
     if os.geteuid() or subprocess.run(command, check=False, capture_output=True).returncode:
@@ -28,7 +28,7 @@ def small_disk(folder: Path, size: int = 3 * MIB) -> Iterator[Path]:
 
 
 def fill(folder: Path, leave: int = 0) -> Path:
-    """Fill a small disk up to some bytes, and return the file that does."""
+    """Fill a small disk except for some bytes, and return the file that fills it."""
     free = os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize
     file = folder / "filling"
     file.write_bytes(bytes(max(free - leave, 0)))
@@ -36,7 +36,7 @@ def fill(folder: Path, leave: int = 0) -> Path:
 
 
 def run_without_rights(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run Python so that the modes of files count: root's right to pass them over is taken away first."""
+    """Run Python without the right of root to ignore file modes."""
     passing_over = "-dac_override,-dac_read_search"
     before = ["setpriv", f"--bounding-set={passing_over}", f"--inh-caps={passing_over}"] if os.geteuid() == 0 else []
     return subprocess.run(

@@ -175,7 +175,7 @@ def test_local_engine_has_as_many_workers_as_the_pod_has_cores() -> None:
 
 @pytest.mark.parametrize("stage", SPARK_STAGES)
 def test_launcher_is_told_what_and_for_whom(stage: str) -> None:
-    """A launcher gets the file of its application, its limits and its own job, and ends before the deadline of the job."""
+    """A launcher gets the file of its application, its limits and its own job, and ends before its job does."""
     objects = render("marquee", STAGING, "spark.maxPeriods=7", f"stages.{stage}.activeDeadlineSeconds=4000")
     container = stage_container(objects, stage)
     told = {name: value for name, value in environment(container).items() if "LAUNCHER" in name}

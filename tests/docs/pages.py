@@ -1,13 +1,13 @@
-"""Pages of the documentation as programs: their code blocks, and how a shell gets on with them from top to bottom.
+"""Pages of the documentation as programs: their code blocks, and a shell that runs them from top to bottom.
 
-A page is read as a person works through it: all of its ``sh`` blocks in one shell, in a folder that is empty, with
-nothing set up before. These marks in the Markdown say more about a block:
+A page is run as a reader works through it: all of its ``sh`` blocks in one shell, in an empty folder, without any
+preparation. These marks in the Markdown describe a block:
 
-    <!-- not run: REASON -->    above a block: it takes what one machine, or an empty folder, does not have
+    <!-- not run: REASON -->    above a block: it needs what one machine, or an empty folder, does not have
     ... as `NAME`:              at the end of the line above toml or json: the reader saves it as this file
-    ```text                     what the commands above print: line by line, in order; ``…`` stands for anything
+    ```text                     the output of the commands above, line by line, in order; ``…`` is any text
 
-``python`` blocks of a page are cells of one session, which runs where the last one of them stands.
+The ``python`` blocks of a page are the cells of one session, which runs at the place of the last one.
 """
 
 import os
@@ -25,15 +25,15 @@ from tests.s3_server import find_server
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 480
-"""How long a page may take."""
+"""The longest time for a page."""
 ENDS_WITHIN_S = 30
-"""How long the servers of a page may take to end, once it has told them to."""
+"""The longest time for the servers of a page to end after its commands end them."""
 DATA = {"toml", "json"}
 
 
 @dataclass(frozen=True)
 class Block:
-    """A code block: its language, its text, why it is not run (empty: it is), the file to save it as (or empty)."""
+    """A code block: its language, its text, why it is not run (if so), and the file to save it as (if any)."""
 
     language: str
     code: str
@@ -43,7 +43,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Ran:
-    """How a page went: the shell's exit code, what was printed, and the commands of processes that it left behind."""
+    """The result of a page: the exit code of the shell, its output, and the processes that are still running."""
 
     exit_code: int
     printed: str
@@ -72,7 +72,7 @@ def blocks_of(text: str) -> list[Block]:
 
 
 def script_of(blocks: list[Block]) -> str:
-    """Return what a person types, and saves, from the top of a page to its end."""
+    """Return the commands that a reader types and the files that a reader saves, from the top of a page to its end."""
     run = [block for block in blocks if not block.not_run]
     cells = [block for block in run if block.language == "python"]
     parts = []
@@ -87,7 +87,7 @@ def script_of(blocks: list[Block]) -> str:
 
 
 def run_page(script: str, folder: Path) -> Ran:
-    """Run a page in an empty folder, stop at its first failure, and end whatever it left behind."""
+    """Run a page in an empty folder, stop at its first failure, and end all processes that it started."""
     work, home = folder / "work", folder / "home"
     work.mkdir()
     home.mkdir()
@@ -115,7 +115,7 @@ def run_page(script: str, folder: Path) -> Ran:
 
 
 def environment(home: Path) -> dict[str, str]:
-    """Return what a shell of a new user has: the commands in its PATH, a home, a language; not even USER."""
+    """Return the environment of a new user: the commands in the PATH, a home, a language, but no USER."""
     programs = [Path(find_server()), Path(shutil.which("mariadbd", path=f"{os.environ['PATH']}:/usr/sbin") or "/")]
     folders = [Path(sys.executable).parent, *(program.parent for program in programs)]
     path = os.pathsep.join([*map(str, dict.fromkeys(folders)), "/usr/local/bin", "/usr/bin", "/bin"])
@@ -123,7 +123,7 @@ def environment(home: Path) -> dict[str, str]:
 
 
 def left_behind(group: int) -> list[str]:
-    """Return the commands of processes of a group that are there still after a while."""
+    """Return the commands of the processes of a group that still run after a while."""
     deadline = time.monotonic() + ENDS_WITHIN_S
     while (there := living(group)) and time.monotonic() < deadline:
         time.sleep(0.05)  # between two looks
@@ -131,7 +131,7 @@ def left_behind(group: int) -> list[str]:
 
 
 def living(group: int) -> list[str]:
-    """Return the commands of processes of a group, but for those that have ended and wait to be buried."""
+    """Return the commands of the running processes of a group, without zombies."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -145,7 +145,7 @@ def living(group: int) -> list[str]:
 
 
 def end_group(group: int) -> None:
-    """End the processes of a group that we started, at once."""
+    """Kill the processes of a group that we started."""
     try:
         os.killpg(group, signal.SIGKILL)
     except ProcessLookupError:
@@ -153,17 +153,17 @@ def end_group(group: int) -> None:
 
 
 def not_printed(shown: str, printed: str) -> list[str]:
-    """Return the lines shown that are not among those printed, in this order; blanks do not count."""
+    """Return the shown lines that are missing in the printed ones in this order; white space is ignored."""
     rest = iter([words(line) for line in printed.splitlines()])
     wanted = [words(line) for line in shown.splitlines() if line.strip() not in {"", "…"}]
     return [line for line in wanted if not any(fits(line, one) for one in rest)]
 
 
 def fits(shown: str, printed: str) -> bool:
-    """Tell whether a line that is shown is this one; ``…`` stands for anything."""
+    """Return whether a shown line matches a printed one; ``…`` stands for any text."""
     return re.fullmatch(".*".join(map(re.escape, shown.split("…"))), printed) is not None
 
 
 def words(line: str) -> str:
-    """Return a line with one blank between words."""
+    """Return a line with single spaces between words."""
     return " ".join(line.split())

@@ -1,4 +1,4 @@
-"""Every page of the documentation is worked through by a shell, as a person would: from top to bottom, in one go."""
+"""A shell runs each page of the documentation from top to bottom, as a reader would."""
 
 import json
 import socket
@@ -18,7 +18,7 @@ PAGES = {
     for path in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("images/*.md")])
 }
 IN_A_CLUSTER = "docs/operations.md"
-"""Its commands are run by tests/e2e_cluster, which test_docs.py sees to; so are those of the runbooks."""
+"""A page whose commands tests/e2e_cluster runs, like those of the runbooks; test_docs.py checks that."""
 NOT_RUN = {
     "CONTRIBUTING.md": ["sets up a clone, from a package registry", "needs a cluster"],
     "README.md": ["needs a clone, or a package registry"],
@@ -26,13 +26,13 @@ NOT_RUN = {
     "docs/kubernetes.md": ["needs a cluster"],
     "images/README.md": ["needs Docker", "needs Docker"],
 }
-"""All blocks of all pages that no test runs, and why."""
+"""All blocks that no test runs, by page, with their reasons."""
 PORTS = (3307, 7070, 8080)
-"""What servers of the pages listen at."""
+"""The ports of the servers of the pages."""
 
 
 def of_language(*languages: str) -> list[Block]:
-    """Return the blocks of all pages in some languages, each known by its page."""
+    """Return the blocks of all pages in these languages, with their pages as ids."""
     return [
         pytest.param(block, id=f"{page}-{number}")  # type: ignore[misc]
         for page, blocks in PAGES.items()
@@ -42,13 +42,13 @@ def of_language(*languages: str) -> list[Block]:
 
 
 def runs(blocks: list[Block]) -> bool:
-    """Tell whether there is anything to run."""
+    """Return whether there is a block to run."""
     return any(block.language in {"sh", "python"} and not block.not_run for block in blocks)
 
 
 @pytest.mark.parametrize("page", [page for page, blocks in PAGES.items() if page != IN_A_CLUSTER and runs(blocks)])
 def test_page_runs_from_top_to_bottom(page: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Every command succeeds after those before it, prints what the page shows, and leaves no process behind."""
+    """Each command of a page succeeds after those before it, prints what the page shows, and leaves no process."""
     script = script_of(PAGES[page])
     taken = [port for port in PORTS if str(port) in script and is_taken(port)]
     assert not taken, f"the page's servers need ports {taken} of this machine, which something else has"
@@ -62,38 +62,38 @@ def test_page_runs_from_top_to_bottom(page: str, tmp_path_factory: pytest.TempPa
 
 
 def is_taken(port: int) -> bool:
-    """Tell whether something listens at a port of loopback."""
+    """Return whether a server listens at a port of loopback."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def pictures_of(page: str) -> list[Path]:
-    """Return the pictures of an answer that a page shows."""
+    """Return the pictures of answers that a page shows."""
     text = (ROOT / page).read_text(encoding="utf-8")
     return [path for path in sorted(ROOT.glob("docs/answer*.svg")) if f"{path.name})" in text]
 
 
 def text_of(picture: Path) -> str:
-    """Return the lines that a picture shows, but for the command and its title."""
+    """Return the lines that a picture shows, without the command and its title."""
     texts = ET.parse(picture).getroot().iter("{http://www.w3.org/2000/svg}text")  # noqa: S314 - our own file
     return "\n".join("".join(one.itertext()) for one in texts if one.get("class") == "out")
 
 
 def test_what_is_not_run_is_known_and_little() -> None:
-    """A block that a test cannot run has its reason above it; this is the whole list."""
+    """The list of blocks that no test runs is complete, and each block has its reason above it."""
     found = {page: [block.not_run for block in blocks if block.not_run] for page, blocks in PAGES.items()}
     assert {page: reasons for page, reasons in found.items() if reasons} == NOT_RUN
 
 
 def test_every_block_has_a_language_that_is_checked() -> None:
-    """Nothing is shown as code that no test looks at; properties are held by test_kafka_connect.py."""
+    """Each block has a language that a test checks; test_kafka_connect.py checks properties."""
     known = {"sh", "text", "python", "toml", "json", "properties"}
     assert {block.language for blocks in PAGES.values() for block in blocks} <= known
 
 
 @pytest.mark.parametrize("block", of_language("toml"))
 def test_settings_that_a_page_shows_are_good(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With what every lake needs beside them, all stages take them."""
+    """The settings that a page shows are valid for each stage, together with those that every lake needs."""
     needed = {"lake": "LAKE", "raw": "RAW", "mart": "MART__URL"}
     for name in needed.keys() - tomllib.loads(block.code).keys():
         scheme = "duckdb" if name == "mart" else "file"
@@ -108,7 +108,7 @@ def test_settings_that_a_page_shows_are_good(block: Block, tmp_path: Path, monke
 
 @pytest.mark.parametrize("block", of_language("json"))
 def test_json_that_a_page_shows_is_json(block: Block) -> None:
-    """It is one document."""
+    """Each JSON block of a page is one valid document."""
     assert json.loads(block.code)
 
 
@@ -149,7 +149,7 @@ key = 1
 
 
 def test_page_is_read_as_a_person_reads_it() -> None:
-    """Blocks in lists are dedented; a reason, and a file, are of the block below them alone."""
+    """Blocks in lists are dedented, and a reason or a file name applies to the block below it only."""
     assert blocks_of(PAGE) == [
         Block("sh", "echo one; export WORD=two\n"),
         Block("text", "one\n"),
@@ -160,7 +160,7 @@ def test_page_is_read_as_a_person_reads_it() -> None:
 
 
 def test_page_that_leaves_a_process_behind_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its blocks share a shell, whose environment has no USER; what it leaves behind is named, and ended."""
+    """The blocks of a page share a shell without USER, and a process that still runs is reported and ended."""
     monkeypatch.setattr("tests.docs.pages.ENDS_WITHIN_S", 0)
     ran = run_page(script_of(blocks_of(PAGE)), tmp_path)
     assert ran.exit_code == 0
@@ -169,19 +169,19 @@ def test_page_that_leaves_a_process_behind_is_found_out(tmp_path: Path, monkeypa
 
 
 def test_page_stops_at_its_first_failure(tmp_path: Path) -> None:
-    """What comes after is not run."""
+    """A page stops at its first failing command."""
     ran = run_page("echo one\nfalse\necho two\n", tmp_path)
     assert (ran.exit_code, ran.printed, ran.left) == (1, "one\n", [])
 
 
 def test_page_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After its time, with what it has started."""
+    """A page that hangs is ended after its time, with the processes that it started."""
     monkeypatch.setattr("tests.docs.pages.PATIENCE_S", 0.1)
     assert run_page("sleep 1000\n", tmp_path).left == ["all of it, after 0.1 s"]
 
 
 def test_cells_of_a_page_are_one_session(tmp_path: Path) -> None:
-    """A name of the first is known in the second."""
+    """The Python cells of a page share one session."""
     cells = "```python\na = 1\n```\n\n```sh\necho shell\n```\n\n```python\nprint(a)\n```\n"
     assert run_page(script_of(blocks_of(cells)), tmp_path).printed == "shell\n1\n"
 
@@ -197,5 +197,5 @@ def test_cells_of_a_page_are_one_session(tmp_path: Path) -> None:
     ids=["lines in order", "a part of a line", "another order", "not the whole line"],
 )
 def test_what_a_page_shows_is_compared_with_what_is_printed(shown: str, missing: list[str]) -> None:
-    """Line by line; blanks do not count."""
+    """Shown lines are compared with printed lines in order, without regard to white space."""
     assert not_printed(shown, "a b\nb c d\nc\n") == missing

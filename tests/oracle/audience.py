@@ -1,6 +1,6 @@
-"""The audience definitions once more, in dictionaries and loops: what the queries of profile are compared with.
+"""A second implementation of the audience definitions, in dictionaries and loops, to check the queries of profile.
 
-Nothing is taken from the project: neither its code nor its way of going about it (no state, no buckets, no sums).
+It uses neither the code of the project nor its methods: no state, no buckets, no sums.
 """
 
 from collections import defaultdict
@@ -15,7 +15,7 @@ UNKNOWN = 0
 
 
 class Play(TypedDict):
-    """One play event, counted once, in UTC without a zone; ``hour`` is where it was filed, if elsewhere."""
+    """One play event, counted once, in UTC without a zone; ``hour`` is the hour it was filed in, if another."""
 
     viewer: int
     episode: int
@@ -34,7 +34,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Thresholds:
-    """The thresholds of the definitions, as they are by default."""
+    """The thresholds of the definitions with their defaults."""
 
     reach_seconds: int = 120
     near_sole_share: Fraction = Fraction(9, 10)
@@ -55,7 +55,7 @@ class Sitting:
 
 
 def filed(play: Play) -> datetime:
-    """Return the hour in which a play was filed."""
+    """Return the hour that a play was filed in."""
     return play.get("hour", play["received_at"].replace(minute=0, second=0, microsecond=0))
 
 
@@ -90,11 +90,11 @@ class Oracle:
         self.binges = self._find_binges()
 
     def show(self, play: Play) -> int:
-        """Return the show of a play, 0 for an orphan."""
+        """Return the show of a play, or 0 for an unknown episode."""
         return self.catalogue[play["episode"]][0] if play["episode"] in self.catalogue else UNKNOWN
 
     def audience(self) -> dict[tuple[int, str], Row]:
-        """Return the audience's rows by show and country."""
+        """Return the rows of the audience by show and country."""
         rows = {}
         places = {(self.show(play), place) for play in self.plays for place in (play["country"], WORLDWIDE)}
         for show, country in places:
@@ -103,7 +103,7 @@ class Oracle:
         return rows
 
     def base(self) -> dict[str, Row]:
-        """Return the base's rows by country."""
+        """Return the rows of the base by country."""
         rows = {}
         for country in {place for play in self.plays for place in (play["country"], WORLDWIDE)}:
             seconds = _by_viewer(play for play in self.plays if country in {play["country"], WORLDWIDE})
@@ -164,7 +164,7 @@ class Oracle:
         return total
 
     def share(self, viewer: int, show: int) -> Fraction:
-        """Return the part of a viewer's seconds that a show has."""
+        """Return the share of a show in the seconds of a viewer."""
         return Fraction(self.of_show[viewer, show], self.total[viewer]) if self.total[viewer] else Fraction(0)
 
     def days_of(self, viewer: int, show: int) -> set[date]:
@@ -172,16 +172,16 @@ class Oracle:
         return {filed(play).date() for play in self.own[viewer] if self.show(play) == show}
 
     def is_loyal(self, viewer: int, show: int) -> bool:
-        """Tell whether a viewer played a show in enough of the spans."""
+        """Return whether a viewer played a show in enough of the spans."""
         there = {self._span(day, by_week=self.by_week) for day in self.days_of(viewer, show)}
         return len(there) >= self.limits.loyal_share * len(self.spans)
 
     def is_new(self, viewer: int) -> bool:
-        """Tell whether a viewer was first seen in the period."""
+        """Return whether a viewer was first seen in the period."""
         return self.first_seen[viewer] >= self.start
 
     def is_multilingual(self, viewer: int) -> bool:
-        """Tell whether a viewer watched enough in each of two languages."""
+        """Return whether a viewer watched enough in each of two languages."""
         spoken: dict[str, int] = defaultdict(int)
         for play in self.own[viewer]:
             spoken[play["language"].partition("-")[0]] += play["watched_seconds"]
@@ -194,7 +194,7 @@ class Oracle:
         return len(enough) >= 2
 
     def _find_binges(self) -> dict[tuple[int, int], int]:
-        """Return, by viewer and show, the most episodes that were seen far enough in one sitting."""
+        """Return, by viewer and show, the most episodes that were watched far enough in one sitting."""
         most: dict[tuple[int, int], int] = defaultdict(int)
         for viewer, own in self.own.items():
             for sitting in find_sittings(own, self.limits.sitting_gap_seconds):
@@ -213,7 +213,7 @@ class Oracle:
 
 
 def find_sittings(plays: Sequence[Play], gap_seconds: int) -> list[Sitting]:
-    """Return the sittings of one viewer; an hour's plays of one episode, country and language are one play interval."""
+    """Return the sittings of one viewer; the plays of an hour with equal keys are one play interval."""
     intervals: dict[tuple[datetime, int, str, str], list[Play]] = defaultdict(list)
     for play in plays:
         intervals[filed(play), play["episode"], play["country"], play["language"]].append(play)

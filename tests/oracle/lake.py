@@ -1,4 +1,4 @@
-"""A lake as profile finds it: hours rolled up from plays, and a captured schedule, both made by hand and published."""
+"""A hand-made lake in the form that profile reads: hours rolled up from plays, and a captured schedule."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ Rows = list[dict[str, Any]]
 def roll_up(
     store: Store, plays: Iterable[Play], first: str, last: str, buckets: int = 2, viewer_key: str = "k"
 ) -> None:
-    """Publish every hour from the first to the last, made of those of the plays that were filed in it."""
+    """Publish each hour from the first to the last, made of the plays that were filed in it."""
     by_hour: dict[datetime, list[Play]] = defaultdict(list)
     for play in plays:
         by_hour[filed(play)].append(play)
@@ -97,14 +97,14 @@ def publish_tables(
 
 
 def read_rows(markers: Markers, stage: str, period: str, dataset: Dataset) -> Rows:
-    """Return the rows of a dataset of the run that stands, of all buckets, by key."""
+    """Return the rows of a dataset of the published run, of all buckets, by key."""
     marker = markers.of(stage)[Period.parse(period)]
     rows = [row for output in marker.of(dataset) for row in read_output(markers.store, output).to_pylist()]
     return sorted(rows, key=lambda row: [row[name] for name in dataset.sort])
 
 
 def digests(store: Store, stage: str) -> dict[str, str]:
-    """Return the checksum of each file of the runs that stand for a stage, by period and name without the run."""
+    """Return the checksum of each published file of a stage, by period and name without the run."""
     return {
         f"{period}/{output.key.split('/run=')[1].partition('/')[2]}": output.sha256
         for period, marker in Markers(store).of(stage).items()

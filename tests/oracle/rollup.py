@@ -1,7 +1,7 @@
-"""The rollup once more, in dictionaries and loops over lines of JSON: what its queries are compared with.
+"""A second implementation of the rollup, in dictionaries and loops over lines, to check its queries.
 
-Nothing is taken from the project. The contract of play events is read here a second time, without patterns and without
-SQL; a user's events are deduplicated by the user's own id, and only then is the user given a number.
+It uses no code of the project. It reads the contract of play events without patterns and without SQL, and deduplicates
+the events of a user by the user's own id before the user gets a number.
 """
 
 import gzip
@@ -19,7 +19,7 @@ KEPT = 65536
 
 
 class Play(NamedTuple):
-    """A valid event. Of several with one id of one user the least counts: the earliest, then the first by content."""
+    """A valid event. Of several with the same id of one user the smallest counts: by time, then by content."""
 
     received_at: datetime
     episode: int
@@ -34,7 +34,7 @@ class Play(NamedTuple):
 
 @dataclass
 class Rolled:
-    """What an hour comes to: rows as tuples, in order."""
+    """The result of an hour: rows as tuples, in order."""
 
     viewership: list[tuple[Any, ...]] = field(default_factory=list)
     """(episode, country, local hour, device, plays, seconds)"""
@@ -75,13 +75,13 @@ def roll_up(objects: Mapping[str, bytes], hour: datetime, secret: bytes, buckets
 
 
 def split(data: bytes) -> list[bytes]:
-    """Return the lines of a file: without their newlines, and without the mark that may stand before the first."""
+    """Return the lines of a file without newlines and without a leading byte order mark."""
     lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     return lines[:-1] if lines[-1] == b"" else lines
 
 
 def viewer_number(secret: bytes, user: str) -> int:
-    """Return the number by which a user is known in the lake."""
+    """Return the number of a user in the lake."""
     return int(hmac.new(secret, user.encode(), hashlib.sha256).hexdigest()[:16], base=16)
 
 
@@ -101,7 +101,7 @@ def _count(plays: list[Play], rolled: Rolled, secret: bytes, buckets: int) -> No
 
 
 def read(line: bytes, start: datetime, end: datetime) -> Play | str:
-    """Return the play of a line, or the reason why it is none."""
+    """Return the play of a line, or the reason for its rejection."""
     record = parse(line)
     if isinstance(record, str):
         return record
@@ -130,7 +130,7 @@ def read(line: bytes, start: datetime, end: datetime) -> Play | str:
 
 
 def parse(line: bytes) -> dict[str, Any] | str:
-    """Return the object of a line, or the reason why it is none."""
+    """Return the object of a line, or the reason for its rejection."""
     if len(line) > 1024 * 1024:
         return "line_too_long"
     try:
@@ -147,24 +147,24 @@ def parse(line: bytes) -> dict[str, Any] | str:
 
 
 def is_text(value: object, longest: int) -> bool:
-    """Tell whether a value is a string of so many characters, all of which can be written."""
+    """Return whether a value is a text of at most this length, with characters that can be written."""
     if not isinstance(value, str) or not 0 < len(value) <= longest:
         return False
     return all(ord(character) >= 32 and not 0xD800 <= ord(character) < 0xE000 for character in value)
 
 
 def is_whole(value: object, least: int, most: int) -> bool:
-    """Tell whether a value is a whole number; neither 60.0 nor true is one."""
+    """Return whether a value is a whole number in a range; 60.0 and true are not."""
     return type(value) is int and least <= value <= most
 
 
 def is_country(value: object) -> bool:
-    """Tell whether a value is two capitals."""
+    """Return whether a value is two capital letters."""
     return isinstance(value, str) and len(value) == 2 and all(letter in UPPER for letter in value)
 
 
 def is_language(value: object) -> bool:
-    """Tell whether a value is a tag: two or three small letters, then parts of 2 to 8 letters or digits."""
+    """Return whether a value is a language tag: two or three small letters, then parts of 2 to 8 letters or digits."""
     if not isinstance(value, str):
         return False
     first, *others = value.split("-")
@@ -176,7 +176,7 @@ def is_language(value: object) -> bool:
 
 
 def is_device(value: object) -> bool:
-    """Tell whether a value is a short name."""
+    """Return whether a value is a short name of a device."""
     return isinstance(value, str) and 1 <= len(value) <= 32 and all(one in LOWER + DIGITS + "_-" for one in value)
 
 
@@ -192,7 +192,7 @@ CHECKS: dict[str, Callable[[object], bool]] = {
 
 
 def to_instant(value: object) -> datetime | None:
-    """Return the instant of an RFC 3339 text, in UTC without a zone; None if the value is none."""
+    """Return the instant of an RFC 3339 text in UTC without a zone, or None if it is invalid."""
     if not isinstance(value, str) or len(value) < 20 or value[10] != "T":
         return None
     clock = value[11:-1] if value[-1] == "Z" else value[11:-6]

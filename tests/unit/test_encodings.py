@@ -9,8 +9,8 @@ CODE = ("marquee", "jobs", "bench", "tools")
 TEXT = {"read_text": 0, "write_text": 1}
 """Methods that read or write a text, by the place of the argument ``encoding``."""
 OPENING = {"open", "TemporaryFile", "NamedTemporaryFile"}
-"""Methods of a path, and functions of ``tempfile``, that open a file in the mode of their first argument. Without one
-``open`` may be a store's; whoever reads a text has ``read_text``.
+"""Methods of a path, and functions of ``tempfile``, that open a file in the mode of their first argument. A call of
+``open`` without a mode is not checked, because it may be that of a store; texts are read with ``read_text``.
 """
 
 
