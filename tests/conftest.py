@@ -68,8 +68,8 @@ def lake(tmp_path: Path) -> LocalStore:
 def tvmaze() -> Path:
     """The folder of recorded answers of TVmaze (CC BY-SA 4.0, https://www.tvmaze.com/api), beside the repository.
 
-    A clone alone has no recordings: tests/made_up_schedule.py tests the same behaviour, and the run ends with a report of
-    the tests that were left out. With CI=true a missing folder is a failure, because nobody would read that report.
+    A clone alone has no recordings: tests/made_up_schedule.py tests the same behaviour, and the run ends with a report
+    of the tests that are left out. With CI=true a missing folder fails the test, because nobody would read that report.
     """
     if not RECORDINGS.is_dir():
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(NO_RECORDINGS)
@@ -174,7 +174,7 @@ def spark_engine() -> Iterator[SparkEngine]:
 
     yield start_spark(SPARK_CONF, task_memory_mb=128)
     SparkContext.getOrCreate().stop()
-    # PySpark leaves its Java process to the end of ours, with an open pipe that pytest would complain about.
+    # PySpark keeps its Java process until ours ends, with an open pipe that pytest would warn about.
     gateway = SparkContext._gateway
     if gateway is not None:
         gateway.shutdown()

@@ -122,7 +122,7 @@ DAYS = {
 }
 """The answers for a day, by their peculiarity."""
 
-# The same two days, captured twice.
+# Two days, each captured twice.
 
 LANTERNS = show(2, "Nine Lanterns", status="Ended", ended="2020-12-10", updated=1_607_641_557)
 COURT = show(3, "Harbour Court", status="Ended", ended="2020-12-21", updated=1_646_749_479)

@@ -127,7 +127,7 @@ class MariaDB:
             return tuple(cursor.fetchall())
 
     def _answers(self) -> bool:
-        # Not by PyMySQL, which leaves a socket open where nobody listens.
+        # PyMySQL would leave a socket open where no server listens.
         with socket.socket(socket.AF_UNIX) as probe:
             return probe.connect_ex(str(self.socket)) == 0 and bool(probe.recv(1))
 

@@ -46,7 +46,7 @@ def s3_server_at(root: Path, *options: str) -> Iterator[S3Server]:
     """Serve the buckets below a new folder, with one bucket, until the end of the block."""
     (root / BUCKET).mkdir(parents=True)
     port = free_port()
-    # Over TLS boto3 sends chunks, whose end the server leaves unread and takes for the next request.
+    # Over TLS boto3 sends chunks; the server leaves their end unread and takes it for the next request.
     scheme, kept = ("https", []) if "--cert" in options else ("http", ["--keep-alive"])
     command = [find_server(), "--port", f"127.0.0.1:{port}", "--region", REGION, "--quiet", *kept, *options]
     keys = {"ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}

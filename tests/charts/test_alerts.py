@@ -131,7 +131,7 @@ def test_nothing_fires_on_a_fresh_install(tmp_path: Path) -> None:
     assert promtool_says(tmp_path, [{"interval": "5m", "input_series": series, "alert_rule_test": looks}]) == ""
 
 
-# What all alerts have.
+# Properties of all alerts.
 
 
 def test_alerts_are_those_that_are_described() -> None:

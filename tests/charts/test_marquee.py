@@ -435,7 +435,7 @@ def test_driver_and_executors_reach_each_other() -> None:
     assert peers(executor, "egress") == {("rollup-driver", 7078), ("rollup-driver", 7079), ("rollup-executor", 7079)}
 
 
-# Preflight, and objects of one's own.
+# Preflights and extra objects.
 
 
 @pytest.mark.parametrize(("stage", "more"), [("rollup", ["--launcher"]), ("mart-load", [])])

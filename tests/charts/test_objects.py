@@ -110,7 +110,7 @@ def test_objects_carry_the_labels_of_their_release(chart: str, example: str) -> 
 @pytest.mark.parametrize(
     ("chart", "example", "release"),
     [
-        # The longest names that the charts take.
+        # The longest names that the charts accept.
         ("marquee", "values-prod.yaml", "a" * 18),
         ("kiosk", "values-example.yaml", "a" * 34),
     ],

@@ -32,7 +32,7 @@ WITH_TEMPLATE = {
     "labels",
     "template",
 }
-"""Fields of driver and executor that become arguments of spark-submit; a template disables all others."""
+"""Fields of driver and executor that become arguments of spark-submit; beside a template all others are ignored."""
 
 
 def application(stage: str, example: str = STAGING, *sets: str) -> dict[str, Any]:

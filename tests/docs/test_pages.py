@@ -112,7 +112,7 @@ def test_json_that_a_page_shows_is_json(block: Block) -> None:
     assert json.loads(block.code)
 
 
-# The tests' own tools.
+# Tools of these tests.
 
 PAGE = """\
 Text with `code`:

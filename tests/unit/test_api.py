@@ -97,7 +97,7 @@ def test_every_question_can_be_narrowed() -> None:
         narrow("q_binge", "W02")
 
 
-# What a command prints.
+# Output of commands.
 
 
 @pytest.mark.parametrize(

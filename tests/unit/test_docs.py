@@ -125,7 +125,7 @@ def test_every_column_of_a_view_is_explained(section: str) -> None:
     assert [column for column in unexplained if not any(re.fullmatch(name, column) for name in names)] == []
 
 
-# What pages name exists, and what exists is named.
+# Names on pages.
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
@@ -242,7 +242,7 @@ def test_files_that_a_page_names_exist(page: Path) -> None:
 @pytest.mark.parametrize(
     "banned",
     [
-        # Spelt so that this file does not find itself.
+        # Written so that the pattern does not match this file.
         pytest.param(r"(?<![\w.}~-])/(?:work|root|home/\w+|Users/\w+|tmp)/", id="path of one machine"),
         pytest.param(r"py[p]i\.org|python[h]osted|npm[j]s\.org", id="package registry"),
         pytest.param(r"(?i)\b(?:blazing|seamless|cutting-edge|world-class|game-chang|effortless)", id="marketing"),
@@ -254,7 +254,7 @@ def test_page_is_free_of(page: Path, banned: str) -> None:
     assert re.findall(banned, page.read_text()) == []
 
 
-# What pages say of the code.
+# Facts about the code.
 
 
 def test_contract_names_every_reason_in_order() -> None:

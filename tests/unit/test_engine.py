@@ -165,13 +165,13 @@ def test_error_with_a_unit_shows_no_key(engine: Engine, number: int) -> None:
     assert kernels.SECRET not in texts
 
 
-# This machine alone.
+# The local engine only.
 
 
 @pytest.mark.parametrize(
     ("memory_mb", "files"),
     [
-        # A quarter of 1 MiB holds no table of 400,000 bytes, of 6 MiB three of the eight, of 64 MiB all.
+        # A quarter of 1 MiB holds none of the eight tables of 400,000 bytes, of 6 MiB three, of 64 MiB all.
         pytest.param(1, 8, id="nothing fits"),
         pytest.param(6, 5, id="some fit"),
         pytest.param(64, 0, id="all fit"),

@@ -83,7 +83,7 @@ def test_arguments_of_the_template_are_replaced_and_it_stays_as_it_is() -> None:
     assert template == read_template(TEMPLATE, "file")
 
 
-# Its name.
+# The name of an application.
 
 
 def test_name_is_the_same_for_a_pod_started_anew_and_no_other() -> None:
@@ -103,7 +103,7 @@ def test_name_is_short_and_a_dns_label(prefix: str) -> None:
     assert name.startswith(prefix[:28])
 
 
-# What is read.
+# Reading applications and drivers.
 
 
 def test_new_application_has_no_status() -> None:

@@ -121,7 +121,7 @@ def test_rollup_is_given_the_hours_that_are_over_and_not_done(tmp_path: Path) ->
         world.put("plays.json", GOOD, period=Period.parse(one))
     world.run(span("2026-01-05T13", "2026-01-05T13"))
     found = plan(ROLLUP, world.settings, span("2026-01-01", "2026-01-31"), force=False, most=2)
-    # 15 has no files, and is made empty.
+    # The hour at 15 has no files, and its result is empty.
     assert found == Batch(span("2026-01-05T14", "2026-01-05T15"), 2, 1)
 
 
@@ -190,7 +190,7 @@ def test_profile_is_given_periods_whose_audience_alone_is_due(three_days: Profil
     profile(three_days)
     assert plan(PROFILE, three_days, EVER, force=False, most=9) is None
     changed = ProfileSettings(lake=three_days.lake, profile=ProfileOptions(min_cell=20))
-    # Three days, their week, month and quarter; by their ends: 5, 6, 7, 11, 31 January, 31 March.
+    # Three days, their week, month and quarter end on 5, 6, 7, 11 and 31 January, and on 31 March.
     assert plan(PROFILE, changed, EVER, force=False, most=2) == Batch(span("2026-01-05", "2026-01-06"), 5, 1)
     assert plan(PROFILE, changed, span("2026-01-07", "2026-01-07"), force=False, most=9) == Batch(
         span("2026-01-07", "2026-01-07"), 4, 0
@@ -206,7 +206,7 @@ def test_failed_day_does_not_hide_the_audience_of_others(three_days: ProfileSett
     markers = Markers(store)
     run_stage(ProfileStage(three_days, markers, ENGINE), markers)
     found = plan(PROFILE, three_days, EVER, force=False, most=1)
-    # The audience of the 6th failed, that of the 7th never was: the 7th is the oldest that did not fail.
+    # The audience of the 6th failed and that of the 7th is new, so the 7th is the oldest that did not fail.
     assert found is not None
     assert found.span == span("2026-01-07", "2026-01-07")
     run_stage(AudienceStage(three_days, markers, ENGINE), markers)

@@ -51,7 +51,7 @@ def marker(run_id: str = "r1", generation: int = 1, **more: object) -> Marker:
     return Marker(**(fields | more))  # type: ignore[arg-type]
 
 
-# What a marker holds.
+# The contents of a marker.
 
 
 def test_marker_is_read_back(store: Store) -> None:
@@ -134,7 +134,7 @@ def test_digest_changes_with(name: str, etag: str, size: int, parameters: dict[s
     assert digest_inputs([Input(name, etag, size)], parameters, version) != before
 
 
-# How a marker comes to stand.
+# Publishing a marker.
 
 
 def test_later_generation_replaces_the_earlier(store: Store) -> None:

@@ -196,7 +196,7 @@ def test_genres_are_followed(lake: LocalStore) -> None:
     assert dimension(lake, "show_history", "valid_from", "genres") == [(JAN, "Crime, Drama"), (MAR, None)]
 
 
-# A lake has one capture of a day, so what was answered later for the same days stands for the days after.
+# A lake has one capture of a day, so later answers for the same days are captured as the days after.
 CAPTURED = {
     "2020-12-10": made_up.EARLIER["2020-12-10"],
     "2020-12-21": made_up.EARLIER["2020-12-21"],
@@ -204,7 +204,7 @@ CAPTURED = {
     "2020-12-22": made_up.LATER["2020-12-21"],
 }
 RECORDED = {
-    # Requested day: recording, of which each day of December 2020 has two.
+    # Requested day: recording. Each day of December 2020 has two recordings.
     "2020-12-10": "web-2020-12-recorded-2022-07/2020-12-10.json",
     "2020-12-21": "web-2020-12-recorded-2022-07/2020-12-21.json",
     "2020-12-11": "web-2020-12-recorded-2022-09/request_2020-12-10.json",

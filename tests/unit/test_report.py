@@ -31,7 +31,7 @@ def test_table_of_one_look(capsys: pytest.CaptureFixture[str]) -> None:
     columns = ["title", "share_percent", "hours_a_viewer", "reach", "binged"]
     rows = [["夜汽車", 92.5, 0.8, 1_234_567, True], ["Case", 100.0, 0.91, None, False]]
     print_rows(columns, rows, "table", "Shows")
-    # Heads are folded to the width of what stands below; Japanese takes two places a character.
+    # Heads are folded to the width of their column; a Japanese character takes two places.
     assert lines_of(capsys) == [
         "Shows",
         f"{16 * ' '}hours",

@@ -222,7 +222,7 @@ WRONG: dict[str, dict[str, Any]] = {
 def test_wrong_value_is_the_reason(reason: str, value: object) -> None:
     """A line with one wrong value is rejected with the reason of its field."""
     name = "received_at" if reason == "outside_hour" else reason
-    # Escaped, since half a character has no bytes of its own.
+    # Written with escapes, because half a surrogate pair has no UTF-8.
     assert verdict(json.dumps(play(**{name: value})).encode()) == Reason(reason)
 
 

@@ -305,7 +305,7 @@ def test_delivered_twice_changes_only_the_duplicates(world: World) -> None:
     assert world.rolled().counts == {"rows_in": 100, "rows_out": 50, "duplicates": 50, "rejects": {}}
 
 
-# What is counted.
+# Counts.
 
 
 def test_rows_worked_out_by_hand(world: World) -> None:

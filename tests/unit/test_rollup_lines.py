@@ -39,7 +39,7 @@ def read(folder: Path, name: str, data: bytes) -> list[Line]:
     path.write_bytes(data)
     found: list[Line] = []
     for block in read_blocks(path, name):
-        # At once: a block is valid only until the next one is asked for.
+        # A block is valid only until the next one is read, so its rows are copied at once.
         rows = block.lines.to_pylist()
         found += [(row["n"], row["text"].removesuffix("\n")) for row in rows]
         found += [(one.n, (str(one.reason), one.raw)) for one in block.unreadable]
@@ -160,7 +160,7 @@ def test_file_cut_short_is_bad_input(tmp_path: Path, name: str) -> None:
     """A file that is cut short anywhere is bad input, and the error names it and says what to do."""
     data = FILES[name]
     assert len(read(tmp_path, name, data)) == 100
-    # Avro says nowhere how many blocks there are: cut between two, here after the head, it looks whole.
+    # An Avro file does not have its number of blocks: cut between two, here after the header, it looks whole.
     whole = data.index(data[-16:]) + 16 if name.endswith(".avro") else None
     for size in range(1, len(data), 7):
         if size != whole:

@@ -46,7 +46,7 @@ def load(file: Path) -> list[Any]:
     return items
 
 
-# Whole answers. What a row must hold is said once more here, in plain Python that trusts every type.
+# Whole answers. The expected rows are made here again, in plain Python that trusts every type.
 
 
 def show_of(item: Row) -> Row:
@@ -260,7 +260,7 @@ def test_drift_between_two_captures() -> None:
     assert {genre for show_id, genre in genres if (show_id,) in before} == {"Nature"}
 
 
-# A month recorded twice, nine weeks apart. How many values changed was counted in the payloads themselves.
+# A month recorded twice, nine weeks apart. The numbers of changes were counted in the payloads.
 
 
 def test_drift_of_episodes(july: Recording, september: Recording) -> None:
@@ -381,7 +381,7 @@ def test_conditions_are_all_looked_at() -> None:
     assert (counts["rejects"], counts["odd_values"], counts["unknown_fields"]) == ({}, {}, [])
 
 
-# One real episode for each condition; what is expected was read from the recorded episode by eye.
+# One real episode for each condition; the expected values were read from the recording by eye.
 
 EDGE_CASES: list[tuple[str, Dataset, Row]] = [
     ("number_null", EPISODES, {"season": 3, "number": None, "type": "significant_special"}),
@@ -456,7 +456,7 @@ def test_edge_cases_are_all_looked_at(edge_cases: dict[str, Row]) -> None:
     assert (counts["rejects"], counts["odd_values"], counts["unknown_fields"]) == ({}, {}, [])
 
 
-# By hand.
+# Hand-made answers.
 
 
 def show(show_id: int = 7, updated: int = 100, **fields: Any) -> Row:

@@ -67,7 +67,7 @@ def explain(**variables: str) -> str:
     return str(caught.value)
 
 
-# Where values come from.
+# Sources of values.
 
 
 def test_environment_sets_values_on_all_levels(monkeypatch: pytest.MonkeyPatch, lake_url: str) -> None:
@@ -135,7 +135,7 @@ def test_settings_open_stores_and_engines(tmp_path: Path) -> None:
     assert (engine.options.workers, engine.options.task_memory_mb) == (2, 200)
 
 
-# What is wrong.
+# Wrong values.
 
 
 def test_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

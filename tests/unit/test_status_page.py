@@ -56,7 +56,7 @@ def test_heat_map_has_a_cell_for_each_hour_and_each_daily_stage() -> None:
     assert cells[23][2] == "2026-01-06T23: pending: could be made now"
     assert cells[24][2] == "2026-01-06: done; 7 rows, 0 rejects, made 2026-01-06 23:30"
     assert [letter for _, letter, _ in cells_of(page, "2026-01-07")] == ["·", *[""] * 23, "", ""]
-    # No column for the audience, of which no day is known; the latest day comes first.
+    # The audience has no column, because it has no period of a day; the latest day comes first.
     assert re.findall(r'<th scope="col">(\w+)</th>', page)[25:27] == ["schedule_fetch", "profile"]
     assert page.index(">2026-01-07</th>") < page.index(">2026-01-06</th>")
     assert "Periods: 4 done, 2 waiting, 1 pending, 1 stale, 1 failed" not in page

@@ -215,7 +215,7 @@ def test_parallel_calls_keep_their_order_and_end_at_an_error(store: Store) -> No
         list(in_parallel(store, store.get, ["00", "missing", "01"]))
 
 
-# The local folder alone.
+# The local folder only.
 
 
 def test_writers_and_deleters_share_folders(lake: LocalStore) -> None:
