@@ -349,7 +349,7 @@ def test_settings_for_production_are_good(tmp_path: Path, monkeypatch: pytest.Mo
 def test_first_page_shows_what_the_demo_prints() -> None:
     """The excerpt on the first page has the questions and the planted answers of the code."""
     (excerpt,) = (block for block in blocks(GET_STARTED, "text") if "planted: " in block)
-    shown = re.findall(r"^(\S[^\n]*\?)  \S.*?^planted: ([^\n]+)$", excerpt, re.MULTILINE | re.DOTALL)
+    shown = re.findall(r"^(\S[^\n]*\?)\s+\S.*?^planted: ([^\n]+)$", excerpt, re.MULTILINE | re.DOTALL)
     words = {question.name: question.words for question in QUESTIONS}
     assert len(shown) == 2
     assert set(shown) <= {(words[answer.question], answer.claim) for answer in ANSWERS}
