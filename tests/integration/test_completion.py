@@ -1,4 +1,4 @@
-"""Completion in real shells: what TAB makes of the beginning of a command line."""
+"""Completion in real shells: the effect of TAB on the start of a command line."""
 
 import os
 import pty
@@ -48,13 +48,13 @@ CASES = {
 
 
 class Terminal:
-    """A shell at a terminal of its own."""
+    """A shell at its own terminal."""
 
     def __init__(self, shell: str, folder: Path) -> None:
         self._terminal, terminal = pty.openpty()
         environment = {"HOME": str(folder), "PATH": os.environ["PATH"], "TERM": "dumb", "LANG": "C.UTF-8"}
         self._process = subprocess.Popen(
-            ["setsid", "--ctty", shell, *SET_UP[shell]],  # fish insists on a terminal that is its own
+            ["setsid", "--ctty", shell, *SET_UP[shell]],  # fish requires a terminal of its own
             cwd=folder,
             env=environment,
             stdin=terminal,
@@ -70,7 +70,7 @@ class Terminal:
         os.write(self._terminal, text.encode())
 
     def read(self, pattern: str) -> str:
-        """Return what the pattern's group, or the pattern, matches in what the shell prints from here on."""
+        """Return the first match of the pattern, or of its group, in the further output of the shell."""
         printed, until = "", time.monotonic() + PATIENCE_S
         while not (match := re.search(pattern, printed)):
             assert select.select([self._terminal], [], [], max(until - time.monotonic(), 0))[0], printed
@@ -86,7 +86,7 @@ class Terminal:
 
 @pytest.mark.parametrize("shell", SET_UP)
 def test_tab_completes_commands_options_names_and_files(tmp_path: Path, shell: str) -> None:
-    """The script that `marquee completion` prints works in the shell it is for."""
+    """The script printed by `marquee completion` completes commands, options, names and files in its shell."""
     with (tmp_path / "_marquee").open("w") as script:
         subprocess.run([sys.executable, "-m", "marquee", "completion", shell], stdout=script, check=True)
     (tmp_path / "folder").mkdir()
