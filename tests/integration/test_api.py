@@ -32,7 +32,7 @@ import marquee
 seconds = time.process_time() - started
 print(seconds, *sorted(set(sys.modules) - before))
 """
-"""Prints the CPU seconds that importing the package takes, and the modules that it loads."""
+"""Prints the CPU seconds of importing the package and the modules that the import loads."""
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ SET_UP = {
     "zsh": ("-f", "-i"),
     "fish": ("--no-config", "-i"),
 }
-"""Arguments with which a shell reads none of its user's files."""
+"""Arguments that keep a shell from reading its user's files."""
 STARTED = {
     "bash": "PS1='> '; bind 'set enable-bracketed-paste off'; source _marquee; PATH=; marquee() { echo \"GOT:$*:\"; }",
     "zsh": "PS1='> '; fpath=($PWD $fpath); autoload -U compinit; compinit -uD; PATH=; marquee() { echo \"GOT:$*:\"; }",
@@ -27,7 +27,7 @@ STARTED = {
 }
 """A short prompt, completion by the file `_marquee`, and a ``marquee`` that prints its arguments between marks.
 
-Without a PATH neither Marquee nor Python could be started; fish itself needs one to complete files.
+Without PATH neither Marquee nor Python can be started; fish itself needs one to complete files.
 """
 CASES = {
     "sched": "schedule-fetch",
@@ -44,7 +44,7 @@ CASES = {
     "help exi": "help exit-codes",
     "help preflig": "help preflight",
 }
-"""What is typed before TAB, and the command line that comes of it."""
+"""The text typed before TAB, and the resulting command line."""
 
 
 class Terminal:

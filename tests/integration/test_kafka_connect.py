@@ -16,7 +16,7 @@ from marquee.storage.local import LocalStore
 
 PAGE = (Path(__file__).parents[2] / "docs" / "kafka-connect.md").read_text()
 JODA = {"YYYY": "{year}", "MM": "{month}", "dd": "{day}", "HH": "{hour}"}
-"""What the connector's pattern letters stand for."""
+"""The meaning of the connector's pattern letters."""
 HOUR = hour("2026-01-05T13")
 
 

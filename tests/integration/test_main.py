@@ -14,7 +14,7 @@ import marquee
 LIBRARY = Path(marquee.__file__).parent
 COMMAND = (sys.executable, "-m", "marquee")
 SCRIPT = (sys.executable, "-c", "import sys; from marquee.__main__ import main; sys.exit(main())")
-"""What the installed script does."""
+"""The code of the installed script."""
 
 INTERRUPT = """
 import os, signal, sys
@@ -26,7 +26,7 @@ class Interrupt:
 
 sys.meta_path.insert(0, Interrupt())
 """
-"""A module that Python imports at every start: sends Ctrl-C when the import of another begins."""
+"""A module that Python imports at every start: it sends Ctrl-C when the import of another module begins."""
 
 
 def run(command: tuple[str, ...], folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -23,7 +23,7 @@ from tests.helpers_mysql import load_mysql, settings_of, small_lake, url_at
 from tests.mariadb_server import MariaDB, MysqlDatabase, mariadb_server, mysql_database
 
 LOW_LEVEL = {LOGIN, "set names", "set autocommit", "commit", "rollback"}
-"""Here any answer but the one that belongs there is none to PyMySQL: the connection counts as lost."""
+"""PyMySQL accepts only the expected answer here: after any other one the connection counts as lost."""
 SECRET = "the secret of this machine"
 
 

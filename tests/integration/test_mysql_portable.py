@@ -13,7 +13,7 @@ from tests.mariadb_server import MariaDB, MysqlDatabase
 from tests.mysql_portability import MYSQL_ONLY, MYSQL_RESERVED, findings
 
 WHERE_KNOWN = "idle_write_transaction_timeout"
-"""A variable of MariaDB's alone, which is set where the server says that it has it."""
+"""A variable of MariaDB alone, which is set only if the server has it."""
 
 
 def test_all_that_is_said_to_the_server_is_portable(lake: LocalStore, mysql_mart: MysqlDatabase) -> None:

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 QUARTER = ROOT / "examples" / "quarter.ipynb"
 RUN = "import json, sys\nfor cell in json.load(sys.stdin): exec(cell, globals())"
-"""What a kernel does: all cells in one process, in order."""
+"""The behaviour of a kernel: all cells in one process, in order."""
 
 
 def read_cells(notebook: Path) -> list[dict[str, Any]]:
