@@ -247,7 +247,7 @@ def test_rejects_fill_up(drill: Drill) -> None:
 
 
 def test_rejects_fill_up_over_the_threshold(drill: Drill) -> None:
-    """With one bad line more, the hour keeps its earlier content, and a ticket reports the failure until then."""
+    """One bad line more fails the hour, which keeps its content, and a ticket reports it until the file is mended."""
     drill.more_events(2, bad_lines=101)
     assert drill.run("rollup") == 65
     drill.see("too many", {("MarqueeStageFailing", "warning", "rollup", "hour"): (time.time(), 75 * MINUTE)})

@@ -191,7 +191,7 @@ def test_a_maker_is_overtaken(lake: LocalStore, mysql_mart: MysqlDatabase) -> No
 
 
 def test_a_frozen_loader_is_reaped(small: SmallLake, mysql_mart: MysqlDatabase) -> None:
-    """When the locks of a frozen loader are freed, another loads, and the frozen one finds nothing to do later."""
+    """After a frozen loader's locks are freed and another loads, its commit is refused, and it has nothing to do."""
     with loader(small.store, mysql_mart, "freeze") as frozen:
         tell(frozen)
         _, status = os.waitpid(frozen.pid, os.WUNTRACED)

@@ -98,7 +98,7 @@ def test_simulated_hours_are_what_the_oracle_makes_of_them(world: World) -> None
 
 
 def test_hour_without_objects_between_others_is_made_empty(world: World) -> None:
-    """An hour without objects between two others is made empty; the first and the last hour bound what is made."""
+    """An hour without objects is made empty if it lies between the first and the last hour with objects."""
     world.put("a.json", GOOD)
     world.put("a.json", line(received_at=AT_LAST), period=LAST)
     assert world.run().changed == 3
