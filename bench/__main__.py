@@ -1,4 +1,4 @@
-"""Run the benchmarks: ``rollup`` or ``mart`` with its own options, or both when nothing is said."""
+"""Run the benchmarks: ``rollup`` or ``mart`` with its own options, or both without an argument."""
 
 import sys
 
@@ -8,7 +8,7 @@ PARTS = {"rollup": rollup.main, "mart": mart.main}
 
 
 def main() -> int:
-    """Run what is asked for; return the exit code."""
+    """Run the requested benchmarks; return the exit code."""
     name, *options = sys.argv[1:] or [""]
     if not name:
         return max(part([]) for part in PARTS.values())

@@ -1,4 +1,4 @@
-"""What is compared: Marquee's rollup on both engines, and plain scripts for the same work, each a command."""
+"""The contenders: Marquee's rollup on both engines, and plain scripts for the same work, each a command."""
 
 import json
 import os
@@ -20,7 +20,7 @@ LOCAL, SPARK_ENGINE, START_UP = "local", "spark", "spark-start-up"
 
 @dataclass(frozen=True)
 class Contender:
-    """One command that rolls up the hour; ``arguments`` are Python's, after its own options."""
+    """A command that rolls up the hour; ``arguments`` are Python's, after its own options."""
 
     name: str
     title: str
@@ -34,7 +34,7 @@ class Contender:
         return [sys.executable, *self.arguments, *where]
 
     def environment(self, raw: Path, out: Path, scratch: Path) -> dict[str, str]:
-        """Return the environment: this one's without settings of Marquee's, temporary files in ``scratch``."""
+        """Return the environment without Marquee's settings, with temporary files in ``scratch``."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("MARQUEE_")}
         return {
             **inherited,
@@ -49,7 +49,7 @@ class Contender:
         }
 
     def figures(self, out: Path) -> Figures | None:
-        """Return what it counted; None for a part of the work that counts nothing."""
+        """Return the figures that it counted; None for a contender that does only a part of the work."""
         if self.name == START_UP:
             return None
         return figures_of_script(out) if self.script else figures_of_lake(out)

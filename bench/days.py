@@ -1,4 +1,4 @@
-"""Makes the lake that the mart's bench loads: a schedule, and the viewership of whole days. The same each time."""
+"""Creates the lake for the benchmark of the mart: a schedule, and the viewership of whole days, always the same."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -31,13 +31,13 @@ LISTED = {
     "MX": -6,
     "US": -5,
 }
-"""Countries, and how many hours they are ahead of UTC."""
+"""Countries, with their offset from UTC in hours."""
 DEVICES = ("desktop", "phone", "tablet", "tv")
 _MADE = datetime(2026, 2, 1, tzinfo=UTC)
 
 
 def make_schedule(store: LocalStore) -> None:
-    """Capture a schedule that knows every episode."""
+    """Capture a schedule with every episode."""
     shows = [
         {
             "show_id": number,
@@ -59,7 +59,7 @@ def make_schedule(store: LocalStore) -> None:
 
 
 def make_day(store: LocalStore, day: int, rows: int) -> list[pa.Table]:
-    """Roll up the hours of a day, numbered from 0, of so many rows in all; return the rows of each hour."""
+    """Roll up the hours of a day, numbered from 0, with this number of rows in total; return the rows of each hour."""
     hours = [make_hour(FIRST_DAY + timedelta(days=day, hours=hour), rows // HOURS) for hour in range(HOURS)]
     for hour, table in enumerate(hours):
         _publish(store, keys.ROLLUP, f"{day_name(day)}T{hour:02}", {VIEWERSHIP: table})
@@ -67,7 +67,7 @@ def make_day(store: LocalStore, day: int, rows: int) -> list[pa.Table]:
 
 
 def make_hour(start: datetime, rows: int) -> pa.Table:
-    """Return the viewership of an hour, in the order of its key."""
+    """Return the viewership of an hour, sorted by its key."""
     random = np.random.default_rng(int(start.timestamp()))
     kinds = EPISODES_LISTED * len(LISTED) * len(DEVICES)
     chosen = np.sort(random.choice(kinds, rows, replace=False))

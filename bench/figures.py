@@ -1,4 +1,4 @@
-"""What a contender counted, read from its files: all must have counted the same."""
+"""The figures that a contender counted, read from its files: all contenders must have the same."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -29,7 +29,7 @@ REJECTS = "select reason, count(*) from read_parquet($files) group by reason ord
 
 @dataclass(frozen=True)
 class Figures:
-    """Sums over the outputs. The checksums add up a hash of each row, so that the order of rows does not matter."""
+    """Sums over the outputs. Checksums add up a hash of each row, so the order of rows does not matter."""
 
     plays: int
     watched_seconds: int
@@ -89,7 +89,7 @@ def _read(viewership: list[str], viewer_hour: list[str], rejects: list[str], dup
 
 
 def check_equal(name: str, found: Figures, expected: Figures) -> None:
-    """Raise BenchError that names each number by which a contender differs from the local engine."""
+    """Raise a BenchError that names each figure by which a contender differs from the local engine."""
     mine, theirs = asdict(found), asdict(expected)
     differing = [key for key in mine if mine[key] != theirs[key]]
     if differing:

@@ -1,6 +1,6 @@
 """Compare loading a day of viewership into MySQL with a bare LOAD DATA of the same rows, and with executemany.
 
-A MariaDB of the bench's own; every time an empty table of the same mart. See docs/benchmarks.md.
+The benchmark starts its own MariaDB, and each load goes into an empty table of the same mart. See docs/benchmarks.md.
 """
 
 import argparse
@@ -38,20 +38,20 @@ from tests.mariadb_server import MariaDB, MysqlDatabase, install, mariadb_server
 ROWS = 600_000
 DAYS = 15
 LARGER = 5
-"""How many times the rows of a day the larger day has, whose memory is measured."""
+"""Size of the larger day as a multiple of a day, for the measurement of memory."""
 LOOK_S = 0.02
 LARGER_DAY = 90
-"""Its number."""
+"""The number of that day."""
 SERVER = (
     "--local-infile=1",
     "--innodb-buffer-pool-size=512M",
     "--innodb-log-file-size=256M",
     "--innodb-flush-method=O_DIRECT",
 )
-"""As one would have it, with commits as durable as they are by default."""
+"""A usual configuration, with commits as durable as by default."""
 COLUMNS = ("hour", "episode_id", "country", "local_hour", "device", "plays", "watched_seconds")
 NO_DAY = Span.of(Period.parse("1999-01-01"), Period.parse("1999-01-01"))
-"""With it only the dimensions are loaded, which go with every span."""
+"""Loads the dimensions alone, which belong to every span."""
 
 
 Rows = Sequence[tuple[object, ...]]
@@ -59,7 +59,7 @@ Rows = Sequence[tuple[object, ...]]
 
 @dataclass(frozen=True)
 class Took:
-    """What something took: seconds that went by, and of the CPU, by this process and the server together."""
+    """Seconds of wall time, and CPU seconds of this process and the server together."""
 
     wall_s: float
     cpu_s: float
@@ -70,7 +70,7 @@ class Took:
 
 @dataclass(frozen=True)
 class World:
-    """A lake with days in it, a server to load them into, and the first day as a file and as Python's own rows."""
+    """A lake with some days, a server to load them into, and the first day as a file and as Python rows."""
 
     store: LocalStore
     server: MariaDB
@@ -120,7 +120,7 @@ def _make(given: argparse.Namespace, folder: Path, server: MariaDB, console: Con
 
 
 def _compare(world: World, rounds: int, console: Console) -> Table:
-    """Return what each way took, in turns, each time into a new mart that knows the schedule."""
+    """Return the times of each way, in turns, each into a new mart with the schedule loaded."""
     took: dict[str, list[Took]] = {name: [] for name in WAYS}
     for number in range(1, rounds + 1):
         for name, way in WAYS.items():
@@ -130,7 +130,7 @@ def _compare(world: World, rounds: int, console: Console) -> Table:
             console.print(f"round {number}/{rounds}  {name:26} {took[name][-1]}", highlight=False)
     title = f"A day of {len(world.rows):,} rows into MySQL, {rounds} round(s)"
     table = _table(title, "best s", "×", "median s", "CPU s", "×")
-    # What else goes on at the machine makes a run longer, never shorter: the best of each are compared.
+    # Other load on the machine makes a run longer, never shorter: compare the best of each.
     best = {name: Took(min(one.wall_s for one in each), min(one.cpu_s for one in each)) for name, each in took.items()}
     for name, one in best.items():
         table.add_row(
@@ -145,7 +145,7 @@ def _compare(world: World, rounds: int, console: Console) -> Table:
 
 
 def _in_a_row(world: World, days: int, console: Console) -> Table:
-    """Return what a day takes, after how many others."""
+    """Return the mean times of a day among the first, the last and all days of a series."""
     took: list[Took] = []
     with _mart(world) as mart:
         for day in range(days):
@@ -172,14 +172,14 @@ def _in_a_row(world: World, days: int, console: Console) -> Table:
 
 
 def _time(world: World, work: Callable[[], None]) -> Took:
-    """Return what work takes, the server's part included."""
+    """Return the time of some work, including the server's part."""
     started, used_s = time.monotonic(), time.process_time() + cpu_seconds(world.server.pid)
     work()
     return Took(time.monotonic() - started, time.process_time() + cpu_seconds(world.server.pid) - used_s)
 
 
 def _memory(world: World, rows: int, console: Console) -> Table:
-    """Return how much memory the loader's process takes for a day, and for a larger one."""
+    """Return the memory of the loader's process for a day and for a larger one."""
     table = _table("Memory of the loader's process, at its highest", "MB")
     for day, size in ((0, rows), (LARGER_DAY, rows * LARGER)):
         with _mart(world) as mart:
@@ -191,7 +191,7 @@ def _memory(world: World, rows: int, console: Console) -> Table:
 
 
 def _peak_mb(world: World, mart: MysqlDatabase, day: str) -> float:
-    """Load a day in a process of its own; return its peak resident memory, in MiB, as it was last seen."""
+    """Load a day in a process of its own; return the last observed peak of its resident memory in MiB."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("MARQUEE_")}
     settings = {
         "MARQUEE_LAKE": world.store.url,
@@ -202,7 +202,7 @@ def _peak_mb(world: World, mart: MysqlDatabase, day: str) -> float:
     log = world.tsv.with_suffix(".log")
     with log.open("wb") as output:
         child = subprocess.Popen(command, env=inherited | settings, stdout=output, stderr=output)
-    # The peak that the system tells at the end would be that of this process, which the child was forked from.
+    # The final peak in the system's statistics would include this process, which the child was forked from.
     peak = re.compile(r"VmHWM:\s+(\d+) kB")
     peak_mb = 0.0
     while child.poll() is None:
@@ -217,7 +217,7 @@ def _peak_mb(world: World, mart: MysqlDatabase, day: str) -> float:
 
 @contextmanager
 def _mart(world: World) -> Iterator[MysqlDatabase]:
-    """Make a mart that has the schedule and no facts."""
+    """Create a mart with the schedule and without facts."""
     with mysql_database(world.server) as database:
         _load_span(world, database, NO_DAY)
         yield database

@@ -1,9 +1,9 @@
-"""Measures a command from outside, with every process that it starts: wall time, CPU time, peak memory. Linux only.
+"""Measures a command from outside, with all its processes: wall time, CPU time, peak memory. Linux only.
 
-CPU time is what the kernel counted for all processes of the tree. Orphans, such as Python workers that outlive their
-JVM, are adopted by this process and waited for. Those that nobody waits for (PySpark's daemon ignores the end of its
-workers) the kernel forgets: they count with what they had used when last seen. Memory is the sum of the tree's PSS (a
-page that two processes share counts half in each) at its highest. Both are looked at up to ten times a second.
+CPU time is the kernel's count for all processes of the tree. Orphans, such as Python workers that outlive their JVM,
+are adopted by this process and waited for. If no parent waits for a process (PySpark's daemon ignores the end of its
+workers), the kernel loses its count: then the last observed value is used. Memory is the highest sum of the tree's PSS
+(a page shared by two processes counts half in each). Both are sampled up to ten times a second.
 """
 
 import ctypes
@@ -22,21 +22,21 @@ PROC = Path("/proc")
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 LOOK_S = 0.1
 LOOKING_SHARE = 0.1
-"""Share of the time that looking may take: for the memory of a large process it is some 20 ms."""
+"""Share of the time that sampling may take: for the memory of a large process it takes some 20 ms."""
 PATIENCE_S = 10.0
-"""How long the processes left behind by a command may take to end by themselves."""
+"""Time that processes left behind by a command have to end by themselves."""
 PR_SET_CHILD_SUBREAPER = 36
 USED = slice(11, 15)
-"""In /proc/<pid>/stat after the name: user and system ticks, its own and those of the children it waited for."""
+"""Positions in /proc/<pid>/stat after the name: user and system ticks, its own and those of reaped children."""
 
 
 class BenchError(Exception):
-    """The comparison makes no sense: a script failed, took too long, or counted otherwise than the others."""
+    """The comparison is invalid: a script failed, took too long, or counted other figures than the others."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What one run took: seconds, seconds, MiB."""
+    """The measurements of one run: seconds, seconds, MiB."""
 
     wall_s: float
     cpu_s: float
@@ -44,7 +44,7 @@ class Measured:
 
 
 def measure(command: Sequence[str], env: Mapping[str, str], folder: Path, timeout_s: float) -> Measured:
-    """Run a command in a folder to its end; BenchError with the end of its output when it fails or takes too long."""
+    """Run a command in a folder to its end; raise a BenchError with the end of its output on failure or timeout."""
     _adopt_orphans()
     log = folder / "output.txt"
     with log.open("wb") as output:
@@ -54,7 +54,7 @@ def measure(command: Sequence[str], env: Mapping[str, str], folder: Path, timeou
     try:
         _, status, usage = os.wait4(child.pid, 0)
         wall_s = time.monotonic() - started
-    except BaseException:  # interrupted: nothing of it goes on
+    except BaseException:  # interrupted: end all its processes
         _kill(_descendants())
         raise
     finally:
@@ -71,12 +71,12 @@ def measure(command: Sequence[str], env: Mapping[str, str], folder: Path, timeou
 
 
 class _Watch:
-    """Looks at this process's descendants from time to time, until it is stopped; ends them when their time is over."""
+    """Samples this process's descendants until it is stopped, and ends them after the timeout."""
 
     def __init__(self, ends_at: float) -> None:
         self.peak_mb = 0.0
         self.unwaited: dict[int, float] = {}
-        """CPU seconds, when last seen, of processes whose parent does not wait for them."""
+        """Last observed CPU seconds of processes whose parent does not wait for them."""
         self.overdue = False
         self._ends_at = ends_at
         self._stopped = threading.Event()
@@ -108,7 +108,7 @@ class _Watch:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return what a process that runs has used so far, its threads' included."""
+    """Return the CPU seconds of a running process, including its threads."""
     return sum(map(int, _stat(pid)[USED])) / TICKS_A_SECOND
 
 
@@ -119,7 +119,7 @@ def _adopt_orphans() -> None:
 
 
 def _wait_for_orphans() -> dict[int, float]:
-    """Wait for what a command left behind, and end what does not end; return the CPU seconds of each process."""
+    """Wait for the processes that a command left behind, or end them; return the CPU seconds of each."""
     used: dict[int, float] = {}
     patience_ends = time.monotonic() + PATIENCE_S
     with suppress(ChildProcessError):  # none is left
@@ -156,12 +156,12 @@ def _descendants() -> dict[int, int]:
 
 
 def _stat(pid: int) -> list[str]:
-    """Return the entries of /proc/<pid>/stat after the name, which may hold anything."""
+    """Return the entries of /proc/<pid>/stat after the name, which may contain any character."""
     return (PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
 
 
 def _pss_mb(pid: int) -> float:
-    """Return the memory of a process, what it shares divided among those who share it: MiB."""
+    """Return the memory of a process in MiB, with shared pages divided among the processes that share them."""
     with suppress(OSError):  # it has ended
         for line in (PROC / str(pid) / "smaps_rollup").read_text(encoding="utf-8").splitlines():
             if line.startswith("Pss:"):

@@ -1,8 +1,8 @@
-"""The rollup of an hour in PySpark as most would write it: ``VIEWER_KEY=… python naive_pyspark.py HOUR FOLDER OUT``.
+"""The rollup of an hour in straightforward PySpark: ``VIEWER_KEY=… python naive_pyspark.py HOUR FOLDER OUT``.
 
-HOUR is such as 2026-01-05T13, FOLDER has its .json.gz files. Into OUT go viewership.parquet, viewer_hour.parquet,
-rejects.parquet (folders) and counts.json. One clear step after the other, nothing configured but what the results need;
-nor cached, which in Spark's usual 1 GB costs more than it saves.
+HOUR has the form 2026-01-05T13, FOLDER has its .json.gz files. The script writes viewership.parquet,
+viewer_hour.parquet, rejects.parquet (folders) and counts.json into OUT. Each step is clear, and only the options that
+the results need are set. Nothing is cached, because with Spark's default of 1 GB caching costs more than it saves.
 """
 
 import json

@@ -1,7 +1,7 @@
 """The rollup of an hour as a plain DuckDB script: ``VIEWER_KEY=… python plain_duckdb.py HOUR FOLDER OUT``.
 
-HOUR is such as 2026-01-05T13, FOLDER has its .json.gz files. Into OUT go viewership.parquet, viewer_hour.parquet,
-rejects.parquet and counts.json.
+HOUR has the form 2026-01-05T13, FOLDER has its .json.gz files. The script writes viewership.parquet,
+viewer_hour.parquet, rejects.parquet and counts.json into OUT.
 """
 
 import json
@@ -16,7 +16,7 @@ STRUCTURE = """{"event_id": "JSON", "received_at": "JSON", "event": {
     "device": "JSON", "watched_seconds": "JSON"
 }}"""
 
-# A number and a text stay apart, 60 and "60": a text is what stands in its quotes, unless something in it is escaped.
+# A number and a text differ, 60 and "60": a text is the part within quotes, unless it contains an escape.
 MACROS = r"""
 create macro text(value) as case
     when contains(value, '\') then case when json_type(value) = 'VARCHAR' then value ->> '$' end
@@ -76,7 +76,7 @@ select
 from fields
 """
 
-# Few events have a duplicate: only those are sorted.
+# Few events have duplicates: only those are sorted.
 GROUPED = """
 create table grouped as
 with repeated as materialized (

@@ -1,8 +1,9 @@
 """The rollup of an hour as a plain Polars script: ``VIEWER_KEY=… python plain_polars.py HOUR FOLDER OUT``.
 
-HOUR is such as 2026-01-05T13, FOLDER has its .json.gz files. Into OUT go viewership.parquet, viewer_hour.parquet,
-rejects.parquet and counts.json. Polars stops at the first text that is no JSON, and reads a number where a text should
-stand: so lines that do not look like an event are judged apart, and in the sink's compact JSON a quote tells a text.
+HOUR has the form 2026-01-05T13, FOLDER has its .json.gz files. The script writes viewership.parquet,
+viewer_hour.parquet, rejects.parquet and counts.json into OUT. Polars stops at the first text that is not JSON, and
+accepts a number in place of a text: so lines that do not look like an event are checked separately, and in the sink's
+compact JSON a quote marks a text.
 """
 
 import hmac
@@ -48,7 +49,7 @@ def read(folder: str) -> pl.LazyFrame:
 
 
 def why_rejected(hour: datetime) -> pl.Expr:
-    """Return why a line is no event: null for an event, "unclear" for a line to judge apart."""
+    """Return the reason why a line is not an event: null for an event, "unclear" for a line to check separately."""
     start, end = hour - timedelta(minutes=15), hour + timedelta(minutes=75)
     rules = {
         "unclear": pl.col("looks_right"),
@@ -67,7 +68,7 @@ def why_rejected(hour: datetime) -> pl.Expr:
 
 
 def judge(line: str) -> str:
-    """Return why a line that does not look right is no event."""
+    """Return the reason why a suspicious line is not an event."""
     try:
         record = json.loads(line)
     except ValueError:
@@ -86,7 +87,7 @@ def main(hour: datetime, folder: str, out: Path) -> None:
     rejects = lines.filter(rejected).select("file", unclear.fill_null(pl.col("reason")).alias("reason"), "line")
     events = lines.filter(~rejected).drop("file", "line", "reason", "looks_right")
     del lines
-    # Few events have a duplicate: only those are sorted.
+    # Few events have duplicates: only those are sorted.
     again = events["event_id"].is_duplicated()
     earliest = events.filter(again).sort("received_at").unique("event_id", keep="first")
     once = pl.concat([events.filter(~again), earliest])

@@ -1,8 +1,8 @@
 """The rollup of an hour as a well-tuned PySpark script: ``VIEWER_KEY=… python plain_pyspark.py HOUR FOLDER OUT``.
 
-HOUR is such as 2026-01-05T13, FOLDER has its .json.gz files. Into OUT go viewership.parquet, viewer_hour.parquet,
-rejects.parquet (folders) and counts.json. Tuned: the schema is given, lines are parsed once and kept as columns, few
-partitions, and only hashes of ids are shuffled to find duplicates.
+HOUR has the form 2026-01-05T13, FOLDER has its .json.gz files. The script writes viewership.parquet,
+viewer_hour.parquet, rejects.parquet (folders) and counts.json into OUT. Tuning: the schema is given, lines are parsed
+once and kept as columns, partitions are few, and only hashes of ids are shuffled to find duplicates.
 """
 
 import json

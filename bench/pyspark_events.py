@@ -1,6 +1,6 @@
 """The event contract in PySpark, for both PySpark scripts: lines to fields, or to a reason for rejection.
 
-In the sink's compact JSON a quote tells a text.
+In the sink's compact JSON a quote marks a text.
 """
 
 from pyspark.sql import Column, DataFrame
@@ -32,7 +32,7 @@ RULES = {
 
 
 def parse(lines: DataFrame, hour: str) -> DataFrame:
-    """Return the fields of each line, and for a rejected one the reason, the file and the line."""
+    """Return the fields of each line; for a rejected line, the reason, the file and the line."""
     record = F.from_json("line", SCHEMA, {"columnNameOfCorruptRecord": "broken"}).alias("record")
     fields = (
         lines.select("file", "line", record).select("file", "line", "record.*").select("*", "event.*").drop("event")
@@ -45,7 +45,7 @@ def parse(lines: DataFrame, hour: str) -> DataFrame:
 
 
 def why_rejected(hour: str) -> Column:
-    """Return why a line is no event; null for an event."""
+    """Return the reason why a line is not an event; null for an event."""
     unreadable = "broken is not null and event_id is null"
     reason = (
         F.when(F.trim("line") == "", "blank")

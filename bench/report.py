@@ -1,4 +1,4 @@
-"""Turns the rounds into medians and ratios: a table for people, JSON for machines."""
+"""Turns the rounds into medians and ratios: a table for readers, JSON for programs."""
 
 import os
 import platform
@@ -16,14 +16,14 @@ from bench.figures import Figures
 from bench.measure import Measured
 
 Rounds = Sequence[Mapping[str, Measured]]
-"""For each round, what each contender took, by name."""
+"""For each round, the measurements of each contender by name."""
 
 PACKAGES = ("duckdb", "polars", "pyarrow", "pyspark")
 NET = "spark-net"
 
 
 def with_net_spark(rounds: Rounds) -> Rounds:
-    """Return the rounds with the Spark engine's times less its start-up's, where both were measured."""
+    """Return the rounds with the time of Spark's start subtracted from the Spark engine's, where both were measured."""
     return [
         {**one, NET: _less(one[SPARK_ENGINE], one[START_UP])} if {SPARK_ENGINE, START_UP} <= one.keys() else one
         for one in rounds
@@ -74,7 +74,7 @@ def to_table(rounds: Rounds, figures: Figures) -> Table:
 
 
 def to_json(rounds: Rounds, figures: Figures) -> dict[str, Any]:
-    """Return everything that was measured, and on what."""
+    """Return all measurements, with the machine and the input."""
     return {
         "machine": {"cores": os.cpu_count(), "python": sys.version.split()[0], "system": platform.system()},
         "packages": {name: version(name) for name in PACKAGES},

@@ -1,6 +1,6 @@
-"""Compare the rollup of one hour, on Marquee's two engines, with plain DuckDB, Polars and PySpark scripts.
+"""Compare the rollup of one hour on Marquee's two engines with plain DuckDB, Polars and PySpark scripts.
 
-All run on the same simulated hour, one after the other, in rounds; all must count the same. See docs/benchmarks.md.
+All process the same simulated hour, one after the other, in rounds, and must count the same. See docs/benchmarks.md.
 """
 
 import argparse
@@ -32,7 +32,7 @@ PARTITIONS = 21
 def main(arguments: Sequence[str]) -> int:
     """Run the comparison; return the exit code."""
     given = _parse(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # so that processes and folders go
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # so that processes and folders are cleaned up
     console = Console(stderr=True)
     chosen = [one for one in CONTENDERS if one.name in given.only or one.name == LOCAL]
     try:
@@ -70,7 +70,7 @@ def _make_hour(folder: Path, events: int, console: Console) -> Path:
 def _run(
     chosen: Sequence[Contender], given: argparse.Namespace, raw: Path, work: Path, console: Console
 ) -> tuple[list[dict[str, Measured]], Figures]:
-    """Return what each took in each round, and what all counted."""
+    """Return the measurements of each round, and the common figures."""
     rounds: list[dict[str, Measured]] = []
     expected: Figures | None = None
     for number in range(1, given.rounds + 1):

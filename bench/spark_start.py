@@ -1,4 +1,4 @@
-"""Starts what the rollup on the Spark engine starts, until its SparkContext is ready, and does nothing with it."""
+"""Starts Spark like the rollup does, until its SparkContext is ready, and does nothing with it."""
 
 from jobs.rollup.settings import RollupSettings
 from marquee.engine.starting import start_engine

@@ -1,4 +1,4 @@
-"""Writes the generated files: ``python -m tools.docs``; ``--check`` only tells which are out of date.
+"""Writes the generated files: ``python -m tools.docs``; ``--check`` only lists the files that are out of date.
 
     docs/commands.md                    from the parser of the command line
     docs/data-dictionary.md             from marquee/lake/datasets.py and the comments of marquee/mart/schema
@@ -8,7 +8,7 @@
     charts/*/README.md                  from the comments of values.yaml beside it
     charts/*/values.schema.json         the settings in it, from the same classes
 
-What a command, a column, a setting or a value is stands once, where it is defined; the files show it.
+Each command, column, setting and value is described once, where it is defined, and the files are generated from that.
 """
 
 import argparse
@@ -44,11 +44,11 @@ FILES: dict[str, Callable[[], str]] = {
     "docs/settings.md": partial(page, settings),
     "marquee/settings/names.txt": names,
 }
-"""What gives the text of each file, by its place in the project."""
+"""The function that generates the text of each file, by its path in the project."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the files, or check them; return 1 if one that was to be checked is out of date."""
+    """Write the files, or check them; return 1 if a checked file is out of date."""
     parser = argparse.ArgumentParser("python -m tools.docs", description="Write the generated files.")
     parser.add_argument("--check", action="store_true", help="write nothing; fail if a file is out of date")
     check: bool = parser.parse_args(arguments).check
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def is_current(name: str) -> bool:
-    """Tell whether a file is what it would be written as now."""
+    """Return whether a file equals its generated content."""
     file = ROOT / name
     return file.exists() and file.read_text(encoding="utf-8") == FILES[name]()
 

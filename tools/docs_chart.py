@@ -59,7 +59,7 @@ DECIDED_BY: dict[str, set[Keys]] = {
     },
     "kiosk": {*(("mart", name) for name in OF_THE_KIOSK), ("metrics",), ("engine",), *FOR_ONE_JOB},
 }
-"""Settings that are not for values: other values decide them, or they go without saying in a pod."""
+"""Settings that are not for values: other values determine them, or they are fixed in a pod."""
 DEFS = "$defs"
 
 
@@ -92,7 +92,7 @@ def _documented(node: yaml.Node | None, lines: list[str], value: Any, above: Key
 
 
 def _comment(lines: list[str], number: int) -> str:
-    """Return what the comment that ends above a line says from its two dashes on, nothing without them."""
+    """Return the text of the comment that ends above a line, from its two dashes on; empty without them."""
     said: list[str] = []
     for line in reversed(lines[:number]):
         text = line.strip()
@@ -105,19 +105,19 @@ def _comment(lines: list[str], number: int) -> str:
 
 
 def chart_schema(chart: str) -> str:
-    """Return the schema of a chart's values, the settings in it as the code has them."""
+    """Return the schema of a chart's values with the settings of the code in it."""
     schema = json.loads((CHARTS / chart / "values.schema.json").read_text(encoding="utf-8"))
     schema[DEFS]["settings"] = settings_schema(SETTINGS_OF[chart], DECIDED_BY[chart])
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
 def settings_schema(kinds: Sequence[type[StageSettings]], left_out: Collection[Keys]) -> dict[str, Any]:
-    """Return what may stand in ``settings``: all of the TOML file but what the chart decides."""
+    """Return the schema of ``settings``: the whole TOML file except for settings that the chart determines."""
     properties: dict[str, Any] = {}
     for kind in kinds:
         schema = kind.model_json_schema()
         for name, one in _simplified(schema, schema.get(DEFS, {}), left_out)["properties"].items():
-            # Of a section one job may read less than another.
+            # One job may read fewer settings of a section than another.
             known = properties.get(name, {}).get("properties", {})
             properties[name] = one | ({"properties": known | one["properties"]} if known else {})
     return {
@@ -133,8 +133,8 @@ def _simplified(
 ) -> dict[str, Any]:
     """Return a part of pydantic's schema in the form that Helm reads: without references, titles and defaults.
 
-    Nothing is required, since variables may add it; a secret is let through to templates/validate.yaml, which says
-    where it belongs; a decimal is a number, since Go does not know the pattern of its other form.
+    Nothing is required, since variables may add it; a secret is left to templates/validate.yaml, which says where it
+    belongs; a decimal is a number, since Go does not know the pattern of its other form.
     """
     if "$ref" in schema:
         schema = defs[schema["$ref"].rpartition("/")[2]] | {key: schema[key] for key in schema if key != "$ref"}

@@ -31,7 +31,7 @@ def commands() -> Iterator[str]:
 
 
 def subcommands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    """Return the parser of each command by its name; those below another by both names, in its place."""
+    """Return the parser of each command by name; a command with subcommands is replaced by them, with both names."""
     found = {}
     for action in _actions(parser):
         for name, command in action.choices.items() if isinstance(action.choices, dict) else ():

@@ -1,4 +1,4 @@
-"""docs/data-dictionary.md: the lake from marquee/lake/datasets.py, the kiosk from the comments of its schema."""
+"""docs/data-dictionary.md: the lake from marquee/lake/datasets.py, the mart from the comments of its schema."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -54,11 +54,12 @@ VIEW_COLUMNS = {
     "upper_quarter_percent": "loyalty from which a show is in the upper quarter, in percent",
     "loyal_viewers_percent": "loyal_viewers in percent of reach",
 }
-"""What columns of views hold, by names that mean one thing in all of them. Other columns are those of a table that the
-view reads, or explained in the comment of the view."""
+"""Descriptions of view columns by names with the same meaning in all views. Other columns are those of a table that the
+view reads, or explained in the comment of the view.
+"""
 
 Known = dict[str, Mapping[str, str]]
-"""What each column of a table or view holds, by relation."""
+"""The description of each column of a table or view, by relation."""
 
 
 def data_dictionary() -> Iterator[str]:
@@ -110,7 +111,7 @@ def _kiosk() -> Iterator[str]:
 
 
 def _view_columns(view: str, columns: list[str], known: Known) -> Mapping[str, str]:
-    """Return what a view's columns hold: as agreed for all views, or as in the first relation it reads that has one."""
+    """Return the descriptions of a view's columns: shared by all views, or of the first relation with the column."""
     body = schema.views_sql().partition(f"create view {view} as")[2].partition(";")[0]
     sources = [known[name] for name in re.findall(r"\b(?:from|join) (\w+)", body) if name in known]
     of_sources = {name: holds for source in reversed(sources) for name, holds in source.items() if holds != SEE}

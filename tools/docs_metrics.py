@@ -1,4 +1,4 @@
-"""docs/metrics.md: every metric of marquee/telemetry/metrics.py, by who tells it."""
+"""docs/metrics.md: every metric of marquee/telemetry/metrics.py, by the process that publishes it."""
 
 from collections.abc import Iterator, Sequence
 

@@ -3,7 +3,7 @@
     marquee ask must-not-cancel --limit 4 | python -m tools.docs_picture 'marquee ask must-not-cancel --limit 4' \
         >docs/answer.svg
 
-The lines up to the first empty one are drawn. A test holds them against what the command prints in the README.
+The lines up to the first empty one are drawn. A test compares them with the output of the command in the README.
 """
 
 import re
@@ -14,7 +14,7 @@ from html import escape
 from rich.cells import cell_len
 
 WIDTH, HEIGHT, MARGIN = 7.9, 19, 18
-"""Of a character, of a line, and around all of them, in pixels."""
+"""Size of a character, of a line, and of the margin, in pixels."""
 RULE = "─"
 HEAD = """\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height}" role="img"
@@ -30,7 +30,7 @@ text {{ font: 13px 'DejaVu Sans Mono', Menlo, Consolas, 'Noto Sans Mono CJK JP',
 
 
 def draw(command: str, lines: list[str]) -> Iterator[str]:
-    """Yield the lines of the picture of a command and what it prints."""
+    """Yield the lines of the picture of a command and its output."""
     width = max(map(cell_len, lines)) * WIDTH + 2 * MARGIN
     title = escape(f"{command}: {lines[0].strip()}")
     yield HEAD.format(width=width, height=(len(lines) + 2) * HEIGHT + 2 * MARGIN - HEIGHT // 2, title=title)
@@ -46,14 +46,14 @@ def draw(command: str, lines: list[str]) -> Iterator[str]:
 
 
 def _placed(line: str) -> Iterator[str]:
-    """Yield what stands between wide gaps of a line, each at its place: a wide letter of one moves no other."""
+    """Yield the parts of a line between wide gaps, each with its position, so a wide letter in one moves no other."""
     for found in re.finditer(r"\S+(?: \S+)*", line):
         x = MARGIN + cell_len(line[: found.start()]) * WIDTH
         yield f'<tspan x="{x:.1f}">{escape(found[0])}</tspan>'
 
 
 def main() -> int:
-    """Read an answer, write its picture."""
+    """Read an answer, and write its picture."""
     answer = sys.stdin.read().split("\n\n")[0]
     sys.stdout.writelines(draw(sys.argv[1], answer.splitlines()))
     return 0

@@ -41,13 +41,13 @@ WORDS: dict[object, str] = {
     dt.date: "date",
 }
 FACTORIES = {"MARQUEE_ENGINE__WORKERS": "number of cores"}
-"""Defaults that are found at start, in words."""
+"""Defaults that are determined at start, in words."""
 BOUNDS = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
 
 
 @dataclass
 class _Group:
-    """The settings of one section (or one that is in none): which stages read it, and the rows of its table."""
+    """The settings of one section, or one setting without a section: the stages that read it, and its table's rows."""
 
     title: str
     about: str
@@ -87,7 +87,7 @@ def _groups() -> list[_Group]:
 def _leaves(
     kind: type[BaseModel], path: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], type[BaseModel] | None, FieldInfo]]:
-    """Yield (path, the section it lies in or None, field) of each setting."""
+    """Yield (path, section or None, field) of each setting."""
     for name, one in kind.model_fields.items():
         section = next((part for part in _parts(one.annotation) if _is_section(part)), None)
         if section is not None:
@@ -133,7 +133,7 @@ def _default(variable: str, one: FieldInfo) -> str:
 
 
 def _parts(annotation: Any) -> tuple[Any, ...]:  # noqa: ANN401 - an annotation
-    """Return what a union is of; Annotated is looked through."""
+    """Return the members of a union, also within Annotated."""
     if get_origin(annotation) in {Union, types.UnionType}:
         return tuple(part for one in get_args(annotation) for part in _parts(one))
     if hasattr(annotation, "__metadata__"):

@@ -1,4 +1,4 @@
-"""The demo as a user runs it: it finds the planted answers, does nothing twice, and survives being killed anywhere."""
+"""The demo as a user runs it: it finds the planted answers, repeats nothing, and survives being killed."""
 
 import json
 import os
@@ -41,8 +41,8 @@ from tests.helpers_mart import content, kiosk_of, load
 from tests.mariadb_server import MariaDB, MysqlDatabase, mysql_database
 from tests.small_world import SmallWorld, digests
 
-# As small as the answers allow: shares of viewers are told of shows that reached fifty, which the planted show with the
-# small audience has to be, and it has to be small among the others.
+# As small as the answers allow: shares of viewers are shown for shows that reached fifty, which the planted show with
+# the small audience has to reach, and still be smaller than the others.
 PLANTED = ["--days", "6", "--events-per-day", "140000"]
 TINY = ["--days", "1", "--events-per-day", "1000"]
 FIRST_DAY = str(SimulateSettings().start)
@@ -52,14 +52,14 @@ Answer = Callable[..., list[dict[str, Any]]]
 def start_demo(folder: Path, size: list[str]) -> subprocess.Popen[str]:
     """Start the demo in a folder."""
     command = [sys.executable, "-m", "jobs.cli", "demo", "--folder", str(folder), *size]
-    # A setting of whoever starts it is none of the demo's.
+    # The demo ignores settings of the environment that it starts in.
     environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
     environment |= {"MARQUEE_LAKE": "s3://not-there", "PATH": os.defpath}
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def run_demo(folder: Path, size: list[str]) -> str:
-    """Run the demo to its end, without an error or a word on standard error, and return what it prints."""
+    """Run the demo to its end, without an error or any output on standard error, and return its output."""
     with start_demo(folder, size) as demo:
         out, error = demo.communicate()
     assert (demo.returncode, error) == (0, "")
@@ -68,7 +68,7 @@ def run_demo(folder: Path, size: list[str]) -> str:
 
 @dataclass(frozen=True)
 class Demo:
-    """A folder in which the demo has run, and what it printed."""
+    """A folder in which the demo has run, and the output of the demo."""
 
     world: SmallWorld
     printed: str
@@ -76,14 +76,14 @@ class Demo:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    """The demo of some days that are busy enough."""
+    """The demo over enough days and events for every planted answer."""
     folder = tmp_path_factory.mktemp("demo")
     return Demo(SmallWorld(folder), run_demo(folder, PLANTED))
 
 
 @pytest.fixture
 def answer(demo: Demo, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Answer:
-    """Return what asks the demo's kiosk, as a user would."""
+    """Return a function that asks the demo's mart with the command."""
     monkeypatch.setenv("MARQUEE_CONFIG", str(demo.world.config))
 
     def ask(question: str, *arguments: str) -> list[dict[str, Any]]:
@@ -94,11 +94,11 @@ def answer(demo: Demo, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     return ask
 
 
-# The planted answers, each as its claim in jobs/simulate/planted.py says.
+# The planted answers, each as its claim in jobs/simulate/planted.py says
 
 
 def test_romance_leads_in_korea_and_nowhere_else(answer: Answer) -> None:
-    """By hours."""
+    """Romance has the most hours in Korea and in no other country."""
     assert [row["country"] for row in answer("genre-hours", "--limit", "1")] == ["KR"]
     leaders = {row["country"]: row["genre"] for row in answer("genre-hours", "--all", "--only", "place=1")}
     assert len(leaders) == len(SimulateSettings().countries)
@@ -106,7 +106,7 @@ def test_romance_leads_in_korea_and_nowhere_else(answer: Answer) -> None:
 
 
 def test_crime_is_for_the_evening_in_the_united_states_alone(answer: Answer) -> None:
-    """By the viewers' own clocks; elsewhere it is for the morning."""
+    """In the viewers' local time, crime leads in the evening in the United States and in the morning elsewhere."""
     assert answer("genre-daypart")[0]["daypart"] == "evening"
     rows = answer("genre-daypart", "--all", "--only", f"genre={CRIME_GENRE}", "--only", "place=1")
     first = {row["country"]: row["daypart"] for row in rows}
@@ -115,7 +115,7 @@ def test_crime_is_for_the_evening_in_the_united_states_alone(answer: Answer) -> 
 
 
 def test_one_show_lost_its_audience_when_it_ended(answer: Answer) -> None:
-    """The other kept it. No third show ended."""
+    """Of the two shows that ended, one lost its audience and the other kept it."""
     lost, kept = answer("after-the-end")
     assert (lost["title"], kept["title"]) == (LOST.name, KEPT.name)
     assert lost["after_percent"] < 30
@@ -123,7 +123,7 @@ def test_one_show_lost_its_audience_when_it_ended(answer: Answer) -> None:
 
 
 def test_show_of_multilingual_viewers(answer: Answer) -> None:
-    """Nearly all of its viewers, and no more than a third of any other's."""
+    """Nearly all viewers of the planted show are multilingual, and at most a third of any other show's."""
     first, second, *_ = answer("multilingual")
     assert first["title"] == MULTILINGUAL.name
     assert first["share_percent"] > 80
@@ -131,7 +131,7 @@ def test_show_of_multilingual_viewers(answer: Answer) -> None:
 
 
 def test_small_but_loyal_show(answer: Answer) -> None:
-    """Few viewers, who watch nearly all of it."""
+    """The planted show has few viewers, and they watch nearly all of it."""
     first, second, *_ = answer("small-but-loyal")
     assert (first["title"], first["small_but_loyal"]) == (LOYAL.name, "yes")
     assert first["loyalty_percent"] > 70
@@ -139,7 +139,7 @@ def test_small_but_loyal_show(answer: Answer) -> None:
 
 
 def test_show_that_is_binged(answer: Answer) -> None:
-    """And its twin, watched as much, that is not."""
+    """The planted show is binged, and its twin with as much viewing is not."""
     (first,) = answer("binge", "--limit", "1")
     assert first["title"] == BINGED.name
     assert first["binge5_percent"] > 80
@@ -150,7 +150,7 @@ def test_show_that_is_binged(answer: Answer) -> None:
 
 
 def test_show_that_must_not_be_cancelled(answer: Answer) -> None:
-    """Its viewers watch nothing else."""
+    """More than 90 % of the planted show's viewers watch nothing else, and less than 25 % of any other show's."""
     first, second, *_ = answer("must-not-cancel")
     assert first["title"] == ONLY.name
     assert first["sole_percent"] > 90
@@ -158,14 +158,14 @@ def test_show_that_must_not_be_cancelled(answer: Answer) -> None:
 
 
 def test_show_that_is_low_worldwide_and_big_in_japan(answer: Answer) -> None:
-    """First there, far down the list of the world."""
+    """The planted show leads in Japan and is far down the worldwide list."""
     first = answer("big-in-one-country")[0]
     assert (first["title"], first["country"], first["country_place"]) == (JAPAN.name, "JP", 1)
     assert first["world_place"] > 50
 
 
 def test_demo_prints_every_question_with_its_answer(demo: Demo) -> None:
-    """The words of all questions in their order, the claims of the planted ones, the shows that they name."""
+    """The demo prints every question in order with its answer, and the claim and the show of each planted answer."""
     places = [demo.printed.index(question.words) for question in QUESTIONS]
     assert places == sorted(places)
     for planted in ANSWERS:
@@ -177,7 +177,7 @@ def test_demo_prints_every_question_with_its_answer(demo: Demo) -> None:
 
 
 def test_demo_ends_with_commands_that_work(demo: Demo) -> None:
-    """As they stand there, in a shell that does not find ``marquee`` by its name."""
+    """The demo ends with commands that work as printed, in a shell whose PATH has no ``marquee``."""
     export, look = demo.printed.split("Look around:\n")[1].splitlines()[:2]
     shell = ["/bin/sh", "-ec", f"{export}\n{look}"]
     done = subprocess.run(shell, env={"PATH": os.defpath}, capture_output=True, text=True, check=True)
@@ -185,7 +185,7 @@ def test_demo_ends_with_commands_that_work(demo: Demo) -> None:
 
 
 def test_demo_tells_of_the_late_files(demo: Demo) -> None:
-    """Days 0, 2 and 4 have one each: three hours were made again, of all that there are."""
+    """The demo reports the late files of days 0, 2 and 4, which restate three hours and no other."""
     assert "2. made: schedule-fetch 34, rollup 144, profile " in demo.printed
     assert "3. 3 files come late\n4. made: rollup 3, profile " in demo.printed
     again = {name for name, generation in demo.world.generations().items() if generation > 1}
@@ -193,11 +193,11 @@ def test_demo_tells_of_the_late_files(demo: Demo) -> None:
     assert {name for name in again if name.startswith(("rollup", "schedule"))} == {f"rollup/{day}T14" for day in days}
 
 
-# The same in MySQL.
+# The same in MySQL
 
 
 def test_mysql_answers_alike(demo: Demo, mysql_mart: MysqlDatabase) -> None:
-    """Every row of every view, and every answer in its order, from a mart that is loaded from the same lake."""
+    """A MySQL mart of the same lake has the same rows in every view and the same answers in the same order."""
     assert load(demo.world.lake, mysql_mart).exit_code == 0
     marts = [kiosk_of(mysql_mart), kiosk_of(demo.world.kiosk)]
     for question in QUESTIONS:
@@ -211,19 +211,19 @@ def test_mysql_answers_alike(demo: Demo, mysql_mart: MysqlDatabase) -> None:
     assert content(mysql_mart, DIMENSIONS) == content(demo.world.kiosk, DIMENSIONS)
 
 
-# What an analyst sees in Grafana.
+# The analyst's dashboard in Grafana
 
 
 @pytest.fixture(scope="module")
 def dashboard_mart(demo: Demo, mariadb: MariaDB) -> Iterator[MysqlDatabase]:
-    """A mart in MySQL with what the demo has made."""
+    """A MySQL mart of the demo's lake."""
     with mysql_database(mariadb) as mart:
         assert load(demo.world.lake, mart).exit_code == 0
         yield mart
 
 
 def shown_by(mart: MysqlDatabase, title: str, **chosen: str) -> list[dict[str, Any]]:
-    """Return the rows that a panel shows, with these variables chosen."""
+    """Return the rows that a panel shows for these variables."""
     (query,) = (one for panel, one in queries(dashboard("audience")) if panel == title)
     with mart.connect(cursorclass=DictCursor) as connection, connection.cursor() as cursor:
         cursor.execute(filled_in(query, {"country": "KR", "genre": CRIME_GENRE, "period": "2026-W02"} | chosen))
@@ -231,7 +231,7 @@ def shown_by(mart: MysqlDatabase, title: str, **chosen: str) -> list[dict[str, A
 
 
 def test_panels_of_the_analyst_give_the_planted_answers(dashboard_mart: MysqlDatabase) -> None:
-    """Each question's panel, with country and genre chosen as the question has them, begins with what was planted."""
+    """The panel of each planted question starts with the planted answer for the question's country and genre."""
     firsts = {
         ("What genre gets the most viewing hours here?", "KR"): ("genre", KOREA_GENRE),
         ("Do people watch the genre in the morning or in the evening?", CRIME_EVENING): ("daypart", "evening"),
@@ -251,7 +251,7 @@ def test_panels_of_the_analyst_give_the_planted_answers(dashboard_mart: MysqlDat
 
 
 def test_panels_of_the_analyst_say_what_the_questions_say(dashboard_mart: MysqlDatabase) -> None:
-    """Those without a planted answer: the same figures, in the same order, as `marquee ask` gives."""
+    """The panels of other questions show the same figures in the same order as `marquee ask`."""
     asked = {
         "Are we licensing the right shows?": "top-shows",
         "By show": "engagement-by-show",
@@ -270,7 +270,7 @@ def test_panels_of_the_analyst_say_what_the_questions_say(dashboard_mart: MysqlD
 
 
 def test_panels_of_time_and_period_show_all_that_is_loaded(dashboard_mart: MysqlDatabase) -> None:
-    """Hours, days and shows of what is chosen, in the order of time, as the facts add up."""
+    """The panels over time and periods show all loaded hours, days and shows of the selection, in order of time."""
     hours = shown_by(dashboard_mart, "Hours watched, hour by hour")
     ((seconds,),) = dashboard_mart.ask("select sum(watched_seconds) from fact_viewership where country = 'KR'")
     assert sum(float(row["hours"]) for row in hours) == pytest.approx(float(seconds) / 3600, rel=1e-4)
@@ -286,7 +286,7 @@ def test_panels_of_time_and_period_show_all_that_is_loaded(dashboard_mart: Mysql
 
 
 def test_variables_of_the_analyst_offer_what_there_is(dashboard_mart: MysqlDatabase) -> None:
-    """Countries, genres, and periods, the latest first."""
+    """The variables of the dashboard offer the loaded countries, genres and periods, the latest period first."""
     offered = {
         one["name"]: [value for (value,) in dashboard_mart.ask(one["query"])]
         for one in dashboard("audience")["templating"]["list"]
@@ -302,11 +302,11 @@ def _sorted_rows(mart: MartSettings, sql: str) -> list[tuple[Any, ...]]:
         return sorted(opened.query(sql)[1], key=repr)
 
 
-# What it does when it is run again.
+# Repeated runs
 
 
 def test_second_run_makes_nothing_and_says_so(demo: Demo) -> None:
-    """No object of the lake, and no table of the kiosk, is written again; the answers are the same."""
+    """A second run of the demo writes no object and no table again and prints the same answers."""
     before = {path: path.stat().st_mtime_ns for path in sorted(demo.world.lake.root.rglob("*"))}
     ledger = content(demo.world.kiosk, ["load_ledger"])
     printed = run_demo(demo.world.folder, PLANTED)
@@ -318,7 +318,7 @@ def test_second_run_makes_nothing_and_says_so(demo: Demo) -> None:
 
 
 def answers_in(printed: str) -> str:
-    """Return what is printed from the first question to the last answer."""
+    """Return the output from the first question to the last answer."""
     start, end = printed.index(QUESTIONS[0].words), printed.index("\n\n", printed.index(QUESTIONS[-1].words))
     return printed[start:end]
 
@@ -326,8 +326,8 @@ def answers_in(printed: str) -> str:
 def test_other_size_needs_another_folder(
     demo: Demo, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What stands there is not mixed with another simulation."""
-    monkeypatch.setenv("MARQUEE_CONFIG", "")  # which the demo sets, to be put back
+    """A demo of another size in the same folder ends with 78 and names the differences."""
+    monkeypatch.setenv("MARQUEE_CONFIG", "")  # the demo sets it; monkeypatch restores it
     assert main(["demo", "--folder", str(demo.world.folder), *TINY]) == 78
     assert "(days was 6, now 1, events_per_day was 140000, now 1000)" in capsys.readouterr().err
 
@@ -335,7 +335,7 @@ def test_other_size_needs_another_folder(
 def test_lake_made_anew_with_other_workers_has_the_same_bytes(
     demo: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A day of hours, and its profile, by three workers instead of one a core."""
+    """A lake made again by three workers instead of one a core has the same bytes in its hours and its day."""
     anew = SmallWorld(tmp_path)
     monkeypatch.setenv("MARQUEE_CONFIG", str(demo.world.config))
     monkeypatch.setenv("MARQUEE_LAKE", anew.lake.url)
@@ -347,11 +347,11 @@ def test_lake_made_anew_with_other_workers_has_the_same_bytes(
 
 
 def chosen(markers: dict[str, Marker], names: set[str]) -> dict[str, dict[str, str]]:
-    """Return the digests of what these markers list."""
+    """Return the digests of the outputs of these markers."""
     return digests({name: markers[name] for name in names})
 
 
-# What it does when it is killed.
+# Killed runs
 
 
 def count(folder: Path, pattern: str) -> int:
@@ -364,18 +364,18 @@ MOMENTS: list[Callable[[Path], bool]] = [
     lambda folder: count(folder, "lake/markers/rollup/*/_SUCCESS") > 9,
     lambda folder: count(folder, "lake/data/audience/*/*/*") > 0,
     lambda folder: (folder / "kiosk.duckdb").exists(),
-    # The late file is there, of what it touches one hour alone is made again.
+    # The late file is there, and the hour that it restates is being made again.
     lambda folder: count(folder, "lake/data/rollup/2026-01-05T14/run=*") > 1,
 ]
-"""By what there is in its folder: while it simulates, rolls up, counts audiences, loads, and takes up a late file."""
+"""Moments to kill the demo: while it simulates, rolls up, makes audiences, loads, and processes a late file."""
 
 
 def test_killed_again_and_again_it_ends_in_the_same_answers(tmp_path: Path) -> None:
-    """By kill -9, in each of its steps; then it goes on to the same bytes and rows as one that was left alone."""
+    """A demo killed with SIGKILL in each of its steps ends, after a restart, with the same bytes and rows."""
     alone, killed = SmallWorld(tmp_path / "alone"), SmallWorld(tmp_path / "killed")
     printed = run_demo(alone.folder, TINY)
     killed.folder.mkdir()
-    # The same key and address: viewers' pseudonyms and markers follow from them.
+    # The same key and address: viewers' pseudonyms and markers depend on them.
     killed.config.write_text((alone.folder / FILE).read_text().replace(str(alone.folder), str(killed.folder)))
     for moment in MOMENTS:
         kill_at(killed.folder, moment)
@@ -400,7 +400,7 @@ def kill_at(folder: Path, moment: Callable[[Path], bool]) -> None:
 
 
 def facts_of(world: SmallWorld) -> dict[str, list[tuple[Any, ...]]]:
-    """Return the rows of the kiosk, of the ledger only what was loaded."""
+    """Return the rows of the mart, and of the ledger only dataset, period and number of rows."""
     rows = content(world.kiosk)
     rows["load_ledger"] = [(dataset, period, count) for dataset, period, *_, count in rows["load_ledger"]]
     return rows

@@ -1,11 +1,12 @@
-"""The fault drill: what breaks is broken for real, and a real Prometheus tells which of the chart's alerts fire.
+"""The fault drill: real faults, and a real Prometheus that shows which of the chart's alerts fire.
 
-The pipeline runs over a few hours of events up to now, into a MariaDB; an exporter in a process of its own tells of it.
-Nothing is simulated but time: what alerts wait for goes by ``SPEED`` times faster (``sped_up``). The data do not: an
-hour of events is an hour, so that a drill sets the target of freshness to run out when it wants, by the chart's values.
+The pipeline runs over a few hours of events up to now, into a MariaDB; an exporter in a process of its own publishes
+its state. Only time is simulated: waiting times of alerts pass ``SPEED`` times faster (``sped_up``). The data keep real
+time: an hour of events is an hour, so a drill sets the freshness target to expire when it wants, through the chart's
+values.
 
-``pytest -s`` prints what was measured; docs/operations.md has the table. What kube-state-metrics tells of jobs and
-CronJobs is drilled in a cluster: ``tests/e2e_cluster/test_watching_alerts.py``.
+``pytest -s`` prints the measured times; docs/operations.md has the table. The metrics of jobs and CronJobs from
+kube-state-metrics are drilled in a cluster: ``tests/e2e_cluster/test_watching_alerts.py``.
 """
 
 import os
@@ -34,25 +35,25 @@ from tests.sped_up import SPEED, sped_up
 pytestmark = [pytest.mark.helm, pytest.mark.prometheus]
 
 LOOK_S = 3.0
-"""By how much what is measured may be off: the exporter looks, Prometheus scrapes and evaluates once a second."""
+"""Tolerance of measured times: exporter, scrapes and evaluation of rules each run once a second."""
 LOOKS_BACK_S = 2 * 3600 // SPEED
-"""How old the history has to be for MarqueeDataStale, which is silent without it."""
+"""Age that the history needs for MarqueeDataStale, which does not fire without it."""
 LATE = {("MarqueeExporterAbsent", "warning"), ("MarqueeExporterStuck", "warning")}
-"""Tickets that need no fault on a busy machine, where a scrape or a look comes some seconds late."""
+"""Tickets that need no fault on a busy machine, where a scrape or a refresh is some seconds late."""
 PATIENCE_S = 60.0
 NEVER_H = 1000
-"""Hours of freshness that do not run out here; the events begin a few hours ago, however late it is."""
+"""Freshness targets in hours that do not expire here; the events begin a few hours ago, at any time of day."""
 LAST_DAY = "MARQUEE_SCHEDULE_FETCH__LAST_DAY"
 
 Fired = tuple[str, str, str, str]
-"""(alert, severity, stage, grain or part)."""
+"""(alert, severity, stage, grain or collector)."""
 Due = tuple[float, float]
-"""(since when, an instant; seconds that the alert then waits with the chart's default values)."""
+"""(start, a Unix time; seconds that the alert then waits with the chart's default values)."""
 MINUTE = 60.0
 
 
 class Exporter:
-    """The exporter as a process, which may be stopped and started again at the same port."""
+    """The exporter as a process that can be stopped and started again at the same port."""
 
     def __init__(self, settings: dict[str, str]) -> None:
         self.address = f"127.0.0.1:{free_port()}"
@@ -60,16 +61,16 @@ class Exporter:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it and wait until it has looked at everything."""
+        """Start the exporter and wait until every collector has refreshed."""
         self._process = subprocess.Popen([sys.executable, "-m", "jobs.exporter"], env=self._settings)
         patience_ends = time.monotonic() + PATIENCE_S
         while not is_ready(f"http://{self.address}/readyz"):
             assert self._process.poll() is None
             assert time.monotonic() < patience_ends
-            time.sleep(0.1)  # between two looks
+            time.sleep(0.1)  # between two checks
 
     def stop(self) -> None:
-        """End it, if it runs."""
+        """Stop the exporter, if it runs."""
         if self._process is not None:
             self._process.terminate()
             self._process.wait(PATIENCE_S)
@@ -78,7 +79,7 @@ class Exporter:
 
 @dataclass
 class Drill:
-    """All that runs. ``hour`` is the newest one with events; as many as there are tests that want one come after it."""
+    """The running pipeline; ``hour`` is the newest one with events, followed by enough hours for all tests."""
 
     world: SmallWorld
     settings: dict[str, str]
@@ -95,24 +96,24 @@ class Drill:
         return self.mart.server
 
     def next_hour(self) -> None:
-        """Bring the events of the next hour."""
+        """Add the events of the next hour."""
         self.hour = self.hour.next()
         self.world.events(str(self.hour), [("ann", 1, WINTER), ("bob", 2, CASE)])
 
     def more_events(self, file: int, bad_lines: int = 0) -> None:
-        """Bring a file more of the newest hour, or the same file anew."""
+        """Add a file to the newest hour, or write the same file again."""
         self.world.events(str(self.hour), [("ann", 2 + file, WINTER)], file, bad_lines)
 
     def run(self, *commands: str) -> int:
-        """Run a stage (of none: all), as the clock would; return the exit code."""
+        """Run stages (all by default); return the exit code."""
         return marquee(self.settings, *(commands or ("run",)))
 
     def values(self, query: str) -> list[float]:
-        """Return the values of the series that a query gives."""
+        """Return the values of the series of a query."""
         return [float(one["value"][1]) for one in self.prometheus.ask(query)]
 
     def run_out(self, **grains: str) -> float:
-        """Have the freshness of stages run out in two seconds, by the chart's values; return when it does."""
+        """Let freshness targets expire in two seconds, through the chart's values; return the time of expiry."""
         self.prometheus.wait_for(f"marquee_build_info offset {LOOKS_BACK_S}s")
         runs_out = time.time() + 2
         limits = []
@@ -123,21 +124,21 @@ class Drill:
         return runs_out
 
     def firing(self) -> set[Fired]:
-        """Return what fires now."""
+        """Return the alerts that fire now."""
         found = (one["metric"] for one in self.prometheus.ask('ALERTS{alertstate="firing"}'))
         return {
             (one["alertname"], one["severity"], one["stage"], one.get("grain", one.get("part", ""))) for one in found
         }
 
     def see(self, fault: str, expected: dict[Fired, Due]) -> None:
-        """Wait until what is expected fires, none of it sooner than it may, and nothing else."""
+        """Wait until the expected alerts fire, none of them too early, and no other alert."""
         seen: dict[Fired, float] = {}
         patience_ends = time.time() + PATIENCE_S
         while set(expected) - set(seen):
             assert time.time() < patience_ends, (fault, set(expected) - set(seen), seen)
             for one in self.firing():
                 seen.setdefault(one, time.time())
-            time.sleep(0.1)  # between two looks
+            time.sleep(0.1)  # between two checks
         assert {one for one in seen if one not in expected and one[:2] not in LATE} == set(), fault
         for one, (since, waits) in expected.items():
             at = seen[one]
@@ -146,21 +147,21 @@ class Drill:
             assert at - since > waits / SPEED - LOOK_S, one
 
     def clears(self, fault: str) -> None:
-        """Wait until nothing fires any more."""
+        """Wait until no alert fires."""
         began = time.time()
         while self.firing():
             assert time.time() < began + PATIENCE_S, (fault, self.firing())
-            time.sleep(0.1)  # between two looks
+            time.sleep(0.1)  # between two checks
         say(f"{fault}: clear after {time.time() - began:.1f} s")
 
 
 def say(text: str) -> None:
-    """Print what was measured."""
+    """Print a measured time."""
     sys.stdout.write(f"\n{text}")
 
 
 def marquee(settings: dict[str, str], *arguments: str) -> int:
-    """Run a command in a process of its own, and return its code."""
+    """Run a command in a process of its own, and return its exit code."""
     return subprocess.run([sys.executable, "-m", "jobs.cli", *arguments], env=settings, check=False).returncode
 
 
@@ -173,7 +174,7 @@ def rules_of(*limits: str) -> list[dict[str, Any]]:
 
 
 def is_ready(url: str) -> bool:
-    """Tell whether a URL answers well."""
+    """Return whether a URL answers with success."""
     try:
         urllib.request.urlopen(url).close()  # noqa: S310 - our own server
     except (urllib.error.URLError, ConnectionError) as error:
@@ -185,7 +186,7 @@ def is_ready(url: str) -> bool:
 
 @pytest.fixture(scope="module")
 def running(mariadb_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drill]:
-    """All stages have run over one hour, the latest but three that are over, and not over today's schedule."""
+    """A pipeline after a full run over one hour, four hours ago, with three later hours and today's schedule left."""
     folder = tmp_path_factory.mktemp("drill")
     world = SmallWorld(folder / "world")
     now = datetime.now(UTC)
@@ -207,7 +208,7 @@ def running(mariadb_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
             "MARQUEE_EXPORTER__INTERVAL_S": "1",
             "MARQUEE_EXPORTER__GARBAGE_EVERY_H": f"{6 / SPEED}",
             "MARQUEE_ROLLUP__GRACE_MINUTES": "0",
-            "MARQUEE_ROLLUP__REJECT_LINES": "100",  # the default, not that of the small world
+            "MARQUEE_ROLLUP__REJECT_LINES": "100",  # the default, not the value of the small world
         }
         world.events(str(hour), [("ann", 1, WINTER), ("bob", 2, CASE)])
         assert marquee(settings, "mart", "init") == 0
@@ -226,17 +227,17 @@ def running(mariadb_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture
 def drill(running: Drill) -> Drill:
-    """Nothing fires, and nothing is about to run out."""
+    """The pipeline without firing alerts and without an expiring freshness target."""
     running.prometheus.load(rules_of())
     running.clears("before")
     return running
 
 
-# The faults.
+# The faults
 
 
 def test_rejects_fill_up(drill: Drill) -> None:
-    """As many bad lines as an hour may have: it is published, and a ticket tells of them until the next hour."""
+    """An hour with the maximum of bad lines is published, and a ticket reports them until the next hour."""
     drill.more_events(1, bad_lines=100)
     assert drill.run("rollup") == 0
     drill.see("rejects", {("MarqueeRejectsHigh", "warning", "rollup", "hour"): (time.time(), 5 * MINUTE)})
@@ -246,7 +247,7 @@ def test_rejects_fill_up(drill: Drill) -> None:
 
 
 def test_rejects_fill_up_over_the_threshold(drill: Drill) -> None:
-    """One bad line more: the hour keeps what it had, and a ticket tells that it fails, until the file is mended."""
+    """One bad line more fails the hour, which keeps its content, and a ticket reports it until the file is mended."""
     drill.more_events(2, bad_lines=101)
     assert drill.run("rollup") == 65
     drill.see("too many", {("MarqueeStageFailing", "warning", "rollup", "hour"): (time.time(), 75 * MINUTE)})
@@ -256,7 +257,7 @@ def test_rejects_fill_up_over_the_threshold(drill: Drill) -> None:
 
 
 def test_events_stop(drill: Drill) -> None:
-    """No events, no hour: a ticket of the rollup, and a page of the mart, which users read."""
+    """When events stop, stale hours are a ticket for the rollup and a page for the mart, which users read."""
     ran_out = drill.run_out(rollup="hour", mart_load="hour")
     expected = {
         ("MarqueeDataStale", "warning", "rollup", "hour"): (ran_out, 10 * MINUTE),
@@ -269,7 +270,7 @@ def test_events_stop(drill: Drill) -> None:
 
 
 def test_schedule_service_breaks(drill: Drill) -> None:
-    """A new day cannot be captured: tickets, since its plays are counted all the same."""
+    """When a new day cannot be captured, the alerts are tickets, because its plays are counted anyway."""
     del drill.settings[LAST_DAY]
     drill.service.tell(f"/schedule?country=KR&date={drill.today}", answer([], status=503))
     assert drill.run("schedule-fetch") == 75
@@ -286,7 +287,7 @@ def test_schedule_service_breaks(drill: Drill) -> None:
 
 
 def test_mysql_stops(drill: Drill) -> None:
-    """The exporter cannot look into it: a ticket. What the mart has grows old: a page, once the target has run out."""
+    """When MySQL stops, the exporter's failed collector is a ticket, and data past the freshness target are a page."""
     drill.server.stop()
     stopped = time.time()
     try:
@@ -305,7 +306,7 @@ def test_mysql_stops(drill: Drill) -> None:
 
 
 def test_mysql_refuses_rows(drill: Drill) -> None:
-    """It answers, but the loader may not write any more: all that there is to load fails, and the mart is behind."""
+    """When MySQL refuses the loader's rows, tickets report failed loads of every grain and a mart that is behind."""
     drill.mart.ask(f"revoke insert on {drill.mart.name}.* from {drill.mart.user}")
     (loaded,) = drill.values('max(marquee_last_run_finished_timestamp_seconds{stage="mart_load"})')
     drill.more_events(3)
@@ -323,7 +324,7 @@ def test_mysql_refuses_rows(drill: Drill) -> None:
 
 
 def test_exporter_stops(drill: Drill) -> None:
-    """A ticket at first; a page when nobody has been able to tell for an hour, which the values say here."""
+    """An absent exporter is a ticket at first, and a page after the limit of the values, here one hour."""
     drill.prometheus.load(rules_of("alerts.limits.blindHours=1"))
     drill.exporter.stop()
     stopped = time.time()
@@ -337,7 +338,7 @@ def test_exporter_stops(drill: Drill) -> None:
 
 
 def test_only_waiting_is_sped_up() -> None:
-    """An hour of it takes ten seconds."""
+    """Speeding up changes the waiting times of a rule, an hour to ten seconds, and no other number."""
     rule = {"alert": "A", "for": "10m", "expr": 'a{b="c"}[1h:5m] offset 2h < 4 * 3600 or d < time() - 1800'}
     quick = {"for": "1666ms", "expr": 'a{b="c"}[10000ms:833ms] offset 20000ms < 4 * 3600 or d < time() - 5.0'}
     assert sped_up([rule]) == [rule | quick]

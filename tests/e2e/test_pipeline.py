@@ -1,4 +1,4 @@
-"""All stages on a small world: what is made when something changes, and what is left alone."""
+"""All stages on a small world: what a change makes again, and what it leaves alone."""
 
 import shutil
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tests.small_world import CASE, WINTER, SmallWorld, digests, listed, tell_sc
 MONDAY, TUESDAY, WEDNESDAY = "2026-02-02", "2026-02-03", "2026-02-04"
 PERIODS = ["2026-W06", "2026-02", "2026-Q1"]
 ORPHAN = 301
-"""An episode that no captured schedule has."""
+"""An episode that is in no captured schedule."""
 DONE = """\
 schedule-fetch: nothing was pending
 rollup: nothing was pending
@@ -25,7 +25,7 @@ mart-load: nothing was pending
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[ScheduleService]:
-    """The schedule service; it lists nothing on the web."""
+    """The schedule service, which lists nothing on the web."""
     with schedule_service() as running:
         tell_schedule(running, MONDAY)
         yield running
@@ -33,7 +33,7 @@ def service() -> Iterator[ScheduleService]:
 
 @pytest.fixture(scope="module")
 def done(service: ScheduleService, tmp_path_factory: pytest.TempPathFactory) -> SmallWorld:
-    """Three days, of which the first and the last are short, on which all has run; ann and bob watched on the first."""
+    """A full run over three days, the first and the last of them short; ann and bob watched on the first."""
     world = SmallWorld(tmp_path_factory.mktemp("done"))
     world.configure(service.url, (MONDAY, WEDNESDAY))
     world.events(f"{MONDAY}T22", [("ann", 1, WINTER), ("ann", 2, WINTER), ("bob", 1, CASE)])
@@ -45,14 +45,14 @@ def done(service: ScheduleService, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture
 def world(done: SmallWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SmallWorld:
-    """A copy of it, with its settings in force."""
+    """A copy of the finished world, with its settings in force."""
     copy = done.copy(tmp_path / "world")
     monkeypatch.setenv("MARQUEE_CONFIG", str(copy.config))
     return copy
 
 
 def made_again(world: SmallWorld, before: dict[str, int]) -> set[str]:
-    """Return the stages and periods that are of another generation than before: the next one."""
+    """Return the stages and periods whose generation has increased by one."""
     after = world.generations()
     changed = {name for name in after if after[name] != before.get(name)}
     assert all(after[name] == before[name] + 1 for name in changed)
@@ -65,7 +65,7 @@ def audiences(*days: str) -> set[str]:
 
 
 def test_everything_that_can_be_made_is_made(world: SmallWorld) -> None:
-    """Every hour from the first event to the last, with and without events; days; the periods over them."""
+    """A full run makes every hour from the first event to the last, empty ones included, and all days and periods."""
     hours = {f"rollup/{MONDAY}T{n:02}" for n in (22, 23)} | {f"rollup/{TUESDAY}T{n:02}" for n in range(24)}
     hours |= {f"rollup/{WEDNESDAY}T{n:02}" for n in (0, 1)}
     days = {f"{stage}/{day}" for stage in ("schedule_fetch", "profile") for day in (MONDAY, TUESDAY, WEDNESDAY)}
@@ -73,7 +73,7 @@ def test_everything_that_can_be_made_is_made(world: SmallWorld) -> None:
 
 
 def test_second_run_makes_nothing_and_says_so(world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
-    """No object of the lake is touched, nor the kiosk."""
+    """A second run changes no object of the lake and not the mart, and says so."""
     before = {path: path.stat().st_mtime_ns for path in sorted(world.folder.rglob("*"))}
     assert main(["run"]) == 0
     assert capsys.readouterr().out == DONE
@@ -90,20 +90,20 @@ def test_second_run_makes_nothing_and_says_so(world: SmallWorld, capsys: pytest.
 def test_late_file_makes_again_what_it_touches(
     world: SmallWorld, capsys: pytest.CaptureFixture[str], user: str, days: set[str]
 ) -> None:
-    """Its hour, its day, later days when they know one viewer more, the periods over them. Nothing else."""
+    """A late file restates its hour, its day, later days that know its viewer, and the periods over them."""
     before = world.generations()
     world.events(f"{TUESDAY}T10", [(user, minute, WINTER) for minute in range(5)], file=1)
     assert main(["run"]) == 0
     profiles = {f"profile/{day}" for day in days}
     assert made_again(world, before) == {f"rollup/{TUESDAY}T10", *profiles, *audiences(*days)}
-    # The kiosk takes up what has changed: the hour, the day's audience, and the three over it.
+    # The mart loads the changes: the hour, the day's audience, and the three over it.
     assert f"rollup: 1 made\nprofile: {2 * len(days) + 3} made\nmart-load: 5 made\n" in capsys.readouterr().out
     seconds = "select sum(watched_seconds) from fact_viewership where hour = '2026-02-03 10:00'"
     assert rows_of(world.kiosk, seconds) == [((4 + 5) * 60,)]
 
 
 def test_forced_run_with_the_same_bytes_changes_nothing_downstream(world: SmallWorld) -> None:
-    """An hour that is made again as it was is the same to all that is made of it."""
+    """An hour that is forced and has the same bytes makes nothing downstream stale."""
     before = world.markers()
     assert main(["rollup", f"{TUESDAY}T10", "--force"]) == 0
     assert main(["run"]) == 0
@@ -112,7 +112,7 @@ def test_forced_run_with_the_same_bytes_changes_nothing_downstream(world: SmallW
 
 
 def test_later_capture_resolves_an_orphan(world: SmallWorld, service: ScheduleService) -> None:
-    """The schedule names the show of an episode that was played: the periods in which it was are made again."""
+    """A later capture that lists a played episode restates the periods with its plays."""
     orphan = "select count(*) from dim_episode where episode_id = 301 and show_id = 0"
     assert rows_of(world.kiosk, orphan) == [(1,)]
     before = world.generations()
@@ -129,7 +129,7 @@ def test_later_capture_resolves_an_orphan(world: SmallWorld, service: ScheduleSe
 
 
 def test_kiosk_that_is_lost_is_loaded_from_the_lake(world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nothing is made again for it."""
+    """A deleted mart is loaded again from the lake, and no stage makes anything again."""
     before = world.generations()
     facts = "select * from fact_audience order by all"
     rows = rows_of(world.kiosk, facts)
@@ -143,14 +143,14 @@ def test_kiosk_that_is_lost_is_loaded_from_the_lake(world: SmallWorld, capsys: p
 def test_failure_of_one_period_does_not_stop_the_others(
     world: SmallWorld, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A bad hour fails with its code and keeps its result; a good one, and what is made of it, goes on to the kiosk."""
+    """A bad hour fails and keeps its result, while a good hour and its downstream periods reach the mart."""
     before = world.generations()
     world.events(f"{MONDAY}T22", [], file=1, bad_lines=3)
     world.events(f"{TUESDAY}T10", [("bob", 9, WINTER)], file=1)
     assert main(["run"]) == 65
     assert "rollup: 1 made; some failed, as the log tells" in capsys.readouterr().out
     assert made_again(world, before) == {f"rollup/{TUESDAY}T10", f"profile/{TUESDAY}", *audiences(TUESDAY)}
-    # Mended by allowing for it: the hour follows, and its failure is forgotten.
+    # Mended by a higher limit: the hour is made, and its failure is cleared.
     monkeypatch.setenv("MARQUEE_ROLLUP__REJECT_LINES", "3")
     assert main(["run"]) == 0
     assert world.generations()[f"rollup/{MONDAY}T22"] == 2
@@ -158,7 +158,7 @@ def test_failure_of_one_period_does_not_stop_the_others(
 
 
 def test_lake_made_anew_has_the_same_bytes(done: SmallWorld, world: SmallWorld) -> None:
-    """From the same raw files and the same captures."""
+    """A lake made anew from the same raw files and captures has the same bytes."""
     for stage in ("rollup", "profile", "audience"):
         for kind in ("data", "markers"):
             shutil.rmtree(world.lake.root / kind / stage)

@@ -1,4 +1,4 @@
-"""All stages on a bucket: from simulated events to answers, with a late file, reruns, and garbage collection."""
+"""All stages on a bucket: from simulated events to answers, with a late file, reruns and garbage collection."""
 
 import json
 import re
@@ -30,7 +30,7 @@ class Bucket:
     lake: S3Store
 
     def generations(self) -> dict[str, int]:
-        """Return which generation stands for each stage and period."""
+        """Return the published generation of each stage and period."""
         markers = Markers(self.lake)
         return {
             f"{stage}/{period}": one.generation for stage in keys.STAGES for period, one in markers.of(stage).items()
@@ -39,7 +39,7 @@ class Bucket:
 
 @pytest.fixture
 def bucket(s3_server: S3Server, s3_lake: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
-    """A bucket with nothing in it, with its settings in force, and the schedule served."""
+    """An empty bucket with its settings in force, and a served schedule."""
     raw = S3Store(BUCKET, f"{tmp_path.name}/raw", s3_lake._options)
     with serve(SimulateSettings(days=1, events_per_day=1000)) as schedule:
         config = tmp_path / "marquee.toml"
@@ -65,7 +65,7 @@ def bucket(s3_server: S3Server, s3_lake: S3Store, tmp_path: Path, monkeypatch: p
 
 
 def test_events_in_a_bucket_become_answers(bucket: Bucket, capsys: pytest.CaptureFixture[str]) -> None:
-    """Simulated, run, asked; then a file comes late, and only what it touches is made again; then its garbage goes."""
+    """Simulated events in a bucket become answers, a late file restates what depends on it, and gc deletes the rest."""
     assert main(["simulate", *SIZE]) == 0
     said = capsys.readouterr().out
     assert said.startswith(f"{bucket.raw.url}: ")
@@ -103,7 +103,7 @@ def test_events_in_a_bucket_become_answers(bucket: Bucket, capsys: pytest.Captur
 
 
 def shown_hours(capsys: pytest.CaptureFixture[str]) -> float:
-    """Return the hours watched by country that the kiosk tells of, added up."""
+    """Return the hours watched by country in the mart, added up."""
     capsys.readouterr()
     assert main(["ask", "genre-hours", "--all", "--limit", "0", "--format", "json"]) == 0
     return sum(float(row["hours"]) for row in json.loads(capsys.readouterr().out))

@@ -1,4 +1,4 @@
-"""A namespace of a real cluster, for tests: what is there, and what is started there; all of it through kubectl."""
+"""A namespace of a real cluster for tests: its objects and the jobs started in it, all through kubectl."""
 
 import json
 import os
@@ -15,12 +15,12 @@ T = TypeVar("T")
 Manifest = dict[str, Any]
 
 JOB_S = 420.0
-"""How long a job may take, on a slow machine: Spark alone needs a minute to come and go."""
+"""Longest duration of a job on a slow machine: Spark alone needs a minute to start and stop."""
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 
 
 def call(*command: str, stdin: str | None = None, env: Mapping[str, str] | None = None) -> str:
-    """Run a command and return what it prints; its errors fail the test."""
+    """Run a command and return its output; an error fails the test."""
     run = subprocess.run(
         command, check=False, capture_output=True, text=True, input=stdin, env=os.environ | dict(env or {})
     )
@@ -29,16 +29,16 @@ def call(*command: str, stdin: str | None = None, env: Mapping[str, str] | None 
 
 
 def until(look: Callable[[], T | None], what: str, patience_s: float = 60.0) -> T:
-    """Look until there is something to see, and return it."""
+    """Repeat a check until it returns something, and return that."""
     patience_ends = time.monotonic() + patience_s
     while not (found := look()):
         assert time.monotonic() < patience_ends, f"not seen in {patience_s:.0f} s: {what}"
-        time.sleep(0.5)  # between two looks
+        time.sleep(0.5)  # between two checks
     return found
 
 
 def documented(heading: str, page: Path = OPERATIONS, language: str = "sh") -> list[str]:
-    """Return the commands that a page has below a heading, block by block."""
+    """Return the commands below a heading of a page, block by block."""
     below = re.split(rf"^## {re.escape(heading)}$", page.read_text(), flags=re.MULTILINE)
     assert len(below) == 2, f"{page} has no heading {heading!r}"
     section = below[1].partition("\n## ")[0]
@@ -58,7 +58,7 @@ class Release:
         return call("kubectl", "-n", self.namespace, *arguments, stdin=stdin)
 
     def run(self, script: str, **env: str) -> str:
-        """Run commands of the documentation, in which the release is named by variables; here nothing takes hours."""
+        """Run commands of the documentation, which name the release by variables; no timeout here lasts hours."""
         own = {"RELEASE": self.name, "NAMESPACE": self.namespace, "VALUES": str(self.values)}
         impatient = re.sub(r"--timeout=\w+", f"--timeout={JOB_S:.0f}s", script)
         return call("bash", "-euo", "pipefail", "-c", impatient, env=own | env)
@@ -69,7 +69,7 @@ class Release:
         return list(json.loads(self.kubectl("get", kind, *chosen, "-o", "json"))["items"])
 
     def start(self, stage: str, job: str, **env: str) -> None:
-        """Start a job by hand, as the documentation says, with more settings for it alone."""
+        """Start a job by hand as documented, with additional settings for it alone."""
         source = f"--from=cronjob/{self.name}-marquee-{stage}"
         manifest = self.kubectl("create", "job", job, source, "--dry-run=client", "-o", "json")
         if env:
@@ -78,7 +78,7 @@ class Release:
         self.kubectl("apply", "-f", "-", stdin=manifest)
 
     def finish(self, job: str, patience_s: float = JOB_S) -> str:
-        """Wait for a job's end, and return the log of its pods; the test fails if the job did."""
+        """Wait for a job to end, and return the log of its pods; a failed job fails the test."""
         ended = until(lambda: self._ended(job), f"the end of job {job}", patience_s)
         log = self.log(job)
         assert ended == "Complete", f"job {job} is {ended}:\n{log}"
@@ -94,7 +94,7 @@ class Release:
         return self.kubectl("logs", "-l", f"batch.kubernetes.io/job-name={job}", "--tail=-1")
 
     def applications(self, job: str) -> list[Manifest]:
-        """Return the SparkApplications that a job made."""
+        """Return the SparkApplications of a job."""
         return [
             one
             for one in self.find("sparkapplications")
@@ -102,13 +102,13 @@ class Release:
         ]
 
     def pods_of(self, application: str, role: str) -> list[Manifest]:
-        """Return an application's driver or executors that run."""
+        """Return the running driver or executors of an application."""
         pods = self.find("pods", f"sparkoperator.k8s.io/app-name={application},spark-role={role}")
         return [pod for pod in pods if pod["status"].get("phase") == "Running"]
 
     @contextmanager
     def forward(self, service: str, port: int) -> Iterator[int]:
-        """Reach a service from here, at a port of loopback."""
+        """Forward a service to a port of loopback."""
         command = ["kubectl", "-n", self.namespace, "port-forward", f"service/{service}", f":{port}"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             try:
@@ -126,7 +126,7 @@ class Release:
 
 
 def describe(namespace: str) -> str:
-    """Return what is going on in a namespace, for whoever has to find out why a test failed."""
+    """Return the state of a namespace, to find the cause of a failed test."""
     looks = (
         ("get", "all,sparkapplications", "-o", "wide"),
         ("get", "events", "--sort-by=.lastTimestamp"),

@@ -1,7 +1,7 @@
-"""A cluster to test in, named by KUBECONFIG: the images in it, a namespace with all that Marquee needs, and a release.
+"""A cluster for tests, named by KUBECONFIG: images, a namespace with everything that Marquee needs, and a release.
 
-E2E_LOAD is the command that brings images into the cluster, such as ``kind load docker-image``; without it they
-are taken to be there. E2E_KEEP=true leaves everything where it is at the end.
+E2E_LOAD is the command that loads images into the cluster, such as ``kind load docker-image``; without it, the images
+must be there already. E2E_KEEP=true leaves everything in place at the end.
 """
 
 import os
@@ -46,16 +46,16 @@ BUCKET = "marquee"
 COMMANDS = [job.command for job in PIPELINE]
 ROOT_PASSWORD, MART_PASSWORD, ANALYST_PASSWORD = "test-root", "test-loader", "test-analyst"
 WORLD = SimulateSettings(days=2, events_per_day=20_000)
-"""As services.yaml serves the schedule of."""
+"""The days of schedule that services.yaml serves."""
 
 
 @dataclass(frozen=True)
 class Environment:
-    """A release with the services of its namespace, reached from here."""
+    """A release and the services of its namespace, forwarded to this machine."""
 
     release: Release
     installed: str
-    """What the documented installation printed, its test at the end."""
+    """Output of the documented installation, which ends with the chart's test."""
     s3: S3Options
     mart_port: int
 
@@ -69,11 +69,11 @@ class Environment:
         return {f"{stage}/{period}": one for stage in keys.STAGES for period, one in markers.of(stage).items()}
 
     def add_late_file(self) -> None:
-        """Bring the file of 2026-01-05T14 that comes late."""
+        """Add the late file of 2026-01-05T14."""
         assert add_late_files(WORLD, self.store("raw")).written == 1
 
     def lose_mart(self) -> None:
-        """Leave an empty database, prepared for loading, where the mart was."""
+        """Replace the mart by an empty database that is prepared for loading."""
         with self.mart_root() as cursor:
             cursor.execute("drop database marquee")
             cursor.execute("create database marquee character set utf8mb4 collate utf8mb4_bin")
@@ -81,7 +81,7 @@ class Environment:
 
     @contextmanager
     def mart_root(self) -> Iterator["pymysql.cursors.Cursor"]:
-        """Ask the mart's server as its root, in one transaction."""
+        """Query the mart's server as root, in one transaction."""
         with (
             pymysql.connect(host="127.0.0.1", port=self.mart_port, user="root", password=ROOT_PASSWORD) as connection,
             connection.cursor() as cursor,
@@ -89,7 +89,7 @@ class Environment:
             yield cursor
 
     def ask(self, question: str, **only: str) -> list[dict[str, Any]]:
-        """Ask the mart as the analyst does."""
+        """Ask the mart as the analyst."""
         mart = mart_at(self.mart_port, "marquee_analyst", ANALYST_PASSWORD)
         columns, rows = ask(mart, question, 0, only)
         return [dict(zip([str(one) for one in columns], row, strict=True)) for row in rows]
@@ -97,7 +97,7 @@ class Environment:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:  # noqa: ARG001
-    """Tell of a test that fails what there is in the cluster."""
+    """Add the state of the cluster to the report of a failed test."""
     report: pytest.TestReport = yield  # type: ignore[assignment]
     if report.failed:
         for name in NAMESPACES:
@@ -106,12 +106,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 NAMESPACES: list[str] = []
-"""Those that the tests have made, and not yet deleted."""
+"""The environments that the tests have created and not yet deleted."""
 
 
 @pytest.fixture(scope="session")
 def images(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Marquee's images, which are there, and those of the services, which are made, in the cluster."""
+    """Images in the cluster: Marquee's, built before, and those of the services, built here."""
     if not LOAD:
         return
     s3 = tmp_path_factory.mktemp("s3-image")
@@ -125,7 +125,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture(scope="session")
 def new_environment(images: None) -> Iterator[Callable[[str], Environment]]:  # noqa: ARG001 - in the cluster
-    """Makes a namespace with S3, a mart, a schedule and raw events, and installs a release as documented."""
+    """Returns a function that creates a namespace with all services and raw events, and installs a release."""
     with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
         patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
@@ -134,13 +134,13 @@ def new_environment(images: None) -> Iterator[Callable[[str], Environment]]:  # 
 
 @pytest.fixture(scope="session")
 def environment_one(new_environment: Callable[[str], Environment]) -> Environment:
-    """The environment that most tests share, on which nothing has run yet."""
+    """The environment that most tests share, before any run."""
     return new_environment("one")
 
 
 @pytest.fixture(scope="session")
 def prometheus(environment_one: Environment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    """A Prometheus that scrapes the first environment, and has its rules, whose waiting is sped up."""
+    """A Prometheus that scrapes the first environment and has its rules, with waiting times sped up."""
     release, folder = environment_one.release, tmp_path_factory.mktemp("prometheus")
     watch(release)
     targets = folder / "targets.json"
@@ -158,7 +158,7 @@ def prometheus(environment_one: Environment, tmp_path_factory: pytest.TempPathFa
 
 
 def watch(release: Release) -> None:
-    """Have a release's alerts and dashboards, by the documented commands; the tests have no other namespace."""
+    """Install a release's alerts and dashboards by the documented commands, in the namespace of the release."""
     (alerts,), (dashboards,) = documented("Alerts"), documented("Dashboards")
     release.run(alerts)
     release.run(dashboards.replace("grafana.namespace=monitoring", f"grafana.namespace={release.namespace}"))
@@ -166,7 +166,7 @@ def watch(release: Release) -> None:
 
 
 def rules_of(release: Release) -> list[Manifest]:
-    """Return the rules that a release has in the cluster, sped up."""
+    """Return the rules of a release in the cluster, sped up."""
     (rule,) = release.find("prometheusrules")
     (group,) = rule["spec"]["groups"]
     return sped_up(group["rules"])
@@ -174,8 +174,8 @@ def rules_of(release: Release) -> list[Manifest]:
 
 @pytest.fixture(scope="session")
 def done(environment_one: Environment, prometheus: Prometheus) -> Environment:
-    """The same, once each stage has run: the schedule of all days, and then as documented for a backfill."""
-    del prometheus  # it has been looking on
+    """The shared environment after each stage has run: the schedule of all days, then the documented backfill."""
+    del prometheus  # it has scraped all the while
     environment_one.release.do("schedule-fetch", "schedule-fetch-first")
     (backfill,) = documented("Backfill a month")
     environment_one.release.run(backfill)
@@ -184,32 +184,32 @@ def done(environment_one: Environment, prometheus: Prometheus) -> Environment:
 
 @dataclass(frozen=True)
 class Watched:
-    """An environment whose stages have run, and the Prometheus that has seen them."""
+    """An environment after a full run, and the Prometheus that observed it."""
 
     environment: Environment
     prometheus: Prometheus
 
     @property
     def release(self) -> Release:
-        """The release."""
+        """The release of the environment."""
         return self.environment.release
 
     def reload(self) -> None:
-        """Have the rules as they are now."""
+        """Load the current rules."""
         self.prometheus.load(rules_of(self.release))
 
     def had(self, query: str) -> bool:
-        """Tell whether a query has given something since Prometheus began."""
+        """Return whether a query has had a result since Prometheus started."""
         return bool(self.prometheus.ask(f"count_over_time(({query})[1h:2s])"))
 
     def is_firing(self, alert: str, stage: str) -> bool:
-        """Tell whether an alert fires now."""
+        """Return whether an alert fires now."""
         return bool(self.prometheus.ask(f'ALERTS{{alertname="{alert}", stage="{stage}", alertstate="firing"}}'))
 
 
 @pytest.fixture(scope="session")
 def watched(done: Environment, prometheus: Prometheus) -> Watched:
-    """The first environment under watch again, whatever other tests have installed meanwhile."""
+    """The first environment with its alerts installed again, whatever other tests have installed meanwhile."""
     watch(done.release)
     watched = Watched(done, prometheus)
     watched.reload()
@@ -239,13 +239,13 @@ def _new_environment(name: str, stack: ExitStack) -> Environment:
 
 
 def mart_at(port: int, user: str, password: str, **more: str) -> MartSettings:
-    """Return how to reach a mart."""
+    """Return the settings to reach a mart."""
     url = f"mysql://{user}@127.0.0.1:{port}/marquee"
     return MartSettings.model_validate({"url": url, "password": password, **more})
 
 
 def init_mart_at(port: int) -> None:
-    """Make schema and users in an empty database."""
+    """Create schema and users in an empty database."""
     passwords = {"loader_password": MART_PASSWORD, "analyst_password": ANALYST_PASSWORD}
     init_mart(mart_at(port, "root", ROOT_PASSWORD, **passwords))
 
@@ -258,7 +258,7 @@ def _delete(namespace: str) -> None:
 
 @pytest.fixture(autouse=True)
 def timed(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Say how long each test takes, for whoever waits."""
+    """Print the duration of each test."""
     begun = time.monotonic()
     yield
     print(f"\n{request.node.name}: {time.monotonic() - begun:.0f} s", flush=True)  # noqa: T201

@@ -1,4 +1,4 @@
-"""The mart in a cluster: it is lost and restored; a kiosk for a quarter comes and goes."""
+"""The mart in a cluster: loss and restoration, and a temporary kiosk for a quarter."""
 
 import re
 from typing import Any
@@ -16,16 +16,16 @@ KIOSK = (
     " --set image.name=marquee/mart_load:dev --set mariadb.image=marquee-e2e/mariadb:1"
     " --set mariadb.resources.requests.memory=128Mi --set load.resources.requests.memory=128Mi"
 )
-"""Where S3 and the images are: the rest is as documented."""
+"""The locations of S3 and of the images; all other values are as documented."""
 
 
 def answers(environment: Environment) -> dict[str, list[dict[str, Any]]]:
-    """Return what the mart answers to every question."""
+    """Return the mart's answers to every question."""
     return {one.name: sorted(environment.ask(one.name), key=repr) for one in QUESTIONS}
 
 
 def test_mart_is_restored_from_s3_alone(done: Environment) -> None:
-    """Its database is dropped; an empty one, loaded as documented, gives every answer that it gave."""
+    """After its database is dropped, an empty one loaded as documented gives every earlier answer."""
     before = answers(done)
     assert before["genre-hours"]
     assert before["engagement-by-genre"]
@@ -36,7 +36,7 @@ def test_mart_is_restored_from_s3_alone(done: Environment) -> None:
 
 
 def test_kiosk_comes_is_asked_by_its_analyst_and_leaves_nothing(done: Environment) -> None:
-    """Installed and uninstalled as documented; the analyst reads, and may do no more."""
+    """A kiosk is installed as documented, lets its analyst only read, and is uninstalled without remains."""
     release = done.release
     install, uninstall = documented("A kiosk")
     install = re.sub(r"(--set secrets.s3.name=marquee-s3)", rf"\1{KIOSK}", install)
@@ -58,5 +58,5 @@ def test_kiosk_comes_is_asked_by_its_analyst_and_leaves_nothing(done: Environmen
             cursor.execute("delete from fact_viewership")
     release.run(uninstall)
     kinds = "all,configmaps,secrets,persistentvolumeclaims,serviceaccounts,networkpolicies"
-    # Helm does not wait for what the cluster deletes after it: pods, and what belongs to the CronJob.
+    # Helm does not wait for what the cluster deletes afterwards: pods, and objects of the CronJob.
     until(lambda: not release.find(kinds, "app.kubernetes.io/instance=q1"), "nothing of the kiosk", 120)

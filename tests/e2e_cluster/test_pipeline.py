@@ -1,4 +1,4 @@
-"""The whole pipeline in a cluster: from raw events in S3 to answers in the mart, a late file, reruns. In this order."""
+"""The pipeline in a cluster: from raw events to answers, a late file, reruns. The order of the tests matters."""
 
 import pytest
 
@@ -11,12 +11,12 @@ AUDIENCES = {f"audience/{period}" for period in (FIRST, SECOND, "2026-W02", "202
 
 
 def generations(environment: Environment) -> dict[str, int]:
-    """Return which generation stands for each stage and period."""
+    """Return the published generation of each stage and period."""
     return {name: one.generation for name, one in environment.markers().items()}
 
 
 def test_every_hour_day_and_period_has_its_marker(done: Environment) -> None:
-    """55 days of schedule (from 2025-12-08, January), 48 hours, 2 days, and the day, week, month, quarter of them."""
+    """Markers exist for 55 days of schedule (from 2025-12-08, January), 48 hours, 2 days, and their periods."""
     made = generations(done)
     hours = {f"rollup/{day}T{hour:02}" for day in (FIRST, SECOND) for hour in range(24)}
     assert {name for name in made if not name.startswith("schedule_fetch/")} == (
@@ -28,7 +28,7 @@ def test_every_hour_day_and_period_has_its_marker(done: Environment) -> None:
 
 @pytest.mark.parametrize("stage", ["rollup", "profile"])
 def test_spark_stage_is_one_application_whose_executor_did_the_work(done: Environment, stage: str) -> None:
-    """COMPLETED, with an executor of its own; the driver's last lines are in the launcher's log."""
+    """A Spark stage is one completed application with an executor, and the launcher logs the driver's last lines."""
     (application,) = done.release.applications(f"backfill-{stage}")
     status = application["status"]
     assert status["applicationState"]["state"] == "COMPLETED"
@@ -37,7 +37,7 @@ def test_spark_stage_is_one_application_whose_executor_did_the_work(done: Enviro
 
 
 def test_planted_answers_are_found_by_asking_the_mart(done: Environment) -> None:
-    """Those that two days with few viewers bear out."""
+    """The mart gives the planted answers that two days with few viewers support."""
     leading = {row["country"]: row["genre"] for row in done.ask("genre-hours") if row["place"] == 1}
     assert leading["KR"] == KOREA_GENRE
     crime = done.ask("genre-daypart", country="US", genre=CRIME_GENRE)
@@ -48,7 +48,7 @@ def test_planted_answers_are_found_by_asking_the_mart(done: Environment) -> None
 
 
 def test_documented_look_at_bucket_mart_and_operator_succeeds(done: Environment) -> None:
-    """The test of the chart, a pod for each stage, and what says where everything stands."""
+    """The chart's test succeeds with one pod for each stage, and so do the documented commands for the state."""
     assert done.installed.count("Phase:          Succeeded") == len(COMMANDS)
     assert done.installed.count("spark operator: ") == 2
     for command in documented("Look"):
@@ -56,7 +56,7 @@ def test_documented_look_at_bucket_mart_and_operator_succeeds(done: Environment)
 
 
 def test_rerun_without_change_starts_no_spark(done: Environment) -> None:
-    """Each job, by the documented command too, ends with 0; no SparkApplication is made, and no marker changes."""
+    """A rerun of each job without changes ends with 0, makes no SparkApplication and changes no marker."""
     before = generations(done)
     jobs = [f"{stage}-idle" for stage in COMMANDS]
     for stage, job in zip(COMMANDS, jobs, strict=True):
@@ -67,11 +67,11 @@ def test_rerun_without_change_starts_no_spark(done: Environment) -> None:
         done.release.finish(job)
     assert [done.release.applications(job) for job in ("rollup-now", *jobs)] == [[], [], [], [], []]
     assert generations(done) == before
-    done.release.run(documented("Suspend a stage")[2])  # ends rollup-now, and has the name free
+    done.release.run(documented("Suspend a stage")[2])  # ends rollup-now, and frees its name
 
 
 def test_late_file_makes_its_hour_day_and_periods_again(done: Environment) -> None:
-    """The second day as well: it tells who was first seen when, and the first day has a viewer more."""
+    """A late file restates its hour, both days (its viewer is no longer new on the second), and their periods."""
     before = generations(done)
     hours = sum(row["hours"] for row in done.ask("genre-hours"))
     done.add_late_file()
@@ -85,7 +85,7 @@ def test_late_file_makes_its_hour_day_and_periods_again(done: Environment) -> No
 
 
 def test_documented_commands_do_a_period_again(done: Environment) -> None:
-    """A day, though nothing changed: its hours are made again, with the same bytes, so nothing downstream is."""
+    """The documented commands make a day's hours again with the same bytes, so nothing downstream is made again."""
     before = done.markers()
     for command in documented("Do a period again"):
         done.release.run(command)

@@ -1,4 +1,4 @@
-"""What is killed in the middle of a job, and what a Spark job does about it: launcher, driver, executor; and helm."""
+"""Recovery of Spark jobs from the death of launcher, driver or executor, and behaviour under helm commands."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ HOURS = "2026-01-05T08/2026-01-05T13"
 
 @pytest.fixture(scope="module")
 def release(environment_one: Environment) -> Release:
-    """A release on raw events: whatever has been done of them, force does it again."""
+    """A release on raw events whose periods can always be made again with force."""
     return environment_one.release
 
 
@@ -32,22 +32,22 @@ def running(release: Release, job: str, role: str) -> Manifest:
 
 
 def kill(release: Release, pod: Manifest) -> None:
-    """End a pod without a word."""
+    """Kill a pod without a grace period."""
     release.kubectl("delete", "pod", pod["metadata"]["name"], "--grace-period=0", "--force", "--wait=false")
 
 
 def states(release: Release, job: str) -> list[str]:
-    """Return in which states a job's applications are."""
+    """Return the states of a job's applications."""
     return sorted(one["status"]["applicationState"]["state"] for one in release.applications(job))
 
 
 def test_application_of_a_killed_launcher_is_adopted(release: Release) -> None:
-    """By SIGKILL, of which it does not know: the job's next pod follows the same SparkApplication to its end."""
+    """After SIGKILL of the launcher, the job's next pod follows the same SparkApplication to its end."""
     start(release, "kill-launcher")
     running(release, "kill-launcher", "driver")
     (launcher,) = release.find("pods", "batch.kubernetes.io/job-name=kill-launcher")
     (before,) = release.applications("kill-launcher")
-    # Tini's child: who asks the cluster to delete the pod sends SIGTERM first, at which the application is deleted.
+    # Tini's child: deleting the pod would send SIGTERM first, and the launcher would delete its application.
     command = ("sh", "-c", "kill -KILL $(cat /proc/1/task/1/children)")
     release.kubectl("exec", launcher["metadata"]["name"], "--", *command)
     assert "adopted" in release.finish("kill-launcher")
@@ -57,7 +57,7 @@ def test_application_of_a_killed_launcher_is_adopted(release: Release) -> None:
 
 
 def test_job_of_a_killed_driver_is_done_by_the_next_attempt(release: Release) -> None:
-    """The application fails, the job's next pod makes another, and that completes."""
+    """After the death of a driver, its application fails, and the one of the job's next pod completes."""
     start(release, "kill-driver")
     kill(release, running(release, "kill-driver", "driver"))
     release.finish("kill-driver", 2 * JOB_S)
@@ -65,7 +65,7 @@ def test_job_of_a_killed_driver_is_done_by_the_next_attempt(release: Release) ->
 
 
 def test_killed_executor_is_replaced_by_spark(release: Release, environment_one: Environment) -> None:
-    """While it runs a task: the application goes on with another, and the result has the same bytes."""
+    """When an executor dies within a task, Spark replaces it, and the result has the same bytes."""
     before = environment_one.markers().get(f"rollup/{HOUR}")
     start(release, "kill-executor", HOURS)
     executor = running(release, "kill-executor", "executor")
@@ -80,7 +80,7 @@ def test_killed_executor_is_replaced_by_spark(release: Release, environment_one:
 
 
 def test_deleted_job_takes_its_application_and_pods_along(release: Release) -> None:
-    """As documented for ending a run."""
+    """Deleting a job as documented deletes its application and pods."""
     start(release, "rollup-now")
     driver = running(release, "rollup-now", "driver")["metadata"]["name"]
     name = release.applications("rollup-now")[0]["metadata"]["name"]
@@ -89,11 +89,11 @@ def test_deleted_job_takes_its_application_and_pods_along(release: Release) -> N
 
 
 def test_upgrade_leaves_a_running_job_alone(release: Release) -> None:
-    """It completes; upgrade, suspension and rollback are done as documented."""
+    """A running job completes during the documented upgrade, suspension and rollback."""
     start(release, "during-upgrade")
     running(release, "during-upgrade", "driver")
     upgrade, back = documented("Upgrade")
-    # As documented, too: what was patched by hand Helm 4 takes back only if told to.
+    # Also documented: Helm 4 takes over manually patched fields only with --force-conflicts.
     told = "--force-conflicts --values" if call("helm", "version", "--short").startswith("v4") else "--values"
     again = upgrade.replace("--values", told)
     for command in (upgrade, back, *documented("Suspend a stage")[:2], again):
@@ -103,14 +103,14 @@ def test_upgrade_leaves_a_running_job_alone(release: Release) -> None:
 
 
 def gone(release: Release, kind: str, name: str) -> bool:
-    """Tell whether there is no such object."""
+    """Return whether there is no such object."""
     return name not in {one["metadata"]["name"] for one in release.find(kind)}
 
 
 def test_two_environments_do_not_meet_and_uninstalling_one_leaves_the_other(
     new_environment: Callable[[str], Environment], release: Release, environment_one: Environment
 ) -> None:
-    """The second is uninstalled while its Spark runs: nothing of it stays, and the first is as it was."""
+    """Uninstalling one of two environments while its Spark runs leaves none of its objects and all of the other's."""
     before = environment_one.markers()
     other = new_environment("two")
     start(other.release, "in-the-middle")

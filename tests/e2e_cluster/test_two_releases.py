@@ -1,4 +1,4 @@
-"""A second release in the namespace of the first, on the same raw events, with what values can change."""
+"""A second release in the namespace of the first, on the same raw events, with other values."""
 
 import re
 
@@ -22,7 +22,7 @@ VALUES = (
 
 @pytest.fixture(scope="module")
 def second(done: Environment) -> Release:
-    """A lake of its own, without a mart, on as many executors as there is work for, and on the local engine."""
+    """A release with a lake of its own, no mart, dynamic executors in one stage, and the local engine in the other."""
     release = Release("second", done.release.namespace, done.release.values)
     sets = [part for value in VALUES for part in ("--set", value)]
     chart = ("charts/marquee", "--namespace", release.namespace, "--values", str(release.values))
@@ -31,7 +31,7 @@ def second(done: Environment) -> Release:
 
 
 def test_preflight_asks_nothing_of_stages_that_are_left_out(second: Release) -> None:
-    """Two pods, of which only that on Spark tries a launch; nothing is said of schedule and mart."""
+    """The preflight of two stages has two pods, one with a trial launch, and checks neither schedule nor mart."""
     told = second.run(documented("Install")[2].splitlines()[1])
     assert told.count("Phase:          Succeeded") == 2
     assert re.findall("settings of ([a-z-]+): ", told) == ["profile", "rollup"]
@@ -39,7 +39,7 @@ def test_preflight_asks_nothing_of_stages_that_are_left_out(second: Release) -> 
 
 
 def test_executors_are_allocated_dynamically(second: Release) -> None:
-    """Not by their number: one at the start, and a second where the first is slow with an hour's two tasks."""
+    """Dynamic allocation starts with one executor and may add a second when an hour's two tasks are slow."""
     second.do("rollup", "second-rollup", MARQUEE_PERIOD=DAY)
     (application,) = second.applications("second-rollup")
     assert application["status"]["applicationState"]["state"] == "COMPLETED"
@@ -48,13 +48,13 @@ def test_executors_are_allocated_dynamically(second: Release) -> None:
 
 
 def test_local_engine_needs_no_operator(second: Release) -> None:
-    """The stage's own pod does the work."""
+    """On the local engine, the stage's own pod does the work, without an operator."""
     assert re.search(r"profile: \d+ made", second.do("profile", "second-profile", MARQUEE_PERIOD=DAY))
     assert second.applications("second-profile") == []
 
 
 def test_releases_have_the_same_results(second: Release, done: Environment) -> None:
-    """Byte by byte, on whichever engine; neither has touched the other's lake."""
+    """Both releases have the same bytes, whichever engine made them, and neither changes the other's lake."""
     first, other = done.markers(), done.markers("second")
     hours = {f"rollup/{DAY}T{hour:02}" for hour in range(24)}
     assert hours | {f"profile/{DAY}"} <= set(other)
@@ -64,7 +64,7 @@ def test_releases_have_the_same_results(second: Release, done: Environment) -> N
 
 
 def test_uninstalling_one_leaves_the_other(second: Release, done: Environment) -> None:
-    """As documented, with everything of its own."""
+    """Uninstalling one release as documented removes its objects and leaves the other release alone."""
     second.run(documented("Uninstall")[0])
     mine = "app.kubernetes.io/instance=second"
     until(lambda: not second.find("all,sparkapplications,configmaps,roles,serviceaccounts", mine), "nothing of it", 120)

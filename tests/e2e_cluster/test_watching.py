@@ -1,4 +1,4 @@
-"""What watches a release: a real Prometheus scrapes exporter and jobs as the PodMonitors say, and has the alerts."""
+"""Monitoring of a release: a real Prometheus scrapes exporter and jobs by their PodMonitors, and has the alerts."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ RULES = Path(__file__).parents[2] / "charts" / "marquee" / "rules"
 
 
 def test_exporter_tells_what_the_markers_say(watched: Watched) -> None:
-    """Both days are complete, in the lake and in the mart; the rows are those of the manifests."""
+    """The exporter shows both days as complete in lake and mart, and the row counts of the manifests."""
     markers = watched.environment.markers()
 
     def value(query: str) -> float:
@@ -32,7 +32,7 @@ def test_exporter_tells_what_the_markers_say(watched: Watched) -> None:
 
 @pytest.mark.parametrize("stage", ["rollup", "profile"])
 def test_job_on_spark_tells_how_far_it_is_while_it_runs(watched: Watched, stage: str) -> None:
-    """Its driver at our port, and at Spark's own, which also has the executors; names do not change with the run."""
+    """Prometheus scrapes a running Spark job at both ports of its driver, with executors, under stable names."""
     told = (
         f'marquee_job_periods{{environment="one", stage="{stage}", state="left"}}',
         f'metrics_{stage}_driver_DAGScheduler_job_allJobs_Value{{environment="one"}}',
@@ -42,7 +42,7 @@ def test_job_on_spark_tells_how_far_it_is_while_it_runs(watched: Watched, stage:
 
 
 def test_job_in_its_own_pod_tells_how_far_it_is(watched: Watched) -> None:
-    """At the port that the monitor of jobs names; it is made to wait until Prometheus has heard of its pod."""
+    """Prometheus scrapes a job in its own pod at the PodMonitor's port; a lock keeps the job waiting until then."""
     metric = 'marquee_job_periods{environment="one", stage="mart_load", state="left"} > 0'
     with watched.environment.mart_root() as cursor:
         cursor.execute("select * from marquee.kiosk for update")
@@ -52,10 +52,10 @@ def test_job_in_its_own_pod_tells_how_far_it_is(watched: Watched) -> None:
 
 
 def test_rules_and_dashboards_are_there(watched: Watched) -> None:
-    """Every rule is evaluated without an error, and the dashboards wait for Grafana's sidecar."""
+    """Every rule is evaluated without an error, and the dashboards are in ConfigMaps for Grafana's sidecar."""
     until(lambda: all(one["health"] == "ok" for one in watched.prometheus.rules()), "rules that have been evaluated")
     alerts = {path.stem for path in RULES.glob("Marquee*.yaml")}
-    suspended = {"MarqueeCronJobSuspended"}  # all stages are, by the values
+    suspended = {"MarqueeCronJobSuspended"}  # the values suspend all stages
     assert {one["name"] for one in watched.prometheus.rules() if one["type"] == "alerting"} == alerts - suspended
     boards = watched.release.find("configmaps", "grafana_dashboard=1")
     assert {key for one in boards for key in one["data"]} == {

@@ -1,6 +1,6 @@
-"""Runbooks, walked through: what an alert tells of is brought about, it fires, its page's commands are run, it clears.
+"""Runbooks in practice: each test causes a problem, its alert fires, the page's commands are run, and the alert clears.
 
-Waiting is sped up (tests/sped_up.py). The tests run last, for they leave the lake otherwise than they found it.
+Waiting is sped up (tests/sped_up.py). These tests run last, because they change the lake.
 """
 
 import json
@@ -23,18 +23,18 @@ HOUR = "2026-01-05T10"
 NEW_DAY = "2026-01-07"
 WEEK_LATER = "2026-01-12T10"
 EXAMPLE = "2026-01-05T13"
-"""The hour that the runbooks take as an example."""
+"""The hour that the runbooks use as an example."""
 FIRES_S = 90.0
-"""A rule waits half a minute at most; kube-state-metrics, scrapes and a busy machine come to it."""
+"""A rule waits half a minute at most; kube-state-metrics, scrapes and a busy machine add to that."""
 
 Named = Mapping[str, str]
-"""What stands in a runbook for something that only its reader knows, and what that is here."""
+"""Placeholders in runbooks for values that only the reader knows, and their values here."""
 NOTHING: Named = MappingProxyType({})
 
 
 @pytest.fixture(autouse=True)
 def tools(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the pages call beside kubectl and helm: our own command, of this Python."""
+    """Put the `marquee` command of this Python into PATH, for the commands of the runbooks."""
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=":")
 
 
@@ -46,12 +46,12 @@ def fires(watched: Watched, alert: str, stage: str) -> None:
 
 
 def clears(watched: Watched, alert: str, stage: str) -> None:
-    """Wait until an alert fires no more."""
+    """Wait until an alert no longer fires."""
     until(lambda: not watched.is_firing(alert, stage), f"no {alert} of {stage}", FIRES_S)
 
 
 def look(watched: Watched, alert: str, stage: str, *, broken: str = "nothing", named: Named = NOTHING) -> str:
-    """Run what a runbook says to look at, and return what is seen; what is broken may fail as the last of its block."""
+    """Run the "Look" commands of a runbook, and return their output; a command that contains ``broken`` may fail."""
     for query in documented("Look", RUNBOOKS / f"{alert}.md", "promql"):
         until(lambda query=query: watched.had(query), query)  # type: ignore[misc]
     return "\n".join(
@@ -61,12 +61,12 @@ def look(watched: Watched, alert: str, stage: str, *, broken: str = "nothing", n
 
 
 def act(watched: Watched, alert: str, stage: str, block: int = 0, *, named: Named = NOTHING) -> None:
-    """Run what a runbook says to do."""
+    """Run the remedy of a runbook."""
     walk(watched, blocks(alert, "Do", named)[block], stage)
 
 
 def blocks(alert: str, heading: str, named: Named) -> list[str]:
-    """Return a runbook's commands, with what it names as examples replaced; AWS's own tool is not there."""
+    """Return a runbook's commands, with its example names replaced and without those of AWS's own tool."""
     found = [re.sub(r"^aws .*\n", "", one, flags=re.MULTILINE) for one in documented(heading, RUNBOOKS / f"{alert}.md")]
     for name, value in named.items():
         assert name in "".join(found), name
@@ -75,7 +75,7 @@ def blocks(alert: str, heading: str, named: Named) -> list[str]:
 
 
 def walk(watched: Watched, commands: str, stage: str) -> str:
-    """Run commands after those that all runbooks begin with; S3 and the mart are forwarded to here."""
+    """Run the commands common to all runbooks and then these, with S3 and the mart forwarded to this machine."""
     _, settings = documented("Before you begin", RUNBOOKS / "README.md")
     environment = watched.environment
     here = (
@@ -88,14 +88,14 @@ def walk(watched: Watched, commands: str, stage: str) -> str:
 
 
 def upgrade(watched: Watched, *values: str) -> None:
-    """Upgrade the release to more values, and have Prometheus evaluate its rules."""
+    """Upgrade the release with additional values, and let Prometheus evaluate its rules."""
     chart = ("charts/marquee", "--namespace", watched.release.namespace, "--reuse-values")
     call("helm", "upgrade", watched.release.name, *chart, *(part for one in values for part in ("--set", one)))
     watched.reload()
 
 
 def test_cronjob_that_somebody_suspended(watched: Watched) -> None:
-    """The values have it at work; its managed fields tell that it was patched by hand."""
+    """A CronJob suspended by hand, against the values, fires an alert, and its managed fields show the manual patch."""
     upgrade(watched, "stages.schedule_fetch.suspend=false", "stages.schedule_fetch.schedule=0 0 29 2 *")
     watched.release.kubectl("patch", "cronjob", "one-marquee-schedule-fetch", "--patch", '{"spec": {"suspend": true}}')
     fires(watched, "MarqueeCronJobSuspended", "schedule_fetch")
@@ -106,7 +106,7 @@ def test_cronjob_that_somebody_suspended(watched: Watched) -> None:
 
 
 def test_job_that_finds_no_room(watched: Watched) -> None:
-    """Its pod waits for more cores than there are; once the job is deleted, all is well."""
+    """A job whose pod requests more cores than exist fires an alert, which clears once the job is deleted."""
     create = ("create", "job", "huge", "--from=cronjob/one-marquee-schedule-fetch", "--dry-run=client", "-o", "json")
     enlarge = ("set", "resources", "--local", "-f", "-", "--requests=cpu=999", "--limits=cpu=999", "-o", "json")
     job = watched.release.kubectl(*enlarge, stdin=watched.release.kubectl(*create))
@@ -118,7 +118,7 @@ def test_job_that_finds_no_room(watched: Watched) -> None:
 
 
 def test_exporter_that_is_not_there(watched: Watched) -> None:
-    """Its Deployment has no pod; with one again, all is well."""
+    """An exporter Deployment without a pod fires an alert, which clears once a pod runs again."""
     exporter = "deployment/one-marquee-exporter"
     watched.release.kubectl("scale", exporter, "--replicas=0")
     fires(watched, "MarqueeExporterAbsent", "exporter")
@@ -130,7 +130,7 @@ def test_exporter_that_is_not_there(watched: Watched) -> None:
 
 
 def test_mart_that_refuses_its_loader(watched: Watched) -> None:
-    """The exporter cannot look into it, and the release's test says so; once it is let in, all is well."""
+    """A mart that refuses its loader fails the exporter's collector and the release's test until access is restored."""
     with watched.environment.mart_root() as cursor:
         cursor.execute("alter user marquee_loader account lock")
         try:
@@ -143,7 +143,7 @@ def test_mart_that_refuses_its_loader(watched: Watched) -> None:
 
 
 def test_mart_that_lacks_what_the_lake_has(watched: Watched) -> None:
-    """All of it, for it was lost; the load that the page names brings it back."""
+    """A lost mart fires an alert, and the load command of the page restores it."""
     watched.environment.lose_mart()
     fires(watched, "MarqueeMartBehind", "mart_load")
     look(watched, "MarqueeMartBehind", "mart-load")
@@ -154,7 +154,7 @@ def test_mart_that_lacks_what_the_lake_has(watched: Watched) -> None:
 
 
 def test_operator_that_is_killed(watched: Watched) -> None:
-    """No driver comes, the job fails after its retries, and its log asks for the operator."""
+    """Without the operator no driver starts, the job fails after its retries, and its log names the operator."""
     release = watched.release
     release.start(
         "rollup",
@@ -173,14 +173,14 @@ def test_operator_that_is_killed(watched: Watched) -> None:
 
 
 def failed(watched: Watched, job: str) -> bool:
-    """Tell whether a job has failed."""
+    """Return whether a job has failed."""
     status = json.loads(watched.release.kubectl("get", "job", job, "-o", "json"))["status"]
     return any(one["type"] == "Failed" and one["status"] == "True" for one in status.get("conditions", []))
 
 
 @contextmanager
 def operator_away() -> Iterator[None]:
-    """Take the spark-operator away while the body runs, and see it back; it is found as the runbook says."""
+    """Stop the spark-operator while the body runs, found as the runbook describes, and start it again."""
     found = json.loads(
         call(
             *("kubectl", "get", "deployments", "--all-namespaces", "-o", "json"),
@@ -199,9 +199,9 @@ def operator_away() -> Iterator[None]:
 
 
 def test_hour_of_bad_events(watched: Watched) -> None:
-    """One line more than an hour may have, and in the next hour as many: the first is missing, the second has rejects.
+    """An hour above the reject limit fails, and the next hour at the limit is published with rejects.
 
-    Both files mended, one job makes both hours, and three alerts clear.
+    When both files are mended, one job makes both hours, and three alerts clear.
     """
     raw, plays = watched.environment.store("raw"), [("ann", 1, WINTER), ("bob", 2, CASE)]
     bad, worse = (f"{NEW_DAY}T02", 100), (f"{NEW_DAY}T01", 101)
@@ -224,7 +224,7 @@ def test_hour_of_bad_events(watched: Watched) -> None:
 
 
 def test_hour_with_far_fewer_rows_than_a_week_before(watched: Watched) -> None:
-    """Two plays where there were hundreds; the page says to widen the limits where such swings are usual."""
+    """An hour with two plays instead of hundreds fires an alert, and the page explains how to widen the limits."""
     upgrade(watched, "alerts.limits.rowCount.atLeast=100")
     watched.environment.store("raw").put(*event_file(WEEK_LATER, [("ann", 1, WINTER), ("bob", 2, CASE)]))
     watched.release.do("rollup", "few-rows", MARQUEE_PERIOD=WEEK_LATER)
@@ -235,6 +235,6 @@ def test_hour_with_far_fewer_rows_than_a_week_before(watched: Watched) -> None:
 
 
 def test_data_that_are_old(watched: Watched) -> None:
-    """As they are here, being of January: with no events there is nothing pending."""
+    """Old data fire the staleness alert although nothing is pending, like the data of January here."""
     fires(watched, "MarqueeDataStale", "mart_load")
     look(watched, "MarqueeDataStale", "mart-load")

@@ -1,4 +1,4 @@
-"""The dashboards' queries, on what Prometheus has scraped while the tests of watching ran: run after them."""
+"""The dashboards' queries over everything that Prometheus scraped during the monitoring tests, which run before."""
 
 import re
 
@@ -9,13 +9,13 @@ from tests.charts.dashboards import dashboard, filled_in, queries
 from tests.e2e_cluster.conftest import Watched
 
 NOTHING_TO_TELL = {one.name for one in (metrics.STORE_ERRORS, metrics.WEEK_BEFORE_ROWS, metrics.OLDEST_OPEN)}
-"""Metrics without data when all is well, or in a lake that is a week old."""
+"""Metrics without data when there is no problem, or when the lake has no data of a week ago."""
 OF_BRIEF_JOBS = {metrics.NEWEST_REJECTS.name, *(one.name for one in metrics.JOBS)}
-"""Metrics of jobs that take some seconds are seen once, which is no increase, or never; they reject nothing."""
+"""Metrics of jobs that take seconds: scraped once, which is no increase, or never; nothing is rejected."""
 
 
 def may_be_empty(query: str) -> bool:
-    """Tell whether nothing of what a query asks for can be expected here; Spark's jobs last long enough to be seen."""
+    """Return whether a query may have no result here; Spark's jobs last long enough to be scraped."""
     names = set(re.findall(r"marquee_\w+?(?=_count|_sum|_bucket|[{])", query))
     brief = re.search(r'stage="(schedule_fetch|mart_load)"', query)
     return bool(names) and names <= (NOTHING_TO_TELL | OF_BRIEF_JOBS if brief else NOTHING_TO_TELL)
@@ -23,7 +23,7 @@ def may_be_empty(query: str) -> bool:
 
 @pytest.mark.parametrize("name", ["pipeline-health", "spark-runs"])
 def test_every_query_of_a_dashboard_had_data(watched: Watched, name: str) -> None:
-    """At some time since Prometheus began."""
+    """Every query of a dashboard has had a result since Prometheus started."""
     values = {"environment": "one", "namespace": watched.release.namespace}
     empty = [
         (title, query)

@@ -1,7 +1,8 @@
-"""What a prometheus-operator makes of PodMonitors, for a Prometheus outside of the cluster; and kube-state-metrics.
+"""A replacement of prometheus-operator for PodMonitors, with Prometheus outside of the cluster; kube-state-metrics.
 
-The API's proxy carries what is scraped. Targets come by a file that is written again and again, for Debian's Prometheus
-knows no Kubernetes: each port of a pod with the labels that discovery would give it, from which the monitors choose.
+Scrapes go through the API's proxy. Targets come from a file that is rewritten regularly, because Debian's Prometheus
+has no Kubernetes discovery: each port of a pod with the labels that discovery would add, for the monitors to select
+from.
 """
 
 import json
@@ -19,13 +20,13 @@ from tests.ports import free_port
 
 META = "__meta_kubernetes_pod"
 PROXY = "__proxy"
-"""Label of a target: the path at which the API passes requests on to the pod's port."""
+"""Label of a target: the path under which the API forwards requests to the pod's port."""
 
 
 @contextmanager
 def api_at_loopback() -> Iterator[str]:
-    """Reach the cluster's API at a port of loopback, where it asks nobody who they are."""
-    # Rejected are by default paths with /exec, as in /metrics/executors.
+    """Forward the cluster's API to a port of loopback without authentication."""
+    # By default, kubectl rejects paths with /exec, such as /metrics/executors.
     command = ["kubectl", "proxy", "--port=0", "--reject-paths=^$"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
@@ -38,7 +39,7 @@ def api_at_loopback() -> Iterator[str]:
 
 
 def scrape_configs(monitors: list[Manifest], targets: Path) -> list[Manifest]:
-    """Return what Prometheus is told by the operator for PodMonitors, a configuration for each endpoint."""
+    """Return the scrape configurations that the operator makes from PodMonitors, one for each endpoint."""
     return [
         {
             "job_name": f"podMonitor/{monitor['metadata']['name']}/{place}",
@@ -53,7 +54,7 @@ def scrape_configs(monitors: list[Manifest], targets: Path) -> list[Manifest]:
 
 
 def _chosen(selector: Manifest) -> list[Manifest]:
-    """Return what keeps the pods that a selector chooses."""
+    """Return the relabelings that keep the pods of a selector."""
     wanted = {label: [value] for label, value in selector.get("matchLabels", {}).items()}
     for one in selector.get("matchExpressions", []):
         assert one["operator"] == "In", one
@@ -65,7 +66,7 @@ def _chosen(selector: Manifest) -> list[Manifest]:
 
 
 def _scraped(endpoint: Manifest) -> list[Manifest]:
-    """Return what keeps an endpoint's port, and says where it is scraped and whose its metrics are."""
+    """Return the relabelings that keep an endpoint's port and set its path and labels."""
     own = [
         {re.sub("[A-Z]", lambda letter: "_" + letter[0].lower(), key): value for key, value in one.items()}
         for one in endpoint.get("relabelings", [])
@@ -81,12 +82,12 @@ def _scraped(endpoint: Manifest) -> list[Manifest]:
 
 
 def _label(name: str) -> str:
-    """Return the label of a target that has a pod's."""
+    """Return the label of a target that corresponds to a pod's label."""
     return f"{META}_label_{re.sub(r'[^a-zA-Z0-9_]', '_', name)}"
 
 
 def targets_of(pods: list[Manifest], api: str) -> list[Manifest]:
-    """Return the ports of the pods that run, as discovery tells of them."""
+    """Return the ports of running pods in the form of discovery."""
     return [
         {"targets": [api], "labels": _discovered(pod["metadata"], port)}
         for pod in pods
@@ -108,7 +109,7 @@ def _discovered(pod: Manifest, port: Manifest) -> dict[str, str]:
 
 @contextmanager
 def kept_up_with(namespace: str, api: str, file: Path) -> Iterator[None]:
-    """Write the targets to a file, again and again while the body runs: pods of jobs come and go."""
+    """Rewrite the file of targets regularly while the body runs, because pods of jobs come and go."""
     stop = threading.Event()
     pods = f"http://{api}/api/v1/namespaces/{namespace}/pods"
 
@@ -132,7 +133,7 @@ def kept_up_with(namespace: str, api: str, file: Path) -> Iterator[None]:
 
 @contextmanager
 def kube_state_metrics(namespace: str, folder: Path) -> Iterator[str]:
-    """Run kube-state-metrics for a namespace, outside of the cluster; yields its address."""
+    """Run kube-state-metrics for a namespace, outside of the cluster; yield its address."""
     ports = [free_port(), free_port()]
     (config := folder / "kubeconfig").write_text(call("kubectl", "config", "view", "--raw", "--flatten"))
     command = [

@@ -1,12 +1,12 @@
-"""Crash points: die before or after each call in turn, run again, and end up as if nothing had happened.
+"""Crash points: die before or after each call in turn, run again, and reach the state of an undisturbed run.
 
 ``crash_everywhere`` takes three functions, which know nothing of crashes:
 
-    make_world()     a new world each time: folders, inputs, and the history that there is to be
-    run(world)       what is to be killed, and then to be run again; it must reach the same end from wherever it starts
-    observe(world)   what must be the same in the end; for a lake, ``observe_lake``
+    make_world()     makes a new world each time: folders, inputs, and the history before the run
+    run(world)       is killed and then run again; it must reach the same end from wherever it starts
+    observe(world)   returns what must be the same in the end; for a lake, ``observe_lake``
 
-Calls are counted in this process alone, in all its threads: on every store that anybody opens, or inside of a local one
+Calls are counted in this process alone, in all its threads: on every opened store, or inside of a local one
 (``FILE_CALLS``).
 """
 
@@ -41,18 +41,18 @@ FILE_CALLS: Calls = [
     *((Path, name) for name in ("mkdir", "write_bytes", "replace", "hardlink_to", "unlink", "rmdir")),
     (os, "utime"),
 ]
-"""What a local store does to its folder; a killed process leaves behind what it had done until then."""
+"""Calls of a local store to its folder; a killed process leaves the effects of earlier ones."""
 
 FAR_FUTURE = datetime(2100, 1, 1, tzinfo=UTC)
 _OF_THIS_RUN = {"run_id", "started_at", "finished_at", "failed_at", "cpu_seconds", "etag", "inputs_digest"}
 
 
 class Killed(BaseException):
-    """The process is gone: like a signal, it is nothing that code may catch."""
+    """Raised where the process dies; like a signal, no code may catch it."""
 
 
 class CrashPoint:
-    """Counts calls; at the given one, before it is made or after, the process dies, and makes no call any more."""
+    """Counts calls; before or after the given one the process dies, and later calls are not made."""
 
     def __init__(self, calls: Calls, at: int | None = None, side: Side = "before") -> None:
         self.calls, self.at, self.side = calls, at, side
@@ -73,7 +73,7 @@ class CrashPoint:
     def _counted(self, original: Callable[..., Any], name: str) -> Callable[..., Any]:
         @functools.wraps(original)
         def call(*arguments: Any, **named: Any) -> Any:
-            if getattr(self._within, "call", False):  # part of a call that is counted already
+            if getattr(self._within, "call", False):  # part of a call that is already counted
                 return original(*arguments, **named)
             ours = self._is_ours(f"{name}{arguments[1:2]}")
             if ours and self.side == "before":
@@ -81,7 +81,7 @@ class CrashPoint:
             self._within.call = True
             try:
                 result = original(*arguments, **named)
-                # A listing is made as it is read: read it, to be able to die after it.
+                # A listing is lazy: read it whole, to be able to die after it.
                 result = iter(list(result)) if isinstance(result, Iterator) else result
             finally:
                 self._within.call = False
@@ -110,9 +110,9 @@ def crash_everywhere(
     every: int = 1,
     sides: Sequence[Side] = ("before", "after"),
 ) -> int:
-    """Kill the run at every call (or every n-th), on both sides, and check the end; return how many calls there are.
+    """Kill the run at every call (or every n-th), on both sides, and check the end; return the number of calls.
 
-    Where one thread makes the calls, after one and before the next are the same but for what is lost in memory.
+    If one thread makes the calls, after one and before the next differ only in what is lost in memory.
     """
     clean = CrashPoint(calls)
     world = make_world()
@@ -138,9 +138,9 @@ def _crash_once(
 
 
 def observe_lake(lake: Store) -> dict[str, object]:
-    """Collect all garbage, and return what is left by key: markers as fields, other objects as their SHA-256.
+    """Collect all garbage, and return the rest by key: markers as fields, other objects as their SHA-256.
 
-    Left out is what differs from run to run: its id, its times, the etags that a store makes up.
+    What differs from run to run is left out: run id, times, and the etags of a store.
     """
     collect(lake, plan_garbage(lake, Markers(lake), FAR_FUTURE, timedelta(0)))
     seen: dict[str, object] = {info.key: "left over" for info in lake.leftovers(FAR_FUTURE)}

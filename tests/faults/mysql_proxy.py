@@ -1,6 +1,6 @@
-"""A proxy before MySQL's server, on loopback, that knows where a statement begins: it loses answers, or turns hostile.
+"""A proxy for a MySQL server, on loopback, that parses statements: it loses answers, or turns hostile.
 
-``plan`` is asked about each statement and says what to do with it. Without TLS and compression: it reads along.
+``plan`` is called with each statement and returns what to do with it. Needs connections without TLS and compression.
 """
 
 import socket
@@ -15,11 +15,11 @@ COM_QUERY = 3
 FILE_REQUEST = b"\xfb"
 OK = b"\x00\x00\x00\x02\x00\x00\x00"
 LOGIN = "(login)"
-"""What ``plan`` is asked about when a client gives its user and password."""
+"""Argument of ``plan`` when a client sends its user and password."""
 
 
 class Fault(Enum):
-    """What may happen to a statement, other than that it is passed on."""
+    """What can happen to a statement instead of being passed on."""
 
     LOST_BEFORE = "the connection breaks before the server has the statement"
     LOST_AFTER = "the server has done it, and the connection breaks before the answer"
@@ -27,7 +27,7 @@ class Fault(Enum):
 
 @dataclass(frozen=True)
 class AskForFile:
-    """The server has nothing to do with the statement; it asks the client for one of its files instead."""
+    """The server ignores the statement and asks the client for one of its files instead."""
 
     name: str
 
@@ -36,14 +36,14 @@ Plan = Callable[[str], Fault | AskForFile | None]
 
 
 class MysqlProxy:
-    """Passes on what it is given, but for what ``plan`` says."""
+    """Passes on all traffic, except for the faults that ``plan`` returns."""
 
     def __init__(self, upstream_port: int, plan: Plan) -> None:
         self.plan = plan
         self.statements: list[str] = []
-        """What was asked, in order, by all connections."""
+        """Statements of all connections, in order."""
         self.given: list[bytes] = []
-        """What clients sent when they were asked for a file: an empty packet is nothing."""
+        """Data that clients sent when they were asked for a file: an empty packet is nothing."""
         self._upstream = ("127.0.0.1", upstream_port)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: set[socket.socket] = {self._listener}
@@ -52,12 +52,12 @@ class MysqlProxy:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port of the proxy."""
         port: int = self._listener.getsockname()[1]
         return port
 
     def close(self) -> None:
-        """Break every connection, and wait until nothing runs."""
+        """Break every connection, and wait until no thread runs."""
         _shut(*self._open)
         for thread in self._threads:
             thread.join()
@@ -68,7 +68,7 @@ class MysqlProxy:
                 client, _ = self._listener.accept()
                 try:
                     server = socket.create_connection(self._upstream)
-                except OSError:  # it does not run
+                except OSError:  # not running
                     client.close()
                     continue
                 self._open |= {client, server}
@@ -79,7 +79,7 @@ class MysqlProxy:
 
 
 class _Pair:
-    """A client's connection and the one to the server that belongs to it."""
+    """A client's connection and the matching connection to the server."""
 
     def __init__(self, proxy: MysqlProxy, client: socket.socket, server: socket.socket) -> None:
         self.proxy, self.client, self.server = proxy, client, server
@@ -117,11 +117,11 @@ class _Pair:
                 else:
                     self.client.sendall(data)
         self._answered.set()
-        with self._planning:  # what is planned may take the server away: the client learns of it when that is done
+        with self._planning:  # a plan may stop the server: the client notices after that
             _shut(self.client)
 
     def _handle(self, fault: Fault | AskForFile | None, number: int, payload: bytes) -> bool:
-        """Do as planned; tell whether the connection goes on."""
+        """Apply the plan; return whether the connection stays open."""
         if isinstance(fault, AskForFile):
             return self._ask(fault.name, number)
         if fault is Fault.LOST_BEFORE:
@@ -156,7 +156,7 @@ def mysql_proxy(upstream_port: int, plan: Plan = lambda _: None) -> Iterator[Mys
 
 
 def once(wanted: str, fault: Fault | AskForFile) -> Plan:
-    """Return a plan that has the fault at the first statement that begins so, whatever its case, and none later."""
+    """Return a plan with the fault at the first statement with this beginning, in any case, and at no later one."""
     left = [fault]
 
     def plan(statement: str) -> Fault | AskForFile | None:
@@ -185,7 +185,7 @@ def _write(sock: socket.socket, number: int, payload: bytes) -> None:
 
 
 def _shut(*socks: socket.socket) -> None:
-    """Break connections: who reads or waits on them goes on."""
+    """Break connections, so that blocked readers and waiters continue."""
     for sock in socks:
         with suppress(OSError):
             sock.shutdown(socket.SHUT_RDWR)

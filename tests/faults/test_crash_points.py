@@ -1,4 +1,4 @@
-"""Killed at any moment and run again, a lake ends up as if nothing had happened: the same markers, the same bytes."""
+"""A lake whose runs are killed at any moment and repeated has the same markers and bytes as an undisturbed one."""
 
 import itertools
 import shutil
@@ -32,7 +32,7 @@ ONE, TWO, THREE = (hour(f"2026-01-05T{number}") for number in (13, 14, 15))
 
 @dataclass(frozen=True)
 class World:
-    """A lake and the raw files that it is made of."""
+    """A lake and its raw files."""
 
     lake: LocalStore
     raw: LocalStore
@@ -45,25 +45,25 @@ class World:
 
 
 def first_files(world: World) -> None:
-    """Nothing has run yet: one hour is good, one is bad input, one brings down its stage when half of it is written."""
+    """Before the first run: one hour is good, one is bad input, and one crashes its stage half-way through."""
     world.files(one="a b", two="bad!", three="c boom!")
 
 
 def changed_files(world: World) -> None:
-    """All has run once; now one hour has another word, the bad one is mended, and the third, which was good, is bad."""
+    """After one run: one hour has a changed word, the bad one is mended, and the third, which was good, is bad."""
     world.files(one="a b", two="bad!", three="c")
     run(world)
     world.files(one="a b a", two="d", three="bad!")
 
 
 def nothing_changed(world: World) -> None:
-    """All has run, with a restatement that left garbage: there is nothing to do."""
+    """After a run with a restatement that left garbage: there is nothing to do."""
     changed_files(world)
     run(world)
 
 
 def run(world: World) -> None:
-    """Run both stages as one process does."""
+    """Run both stages like one process does."""
     markers = Markers(world.lake)
     run_stage(WordsStage(world.lake, world.raw), markers, clock=Ticking())
     run_stage(TotalsStage(markers), markers, clock=Ticking())
@@ -79,7 +79,7 @@ MakeWorlds = Callable[[Callable[[World], None]], Callable[[], World]]
 
 @pytest.fixture
 def make_worlds(tmp_path: Path) -> MakeWorlds:
-    """Return what makes a new world with the given history, each time in folders of its own."""
+    """Return a function that makes new worlds with the given history, each in folders of its own."""
     numbers = itertools.count(1)
 
     def worlds(history: Callable[[World], None]) -> Callable[[], World]:
@@ -88,8 +88,8 @@ def make_worlds(tmp_path: Path) -> MakeWorlds:
 
         def make() -> World:
             folder = tmp_path / str(next(numbers))
-            if first.exists():  # there is nothing without files
-                shutil.copytree(first, folder)  # with the times of the files, by which objects are known
+            if first.exists():  # without files there is nothing to copy
+                shutil.copytree(first, folder)  # keeps the times of files, which identify objects
             return World(LocalStore(folder / "lake"), LocalStore(folder / "raw"))
 
         return make
@@ -109,12 +109,12 @@ def make_worlds(tmp_path: Path) -> MakeWorlds:
 def test_killed_and_run_again_ends_the_same(
     make_worlds: MakeWorlds, history: Callable[[World], None], calls: Calls
 ) -> None:
-    """Two stages, good and bad periods, first and later generations: killed before and after every call."""
+    """Two stages with good and bad periods reach the same end after being killed before or after any call."""
     crash_everywhere(make_worlds(history), run, lambda world: observe_lake(world.lake), calls=calls)
 
 
 def test_garbage_collection_may_be_killed(make_worlds: MakeWorlds) -> None:
-    """Whatever it had deleted, what the markers list is there, and the next collection deletes the rest."""
+    """A killed garbage collection keeps every listed object, and the next collection deletes the rest."""
     make = make_worlds(nothing_changed)
     lake = make().lake
     plan = plan_garbage(lake, Markers(lake), FAR_FUTURE, timedelta(0))
@@ -122,11 +122,11 @@ def test_garbage_collection_may_be_killed(make_worlds: MakeWorlds) -> None:
     crash_everywhere(make, collect_all, lambda world: observe_lake(world.lake))
 
 
-# What the tests above rest on.
+# Preconditions of the tests above
 
 
 def test_observing_tells_what_has_to_be_the_same(make_worlds: MakeWorlds) -> None:
-    """Runs of the same files look the same; another word, another generation, or an object more do not."""
+    """Runs of the same files look the same; a changed word, another generation or an extra object look different."""
     make = make_worlds(first_files)
     worlds = [make() for _ in range(5)]
     for world in worlds:
@@ -145,7 +145,7 @@ def test_observing_tells_what_has_to_be_the_same(make_worlds: MakeWorlds) -> Non
 
 @pytest.mark.parametrize(("side", "landed"), [("before", False), ("after", True)])
 def test_crash_point_kills_for_good(lake: LocalStore, side: str, landed: bool) -> None:
-    """The call that it dies before is not made, the one it dies after is; none is made from then on."""
+    """A crash point before a call prevents it, one after a call lets it happen, and no later call is made."""
     point = CrashPoint(STORE_CALLS, 2, side)  # type: ignore[arg-type]
     with point.in_force():
         lake.put("a", b"1")
@@ -158,7 +158,7 @@ def test_crash_point_kills_for_good(lake: LocalStore, side: str, landed: bool) -
 
 
 def test_a_run_that_does_not_recover_is_found(make_worlds: MakeWorlds) -> None:
-    """A marker that is put before its object, by a run that then takes it for done, does not pass."""
+    """The harness detects a run that publishes its marker before its object and trusts that marker later."""
 
     def careless(world: World) -> None:
         if world.lake.head(success_key("words", ONE)) is None:

@@ -1,6 +1,6 @@
-"""The loader of a mart in MySQL dies at any call, or loses a commit's answer: in the end all is right, and there once.
+"""The loader of a MySQL mart dies at any call, or loses the answer to a commit: in the end every row is there once.
 
-Each time the lake has changed in every stage, so that every kind of step is on its way when the loader dies.
+The lake changes in every stage before each load, so that every kind of step is in progress when the loader dies.
 """
 
 import itertools
@@ -23,9 +23,9 @@ from tests.helpers_mysql import Content, all_rows, load_mysql, restate, small_la
 from tests.mariadb_server import MysqlDatabase
 
 DATABASE_CALLS: Calls = [(Connection, "_execute_command"), (Connection, "write_packet")]
-"""Every statement, and every packet of rows, on its way to the server."""
+"""Every statement and every packet of rows sent to the server."""
 STATES = (660, 720)
-"""Of the lake, in turn: what its changes are told by."""
+"""The states of the lake, in turn: the number by which its changes are recognized."""
 STEPS = ("schedule_fetch", "rollup", "audience")
 MADE = {
     "dim_country",
@@ -45,12 +45,12 @@ PARTS = {
     ),
     "audience": ("audience_base", "2026-01-05", "select watched_seconds from fact_audience_base"),
 }
-"""Of each stage a dataset and its period in the ledger, and a query that tells the state of its rows."""
+"""For each stage: a dataset and its period in the ledger, and a query that shows the state of its rows."""
 
 
 @pytest.fixture
 def small(lake: LocalStore, mysql_mart: MysqlDatabase) -> SmallLake:
-    """A lake that is loaded."""
+    """A lake whose mart is loaded."""
     small = small_lake(lake)
     assert load_mysql(lake, mysql_mart).loaded == 4
     return small
@@ -58,7 +58,7 @@ def small(lake: LocalStore, mysql_mart: MysqlDatabase) -> SmallLake:
 
 @pytest.fixture
 def made_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make but some of the dimensions, and those of each state once, to be quick."""
+    """Make only some of the dimensions, and only once for each state, to be quick."""
     made: dict[Any, Any] = {}
 
     def make(markers: Any) -> Any:
@@ -74,7 +74,7 @@ def made_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def expected(small: SmallLake, mysql_mart: MysqlDatabase, tmp_path: Path) -> Mapping[int, Content]:
-    """What a mart must hold that never saw a fault: what DuckDB makes of the same lake, in both of its states."""
+    """The expected content of the mart in both states of the lake: that of a DuckDB mart without faults."""
     rows = {}
     for state in STATES:
         restate(small, state)
@@ -85,7 +85,7 @@ def expected(small: SmallLake, mysql_mart: MysqlDatabase, tmp_path: Path) -> Map
 
 
 def without_run(rows: Content) -> Content:
-    """Leave out of the ledger what differs from run to run, and dimensions that are not always made."""
+    """Leave out fields of the ledger that differ from run to run, and dimensions that are not always made."""
     (ledger,) = [one for one in schema.relations() if one.name == "load_ledger"]
     names = [column.name for column in ledger.columns if column.name != "loaded_at"]
     left = [number for number, name in enumerate(names) if name not in {"run_id", "generation"}]
@@ -104,7 +104,7 @@ def load_until(small: SmallLake, database: MysqlDatabase, point: CrashPoint) -> 
 
 
 def steps_done(small: SmallLake, database: MysqlDatabase, state: int) -> tuple[str, ...]:
-    """Return the stages whose new markers are loaded: rows and ledger tell the same of each."""
+    """Return the stages whose new markers are loaded, and check that rows and ledger agree for each."""
     done = []
     for stage, (dataset, period, sql) in PARTS.items():
         marker = read_marker(small.store, stage, Period.parse(period))
@@ -121,14 +121,14 @@ def steps_done(small: SmallLake, database: MysqlDatabase, state: int) -> tuple[s
 def test_killed_before_every_call(
     small: SmallLake, mysql_mart: MysqlDatabase, expected: Mapping[int, Content], calls: Calls
 ) -> None:
-    """What is left is as before or after one of the steps; the rerun ends as a mart that saw no fault."""
+    """A load killed before any call leaves the mart between two steps, and the rerun gives the right content."""
     nothing_to_do, clean = CrashPoint(calls), CrashPoint(calls)
     load_until(small, mysql_mart, nothing_to_do)
     states = itertools.cycle(STATES)
     restate(small, next(states))
     load_until(small, mysql_mart, clean)
     left = set()
-    # Until there is something to do, nothing is changed: there the first call stands for all.
+    # Until the first change, all calls are alike: the first one represents them.
     for at in (1, *range(nothing_to_do.count, clean.count + 1)):
         state = next(states)
         restate(small, state)
@@ -142,7 +142,7 @@ def test_killed_before_every_call(
 
 
 def lost_at_commit(number: int, fault: Fault) -> Plan:
-    """Return a plan that loses the n-th commit after rows have begun to be sent."""
+    """Return a plan that loses the n-th commit after the first LOAD DATA."""
     commits, sent = 0, False
 
     def plan(statement: str) -> Fault | None:
@@ -159,7 +159,7 @@ def lost_at_commit(number: int, fault: Fault) -> Plan:
 def test_the_answer_of_a_commit_is_lost(
     small: SmallLake, mysql_mart: MysqlDatabase, expected: Mapping[int, Content], fault: Fault
 ) -> None:
-    """Whichever commit it is, and whether it was done or not: the load itself goes on and ends right, nothing twice."""
+    """When the answer to any commit is lost, executed or not, the load continues and loads every row once."""
     states = itertools.cycle(STATES)
     for number in itertools.count(1):
         state = next(states)

@@ -1,4 +1,4 @@
-"""Others at the same mart in MySQL: analysts who read or lock, loaders that are frozen, late, or there at once."""
+"""Other clients of the same MySQL mart: analysts who read or lock, and loaders that are frozen, late or concurrent."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ from tests.mariadb_server import MysqlDatabase
 
 @pytest.fixture
 def small(lake: LocalStore, mysql_mart: MysqlDatabase) -> SmallLake:
-    """A lake that is loaded, and has changed in every stage since."""
+    """A lake whose mart is loaded, with changes in every stage since then."""
     small = small_lake(lake)
     assert load_mysql(lake, mysql_mart).loaded == 4
     restate(small, 660)
@@ -52,7 +52,7 @@ def locking(database: MysqlDatabase, *statements: str) -> Iterator[None]:
     ],
 )
 def test_an_analyst_holds_a_lock(small: SmallLake, mysql_mart: MysqlDatabase, statement: str) -> None:
-    """The load waits as long as it is told, no longer, and says what to do; once the lock is gone it ends right."""
+    """A load waits for an analyst's lock up to the timeout, then fails with a remedy, and succeeds without the lock."""
     with locking(mysql_mart, statement):
         report = load_mysql(small.store, mysql_mart, lock_timeout_s=1)
     assert report.exit_code == 75
@@ -64,13 +64,13 @@ def test_an_analyst_holds_a_lock(small: SmallLake, mysql_mart: MysqlDatabase, st
 
 
 def test_a_long_question_holds_up_nobody(small: SmallLake, mysql_mart: MysqlDatabase) -> None:
-    """Who has begun to read sees the old rows to the end, and the load does not wait."""
+    """A long-running reader does not block a load."""
     with locking(mysql_mart, "start transaction with consistent snapshot", "select * from fact_viewership"):
         assert load_mysql(small.store, mysql_mart).replaced == 3
 
 
 def test_readers_see_the_old_or_the_new(small: SmallLake, mysql_mart: MysqlDatabase) -> None:
-    """Between any two statements of a load: never a mix of rows, or of rows and ledger, and never a lock in the way."""
+    """Between any two statements of a load, a reader sees only old or only new rows and ledger, and meets no lock."""
     sql = """
         select (select name from dim_show where show_id = 1),
             (select sum(watched_seconds) from fact_viewership where hour = '2026-01-05' and country = 'KR'),
@@ -130,7 +130,7 @@ print(report.loaded, report.replaced, report.unchanged, report.exit_code, flush=
 
 @contextmanager
 def loader(store: LocalStore, database: MysqlDatabase, how: str = "") -> Iterator["subprocess.Popen[str]"]:
-    """Start a process that loads once it is told to; its last line tells what it did."""
+    """Start a process that loads when it is signalled; its last line is the result."""
     server = (str(database.server.folder), str(database.server.port))
     arguments = [str(store.root), *server, database.name, database.user, database.password, how]
     command = [sys.executable, "-c", LOADER, *arguments]
@@ -149,7 +149,7 @@ def line_of(process: "subprocess.Popen[str]") -> str:
 
 
 def tell(process: "subprocess.Popen[str]") -> None:
-    """Let a process go on."""
+    """Signal a process to continue."""
     assert process.stdin is not None
     process.stdin.write("\n")
     process.stdin.flush()
@@ -158,7 +158,7 @@ def tell(process: "subprocess.Popen[str]") -> None:
 def test_two_loaders_at_once(
     lake: LocalStore, mysql_mart: MysqlDatabase, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Into an empty database, started at the same time: all is loaded once, and neither fails."""
+    """Two loaders that start at once into an empty database load everything once, and neither fails."""
     small_lake(lake)
     with loader(lake, mysql_mart) as one, loader(lake, mysql_mart) as other:
         tell(one)
@@ -171,7 +171,7 @@ def test_two_loaders_at_once(
 
 
 def test_a_maker_is_overtaken(lake: LocalStore, mysql_mart: MysqlDatabase) -> None:
-    """It finds a schema half made and waits for its turn; by then another has made the rest, and loaded."""
+    """A loader that waits to complete a half-made schema finds that another has completed and loaded the mart."""
     small_lake(lake)
     done = []
 
@@ -191,7 +191,7 @@ def test_a_maker_is_overtaken(lake: LocalStore, mysql_mart: MysqlDatabase) -> No
 
 
 def test_a_frozen_loader_is_reaped(small: SmallLake, mysql_mart: MysqlDatabase) -> None:
-    """Its locks are freed, another loads; when it wakes its commit is refused, and it finds that all is done."""
+    """After a frozen loader's locks are freed and another loads, its commit is refused, and it has nothing to do."""
     with loader(small.store, mysql_mart, "freeze") as frozen:
         tell(frozen)
         _, status = os.waitpid(frozen.pid, os.WUNTRACED)
@@ -206,7 +206,7 @@ def test_a_frozen_loader_is_reaped(small: SmallLake, mysql_mart: MysqlDatabase) 
 
 
 def test_a_loader_that_slept_is_refused(small: SmallLake, mysql_mart: MysqlDatabase) -> None:
-    """It made its plan, and by the time of its turn another has loaded something newer: nothing is turned back."""
+    """A loader with an outdated plan is refused when another has loaded something newer, and nothing is rolled back."""
     rows: dict[str, Any] = {}
 
     def overtake(number: int, _all: int, _period: str) -> None:

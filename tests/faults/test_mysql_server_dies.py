@@ -1,4 +1,4 @@
-"""The server of a mart is killed, started again, or has a full disk: old data stays, and the rerun ends right."""
+"""The server of a mart is killed, restarted, or out of disk space: old data are kept, and the rerun succeeds."""
 
 import os
 import subprocess
@@ -17,21 +17,21 @@ from tests.mariadb_server import MariaDB, MysqlDatabase, mariadb_server, mysql_d
 
 @pytest.fixture(scope="module")
 def server(mariadb_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
-    """A server that may be killed."""
+    """A server that a test may kill."""
     with mariadb_server(mariadb_data, tmp_path_factory.mktemp("dying")) as server:
         yield server
 
 
 @pytest.fixture
 def mart(server: MariaDB) -> Iterator[MysqlDatabase]:
-    """An empty database of it."""
+    """An empty database on that server."""
     with mysql_database(server) as database:
         yield database
 
 
 @pytest.fixture
 def small(lake: LocalStore, mart: MysqlDatabase) -> SmallLake:
-    """A lake that is loaded, and has changed in every stage since."""
+    """A lake whose mart is loaded, with changes in every stage since then."""
     small = small_lake(lake)
     assert load_mysql(lake, mart).loaded == 4
     restate(small, 660)
@@ -39,12 +39,12 @@ def small(lake: LocalStore, mart: MysqlDatabase) -> SmallLake:
 
 
 def reasons(small: SmallLake) -> str:
-    """Return why loads failed."""
+    """Return the reasons of failed loads."""
     return "\n".join(failure.reason for failure in Markers(small.store).failures("mart_load").values())
 
 
 def after(sent: str, then: Callable[[], None], passing: int = 0) -> Plan:
-    """Return a plan: once a statement with ``sent`` in it and so many more are through, something happens."""
+    """Return a plan that acts once, a number of statements after the first one that contains ``sent``."""
     left: list[int] = []
 
     def plan(statement: str) -> Fault | None:
@@ -65,7 +65,7 @@ def after(sent: str, then: Callable[[], None], passing: int = 0) -> Plan:
     "moment", ["into table staged_dim_show", "into table fact_viewership", "insert into load_ledger"]
 )
 def test_the_server_is_killed(small: SmallLake, mart: MysqlDatabase, tmp_path: Path, moment: str) -> None:
-    """In the middle of a step: it ends with "try again", and what was there is there when the server is back."""
+    """When the server is killed within a step, the load ends with "try again", and the old data are kept."""
     old = all_rows(mart)
     with mysql_proxy(mart.server.port, after(moment, mart.server.kill)) as proxy:
         report = load_mysql(small.store, mart, url=url_at(mart, proxy.port))
@@ -84,7 +84,7 @@ def test_the_server_is_killed(small: SmallLake, mart: MysqlDatabase, tmp_path: P
 
 
 def test_the_server_is_restarted_between_two_steps(small: SmallLake, mart: MysqlDatabase, tmp_path: Path) -> None:
-    """The load connects again and goes on."""
+    """When the server restarts between two steps, the load reconnects and completes."""
     plan = after("insert into load_ledger", mart.server.restart, passing=1)  # the commit
     with mysql_proxy(mart.server.port, plan) as proxy:
         report = load_mysql(small.store, mart, url=url_at(mart, proxy.port))
@@ -94,7 +94,7 @@ def test_the_server_is_restarted_between_two_steps(small: SmallLake, mart: Mysql
 
 
 SPARING = ("--innodb-temp-data-file-path=ibtmp1:4M:autoextend", "--innodb-autoextend-increment=1")
-"""A server that takes no more of the disk than it needs."""
+"""A server that uses as little of the disk as possible."""
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def little_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_the_disk_is_full(mariadb_data: Path, little_disk: Path, lake: LocalStore, tmp_path: Path) -> None:
-    """The message says so; old data can be asked for all the while; when there is room the rerun ends right."""
+    """On a full disk the load fails with that reason, old data can be queried, and a rerun with room succeeds."""
     small = small_lake(lake)
     with (
         mariadb_server(mariadb_data, tmp_path / "server", *SPARING, data=little_disk / "data") as server,

@@ -1,8 +1,8 @@
-"""The whole pipeline, killed after calls to the store and run again: the same lake, the same kiosk.
+"""The whole pipeline, killed after calls to the store and run again, gives the same lake and the same mart.
 
-A run of everything makes about a hundred calls, and to try them all would take minutes. So of a run that has one period
-of one stage to make every write is tried: between two writes nothing changes. Of runs of everything, the kiosk's load
-among them, which writes elsewhere, each so many calls are tried, always the same ones.
+A run of everything makes about a hundred calls, and testing them all would take minutes. So every write is tested for
+runs that make one period of one stage: between two writes nothing changes. For runs of everything, including the load
+of the mart, which writes elsewhere, every n-th call is tested, always the same ones.
 """
 
 import itertools
@@ -26,7 +26,7 @@ HOUR, LAST_HOUR = "2026-01-05T10", "2026-01-05T12"
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[ScheduleService]:
-    """The schedule service, at one address for all worlds: it stands in the markers."""
+    """The schedule service, at one address for all worlds because markers contain it."""
     with schedule_service() as running:
         tell_schedule(running)
         yield running
@@ -34,7 +34,7 @@ def service() -> Iterator[ScheduleService]:
 
 @pytest.fixture(scope="module")
 def fresh(service: ScheduleService, tmp_path_factory: pytest.TempPathFactory) -> SmallWorld:
-    """Three hours, of which one has no events and one a bad line; nothing has run."""
+    """A lake before any run, with three hours of raw events: one without events, one with a bad line."""
     world = SmallWorld(tmp_path_factory.mktemp("fresh"))
     world.configure(service.url)
     world.events(HOUR, [("ann", minute, WINTER) for minute in range(3)] + [("bob", 7, CASE)])
@@ -44,7 +44,7 @@ def fresh(service: ScheduleService, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="module")
 def done(fresh: SmallWorld, tmp_path_factory: pytest.TempPathFactory) -> SmallWorld:
-    """All has run."""
+    """The same lake after a full run."""
     world = fresh.copy(tmp_path_factory.mktemp("done") / "world")
     assert world.run() == 0
     return world
@@ -52,19 +52,19 @@ def done(fresh: SmallWorld, tmp_path_factory: pytest.TempPathFactory) -> SmallWo
 
 @pytest.fixture(scope="module")
 def restated(done: SmallWorld, tmp_path_factory: pytest.TempPathFactory) -> SmallWorld:
-    """All has run; since then a file has come late, with a viewer who was never seen."""
+    """The finished lake with a late file of a new viewer."""
     world = done.copy(tmp_path_factory.mktemp("restated") / "world")
     world.events(HOUR, [("cid", 5, CASE)], file=1)
     return world
 
 
 def lake_of(world: SmallWorld) -> object:
-    """Return the lake, but for what differs from run to run."""
+    """Return the lake without fields that differ from run to run."""
     return observe_lake(world.lake)
 
 
 def lake_and_kiosk_of(world: SmallWorld) -> object:
-    """Return the lake and all rows of the kiosk, but for what differs from run to run."""
+    """Return the lake and all rows of the mart without fields that differ from run to run."""
     kiosk = {name: [tuple(_plain(cell) for cell in row) for row in rows] for name, rows in content(world.kiosk).items()}
     return observe_lake(world.lake), kiosk
 
@@ -74,7 +74,7 @@ def _plain(cell: object) -> object:
 
 
 def copies(world: SmallWorld, folder: Path) -> Callable[[], SmallWorld]:
-    """Return what makes a copy of a world, each time in a folder of its own."""
+    """Return a function that copies a world, each time into a folder of its own."""
     numbers = itertools.count(1)
     return lambda: world.copy(folder / str(next(numbers)))
 
@@ -91,7 +91,7 @@ def copies(world: SmallWorld, folder: Path) -> Callable[[], SmallWorld]:
 def test_one_period_killed_at_every_write(
     done: SmallWorld, tmp_path: Path, command: str, stage: str, period: str
 ) -> None:
-    """A period whose marker was deleted is made again, whatever was made of it when the run was killed."""
+    """A run for a period whose marker was deleted makes it again, also after being killed after any write."""
     world = done.copy(tmp_path / "first")
     world.lake.delete(success_key(stage, Period.parse(period)))
     make = copies(world, tmp_path)
@@ -102,7 +102,7 @@ def test_one_period_killed_at_every_write(
 
 @pytest.mark.parametrize("history", ["fresh", "restated"])
 def test_everything_killed_here_and_there(request: pytest.FixtureRequest, tmp_path: Path, history: str) -> None:
-    """From the first capture to the kiosk, when nothing has run yet and when a file came late."""
+    """A full run killed at sampled calls reaches the same end, both for a new lake and after a late file."""
     make = copies(request.getfixturevalue(history), tmp_path)
     calls = crash_everywhere(make, SmallWorld.run, lake_and_kiosk_of, every=31, sides=["after"])
     assert calls > 2 * 31

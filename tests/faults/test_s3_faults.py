@@ -1,4 +1,4 @@
-"""S3 on bad days: answers lost, cut, late or refused, through a proxy before the real server."""
+"""Faults of S3: answers lost, truncated, late or refused, through a proxy in front of the real server."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -22,16 +22,16 @@ FAR_FUTURE = datetime(2100, 1, 1, tzinfo=UTC)
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long boto3 has waited before it tried again, in seconds; here it does not."""
+    """The seconds that boto3 would have waited before retries; the waits themselves are skipped."""
     waited: list[float] = []
-    # boto3's own clock alone: where Spark has been, a thread of py4j sleeps all the time.
+    # boto3's own clock alone: once Spark has run, a thread of py4j sleeps all the time.
     monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=waited.append))
     return waited
 
 
 @pytest.fixture
 def behind(s3_proxy: S3Proxy, s3_lake: S3Store) -> Callable[..., S3Store]:
-    """Return what opens the lake as seen through the proxy, with three tries a call and parts of 5 MiB."""
+    """Return a function that opens the lake through the proxy, with three tries a call and parts of 5 MiB."""
 
     def opened(**options: object) -> S3Store:
         given = {"endpoint_url": s3_proxy.url, "path_style": True, "attempts": 3, "part_mb": 5} | options
@@ -44,7 +44,7 @@ Behind = Callable[..., S3Store]
 
 
 def marker(run_id: str, generation: int) -> Marker:
-    """Return a marker of the hour, without inputs or outputs."""
+    """Return a marker of the hour without inputs or outputs."""
     return Marker(
         stage="rollup",
         period=str(HOUR),
@@ -62,11 +62,11 @@ def marker(run_id: str, generation: int) -> Marker:
     )
 
 
-# A write lands and its answer is lost: boto3 tries again, is refused, and the run has won all the same.
+# A write succeeds and its answer is lost: boto3 retries, is refused, and the run has still won.
 
 
 def test_store_is_told_of_a_refusal(s3_proxy: S3Proxy, behind: Behind) -> None:
-    """What happens below: the first PUT lands, the client's second gets 412."""
+    """When the answer to a successful PUT is lost, the retry gets 412, and the store raises a failed precondition."""
     s3_proxy.faults = [Fault("lose_answer", "PUT")]
     with pytest.raises(PreconditionError):
         behind().put_if_absent("a", b"1")
@@ -75,7 +75,7 @@ def test_store_is_told_of_a_refusal(s3_proxy: S3Proxy, behind: Behind) -> None:
 
 
 def test_run_that_landed_has_won(s3_proxy: S3Proxy, behind: Behind, s3_lake: S3Store) -> None:
-    """The first generation and the second are published, each with its answer lost once."""
+    """Both generations of a marker are published although the answer to each write is lost."""
     s3_proxy.faults = [Fault("lose_answer", "PUT")]
     first = publish(behind(), marker("r1", 1), None)
     s3_proxy.faults = [Fault("lose_answer", "PUT")]
@@ -84,7 +84,7 @@ def test_run_that_landed_has_won(s3_proxy: S3Proxy, behind: Behind, s3_lake: S3S
     assert read_marker(s3_lake, "rollup", HOUR) == second == marker("r2", 2)
 
 
-# The server has trouble, for a while or for good.
+# Temporary and lasting trouble of the server
 
 CALLS: dict[str, tuple[str, Callable[[Store], object]]] = {
     "get": ("GET", lambda store: store.get("a")),
@@ -100,7 +100,7 @@ CALLS: dict[str, tuple[str, Callable[[Store], object]]] = {
 def test_passing_trouble_is_waited_out(
     s3_proxy: S3Proxy, behind: Behind, s3_lake: S3Store, waits: list[float], call: str
 ) -> None:
-    """Refused and throttled, the third try succeeds; there is a pause before each, of 20 seconds at most."""
+    """After two refused or throttled tries, the third succeeds, with pauses of at most 20 seconds."""
     s3_lake.put("a", b"1")
     method, do = CALLS[call]
     s3_proxy.faults = [Fault("refuse", method, 1, 500, "InternalError"), Fault("refuse", method, 1, 503, "SlowDown")]
@@ -114,7 +114,7 @@ def test_passing_trouble_is_waited_out(
 def test_lasting_trouble_ends_within_the_budget(
     s3_proxy: S3Proxy, behind: Behind, waits: list[float], call: str
 ) -> None:
-    """After so many tries it is the scheduler's turn: run it again later."""
+    """After three failed tries, a call ends with "try again", for a later run."""
     method, do = CALLS[call]
     s3_proxy.faults = [Fault("refuse", method, 100, 503, "SlowDown")]
     with pytest.raises(TryAgainError, match=r"the server failed \(.*503.*\): try again"):
@@ -125,7 +125,7 @@ def test_lasting_trouble_ends_within_the_budget(
 
 @pytest.mark.parametrize("code", ["ConditionalRequestConflict", "OperationAborted"])
 def test_colliding_writes_are_tried_again(s3_proxy: S3Proxy, behind: Behind, waits: list[float], code: str) -> None:
-    """409 says that another conditional write is under way, not who wins: to be asked again, with a pause."""
+    """A 409 means that another conditional write is in progress, so the call is retried after a pause."""
     s3_proxy.faults = [Fault("refuse", "PUT", 2, 409, code)]
     info = behind().put_if_absent("a", b"1")
     assert s3_proxy.statuses("PUT") == [409, 409, 200]
@@ -136,7 +136,7 @@ def test_colliding_writes_are_tried_again(s3_proxy: S3Proxy, behind: Behind, wai
 def test_writes_that_keep_colliding_are_left_to_a_later_run(
     s3_proxy: S3Proxy, behind: Behind, waits: list[float]
 ) -> None:
-    """Within the same budget; nothing is known to be written."""
+    """Writes that keep colliding end with "try again" after the same number of tries."""
     s3_proxy.faults = [Fault("refuse", "PUT", 100, 409, "ConditionalRequestConflict")]
     with pytest.raises(TryAgainError, match=r"ConditionalRequestConflict, 409"):
         behind().put_if_absent("a", b"1")
@@ -148,7 +148,7 @@ def test_writes_that_keep_colliding_are_left_to_a_later_run(
 def test_answer_that_breaks_off_is_asked_for_again(
     s3_proxy: S3Proxy, behind: Behind, s3_lake: S3Store, tmp_path: Path, way: str, size: int
 ) -> None:
-    """The connection ends in the midst of an object, once: its bytes come whole all the same."""
+    """When the connection breaks within an object once, the object is requested again and read whole."""
     s3_lake.put("a", LARGE[:size])
     s3_proxy.faults = [Fault("cut_answer", "GET")]
     data = behind().get("a") if way == "get" else behind().fetch("a", tmp_path).read_bytes()
@@ -158,7 +158,7 @@ def test_answer_that_breaks_off_is_asked_for_again(
 def test_answer_that_always_breaks_off_is_no_object(
     s3_proxy: S3Proxy, behind: Behind, s3_lake: S3Store, tmp_path: Path
 ) -> None:
-    """Half of an object is never taken for one; no file of it is left."""
+    """When the connection always breaks within an object, reading fails, and no partial file is left."""
     s3_lake.put("a", b"12345678")
     s3_proxy.faults = [Fault("cut_answer", "GET", 100)]
     for read in (lambda: behind().get("a"), lambda: behind().fetch("a", tmp_path)):
@@ -167,11 +167,11 @@ def test_answer_that_always_breaks_off_is_no_object(
     assert list(tmp_path.iterdir()) == []
 
 
-# Uploads that are never answered.
+# Uploads without an answer
 
 
 def test_silent_server_is_given_up_in_time(s3_proxy: S3Proxy, behind: Behind, s3_lake: S3Store) -> None:
-    """Half of the body is taken, then nothing: two tries of 0.3 seconds, and nothing is there."""
+    """When a server stops reading a body, two tries of 0.3 seconds fail, and no object exists."""
     s3_proxy.faults = [Fault("hang", "PUT", 100)]
     store = behind(attempts=2, connect_timeout_s=0.3, read_timeout_s=0.3)
     begun = datetime.now(UTC)
@@ -182,7 +182,7 @@ def test_silent_server_is_given_up_in_time(s3_proxy: S3Proxy, behind: Behind, s3
 
 
 def test_upload_that_fails_takes_its_parts_along(s3_proxy: S3Proxy, behind: Behind, s3_lake: S3Store) -> None:
-    """A part that cannot be written, however often it is tried, aborts the upload: nothing is left to be paid for."""
+    """When a part fails in every try, the upload is aborted, so no parts remain that cost money."""
     s3_proxy.faults = [Fault("refuse", "PUT", 100, 500, "InternalError")]
     with pytest.raises(TryAgainError, match=r"lake/a: the server failed \(InternalError, 500"):
         behind(attempts=1).put("a", LARGE)
@@ -191,7 +191,7 @@ def test_upload_that_fails_takes_its_parts_along(s3_proxy: S3Proxy, behind: Behi
 
 
 def test_large_object_whose_last_answer_is_lost_is_there(s3_proxy: S3Proxy, behind: Behind, s3_lake: S3Store) -> None:
-    """The upload is completed, which is asked for again: the object stands, and nothing is left over."""
+    """When the answer to the completion of an upload is lost, the object is there whole, and no parts remain."""
     s3_proxy.faults = [Fault("lose_answer", "POST", path="uploadId=")]
     assert behind().put("a", LARGE) == s3_lake.head("a")
     assert s3_lake.get("a") == LARGE
@@ -199,7 +199,7 @@ def test_large_object_whose_last_answer_is_lost_is_there(s3_proxy: S3Proxy, behi
 
 
 def test_upload_that_is_gone_is_begun_by_a_later_run(s3_proxy: S3Proxy, behind: Behind) -> None:
-    """Somebody has aborted it, or a server forgets what it has completed: nothing is wrong with the settings."""
+    """An upload that vanished on the server ends with "try again", because no setting is wrong."""
     s3_proxy.faults = [Fault("refuse", "POST", 1, 404, "NoSuchUpload", path="uploadId=")]
     with pytest.raises(TryAgainError, match=r"lake/a: the server failed \(NoSuchUpload, 404"):
         behind().put("a", LARGE)
@@ -208,20 +208,20 @@ def test_upload_that_is_gone_is_begun_by_a_later_run(s3_proxy: S3Proxy, behind: 
 def test_uploads_that_may_not_be_listed_are_no_garbage(
     s3_proxy: S3Proxy, behind: Behind, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A policy, or a server, without it: the rest of the garbage can be collected, and it is said."""
+    """If the right to list uploads is missing, a warning is logged, and other garbage can still be collected."""
     s3_proxy.faults = [Fault("refuse", "GET", 1, 403, "AccessDenied", path="?uploads")]
     assert list(behind().leftovers(FAR_FUTURE)) == []
     assert "what killed uploads have left cannot be told: s3://" in caplog.text
 
 
-# What no other try mends.
+# Permanent refusals
 
 
 @pytest.mark.parametrize(
     ("status", "code"), [(507, "XMinioStorageFull"), (403, "QuotaExceeded"), (507, "InsufficientStorage")]
 )
 def test_server_without_room_may_have_some_later(s3_proxy: S3Proxy, behind: Behind, status: int, code: str) -> None:
-    """A full disk at the server, or a quota that is used up, is no setting of Marquee: 75, as for a full disk here."""
+    """A full disk or an exhausted quota of the server ends with 75, like a full local disk."""
     s3_proxy.faults = [Fault("refuse", "PUT", 100, status, code)]
     with pytest.raises(TryAgainError, match=rf"lake/a: the server has no room left \({code}, {status}: .*: make room"):
         behind().put("a", b"1")
@@ -239,7 +239,7 @@ def test_server_without_room_may_have_some_later(s3_proxy: S3Proxy, behind: Behi
     ],
 )
 def test_refusal_says_what_to_do(s3_proxy: S3Proxy, behind: Behind, status: int, code: str, advice: str) -> None:
-    """A wrong setting is not tried again, and its message has the server's word and what to set right."""
+    """A refusal by the server is not retried, and the message has the server's reason and the setting to correct."""
     s3_proxy.faults = [Fault("refuse", ANY, 100, status, code)]
     with pytest.raises(ConfigError, match=rf"lake/a: the server refused \({code}, {status}: as scripted\): {advice}"):
         behind().put_if_absent("a", b"1")

@@ -1,4 +1,4 @@
-"""Runs on S3 when it is not what it should be: conditions ignored, answers that never come, processes that die."""
+"""Runs on a faulty S3: ignored conditions, missing answers, killed processes."""
 
 import itertools
 import re
@@ -30,21 +30,21 @@ LARGE = bytes(6 << 20)
 
 
 class Overtaken(WordsStage):
-    """The words of an hour; between its last object and its marker another run does everything."""
+    """The words of an hour, with a complete run of another process between the last object and the marker."""
 
     def __init__(self, lake: Store, raw: Store, other: Callable[[], object]) -> None:
         super().__init__(lake, raw)
         self._other = other
 
     def make(self, target: Target, run: RunContext) -> Result:
-        """Count the words, and be overtaken."""
+        """Count the words, and then let the other run pass."""
         result = super().make(target, run)
         self._other()
         return result
 
 
 def words_of(lake: Store) -> dict[str, int]:
-    """Return the words that stand for the hour, read as a reader does: what its marker lists, checked."""
+    """Return the published words of the hour, read through the marker and checked."""
     marker = Markers(lake).of("words")[HOUR]
     assert {output.key.split("/")[3] for output in marker.outputs} == {f"run={marker.run_id}"}
     (output,) = marker.of(WORDS)
@@ -55,7 +55,7 @@ def words_of(lake: Store) -> dict[str, int]:
 def test_runs_are_never_mixed_where_conditions_are_ignored(
     s3_lake: S3Store, s3_proxy: S3Proxy, tmp_path: Path, *, first: bool
 ) -> None:
-    """Both runs are told that they won; the last one stands whole, is found to be stale, and is made again."""
+    """If conditions are ignored, both runs succeed, the later result is complete, and it is stale and made again."""
     raw = LocalStore(tmp_path / "raw")
     lake = S3Store(s3_lake.bucket, s3_lake.prefix.rstrip("/"), replace(s3_lake._options, endpoint_url=s3_proxy.url))
     s3_proxy.stripped = CONDITIONS
@@ -77,7 +77,7 @@ def test_runs_are_never_mixed_where_conditions_are_ignored(
 
 
 def test_slower_run_loses_where_it_looks_first(s3_lake: S3Store, tmp_path: Path) -> None:
-    """With conditional writes switched off, a run that ends long after another is refused all the same."""
+    """With conditional writes switched off, a slower run is still refused if the other one ended long before."""
     raw = LocalStore(tmp_path / "raw")
     options = replace(s3_lake._options, conditional_writes=False)
     lake = S3Store(s3_lake.bucket, s3_lake.prefix.rstrip("/"), options)
@@ -95,7 +95,7 @@ def test_slower_run_loses_where_it_looks_first(s3_lake: S3Store, tmp_path: Path)
 def test_silent_server_ends_a_run_with_nothing_published(
     s3_lake: S3Store, s3_proxy: S3Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Uploads are taken by half and never answered: 75 after the timeout; the next run makes the hour."""
+    """When uploads are never answered, the run ends with 75 and publishes nothing, and the next run makes the hour."""
     raw = LocalStore(tmp_path / "raw")
     raw.put(key_of("plays+0+0.json"), GOOD + b"\n")
     settings = {
@@ -122,7 +122,7 @@ def test_silent_server_ends_a_run_with_nothing_published(
 def test_upload_that_could_not_be_aborted_is_garbage(
     s3_lake: S3Store, s3_proxy: S3Proxy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The server falls silent in the midst of a large object: `marquee gc` finds the parts, and aborts the upload."""
+    """The parts of an upload that could not be aborted are garbage, and `marquee gc` aborts the upload."""
     options = replace(
         s3_lake._options, endpoint_url=s3_proxy.url, attempts=1, part_mb=5, read_timeout_s=0.3, connect_timeout_s=0.3
     )
@@ -135,7 +135,7 @@ def test_upload_that_could_not_be_aborted_is_garbage(
     monkeypatch.setenv("MARQUEE_S3__ENDPOINT_URL", s3_lake._options.endpoint_url or "")
     monkeypatch.setenv("MARQUEE_S3__PATH_STYLE", "true")
     assert main(["gc"]) == 0
-    assert capsys.readouterr().out == "There is no garbage older than 168 hours.\n"  # it is younger
+    assert capsys.readouterr().out == "There is no garbage older than 168 hours.\n"  # too young
     assert main(["gc", "--grace-hours", "0"]) == 0
     shown = capsys.readouterr().out
     assert upload.key in shown
@@ -145,14 +145,14 @@ def test_upload_that_could_not_be_aborted_is_garbage(
 
 
 def test_killed_on_s3_and_run_again_ends_the_same(s3_lake: S3Store, tmp_path: Path) -> None:
-    """Two stages, a good hour that is restated and a bad one, killed after every write; nothing changes between."""
+    """Two stages with a restated hour and a bad hour reach the same end on S3 after being killed after any write."""
     raw = LocalStore(tmp_path / "raw")
     numbers = itertools.count(1)
 
     def world() -> S3Store:
         lake = S3Store(s3_lake.bucket, f"{s3_lake.prefix}{next(numbers)}", s3_lake._options)
         for info in made.list():
-            lake.put(info.key, made.get(info.key))  # with the same etag, which S3 makes of the bytes
+            lake.put(info.key, made.get(info.key))  # with the same etag, which S3 derives from the bytes
         return lake
 
     def run(lake: S3Store) -> None:

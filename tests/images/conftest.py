@@ -1,4 +1,4 @@
-"""What all tests of the images share; they need Docker, and what `make images` has built."""
+"""Fixtures of all tests of images, which need Docker and the result of `make images`."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is in the images, what they run as, and that each starts where nothing may be written but /tmp."""
+"""Contents and user of the images, and their start with a read-only file system except /tmp."""
 
 import re
 import subprocess
@@ -28,7 +28,7 @@ SETTINGS = {
 
 
 def test_stage_tells_of_itself(image: Image) -> None:
-    """A stage is what an image runs, and --help needs nothing but the image."""
+    """Each image runs its stage, and --help needs nothing but the image."""
     assert image.inspect()["Config"]["Cmd"] == ["python", "-m", f"jobs.{image.stage}"]
     run = image.run("python", "-m", f"jobs.{image.stage}", "--help")
     assert (run.stderr, run.returncode) == ("", 0)
@@ -36,7 +36,7 @@ def test_stage_tells_of_itself(image: Image) -> None:
 
 
 def test_stage_tells_its_settings(image: Image) -> None:
-    """With --config each lists what it would run with; secrets are masked."""
+    """With --config a stage lists its settings with secrets masked."""
     run = image.run("python", "-m", f"jobs.{image.stage}", "--config", env=SETTINGS)
     assert (run.stderr, run.returncode) == ("", 0)
     assert "MARQUEE_LAKE=s3://lake  # MARQUEE_LAKE" in run.stdout.splitlines()
@@ -44,51 +44,51 @@ def test_stage_tells_its_settings(image: Image) -> None:
 
 
 def test_stage_ends_with_its_own_exit_code(image: Image) -> None:
-    """78, for settings that are missing, comes through tini and entry point: a cluster acts on it."""
+    """A stage with missing settings ends with 78, which reaches the cluster through tini and the entry point."""
     run = image.run()
     assert run.returncode == 78
     assert "MARQUEE_LAKE: is not set" in run.stderr
 
 
 def test_stage_runs_at_a_terminal(image: Image) -> None:
-    """With a terminal, but without rich, it gets as far as without: to its settings."""
+    """At a terminal and without rich, a stage reports an error of settings like without a terminal."""
     run = image.run(options=("--network", "none", "--tty"), env=SETTINGS | {"MARQUEE_S3__ATTEMPTS": "0"})
     assert run.returncode == 78
     assert "MARQUEE_S3__ATTEMPTS" in run.stdout
 
 
 def test_first_process_is_tini(image: Image) -> None:
-    """It passes signals on and reaps what Spark's workers leave."""
+    """The first process is tini, which forwards signals and reaps processes that Spark's workers leave behind."""
     assert image.run("cat", "/proc/1/comm").stdout == "tini\n"
 
 
 def test_user_is_a_number_and_not_root(image: Image) -> None:
-    """Kubernetes can tell a number from root, a name it cannot."""
+    """The user is a number other than 0, because Kubernetes cannot tell whether a name is root."""
     assert image.inspect()["Config"]["User"] == "185:185"
 
 
 @pytest.mark.parametrize("tool", ["pip", "pip3", "gcc", "cc", "ld", "strip", "make", "curl", "javac", "git"])
 def test_no_tools_for_building(image: Image, tool: str) -> None:
-    """Neither pip nor a compiler is left in an image."""
+    """An image has neither pip nor a compiler."""
     assert image.run("sh", "-c", f"command -v {tool}").stdout == ""
 
 
 @pytest.mark.parametrize("module", ["pip", "ensurepip", "setuptools", "rich", "pytest", "moto"])
 def test_no_modules_that_no_stage_needs(image: Image, module: str) -> None:
-    """Nor is what installs, or tests, or shows tables."""
+    """An image has no modules for installing, testing or printing tables."""
     run = image.run("python", "-c", f"import {module}")
     assert f"No module named '{module}'" in run.stderr
 
 
 @pytest.mark.parametrize("stage", ["rollup", "profile"])
 def test_launcher_can_speak_to_kubernetes(stage: str) -> None:
-    """Its client works in the Spark images, though its asynchronous twin is left out."""
+    """The Kubernetes client works in the Spark images, although its asynchronous part is left out."""
     code = "from kubernetes import client, config, watch; client.CustomObjectsApi(); print('whole')"
     assert Image(stage).run("python", "-c", code).stdout == "whole\n"
 
 
 def test_labels_tell_what_it_is(image: Image) -> None:
-    """Title, description, licence, version and commit, by the names of the OCI."""
+    """Each image has the OCI labels for title, description, licence, version and commit."""
     found = {
         name.removeprefix("org.opencontainers.image."): text
         for name, text in image.inspect()["Config"]["Labels"].items()
@@ -101,12 +101,12 @@ def test_labels_tell_what_it_is(image: Image) -> None:
 
 
 def test_version_is_that_of_the_label(image: Image) -> None:
-    """What the image was built as is what the code tells, in markers too."""
+    """The version of the image is the version that the code reports."""
     assert image.run("python", "-m", f"jobs.{image.stage}", "--version").stdout == f"marquee {VERSION}\n"
 
 
 def size_of(stream: IO[bytes] | None) -> int:
-    """Read a stream to its end and return how long it was."""
+    """Read a stream to its end and return its length."""
     size = 0
     while stream and (chunk := stream.read(MB)):
         size += len(chunk)
@@ -114,7 +114,7 @@ def size_of(stream: IO[bytes] | None) -> int:
 
 
 def test_image_is_small(image: Image) -> None:
-    """Its files, as a node unpacks them, are below the limit of its kind."""
+    """The unpacked files of an image are below the size limit of its kind."""
     container = subprocess.run(
         [DOCKER, "create", image.name], check=True, capture_output=True, text=True
     ).stdout.strip()
@@ -128,7 +128,7 @@ def test_image_is_small(image: Image) -> None:
 
 
 def test_nothing_of_the_build_is_left(image: Image) -> None:
-    """No cache, no list of packages, no secret of the build."""
+    """An image has no cache, package list or secret of the build."""
     left = "ls -A /root /var/lib/apt/lists /var/cache/apt /build /run/secrets /etc/pip.conf 2>/dev/null | grep -v ':$'"
     run = image.run("sh", "-c", left, options=("--network", "none", "--user", "0:0"))
     assert [line for line in run.stdout.splitlines() if line and not line.startswith((".bashrc", ".profile"))] == []

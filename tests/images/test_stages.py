@@ -1,4 +1,4 @@
-"""The stages at work in their images: a tiny hour without a network, and all stages on S3, on Spark where they can."""
+"""The stages in their images: a tiny hour without a network, and all stages on S3, with Spark where supported."""
 
 import json
 import os
@@ -27,7 +27,7 @@ SPARK = {
     ),
 }
 LOOPBACK = ("--network", "none", "--hostname", "stage", "--add-host", "stage:127.0.0.1")
-"""A network of its own, in which it finds its own name, as in a pod."""
+"""A network that resolves the container's own name, like in a pod."""
 
 
 @pytest.fixture(scope="module")
@@ -48,13 +48,13 @@ def world(tmp_path: Path, service: ScheduleService) -> SmallWorld:
 
 
 def mounted(world: SmallWorld) -> tuple[str, str]:
-    """Return Docker's options for a world's folder, which a container only reads."""
+    """Return Docker's options for a read-only mount of a world's folder."""
     return ("--volume", f"{world.folder}:{world.folder}:ro")
 
 
 @pytest.mark.parametrize("engine", [{}, SPARK], ids=["local", "spark"])
 def test_rollup_counts_an_hour(world: SmallWorld, engine: dict[str, str]) -> None:
-    """Without any network, on this machine's cores and on Spark: three plays by two viewers, one line rejected."""
+    """Without a network, rollup counts three plays of two viewers and one reject, on the local engine and on Spark."""
     env = {"MARQUEE_CONFIG": str(world.config), "MARQUEE_LAKE": "file:///tmp/lake", **engine}
     command = "python -m jobs.rollup && find /tmp/lake -name '*_SUCCESS*' -exec cat {} +"
     run = Image("rollup").run("sh", "-c", command, options=(*LOOPBACK, *mounted(world)), env=env)
@@ -66,7 +66,7 @@ def test_rollup_counts_an_hour(world: SmallWorld, engine: dict[str, str]) -> Non
 
 
 def test_images_make_the_same_bytes(world: SmallWorld, tmp_path: Path, s3_lake: S3Store, s3_options: S3Options) -> None:
-    """Events, lake and schedule come over the network; Spark reads and writes S3 without Hadoop's part for it."""
+    """Both engines make the same bytes over the network, where Spark uses S3 without Hadoop's connector."""
     raw = S3Store(s3_lake.bucket, f"{tmp_path.name}/raw", s3_options)
     for item in world.raw.list():
         raw.put(item.key, world.raw.get(item.key))

@@ -1,4 +1,4 @@
-"""The Python API: a mart's answers as Arrow tables, a lake's status and runs, and the examples of the docstrings."""
+"""The Python API: answers of a mart as Arrow tables, status and runs of a lake, and the examples in the docstrings."""
 
 import contextlib
 import doctest
@@ -32,12 +32,12 @@ import marquee
 seconds = time.process_time() - started
 print(seconds, *sorted(set(sys.modules) - before))
 """
-"""Prints the CPU seconds that importing the package takes, and the modules that it loads."""
+"""Prints the CPU seconds of importing the package and the modules that the import loads."""
 
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> LocalStore:
-    """A lake with two days of plays, the audience of each, and of their week; a show ended on the first."""
+    """A lake with plays on two days and the audiences of both days and their week; one show ended on the first day."""
     small = SmallLake(LocalStore(tmp_path_factory.mktemp("filled") / "lake"))
     ended = {"status": "Ended", "ended": date(2026, 1, 5), "updated": datetime(2026, 1, 1)}  # noqa: DTZ001 - as the lake has it
     small.capture(
@@ -66,7 +66,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> LocalStore:
 
 
 def opened(kiosk: Kiosk) -> marquee.Mart:
-    """Open a mart as a reader of the documentation would: by its path, or by URL and password."""
+    """Open a mart as the documentation does: by its path, or by its URL and password."""
     if isinstance(kiosk, Path):
         return marquee.open_mart(kiosk)
     return marquee.open_mart(kiosk.url, password=kiosk.password)
@@ -74,7 +74,7 @@ def opened(kiosk: Kiosk) -> marquee.Mart:
 
 @pytest.fixture(scope="module")
 def kiosks(filled: LocalStore, mariadb: MariaDB, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Kiosk]]:
-    """The same lake in a mart of each database."""
+    """The marts in DuckDB and in MySQL, loaded from the same lake."""
     with mysql_database(mariadb) as database:
         marts: list[Kiosk] = [tmp_path_factory.mktemp("kiosks") / "kiosk.duckdb", database]
         for one in marts:
@@ -84,29 +84,29 @@ def kiosks(filled: LocalStore, mariadb: MariaDB, tmp_path_factory: pytest.TempPa
 
 @pytest.fixture(params=[0, 1], ids=["duckdb", "mysql"])
 def kiosk(kiosks: list[Kiosk], request: pytest.FixtureRequest) -> Kiosk:
-    """Each of the two."""
+    """The location of a loaded mart, in DuckDB or in MySQL."""
     number: int = request.param
     return kiosks[number]
 
 
 @pytest.fixture
 def mart(kiosk: Kiosk) -> marquee.Mart:
-    """The same, open."""
+    """An open mart, in DuckDB or in MySQL."""
     return opened(kiosk)
 
 
 @pytest.fixture
 def file(kiosks: list[Kiosk]) -> Path:
-    """The file of the one in DuckDB."""
+    """The file of the mart in DuckDB."""
     (found,) = [one for one in kiosks if isinstance(one, Path)]
     return found
 
 
-# The package.
+# The package
 
 
 def test_importing_the_package_costs_nothing() -> None:
-    """It takes less than 10 ms of one core (the best of three), and loads nothing but itself and importlib."""
+    """Importing marquee takes less than 10 ms of CPU (best of three) and loads only itself and importlib."""
     runs = [subprocess.check_output([sys.executable, "-c", COST], text=True).split() for _ in range(3)]
     modules = set(runs[0][1:])
     assert "marquee" in modules
@@ -114,11 +114,11 @@ def test_importing_the_package_costs_nothing() -> None:
     assert min(float(seconds) for seconds, *_ in runs) < 0.010
 
 
-# Answers.
+# Answers
 
 
 def test_an_answer_has_all_rows_with_types(mart: marquee.Mart) -> None:
-    """KR watched Cases for 24 + 6 hours and Songs for 24, the US Songs for 12; nothing is narrowed to an example."""
+    """KR watched Cases for 24 + 6 hours and Songs for 24, the US Songs for 12; the answer has all rows, with types."""
     found = mart.ask("genre-hours")
     assert found.schema == pa.schema(
         [
@@ -136,7 +136,7 @@ def test_an_answer_has_all_rows_with_types(mart: marquee.Mart) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_answer_is_that_of_the_command(kiosk: Kiosk, mart: marquee.Mart, name: str) -> None:
-    """Every question has the columns and rows that the command shows, in the same order."""
+    """Every question has the same columns and rows, in the same order, as in the command."""
     columns, rows = ask(kiosk_of(kiosk), name, 0)
     found = mart.ask(name)
     assert (found.column_names, [tuple(row.values()) for row in found.to_pylist()]) == (columns, rows)
@@ -144,7 +144,7 @@ def test_an_answer_is_that_of_the_command(kiosk: Kiosk, mart: marquee.Mart, name
 
 @pytest.mark.parametrize("period", [None, "2026-01-05"])
 def test_both_databases_answer_with_the_same_table(kiosks: list[Kiosk], period: str | None) -> None:
-    """Types included, for every question, of one period and of all."""
+    """DuckDB and MySQL give the same table and types for every question, with and without a period."""
     for name in NAMES:
         one, other = (opened(kiosk).ask(name, period=period) for kiosk in kiosks)
         assert one.schema == other.schema, name
@@ -152,7 +152,7 @@ def test_both_databases_answer_with_the_same_table(kiosks: list[Kiosk], period: 
 
 
 def test_only_and_limit_narrow_an_answer(mart: marquee.Mart) -> None:
-    """Both are as the command's --only and --limit."""
+    """Arguments only and limit work like the options --only and --limit of the command."""
     assert mart.ask("genre-hours", only={"country": "US"}).column("genre").to_pylist() == ["Music"]
     assert mart.ask("genre-hours", limit=2).column("country").to_pylist() == ["KR", "US"]
     assert mart.ask("genre-hours", only={"country": "KR", "genre": "Music"}, limit=5).num_rows == 1
@@ -160,7 +160,7 @@ def test_only_and_limit_narrow_an_answer(mart: marquee.Mart) -> None:
 
 
 def test_days_are_dates(mart: marquee.Mart) -> None:
-    """Cases ended on the first day; an empty answer has the same types."""
+    """Days have the type date, and an empty answer has the same types as a full one."""
     found = mart.ask("after-the-end")
     assert found.select(["title", "ended", "after_percent"]).to_pylist() == [
         # Before: 24 of 36 hours of everything; after: 6 of 30: 100 x (6 / 24) / (30 / 36)
@@ -170,16 +170,16 @@ def test_days_are_dates(mart: marquee.Mart) -> None:
     assert (empty.num_rows, empty.schema) == (0, found.schema)
 
 
-# Periods.
+# Periods
 
 
 def test_periods_are_those_of_audiences(mart: marquee.Mart) -> None:
-    """In the order of time."""
+    """The periods of a mart are the periods of its audiences, in order of time."""
     assert mart.periods() == ("2026-01-05", "2026-01-06", "2026-W02")
 
 
 def test_a_question_about_audiences_is_asked_of_one_period(mart: marquee.Mart) -> None:
-    """Without a period it is the one that the command reports, here the week."""
+    """A question about audiences takes one period, by default the one that the command reports: here the week."""
     columns = ["period", "title", "reach", "binge_percent"]
     assert mart.ask("binge").select(columns).to_pylist() == [
         {"period": "2026-W02", "title": "Cases", "reach": 100, "binge_percent": 30.0}
@@ -204,7 +204,7 @@ def test_a_question_about_audiences_is_asked_of_one_period(mart: marquee.Mart) -
 def test_a_question_about_hours_is_asked_of_any_period(
     mart: marquee.Mart, period: str, shown: str, hours: dict[str, float]
 ) -> None:
-    """A day, a span of hours, and a quarter of which two days are loaded."""
+    """A question about hours takes any period: a day, a span of hours, or a quarter with two loaded days."""
     found = mart.ask("genre-hours", period=period, only={"country": "KR"})
     assert {row["genre"]: row["hours"] for row in found.to_pylist()} == hours
     assert set(found.column("period").to_pylist()) == {shown}
@@ -236,17 +236,17 @@ def test_a_question_about_hours_is_asked_of_any_period(
     ids=["question", "column", "limit", "period", "no such audience", "span", "no such hours"],
 )
 def test_what_cannot_be_answered_says_what_can(mart: marquee.Mart, arguments: dict[str, Any], message: str) -> None:
-    """The error names the question meant, the columns or the periods that there are."""
+    """The error names the closest question, the valid columns, or the periods that can be asked for."""
     with pytest.raises(ConfigError) as caught:
         mart.ask(**arguments)
     assert message in str(caught.value)
 
 
-# SQL.
+# SQL
 
 
 def test_sql_answers_with_types(mart: marquee.Mart) -> None:
-    """Whole numbers, sums that the database has in another type, other numbers, days, instants and text."""
+    """SQL answers have types: integers, sums, other numbers, days, timestamps and text."""
     found = mart.sql(
         "select show_id, (select sum(plays) from fact_viewership) as plays, 0.5 as half, ended, updated, label "
         "from dim_show where show_id = ?",
@@ -262,30 +262,30 @@ def test_sql_answers_with_types(mart: marquee.Mart) -> None:
 
 @pytest.mark.parametrize("sql", ["select label from dim_show where label like '100% %?' and show_id = ?"])
 def test_a_mark_within_quotes_is_no_parameter(mart: marquee.Mart, sql: str) -> None:
-    """Nor is a percent sign one of the driver's."""
+    """A question mark or a percent sign within quotes is part of the text, not a parameter."""
     assert mart.sql(sql, [2]).to_pylist() == [{"label": "100% Söngs?"}]
     assert mart.sql("select label from dim_show where label like '100% %?'").num_rows == 1
 
 
 @pytest.mark.parametrize("sql", ["selec 1", "select * from nothing_of_the_kind", "delete from dim_show"])
 def test_a_query_that_the_database_refuses_is_bad_input(mart: marquee.Mart, sql: str) -> None:
-    """Wrong SQL, and a query that would write; the text of the database is passed on."""
+    """Invalid SQL and statements that write are bad input, and the error includes the message of the database."""
     with pytest.raises(BadInputError, match=r"Expected a query of SQL that .* answers without writing"):
         mart.sql(sql)
     assert mart.sql("select count(*) as shows from dim_show").to_pylist() == [{"shows": 3}]
 
 
 def test_a_number_beyond_64_bits_is_exact(mart: marquee.Mart) -> None:
-    """It is a decimal, for a float would round it."""
+    """An integer beyond 64 bits is returned as a decimal, because a float would round it."""
     ((row,),) = (mart.sql("select 9223372036854775807 + 0 as most, 18446744073709551616 as beyond").to_pylist(),)
     assert (int(row["most"]), int(row["beyond"])) == (2**63 - 1, 2**64)
 
 
-# Opening.
+# Opening a mart
 
 
 def test_an_open_mart_keeps_no_loader_out(file: Path) -> None:
-    """Only within `with`, where all questions go through one connection."""
+    """An open mart blocks a loader only inside `with`, where all questions share one connection."""
     mart = marquee.open_mart(file)
     loader = [sys.executable, "-c", f"import duckdb; duckdb.connect({str(file)!r}).close()"]
     with mart as same:
@@ -297,7 +297,7 @@ def test_an_open_mart_keeps_no_loader_out(file: Path) -> None:
 
 
 def test_a_mart_that_is_being_loaded_is_to_be_tried_again(file: Path) -> None:
-    """DuckDB lets one process write, or several read."""
+    """Opening a mart that is being loaded fails with "try again": DuckDB allows one writer or several readers."""
     mart = marquee.open_mart(file)
     loader = f"import duckdb; db = duckdb.connect({str(file)!r}); print(flush=True); input()"
     with subprocess.Popen([sys.executable, "-c", loader], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
@@ -310,7 +310,7 @@ def test_a_mart_that_is_being_loaded_is_to_be_tried_again(file: Path) -> None:
 
 
 def test_a_mart_is_taken_from_the_settings(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No lake is needed for that."""
+    """A mart can be opened from the settings alone, without a lake."""
     monkeypatch.setenv("MARQUEE_MART__URL", f"duckdb://{file}")
     mart = marquee.open_mart()
     assert (mart.url, repr(mart)) == (f"duckdb://{file}", f"<Mart duckdb://{file}>")
@@ -318,7 +318,7 @@ def test_a_mart_is_taken_from_the_settings(file: Path, monkeypatch: pytest.Monke
 
 
 def test_a_mart_that_cannot_be_opened_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At once, not with the first question."""
+    """A mart that cannot be opened fails when it is opened, not at the first question, and the error says why."""
     with pytest.raises(ConfigError, match="MARQUEE_MART__URL: is not set"):
         marquee.open_mart()
     with pytest.raises(ConfigError, match="load one first"):
@@ -330,7 +330,7 @@ def test_a_mart_that_cannot_be_opened_says_why(tmp_path: Path, monkeypatch: pyte
         marquee.open_mart(tmp_path / "none.duckdb")
 
 
-# A lake.
+# A lake
 
 
 @pytest.fixture(scope="module")
@@ -343,7 +343,7 @@ def service() -> Iterator[ScheduleService]:
 
 @pytest.fixture(scope="module")
 def done(service: ScheduleService, tmp_path_factory: pytest.TempPathFactory) -> SmallWorld:
-    """Three hours in Korea, the second without events; all has run. 12 minutes of romance, 6 of crime."""
+    """A lake after a full run over three hours in Korea, the second empty: 12 minutes of romance, 6 of crime."""
     world = SmallWorld(tmp_path_factory.mktemp("done"))
     world.configure(service.url)
     world.events(f"{DAY}T10", [("ann", minute, WINTER) for minute in range(12)])
@@ -354,7 +354,7 @@ def done(service: ScheduleService, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture
 def world(done: SmallWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SmallWorld:
-    """A copy of it, with its settings in force, in a folder of a notebook that has a `jobs` of its own."""
+    """A copy of the finished lake with its settings in force, in a notebook's folder that has a `jobs` of its own."""
     copy = done.copy(tmp_path / "world")
     monkeypatch.setenv("MARQUEE_CONFIG", str(copy.config))
     (tmp_path / "notebooks" / "jobs").mkdir(parents=True)
@@ -370,7 +370,7 @@ def states_of(listed: list[marquee.PeriodStatus], stage: str) -> dict[str, str]:
 
 @pytest.mark.usefixtures("world")
 def test_the_examples_of_the_docstrings_hold() -> None:
-    """Each public name has one, and it runs as it stands, with the settings of a small world."""
+    """Every public name has an example in its docstring, and each example runs with the settings of a small world."""
     found = [one for one in doctest.DocTestFinder(recurse=True).find(marquee.api, globs={}) if one.examples]
     names = {one.name.removeprefix("marquee.api.") for one in found}
     assert names == {
@@ -392,7 +392,7 @@ def test_the_examples_of_the_docstrings_hold() -> None:
 
 
 def test_status_lists_every_period(world: SmallWorld) -> None:
-    """Typed; a period narrows it."""
+    """Status lists every period as typed rows, and an argument narrows the list to one period."""
     listed = marquee.open_lake(world.folder / "lake").status()
     (winter,) = [one for one in listed if (one.stage, str(one.period)) == ("rollup", f"{DAY}T10")]
     assert (winter.state, winter.rows, winter.rejects, winter.generation, winter.reason) == ("done", 1, 0, 1, "")
@@ -403,7 +403,7 @@ def test_status_lists_every_period(world: SmallWorld) -> None:
 
 
 def test_run_makes_what_is_pending(world: SmallWorld, capfd: pytest.CaptureFixture[str]) -> None:
-    """A late file: its hour is rolled up again, and what is made of it; the log goes to standard error as text."""
+    """A run makes the hour of a late file and its downstream periods again, and logs text to standard error."""
     world.events(f"{DAY}T12", [("bob", 30, CASE)], file=1)
     lake = marquee.open_lake()
     assert states_of(lake.status(), "rollup")[f"{DAY}T12"] == "stale"
@@ -418,7 +418,7 @@ def test_run_makes_what_is_pending(world: SmallWorld, capfd: pytest.CaptureFixtu
 
 
 def test_a_run_of_a_period_makes_nothing_else(world: SmallWorld) -> None:
-    """Each of two hours has a late file; one is asked for."""
+    """A run of one period makes nothing else, even when another hour has a late file."""
     for hour in (f"{DAY}T10", f"{DAY}T12"):
         world.events(hour, [("bob", 30, CASE)], file=1)
     lake = marquee.open_lake()
@@ -427,7 +427,7 @@ def test_a_run_of_a_period_makes_nothing_else(world: SmallWorld) -> None:
 
 
 def test_a_failed_run_is_the_error_of_its_exit_code(world: SmallWorld) -> None:
-    """Three bad lines, of which two are too many."""
+    """A run that fails raises the error of its exit code: here three bad lines, two too many."""
     world.events(f"{DAY}T12", [("bob", 30, CASE)], file=1, bad_lines=20)
     with pytest.raises(BadInputError, match=f"rollup {DAY}T12 failed: "):
         marquee.open_lake().run()
@@ -435,7 +435,7 @@ def test_a_failed_run_is_the_error_of_its_exit_code(world: SmallWorld) -> None:
 
 @pytest.mark.usefixtures("world")
 def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the settings of the lake before any process is started, by those of a stage from there."""
+    """An error of settings names the setting, whether the lake's check or a stage's process finds it."""
     lake = marquee.open_lake()
     monkeypatch.setenv("MARQUEE_ROLLUP__BUCKETS", "many")
     with pytest.raises(ConfigError, match="MARQUEE_ROLLUP__BUCKETS='many'"):
@@ -449,7 +449,7 @@ def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("world")
 def test_a_command_that_does_not_start_shows_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A line that is no log is passed on, and stands in the error."""
+    """When a command does not start, its output is passed on and included in the error."""
     monkeypatch.setattr(marquee.api, "COMMAND", (sys.executable, "-c", "raise SystemExit('no such command')"))
     with pytest.raises(MarqueeError, match="no such command"):
         marquee.open_lake().status()

@@ -1,4 +1,4 @@
-"""The command line over a small lake: what each command says, and the code it ends with."""
+"""The command line over a small lake: the output and the exit code of each command."""
 
 import csv
 import io
@@ -32,7 +32,7 @@ PERIODS = ["2026-01", "2026-Q1", "2026-W02", DAY]
 
 @pytest.fixture(autouse=True)
 def wide(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have no terminal's width, which who runs the tests may have set."""
+    """Unset the width of the terminal, so that the environment of the test run does not matter."""
     monkeypatch.delenv("COLUMNS", raising=False)
 
 
@@ -46,7 +46,7 @@ def service() -> Iterator[ScheduleService]:
 
 @pytest.fixture(scope="module")
 def done(service: ScheduleService, tmp_path_factory: pytest.TempPathFactory) -> SmallWorld:
-    """Three hours, the second without events, the last with a bad line; all has run."""
+    """A lake after a full run over three hours: the second has no events, the last has one bad line."""
     world = SmallWorld(tmp_path_factory.mktemp("done"))
     world.configure(service.url)
     world.events(FIRST, [("ann", minute, WINTER) for minute in range(12)])
@@ -57,13 +57,13 @@ def done(service: ScheduleService, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture
 def world(done: SmallWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SmallWorld:
-    """A copy of it, with its settings in force."""
+    """A copy of the finished lake, with its settings in force."""
     copy = done.copy(tmp_path / "world")
     monkeypatch.setenv("MARQUEE_CONFIG", str(copy.config))
     return copy
 
 
-# Periods and settings.
+# Periods and settings
 
 
 @pytest.mark.parametrize("command", ["run", "schedule-fetch", "rollup", "profile", "mart-load", "status"])
@@ -82,7 +82,7 @@ def world(done: SmallWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_wrong_periods(
     capsys: pytest.CaptureFixture[str], world: SmallWorld, command: str, arguments: list[str], message: str
 ) -> None:
-    """Are told before anything is done."""
+    """An invalid period is a usage error, and no stage runs."""
     assert usage_error(capsys, command, *arguments) == f"marquee {command}: error: {message}"
     assert world.generations()[f"rollup/{FIRST}"] == 1
 
@@ -93,7 +93,7 @@ def test_wrong_periods(
 def test_misspelt_setting(
     capsys: pytest.CaptureFixture[str], world: SmallWorld, monkeypatch: pytest.MonkeyPatch, command: list[str]
 ) -> None:
-    """Every command names the nearest right one, with code 78, and does nothing."""
+    """Every command rejects a misspelt setting with code 78, suggests the correct name, and does nothing."""
     monkeypatch.setenv("MARQUEE_ROLUP__BUCKETS", "3")
     expected = "MARQUEE_ROLUP__BUCKETS is no setting: did you mean MARQUEE_ROLLUP__BUCKETS?"
     assert error_of(capsys, *command, code=78) == expected
@@ -101,7 +101,7 @@ def test_misspelt_setting(
 
 
 def test_misspelt_entry_of_the_file(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
-    """As for a variable."""
+    """A misspelt entry of the configuration file is rejected with a suggestion, like a misspelt variable."""
     world.config.write_text(world.config.read_text().replace("first_day", "frist_day"))
     expected = "MARQUEE_SCHEDULE_FETCH__FRIST_DAY is no setting: did you mean MARQUEE_SCHEDULE_FETCH__FIRST_DAY?"
     assert error_of(capsys, "run", code=78) == expected
@@ -119,7 +119,7 @@ def settings_in_force(capsys: pytest.CaptureFixture[str]) -> dict[str, tuple[str
 def test_config_tells_value_and_source(
     capsys: pytest.CaptureFixture[str], world: SmallWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A variable before the file, the file before the default; values as a variable would have them."""
+    """A variable overrides the file, and the file overrides the default; values look as a variable holds them."""
     monkeypatch.setenv("MARQUEE_ROLLUP__BUCKETS", "7")
     monkeypatch.setenv("marquee_profile__min_cell", "5")
     monkeypatch.setenv("MARQUEE_S3", '{"region": "eu-north-1"}')
@@ -140,7 +140,7 @@ def test_config_tells_value_and_source(
 def test_config_tells_of_the_launcher_where_it_is_told_anything(
     capsys: pytest.CaptureFixture[str], world: SmallWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Elsewhere its settings are missing, which nobody wants to hear of."""
+    """The settings of the launcher are listed only if at least one of them is set."""
     launcher = {"APPLICATION": "a.yaml", "NAMESPACE": "analytics", "JOB_NAME": "j", "JOB_UID": "u"}
     assert "MARQUEE_LAUNCHER__POLL_S" not in settings_in_force(capsys)
     for name, value in launcher.items():
@@ -155,7 +155,7 @@ def test_config_tells_of_the_launcher_where_it_is_told_anything(
 def test_config_masks_secrets(
     capsys: pytest.CaptureFixture[str], world: SmallWorld, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
-    """The key, passwords in URLs, and what Spark's own configuration may hold."""
+    """The viewer key, passwords in URLs and secrets in Spark's own configuration are masked."""
     monkeypatch.setenv("MARQUEE_S3__ENDPOINT_URL", "http://me:canary-2@s3.example:9000")
     spark = {"spark.hadoop.fs.s3a.secret.key": "canary-3", "spark.executor.memory": "2g"}
     monkeypatch.setenv("MARQUEE_ENGINE__SPARK", json.dumps(spark))
@@ -169,7 +169,7 @@ def test_config_masks_secrets(
 
 @pytest.mark.usefixtures("world")
 def test_config_of_some_stages(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is wrong for one stage is a warning; the settings of the others are listed."""
+    """Config warns of a setting that is invalid for one stage, and still lists the settings of the other stages."""
     monkeypatch.setenv("MARQUEE_ROLLUP__BUCKETS", "many")
     assert main(["config", "--format", "json"]) == 0
     captured = capsys.readouterr()
@@ -189,31 +189,31 @@ def rows_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[st
 
 
 def states(rows: list[dict[str, Any]]) -> dict[str, str]:
-    """Return the states that are not done, by stage and period."""
+    """Return the states other than done, by stage and period."""
     return {f"{label(row)} {row['period']}": row["state"] for row in rows if row["state"] != "done"}
 
 
 def label(row: dict[str, Any]) -> str:
-    """Return the stage of a row, and of the mart the stage whose rows are loaded."""
+    """Return the stage of a row; for the mart, also the stage whose rows are loaded."""
     return f"{row['stage']} {row['source']}".rstrip()
 
 
 def test_status_in_short(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
-    """Where it looked; a line for each stage: periods by state, the newest, its age, rows, rejects, the last run."""
+    """Status prints lake, environment and mart, then a line a stage: states, newest, age, rows, rejects, last run."""
     shown = out_of(capsys, "status").splitlines()
     lake, environment, mart, *table = shown
     assert lake == f"lake: {world.lake.url}"
     assert environment == "environment: local"
     assert mart.startswith("mart: duckdb:///")
-    # No state is shown in which no period is. The data end on 2026-01-05, days ago; the last run was just now.
+    # A state without periods has no column. The data end on 2026-01-05, days ago; the last run was just now.
     lines = [re.sub(r"\d+ d \d+ h|\d+ min", "…", line).split() for line in table]
     assert lines[:3] == [
         ["Stages"],
         ["last"],
         ["stage", "done", "newest", "data", "age", "rows", "rejects", "run"],
     ]
-    # Rows of the main dataset: of viewership one each for the two hours with plays; of viewer days one a show;
-    # of audiences a show in Korea and worldwide, four times; of the kiosk also the 6 captured and 2 bases a period.
+    # Rows of the main dataset: viewership has one row for each of the two hours with plays; viewer days, one a show;
+    # audiences, a show in Korea and worldwide, four times; the mart has 6 captured rows and 2 bases a period as well.
     assert lines[4:] == [
         ["schedule_fetch", "1", DAY, "…", "2", "0", "…"],
         ["rollup", "3", LAST, "…", "2", "1", "…"],
@@ -226,7 +226,7 @@ def test_status_in_short(capsys: pytest.CaptureFixture[str], world: SmallWorld) 
 
 
 def test_status_for_machines(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
-    """JSON and CSV list every period, with what its marker says."""
+    """JSON and CSV list every period with the figures of its marker."""
     rows = rows_of(capsys)
     assert [row["period"] for row in rows if row["stage"] == "rollup"] == [FIRST, EMPTY, LAST]
     marker = world.markers()[f"rollup/{LAST}"]
@@ -249,7 +249,7 @@ def test_status_for_machines(capsys: pytest.CaptureFixture[str], world: SmallWor
 
 @pytest.mark.usefixtures("world")
 def test_status_of_all_periods_and_of_some(capsys: pytest.CaptureFixture[str]) -> None:
-    """--all lists each; a period narrows it to what touches it."""
+    """Option --all lists every period, and a period argument narrows the list to the periods that overlap it."""
     assert out_of(capsys, "status", "--all").count(" done ") == 1 + 3 + 1 + 4 + 1 + 3 + 4
 
     def periods_of(stage: str, *period: str) -> list[str]:
@@ -264,7 +264,7 @@ def test_status_of_all_periods_and_of_some(capsys: pytest.CaptureFixture[str]) -
 
 @pytest.mark.usefixtures("world")
 def test_status_as_a_page(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """--html writes it to a file, and says so; a place where no file can be is told, with what to do."""
+    """Option --html writes a page and prints its path; a path that cannot be written is an error with a remedy."""
     page = tmp_path / "status.html"
     assert out_of(capsys, "status", "--html", str(page)) == f"Written: {page}\n"
     assert "<h1>Periods: 17 done</h1>" in page.read_text()
@@ -274,7 +274,7 @@ def test_status_as_a_page(capsys: pytest.CaptureFixture[str], tmp_path: Path) ->
 
 
 def test_status_of_a_late_file(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
-    """Stale is what would be made otherwise now: first the hour; when it is made, what is made of it."""
+    """A late file makes its hour stale; after that hour is made again, the periods that depend on it are stale."""
     world.events(FIRST, [("bob", 30, CASE)], file=1)
     assert states(rows_of(capsys)) == {f"rollup {FIRST}": "stale"}
     assert main(["rollup"]) == 0
@@ -286,13 +286,13 @@ def test_status_of_a_late_file(capsys: pytest.CaptureFixture[str], world: SmallW
 
 
 def test_status_of_new_events(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
-    """Pending, and so is the hole before them: an hour without events is made once a later one has some."""
+    """New events make their hour pending, and also the empty hours between them and the last hour that was made."""
     world.events(f"{DAY}T14", [("bob", 30, CASE)])
     assert states(rows_of(capsys)) == {f"rollup {DAY}T13": "pending", f"rollup {DAY}T14": "pending"}
 
 
 def test_status_of_failures_tells_why(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
-    """The reason of the failure marker, in every format, for stages and for the kiosk."""
+    """Every format shows the reason of the failure marker, for stages and for the mart."""
     world.events(LAST, [], file=1, bad_lines=2)
     assert main(["rollup"]) == 65
     failure = Failure("mart_load", DAY, "r1", 1, "try again", 75, "the disk is full", "2026-02-01T00:00:00.000+00:00")
@@ -315,8 +315,8 @@ def test_status_of_failures_tells_why(capsys: pytest.CaptureFixture[str], world:
 
 
 def test_status_shows_first_what_needs_somebody(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
-    """Of many periods that are not done, those that failed, then the stale ones."""
-    world.events("2026-01-06T12", [("bob", 30, CASE)])  # and so 24 hours are pending
+    """The list of open periods begins with failed ones, then stale ones, then pending ones."""
+    world.events("2026-01-06T12", [("bob", 30, CASE)])  # 24 hours are pending
     world.events(LAST, [], file=1, bad_lines=2)
     assert main(["rollup", LAST]) == 65
     world.events(FIRST, [("bob", 30, CASE)], file=1)
@@ -330,7 +330,7 @@ def test_status_shows_first_what_needs_somebody(capsys: pytest.CaptureFixture[st
 
 
 def test_status_while_the_kiosk_is_loaded(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
-    """The stages are told; of the kiosk, that it cannot be read now."""
+    """While the mart is being loaded, status lists the stages and reports that the mart cannot be read now."""
     holder = "import duckdb, sys; db = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", holder, str(world.kiosk)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
@@ -348,7 +348,7 @@ def test_status_while_the_kiosk_is_loaded(capsys: pytest.CaptureFixture[str], wo
 
 @pytest.mark.usefixtures("world")
 def test_ask_answers_what_the_words_ask(capsys: pytest.CaptureFixture[str]) -> None:
-    """As a table with the question above, how it was reckoned below, and whose data it is."""
+    """The answer is a table with the question above it, and the method and the data source below it."""
     lines = [line.rstrip() for line in out_of(capsys, "ask", "genre-hours").splitlines()]
     assert lines[0] == f"What genre gets the most viewing hours in Korea?  {DAY} · KR"
     # Twelve minutes of romance and six of crime.
@@ -360,7 +360,7 @@ def test_ask_answers_what_the_words_ask(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_ask_narrowed_and_widened(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
-    """--only takes the place of what the question names, --all leaves it out, --limit cuts."""
+    """Option --only replaces the question's own filter, --all removes it, and --limit cuts the answer."""
 
     def genres(*arguments: str) -> list[tuple[str, str]]:
         rows = json.loads(out_of(capsys, "ask", "genre-hours", *arguments, "--format", "json"))
@@ -381,7 +381,7 @@ def test_ask_narrowed_and_widened(capsys: pytest.CaptureFixture[str], world: Sma
 
 @pytest.mark.usefixtures("world")
 def test_ask_for_a_spreadsheet(capsys: pytest.CaptureFixture[str]) -> None:
-    """A show whose name is a formula does not run there."""
+    """A title that looks like a formula is not executed by a spreadsheet that opens the CSV."""
     rows = list(csv.DictReader(io.StringIO(out_of(capsys, "ask", "top-shows", "--format", "csv"))))
     assert [(row["title"], row["hours"]) for row in rows] == [("'=Winter", "0.2"), ("Case", "0.1")]
     assert "'" not in out_of(capsys, "ask", "top-shows", "--format", "json")
@@ -389,7 +389,7 @@ def test_ask_for_a_spreadsheet(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.usefixtures("world")
 def test_ask_without_rows(capsys: pytest.CaptureFixture[str]) -> None:
-    """Says so, and is no error: nobody reached fifty viewers."""
+    """A question without rows says so and ends with 0: no show reached fifty viewers."""
     assert "(no rows)" in out_of(capsys, "ask", "binge")
     assert json.loads(out_of(capsys, "ask", "binge", "--format", "json")) == []
 
@@ -406,12 +406,12 @@ def test_ask_without_rows(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_ask_what_there_is_not(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
-    """Names what there is."""
+    """An unknown question or column is an error that names the closest or all valid ones."""
     assert error_of(capsys, "ask", *arguments, code=78).startswith(message)
 
 
 def test_ask_without_a_kiosk(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
-    """Says how to get one."""
+    """Asking without a mart is an error that explains how to load one."""
     world.kiosk.unlink()
     assert "load one first, with `marquee mart-load`" in error_of(capsys, "ask", "binge", code=78)
 
@@ -420,15 +420,15 @@ def test_ask_without_a_kiosk(capsys: pytest.CaptureFixture[str], world: SmallWor
 
 
 def garbage(world: SmallWorld) -> str:
-    """Have a stage run twice, and return the prefix of the run that is garbage."""
+    """Run a stage twice, and return the prefix of the run that became garbage."""
     old = world.markers()[f"rollup/{FIRST}"].run_id
     assert main(["rollup", FIRST, "--force"]) == 0
     return f"data/rollup/{FIRST}/run={old}/"
 
 
 def test_gc_deletes_what_its_plan_says_and_no_other(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
-    """First dry, with the command that deletes exactly this; another digest deletes nothing."""
-    prefix = garbage(world)  # its viewer hours and its viewership
+    """A dry run prints the command that deletes exactly the listed objects; another digest deletes nothing."""
+    prefix = garbage(world)  # one object of viewer hours, one of viewership
     kept = {info.key for info in world.lake.list() if not info.key.startswith(prefix)}
     shown = out_of(capsys, "gc", "--grace-hours", "0")
     assert f"\n{prefix}  " in shown
@@ -444,17 +444,17 @@ def test_gc_deletes_what_its_plan_says_and_no_other(capsys: pytest.CaptureFixtur
 
 
 def test_gc_spares_what_is_young(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
-    """Unless told otherwise, a week: whoever reads an old run may go on."""
+    """By default, garbage younger than a week is kept, because a reader of an old run may still need it."""
     garbage(world)
     assert out_of(capsys, "gc") == "There is no garbage older than 168 hours.\n"
     assert out_of(capsys, "gc", "--grace-hours", "24") == "There is no garbage older than 24 hours.\n"
 
 
-# run, and a stage
+# run, and single stages
 
 
 def test_run_when_all_is_done(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
-    """Says so for every stage."""
+    """When everything is done, run says so for every stage."""
     stages = ["schedule-fetch", "rollup", "profile", "mart-load"]
     assert out_of(capsys, "run") == "".join(f"{stage}: nothing was pending\n" for stage in stages)
     assert out_of(capsys, "rollup") == "rollup: nothing was pending\n"
@@ -463,7 +463,7 @@ def test_run_when_all_is_done(capsys: pytest.CaptureFixture[str], world: SmallWo
 
 @pytest.mark.usefixtures("world")
 def test_stages_say_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
-    """A period without events is refused; what is downstream of it has nothing to do, and why is on the same line."""
+    """Rollup refuses a period without events; downstream stages have nothing to do and name the cause on one line."""
     message = error_of(capsys, "rollup", "2025-12", code=78)
     assert f"there are no events of this period; events are from {FIRST} to {LAST}" in message
     assert out_of(capsys, "profile", "2025-12") == (
@@ -478,7 +478,7 @@ def test_stages_say_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
 def test_rollup_under_another_key_is_refused(
     capsys: pytest.CaptureFixture[str], world: SmallWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is made again by mistake; with --force all hours are."""
+    """Another viewer key makes no hour again by mistake; with --force, all hours are made again."""
     monkeypatch.setenv("MARQUEE_ROLLUP__VIEWER_KEY", "another key of the small world")
     assert "is another key than that of 3 hours" in error_of(capsys, "rollup", code=78)
     assert set(world.generations().values()) == {1}
@@ -486,7 +486,7 @@ def test_rollup_under_another_key_is_refused(
 
 
 def test_run_of_a_period_makes_what_touches_it(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
-    """Not another hour, though it is pending."""
+    """A run of one period makes what depends on it, but not another pending hour."""
     world.events(FIRST, [("bob", 30, CASE)], file=1)
     world.events(LAST, [("bob", 30, CASE)], file=1)
     out_of(capsys, "run", LAST)
@@ -495,13 +495,13 @@ def test_run_of_a_period_makes_what_touches_it(capsys: pytest.CaptureFixture[str
 
 
 def test_force_makes_again_what_is_done(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
-    """One hour of the three."""
+    """Option --force makes one hour again, and only that one of three."""
     assert out_of(capsys, "rollup", EMPTY, "--force") == "rollup: 1 made\n"
     assert [world.generations()[f"rollup/{hour}"] for hour in (FIRST, EMPTY, LAST)] == [1, 2, 1]
 
 
 def test_bad_input_is_65(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
-    """Above the threshold; what stood stands."""
+    """Too many rejected lines end a run with 65, and the published hour stays as it was."""
     world.events(LAST, [], file=1, bad_lines=2)
     assert out_of(capsys, "rollup", code=65) == "rollup: 0 made; some failed, as the log tells\n"
     assert world.generations()[f"rollup/{LAST}"] == 1
@@ -510,7 +510,7 @@ def test_bad_input_is_65(capsys: pytest.CaptureFixture[str], world: SmallWorld) 
 def test_service_that_does_not_answer_is_75(
     capsys: pytest.CaptureFixture[str], world: SmallWorld, service: ScheduleService
 ) -> None:
-    """Running again may succeed, and does."""
+    """A schedule service that does not answer ends a run with 75, and a later run succeeds."""
     path = f"/schedule?country=KR&date={DAY}"
     service.tell(path, raw(b"", 503))
     try:
@@ -522,7 +522,7 @@ def test_service_that_does_not_answer_is_75(
 
 
 def test_kiosk_ahead_of_the_lake_is_76(capsys: pytest.CaptureFixture[str], world: SmallWorld, tmp_path: Path) -> None:
-    """A lake that was turned back does not turn back the kiosk."""
+    """A lake that was rolled back does not roll back the mart: the load ends with 76."""
     shutil.copytree(world.lake.root, tmp_path / "old")
     world.events(FIRST, [("bob", 30, CASE)], file=1)
     assert main(["run"]) == 0
@@ -535,7 +535,7 @@ def test_kiosk_ahead_of_the_lake_is_76(capsys: pytest.CaptureFixture[str], world
 def test_worst_code_of_all_stages_counts(
     capsys: pytest.CaptureFixture[str], world: SmallWorld, service: ScheduleService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Bad input needs a person; a service that is away may come back."""
+    """Bad input (65) takes precedence over a service that is down (75), because it needs a person."""
     monkeypatch.setenv("MARQUEE_SCHEDULE_FETCH__LAST_DAY", "2026-01-06")
     service.tell("/schedule?country=KR&date=2026-01-06", raw(b"", 503))
     world.events(LAST, [], file=1, bad_lines=2)
@@ -543,7 +543,7 @@ def test_worst_code_of_all_stages_counts(
 
 
 def test_simulate_where_the_file_says(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
-    """The settings' raw events are where it writes to; not over what others have written."""
+    """By default, simulate writes to the raw events of the settings, but never over events from another source."""
     error = error_of(capsys, "simulate", "--days", "1", "--events-per-day", "1000", code=78)
     assert error.startswith(world.raw.url)
     assert "which simulate has not written" in error
@@ -559,17 +559,17 @@ def test_simulate_where_the_file_says(capsys: pytest.CaptureFixture[str], world:
     ],
 )
 def test_simulate_told_wrongly(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
-    """Each wrong option is named."""
+    """Invalid arguments of simulate end it with 78, and the message names each wrong option or value."""
     error = error_of(capsys, "simulate", *arguments, code=78)
     assert error.startswith(message)
     assert ("; --days 0: Input should be" in error) == ("--days" in arguments)
 
 
-# Real processes.
+# Real processes
 
 
 def test_output_that_nobody_reads_ends_it_quietly(world: SmallWorld) -> None:
-    """`marquee config | head -1`: no traceback; the code is that of SIGPIPE."""
+    """In `marquee config | head -1`, the command ends without a traceback and with the code of SIGPIPE."""
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, "-m", "jobs.cli", "config"]
@@ -580,7 +580,7 @@ def test_output_that_nobody_reads_ends_it_quietly(world: SmallWorld) -> None:
 
 
 def test_simulate_serves_until_ctrl_c() -> None:
-    """It says where. Ctrl-C is how it ends, so that is no error; a port that is taken is one."""
+    """Simulate prints its address, Ctrl-C ends it without an error, and a port that is in use is an error."""
     command = [sys.executable, "-m", "jobs.cli", "simulate", "serve", "--port"]
     server = subprocess.Popen([*command, "0"], stdout=subprocess.PIPE, text=True)
     try:

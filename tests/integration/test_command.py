@@ -1,4 +1,4 @@
-"""Stages as processes, as their images start them."""
+"""Stages as processes, started like in their images."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def service() -> Iterator[ScheduleService]:
 
 @pytest.fixture
 def world(service: ScheduleService, tmp_path: Path) -> SmallWorld:
-    """An hour of events."""
+    """One hour of events."""
     made = SmallWorld(tmp_path)
     made.configure(service.url)
     made.events(f"{DAY}T10", [("ann", 1, CASE)])
@@ -35,12 +35,12 @@ def world(service: ScheduleService, tmp_path: Path) -> SmallWorld:
 
 
 def environment_of(world: SmallWorld) -> dict[str, str]:
-    """Return the variables of a process in a world."""
+    """Return the environment variables of a process in a world."""
     return os.environ | {"MARQUEE_CONFIG": str(world.config)}
 
 
 def test_stages_run_as_modules(world: SmallWorld) -> None:
-    """One after another as their images do: JSON logs on standard error, nothing on standard output, and 0."""
+    """All stages run in sequence as modules: exit code 0, JSON logs on standard error, nothing on standard output."""
     for name, made in zip(STAGES, [1, 1, 5, 6], strict=True):
         command = [sys.executable, "-m", f"jobs.{name}", DAY]
         done = subprocess.run(command, env=environment_of(world), check=False, capture_output=True, text=True)
@@ -56,7 +56,7 @@ def test_stages_run_as_modules(world: SmallWorld) -> None:
 def test_ended_by_a_signal_no_marker_is_written(
     world: SmallWorld, service: ScheduleService, sent: signal.Signals, code: int
 ) -> None:
-    """In the middle of a period: it is neither done nor failed, and the next run makes it."""
+    """A stage that a signal ends within a period writes no marker, and the next run makes the period."""
     service.tell(f"/schedule?country=KR&date={DAY}", silence())
     command = [sys.executable, "-m", "jobs.schedule_fetch"]
     process = subprocess.Popen(command, env=environment_of(world), stderr=subprocess.DEVNULL)

@@ -1,4 +1,4 @@
-"""Completion in real shells: what TAB makes of the beginning of a command line."""
+"""Completion in real shells: the effect of TAB on the start of a command line."""
 
 import os
 import pty
@@ -19,7 +19,7 @@ SET_UP = {
     "zsh": ("-f", "-i"),
     "fish": ("--no-config", "-i"),
 }
-"""Arguments with which a shell reads none of its user's files."""
+"""Arguments that keep a shell from reading its user's files."""
 STARTED = {
     "bash": "PS1='> '; bind 'set enable-bracketed-paste off'; source _marquee; PATH=; marquee() { echo \"GOT:$*:\"; }",
     "zsh": "PS1='> '; fpath=($PWD $fpath); autoload -U compinit; compinit -uD; PATH=; marquee() { echo \"GOT:$*:\"; }",
@@ -27,7 +27,7 @@ STARTED = {
 }
 """A short prompt, completion by the file `_marquee`, and a ``marquee`` that prints its arguments between marks.
 
-Without a PATH neither Marquee nor Python could be started; fish itself needs one to complete files.
+Without PATH neither Marquee nor Python can be started; fish itself needs one to complete files.
 """
 CASES = {
     "sched": "schedule-fetch",
@@ -44,17 +44,17 @@ CASES = {
     "help exi": "help exit-codes",
     "help preflig": "help preflight",
 }
-"""What is typed before TAB, and the command line that comes of it."""
+"""The text typed before TAB, and the resulting command line."""
 
 
 class Terminal:
-    """A shell at a terminal of its own."""
+    """A shell at its own terminal."""
 
     def __init__(self, shell: str, folder: Path) -> None:
         self._terminal, terminal = pty.openpty()
         environment = {"HOME": str(folder), "PATH": os.environ["PATH"], "TERM": "dumb", "LANG": "C.UTF-8"}
         self._process = subprocess.Popen(
-            ["setsid", "--ctty", shell, *SET_UP[shell]],  # fish insists on a terminal that is its own
+            ["setsid", "--ctty", shell, *SET_UP[shell]],  # fish requires a terminal of its own
             cwd=folder,
             env=environment,
             stdin=terminal,
@@ -70,7 +70,7 @@ class Terminal:
         os.write(self._terminal, text.encode())
 
     def read(self, pattern: str) -> str:
-        """Return what the pattern's group, or the pattern, matches in what the shell prints from here on."""
+        """Return the first match of the pattern, or of its group, in the further output of the shell."""
         printed, until = "", time.monotonic() + PATIENCE_S
         while not (match := re.search(pattern, printed)):
             assert select.select([self._terminal], [], [], max(until - time.monotonic(), 0))[0], printed
@@ -86,7 +86,7 @@ class Terminal:
 
 @pytest.mark.parametrize("shell", SET_UP)
 def test_tab_completes_commands_options_names_and_files(tmp_path: Path, shell: str) -> None:
-    """The script that `marquee completion` prints works in the shell it is for."""
+    """The script printed by `marquee completion` completes commands, options, names and files in its shell."""
     with (tmp_path / "_marquee").open("w") as script:
         subprocess.run([sys.executable, "-m", "marquee", "completion", shell], stdout=script, check=True)
     (tmp_path / "folder").mkdir()

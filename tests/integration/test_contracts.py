@@ -1,6 +1,6 @@
-"""What a process loads: a job its own modules and the library's, and of other jobs nothing.
+"""Modules that a process loads: a job loads itself and the library, and no other job.
 
-Import-linter holds what modules import as they stand in the code; here it is seen in processes that have begun.
+Import-linter checks the imports in the code; these tests check processes after start-up.
 """
 
 import json
@@ -29,7 +29,7 @@ COSTLY = {"boto3", "duckdb", "kubernetes", "numpy", "prometheus_client", "pyarro
 
 
 def loaded(folder: Path, *command: str) -> set[str]:
-    """Start a module with arguments and settings; return the modules that it has loaded when it ends, with 0."""
+    """Start a module with arguments and settings; return the modules loaded when it ends with 0."""
     settings = {
         "LAKE": (folder / "lake").as_uri(),
         "RAW": (folder / "raw").as_uri(),
@@ -49,35 +49,35 @@ def loaded(folder: Path, *command: str) -> set[str]:
 
 
 def jobs_of(modules: set[str]) -> set[str]:
-    """Return the folders of ``jobs/`` that modules are from."""
+    """Return the folders of ``jobs/`` that modules come from."""
     return {name.split(".")[1] for name in modules if name.startswith("jobs.")}
 
 
 @pytest.mark.parametrize("stage", sorted(STAGES))
 def test_stage_loads_itself_alone(tmp_path: Path, stage: str) -> None:
-    """With its settings read and listed, a stage has loaded no other job."""
+    """A stage that has read and listed its settings has loaded no other job."""
     assert jobs_of(loaded(tmp_path, f"jobs.{stage}", "--config")) == {stage}
 
 
 @pytest.mark.parametrize("stage", ["rollup", "profile"])
 def test_launcher_loads_the_stage_that_it_plans(tmp_path: Path, stage: str) -> None:
-    """Of the other Spark stage, whose packages are not in the image, it loads nothing."""
+    """The launcher of one Spark stage loads nothing of the other, whose packages are not in the image."""
     (tmp_path / "application.yaml").write_text(
         "{apiVersion: sparkoperator.k8s.io/v1beta2, kind: SparkApplication, metadata: {name: a}, spec: {}}"
     )
-    later = datetime.now(UTC) + timedelta(hours=1)  # events that are not due yet, so nothing is pending
+    later = datetime.now(UTC) + timedelta(hours=1)  # the events are not due yet, so nothing is pending
     LocalStore(tmp_path / "raw").put(f"topics/plays/{later:year=%Y/month=%m/day=%d/hour=%H}/plays+0+0.json", b"")
     assert jobs_of(loaded(tmp_path, "jobs.launcher", stage, "--help")) == {"launcher", "registry"}
     assert jobs_of(loaded(tmp_path, "jobs.launcher", stage)) == {"launcher", "registry", stage}
 
 
 def test_exporter_loads_the_stages_and_nothing_else(tmp_path: Path) -> None:
-    """It asks stages about their periods with the stages' own code; it needs neither command line nor launcher."""
+    """The exporter loads the code of the stages for their periods, but not the command line and not the launcher."""
     assert jobs_of(loaded(tmp_path, "jobs.exporter", "--config")) == {"exporter", "registry", *STAGES}
 
 
 def test_help_loads_no_stage_and_nothing_costly(tmp_path: Path) -> None:
-    """What `marquee --help` needs are words."""
+    """The command `marquee --help` loads no stage and no expensive module."""
     modules = loaded(tmp_path, "jobs.cli", "--help")
     assert jobs_of(modules) <= {"cli", "registry", "simulate"}
     assert modules & COSTLY == set()

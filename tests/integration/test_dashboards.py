@@ -1,4 +1,4 @@
-"""The dashboard of health, and the alerts, on a real Prometheus that scrapes a real exporter of a small lake."""
+"""The health dashboard and the alerts, on a real Prometheus that scrapes a real exporter of a small lake."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -28,7 +28,7 @@ VALUES = {"environment": "r"}
 
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    """All stages have run over two hours of events, the later with a bad line; then a late file has come."""
+    """A Prometheus that scrapes a lake with two hours, the second with a bad line, and a late file after the run."""
     folder = tmp_path_factory.mktemp("dashboards")
     world = SmallWorld(folder / "world")
     with schedule_service() as service, pytest.MonkeyPatch.context() as monkeypatch:
@@ -52,13 +52,13 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
                 folder / "prometheus", [f"127.0.0.1:{server.server_port}"], rule["spec"]["groups"][0]["rules"]
             ) as prometheus,
         ):
-            prometheus.wait_for("count_over_time(marquee_build_info[1m]) > 2")  # an increase takes two
+            prometheus.wait_for("count_over_time(marquee_build_info[1m]) > 2")  # an increase needs two samples
             prometheus.wait_for("marquee:freshness_target_seconds")
             yield prometheus
 
 
 def test_panels_of_health_have_data(prometheus: Prometheus) -> None:
-    """All but those of jobs at work, of what is a week ago, and of what there is none of."""
+    """Every panel of the health dashboard has data, except for running jobs, last week, and absent events."""
     empty = {
         (title, query)
         for title, query in queries(dashboard("pipeline-health"))
@@ -66,13 +66,13 @@ def test_panels_of_health_have_data(prometheus: Prometheus) -> None:
     }
     of_jobs = {(title, query) for title, query in empty if any(one.name in query for one in metrics.JOBS)}
     left = {(title, query) for title, query in empty - of_jobs if metrics.WEEK_BEFORE_ROWS.name not in query}
-    # Of the schedule and of profiles nothing is open, and nothing was rejected.
+    # No period of the schedule or of profiles is open, and nothing was rejected.
     assert sorted(title for title, _ in left) == ["Oldest open period"] * 4 + ["Rejects and duplicates"]
     assert of_jobs
 
 
 def test_heat_map_shows_the_late_file(prometheus: Prometheus) -> None:
-    """Of seven days, from the first hour on: the hours of yesterday that are done, and the stale one."""
+    """The heat map begins at the first hour and shows yesterday's finished hours and the stale hour."""
     (query,) = (query for title, query in queries(dashboard("pipeline-health")) if title.startswith("Hours of"))
     found = {
         (one["metric"]["days_ago"], one["metric"]["hour"]): one["value"][1]
@@ -83,7 +83,7 @@ def test_heat_map_shows_the_late_file(prometheus: Prometheus) -> None:
 
 
 def test_rules_are_evaluated(prometheus: Prometheus) -> None:
-    """Each without an error; and the targets are told for each stage and grain."""
+    """Prometheus evaluates every rule without an error and has the freshness targets of every stage and grain."""
     prometheus.wait_for("count(marquee:freshness_target_seconds) >= 12")
     rules = prometheus.rules()
     assert {rule["health"] for rule in rules} == {"ok"}

@@ -1,4 +1,4 @@
-"""This machine's cores and Spark make the same bytes of a small simulated day, stage by stage."""
+"""The local engine and Spark make the same bytes from a small simulated day, stage by stage."""
 
 import gzip
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ HOURS = Span.of(hour("2026-01-05T13"), hour("2026-01-05T15"))
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """The raw events of a simulated day, late files and all."""
+    """The raw events of a simulated day, including its late files."""
     store = LocalStore(tmp_path_factory.mktemp("day") / "raw")
     simulate(SETTINGS, store)
     add_late_files(SETTINGS, store)
@@ -46,7 +46,7 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture(scope="module")
 def catalogue() -> Catalogue:
-    """Show and runtime of each episode that the simulated schedule lists; some have no runtime, some are not listed."""
+    """Show and runtime of each episode in the simulated schedule; some runtimes and some episodes are missing."""
     return {
         episode.id: (show.id, None if episode.runtime is None else episode.runtime * 60)
         for show, episode in build_world(SETTINGS).listings()
@@ -54,7 +54,7 @@ def catalogue() -> Catalogue:
 
 
 def run(world: World, engine: Engine) -> list[Report]:
-    """Run rollup, a task a file, then profile and audience."""
+    """Run rollup with one task a file, then profile and audience."""
     settings = ProfileSettings(lake=world.lake.url)
     with mock.patch.object(rollup_stage, "MIB", 0):
         rolled = world.run(HOURS, engine=engine)
@@ -66,7 +66,7 @@ def run(world: World, engine: Engine) -> list[Report]:
 def test_engines_make_the_same_bytes(
     tmp_path: Path, raw: Store, catalogue: Catalogue, spark_engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One worker, two that spill all they can, and Spark: every object of every stage is the same, and every count."""
+    """One worker, two workers that spill to disk, and Spark make the same objects and counts in every stage."""
     worlds = {name: World(raw, LocalStore(tmp_path / name)) for name in ("one", "two", "spark")}
     for world in worlds.values():
         capture(world.lake, "2026-01-05", catalogue)
@@ -81,7 +81,7 @@ def test_engines_make_the_same_bytes(
         assert digests(worlds["spark"].lake, stage) == digests(worlds["one"].lake, stage)
         assert counts(worlds["two"], stage) == counts(worlds["one"], stage)
         assert counts(worlds["spark"], stage) == counts(worlds["one"], stage)
-    # It was no empty match: in each hour there are plays of all viewer buckets, duplicates and rejected lines.
+    # The comparison is not empty: each hour has plays of all viewer buckets, duplicates and rejected lines.
     for marker in worlds["spark"].markers().values():
         assert min(marker.counts["rows_out"], marker.counts["duplicates"], *marker.counts["rejects"].values()) > 0
         assert len(marker.of(VIEWER_HOUR)) == BUCKETS
@@ -94,7 +94,7 @@ def counts(world: World, stage: str) -> dict[str, Mapping[str, Any]]:
 
 
 def test_spark_gives_what_the_oracle_gives(tmp_path: Path, spark_engine: Engine) -> None:
-    """Odd lines, duplicates over files, an empty hour: the rows worked out in loops."""
+    """Spark gives the rows of the oracle's loops for odd lines, duplicates across files and an empty hour."""
     world = new_world(tmp_path, reject_share=1)
     world.put("a.json", *many(20), b"{", b"\xff", b"", line(country="kr"))
     world.put("b.json.gz", *many(30), spoilt(b'"u1"', rb'"\u0075\"1"'))
@@ -105,7 +105,7 @@ def test_spark_gives_what_the_oracle_gives(tmp_path: Path, spark_engine: Engine)
 
 
 def test_bad_input_fails_alike(tmp_path: Path, spark_engine: Engine) -> None:
-    """Too many rejected lines, and a file cut short: the same reason, nothing published."""
+    """Too many rejects and a truncated file fail with the same reason on both engines, and nothing is published."""
     reasons = []
     for name, engine in (("local", ENGINE), ("spark", spark_engine)):
         world = new_world(tmp_path / name)

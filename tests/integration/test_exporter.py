@@ -1,7 +1,7 @@
-"""The exporter over a small lake: a real S3 server, a real MariaDB, and what it tells when something breaks.
+"""The exporter over a small lake: a real S3 server, a real MariaDB, and its metrics when something fails.
 
 Two hours of events of 5 January 2026 with an empty one between, their schedule, and a mart with all of it. The exporter
-looks at half past twelve of the next day.
+refreshes at half past twelve of the next day.
 """
 
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ STATES = ("done", "pending", "stale", "failed", "waiting")
 
 @dataclass
 class World:
-    """The lake and what looks at it; ``now`` is the exporter's clock."""
+    """A lake and the exporter that observes it; ``now`` is the exporter's clock."""
 
     folder: Path
     raw: S3Store
@@ -47,7 +47,7 @@ class World:
 
     @cached_property
     def exporter(self) -> Exporter:
-        """The exporter, with the settings that are in force when it is first asked for."""
+        """The exporter, with the settings in force at the first access."""
         settings = load_settings(ExporterSettings)
         markers = Markers(settings.store)
         return Exporter(make_parts(settings, markers, self._clock), markers, 600.0, self._clock)
@@ -56,7 +56,7 @@ class World:
         return self.now
 
     def events(self, hour: str, *plays: tuple[str, int, int], bad_lines: int = 0, file: int = 0) -> None:
-        """Bring raw events of an hour into the bucket."""
+        """Upload raw events of an hour to the bucket."""
         local = SmallWorld(self.folder)
         local.events(hour, plays, file, bad_lines)
         for info in local.raw.list():
@@ -64,7 +64,7 @@ class World:
             local.raw.delete(info.key)
 
     def run(self, *commands: str) -> None:
-        """Run stages (of no commands: all), each as a process of its own would."""
+        """Run the stages of these commands (all by default), each like in a process of its own."""
         for job in PIPELINE:
             if job.command in commands or not commands:
                 settings = load_settings(job.settings)
@@ -76,17 +76,17 @@ class World:
         self.exporter.refresh()
 
     def value(self, name: str, **labels: str) -> float | None:
-        """Return what is told of a metric."""
+        """Return the published value of a metric."""
         registry = CollectorRegistry()
         registry.register(self.exporter)
         return registry.get_sample_value(f"marquee_{name}", labels)
 
     def states(self, stage: str, grain: str) -> list[float | None]:
-        """Return how many periods of the window are done, pending, stale, failed, waiting."""
+        """Return how many periods of the window are done, pending, stale, failed and waiting."""
         return [self.value("periods", stage=stage, grain=grain, state=state) for state in STATES]
 
     def errors(self) -> dict[str, float | None]:
-        """Return how many looks have failed, by part."""
+        """Return the number of failed refreshes of each collector."""
         parts = ("schedule", "rollup", "profile", "mart", "garbage")
         return {one: self.value("exporter_refresh_errors_total", part=one) for one in parts}
 
@@ -100,7 +100,7 @@ def world(
     s3_proxy: S3Proxy,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[World]:
-    """All stages have run; the exporter, which reads by way of a proxy, has not looked yet."""
+    """A lake after a full run, and an exporter behind a proxy that has not refreshed yet."""
     raw = S3Store(BUCKET, f"{tmp_path.name}/raw", s3_lake._options)
     with (
         schedule_service() as service,
@@ -139,12 +139,12 @@ def world(
 
 
 def seconds(text: str) -> float:
-    """Return an instant as Prometheus has it."""
+    """Return a time as Unix seconds."""
     return datetime.fromisoformat(f"{text}+00:00").timestamp()
 
 
 def test_exporter_tells_of_lake_and_mart_and_then_of_what_changed(world: World) -> None:
-    """First all is well; another round reads nothing again; then events come late, and the next hour's come."""
+    """The exporter publishes the state of lake and mart, reads nothing twice, and shows late and new events."""
     world.look()
     assert set(world.errors().values()) == {0}
     assert world.states("schedule_fetch", "day") == [1, 0, 0, 0, 0]
@@ -165,7 +165,7 @@ def test_exporter_tells_of_lake_and_mart_and_then_of_what_changed(world: World) 
     assert world.value("dataset_objects", dataset="viewership") == 3
     assert world.value("last_run_cpu_seconds", **HOURLY) is not None
 
-    # Nothing has changed: a listing for the markers of each of five stages, and one for each of seven days of events.
+    # Without a change: one listing for the markers of each of five stages, and one for each of seven days of events.
     world.proxy.mend()
     world.look()
     assert world.proxy.answers == [("GET", 200)] * (5 + 7)
@@ -191,7 +191,7 @@ def test_exporter_tells_of_lake_and_mart_and_then_of_what_changed(world: World) 
 
 
 def test_hour_that_fails_is_told(world: World) -> None:
-    """With more rejects than are allowed it is not published; the data before it stay as they are."""
+    """An hour with too many rejects is published as failed, and the metrics of the earlier data stay as they are."""
     world.events(f"{DAY}T13", ("carl", 5, CASE), bad_lines=5)
     world.run()
     world.look()
@@ -202,7 +202,7 @@ def test_hour_that_fails_is_told(world: World) -> None:
 
 
 def test_mart_that_is_down_takes_nothing_else_down(world: World) -> None:
-    """What was known of it stays, its time grows old, its errors count; all else is told as it is now."""
+    """When the mart is down, its last values stay and its errors count, and all other metrics are still refreshed."""
     world.look()
     before = world.value("exporter_last_refresh_timestamp_seconds", part="mart")
     world.server.stop()
@@ -219,7 +219,7 @@ def test_mart_that_is_down_takes_nothing_else_down(world: World) -> None:
 
 
 def test_raw_events_that_cannot_be_listed_take_nothing_else_down(world: World) -> None:
-    """Only the rollup's states need them: its last ones stay."""
+    """When raw events cannot be listed, only the states of the rollup keep their last values."""
     world.look()
     world.proxy.faults.append(Fault("refuse", times=DOWN, status=503, code="SlowDown", path="topics"))
     world.look()
@@ -231,7 +231,7 @@ def test_raw_events_that_cannot_be_listed_take_nothing_else_down(world: World) -
 
 
 def test_lake_that_is_down_keeps_everything(world: World) -> None:
-    """Every part has its error, and every number stays."""
+    """When the lake is down, every collector counts an error and every metric keeps its last value."""
     world.look()
     world.proxy.faults.append(Fault("refuse", times=DOWN, status=503, code="SlowDown"))
     world.look()
@@ -243,7 +243,7 @@ def test_lake_that_is_down_keeps_everything(world: World) -> None:
 
 
 def test_garbage_is_told_rarely(world: World) -> None:
-    """Two objects of a run that was killed eight days ago; they are seen after six hours, not before."""
+    """The two objects of a run killed eight days ago are counted after six hours, not before."""
     world.look()
     assert world.value("garbage_objects") == 0
     prefix = keys.run_prefix("rollup", Period.parse(f"{DAY}T20"), keys.new_run_id(NOON - timedelta(days=8)))

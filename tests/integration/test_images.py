@@ -1,4 +1,4 @@
-"""What `make images` runs."""
+"""The images that `make images` builds."""
 
 import os
 import re
@@ -15,7 +15,7 @@ SPARK_STAGES = {job.name for job in JOBS if job.on_spark}
 def test_make_builds_every_image_on_its_base() -> None:
     """`make images` builds the Spark stages on Spark, everything else on Python, and tags each with its own name."""
     command = ["make", "--dry-run", "images", "REGISTRY=registry.test", "VERSION=1"]
-    shell = {"PATH": os.environ["PATH"]}  # whatever make runs the tests
+    shell = {"PATH": os.environ["PATH"]}  # independent of the make that runs the tests
     printed = subprocess.run(command, cwd=ROOT, env=shell, check=True, capture_output=True, text=True).stdout
     built = [dict(re.findall(r"\b(tag|STAGE|BUILD|BASE)[ =](\S+)", line)) for line in printed.splitlines()]
     assert {one["STAGE"]: one for one in built if "STAGE" in one} == {

@@ -1,4 +1,4 @@
-"""What calls are measured by: real S3, MariaDB and HTTP, with faults before them."""
+"""Metrics of calls to real S3, MariaDB and HTTP servers, with injected faults."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -32,7 +32,7 @@ Went = Callable[..., float]
 
 @pytest.fixture
 def went() -> Went:
-    """Tells by how much an instrument has gone on since it was first asked for: they are the process'."""
+    """Returns how much a metric of this process has grown since the first call for it."""
     before: dict[str, float] = {}
 
     def since(name: str, **labels: str) -> float:
@@ -50,7 +50,7 @@ def store(s3_proxy: S3Proxy, tmp_path: Path) -> S3Store:
 
 
 def test_calls_to_s3_are_measured_by_operation(store: S3Store, went: Went) -> None:
-    """A put, two heads, two listings and a delete; what is not there is no error, and nothing was tried again."""
+    """Calls are counted by operation, and a missing object counts neither as an error nor as a retry."""
 
     def counted() -> list[float]:
         name = "store_request_duration_seconds_count"
@@ -68,7 +68,7 @@ def test_calls_to_s3_are_measured_by_operation(store: S3Store, went: Went) -> No
 
 
 def test_reading_from_s3_is_measured(store: S3Store, went: Went) -> None:
-    """Whatever calls boto3 makes of it, one of them gets."""
+    """Reading an object counts one get, however many calls boto3 makes."""
     name = "store_request_duration_seconds_count"
     store.put("a", b"1")
     assert went(name, operation="get") == 0
@@ -77,7 +77,7 @@ def test_reading_from_s3_is_measured(store: S3Store, went: Went) -> None:
 
 
 def test_tries_that_fail_on_the_way_are_retries(store: S3Store, s3_proxy: S3Proxy, went: Went) -> None:
-    """Refused once, the call is made again, and is no error."""
+    """A call that is refused once and then succeeds counts as a retry, not as an error."""
 
     def seen() -> tuple[float, float]:
         return went("store_retries_total"), went("store_errors_total", code="503")
@@ -99,7 +99,7 @@ def test_tries_that_fail_on_the_way_are_retries(store: S3Store, s3_proxy: S3Prox
 def test_calls_that_fail_in_the_end_are_errors(
     store: S3Store, s3_proxy: S3Proxy, went: Went, fault: Fault, code: str
 ) -> None:
-    """By status, or as one of the connection."""
+    """A call that finally fails counts as an error, by status or as a connection error."""
     assert went("store_errors_total", code=code) == 0
     s3_proxy.faults.append(fault)
     with pytest.raises(MarqueeError):
@@ -108,7 +108,7 @@ def test_calls_that_fail_in_the_end_are_errors(
 
 
 def test_statements_of_the_mart_are_measured(tmp_path: Path, mysql_mart: MysqlDatabase, went: Went) -> None:
-    """An hour is loaded: its rows by LOAD DATA, what stood there is deleted first, and all is committed."""
+    """Loading an hour counts its statements: delete, LOAD DATA with its rows, and commit."""
     small = SmallLake(LocalStore(tmp_path))
     small.capture("2026-01-05")
     small.hour("2026-01-05T13", (101, "KR", 22, "tv", 60))
@@ -127,7 +127,7 @@ def test_statements_of_the_mart_are_measured(tmp_path: Path, mysql_mart: MysqlDa
 
 
 def test_lost_connection_to_the_mart_is_a_reconnect(tmp_path: Path, mysql_mart: MysqlDatabase, went: Went) -> None:
-    """The server has given up on a loader that slept; the load goes on in another connection."""
+    """When the server has closed the connection of an idle loader, the load continues on a new connection."""
     small = SmallLake(LocalStore(tmp_path))
     small.capture("2026-01-05")
     assert went("mart_reconnects_total") == 0
@@ -143,7 +143,7 @@ def test_lost_connection_to_the_mart_is_a_reconnect(tmp_path: Path, mysql_mart: 
 
 
 def test_calls_to_the_schedule_service_are_measured(went: Went) -> None:
-    """Two tries, of which the second went well."""
+    """Two attempts, the second successful, are counted for the schedule service."""
 
     def seen() -> tuple[float, float]:
         return went("schedule_request_duration_seconds_count"), went("schedule_retries_total")
@@ -158,7 +158,7 @@ def test_calls_to_the_schedule_service_are_measured(went: Went) -> None:
 
 
 def test_published_run_is_counted(went: Went) -> None:
-    """Rows in and out as its stage counts them, bytes of what it read and wrote."""
+    """A published run counts rows in and out like its stage, and the bytes read and written."""
     marker = replace(
         marker_of("rollup", "2026-01-05T13", 1, "r", [Output("viewership", "k", 70, "", 3)]),
         inputs=(Input("a", "e", 100), Input("b", "e", 50)),

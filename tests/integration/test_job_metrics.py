@@ -1,4 +1,4 @@
-"""A job's own metrics: scraped while it runs, pushed at its end, and never in its way."""
+"""Metrics of a job: scraped while it runs, pushed when it ends, and never a reason to fail."""
 
 import re
 import socket
@@ -30,7 +30,7 @@ SUCCESS = f"marquee_job_last_success_timestamp_seconds{{{LABELS}}}"
 
 @dataclass(frozen=True)
 class Ended:
-    """What a run ended with."""
+    """The outcome of a run."""
 
     exit_code: int = 0
     changed: int = 0
@@ -41,7 +41,7 @@ Do = Callable[[Advance], Ended]
 
 
 def run_job(do: Do, name: str = "rollup") -> int:
-    """Run something as a stage's command."""
+    """Run a function as the command of a stage."""
 
     def run(settings: StageSettings, markers: Markers, span: Span, *, force: bool, advance: Advance) -> Ended:
         del settings, markers, span, force
@@ -52,7 +52,7 @@ def run_job(do: Do, name: str = "rollup") -> int:
 
 @pytest.fixture(autouse=True)
 def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A lake, in the environment dev."""
+    """Settings of a lake, in the environment dev."""
     monkeypatch.setenv("MARQUEE_LAKE", tmp_path.as_uri())
     monkeypatch.setenv("MARQUEE_ENVIRONMENT", "dev")
     monkeypatch.setenv("MARQUEE_LOG__FORMAT", "text")
@@ -60,24 +60,24 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def gateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pushgateway]:
-    """A Pushgateway that the settings name."""
+    """A Pushgateway, which the settings name."""
     with pushgateway() as server:
         monkeypatch.setenv("MARQUEE_METRICS__PUSHGATEWAY_URL", server.url)
         yield server
 
 
 def scrape(port: int) -> str:
-    """Return what a job tells."""
+    """Return the metrics that a job serves."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
         text: str = answer.read().decode()
         return text
 
 
-# Pushed.
+# Pushed metrics
 
 
 def test_success_is_pushed(gateway: Pushgateway) -> None:
-    """One POST to the group of stage and environment: how it ended, with the times of it, and of the success."""
+    """One POST to the group of stage and environment has the outcome, the times of the run, and the last success."""
 
     def do(advance: Advance) -> Ended:
         advance(1, 3, "2026-01-05T13")
@@ -98,7 +98,7 @@ def test_success_is_pushed(gateway: Pushgateway) -> None:
 
 
 def test_failure_leaves_the_time_of_the_last_success(gateway: Pushgateway) -> None:
-    """It is not among what is pushed, and a POST replaces what is of the same name alone."""
+    """A failure does not push the time of the last success, and a POST replaces only metrics that it contains."""
     assert run_job(lambda _: Ended(65)) == 65
     assert set(gateway.metrics()) == PUSHED
     assert gateway.metrics()[f"marquee_job_exit_code{{{LABELS}}}"] == 65
@@ -114,7 +114,7 @@ def test_failure_leaves_the_time_of_the_last_success(gateway: Pushgateway) -> No
     ],
 )
 def test_run_that_breaks_off_is_pushed(gateway: Pushgateway, error: BaseException, code: int) -> None:
-    """With the exit code that the process ends with; of the error's text nothing."""
+    """A run that raises an error pushes the exit code of the process and nothing of the error's text."""
 
     def do(_: Advance) -> Ended:
         raise error
@@ -125,7 +125,7 @@ def test_run_that_breaks_off_is_pushed(gateway: Pushgateway, error: BaseExceptio
 
 
 def test_two_stages_of_one_job_are_added_up(gateway: Pushgateway) -> None:
-    """As profile and audience: two periods of the first, then one of four of the second."""
+    """The periods of two stages in one job add up: two periods of profile, then one of four of audience."""
 
     def do(advance: Advance) -> Ended:
         for done, every in ((0, 2), (1, 2), (2, 2), (0, 4), (1, 4)):
@@ -138,7 +138,7 @@ def test_two_stages_of_one_job_are_added_up(gateway: Pushgateway) -> None:
 
 
 def test_push_that_is_refused_fails_no_run(gateway: Pushgateway, capsys: pytest.CaptureFixture[str]) -> None:
-    """It is logged, with what was answered."""
+    """A refused push is logged with the answer of the Pushgateway, and does not change the outcome of the run."""
     gateway.status = 400
     assert run_job(lambda _: Ended()) == 0
     assert f"metrics could not be pushed to {gateway.url}: HTTPError: HTTP Error 400" in capsys.readouterr().err
@@ -147,17 +147,17 @@ def test_push_that_is_refused_fails_no_run(gateway: Pushgateway, capsys: pytest.
 def test_pushgateway_that_is_not_there_fails_no_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nor does it hide how the run ended."""
+    """An unreachable Pushgateway fails no run and does not hide the outcome of the run."""
     monkeypatch.setenv("MARQUEE_METRICS__PUSHGATEWAY_URL", f"http://127.0.0.1:{free_port()}")
     assert run_job(lambda _: Ended(65)) == 65
     assert "metrics could not be pushed" in capsys.readouterr().err
 
 
-# Scraped.
+# Scraped metrics
 
 
 def test_job_is_scraped_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Progress, and a start; how it ends is not told before it does. The port is closed with the run."""
+    """A running job serves progress and start but no outcome, and its port is closed at the end of the run."""
     port = free_port()
     monkeypatch.setenv("MARQUEE_METRICS__PORT", str(port))
     monkeypatch.setenv("MARQUEE_METRICS__ADDRESS", "127.0.0.1")
@@ -180,7 +180,7 @@ def test_job_is_scraped_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_port_that_is_taken_fails_no_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """It goes on unseen, and says so."""
+    """A run whose metrics port is in use continues without metrics and logs a warning."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()

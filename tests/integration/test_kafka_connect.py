@@ -1,4 +1,4 @@
-"""docs/kafka-connect.md against the code: the layout that its configurations make is read by the settings it shows."""
+"""The layout of the configurations in docs/kafka-connect.md can be read with the settings shown there."""
 
 import json
 import re
@@ -16,37 +16,37 @@ from marquee.storage.local import LocalStore
 
 PAGE = (Path(__file__).parents[2] / "docs" / "kafka-connect.md").read_text()
 JODA = {"YYYY": "{year}", "MM": "{month}", "dd": "{day}", "HH": "{hour}"}
-"""What the connector's pattern letters stand for."""
+"""The meaning of the connector's pattern letters."""
 HOUR = hour("2026-01-05T13")
 
 
 def block(language: str, after: str) -> str:
-    """Return the first block of a language below a heading."""
+    """Return the first code block of a language below a heading."""
     found: list[str] = re.findall(rf"```{language}\n(.*?)```", PAGE.split(f"## {after}\n")[1], re.DOTALL)
     return found[0]
 
 
 def connector(after: str) -> dict[str, str]:
-    """Return the connector's properties that are shown below a heading."""
+    """Return the properties of the connector shown below a heading."""
     lines = [line for line in block("properties", after).splitlines() if not line.startswith("#")]
     return dict(line.split("=", 1) for line in lines)
 
 
 def path_of(properties: dict[str, str]) -> str:
-    """Return where the connector puts an hour's files, as a template of ours."""
+    """Return the folder of an hour's files in the connector's configuration, as a template of Marquee's."""
     path = re.sub("|".join(JODA), lambda found: JODA[found[0]], properties["path.format"].replace("'", ""))
     return f"{properties['topics.dir']}/{{topic}}/{path}/"
 
 
 def test_every_line_of_the_configuration_has_its_reason() -> None:
-    """No property stands above the first comment, and each comment has a property below it."""
+    """Every property has a comment above it, and every comment has a property below it."""
     groups = re.split(r"^#.*\n", block("properties", "The configuration"), flags=re.MULTILINE)
     assert groups[0] == ""
     assert all(group.strip() for group in groups[1:])
 
 
 def test_configuration_makes_the_default_layout() -> None:
-    """Topic, folders and the place of the time are the defaults of the settings; hours are hours, in UTC."""
+    """The topic, the folders and the time field equal the defaults of the settings, and hours are in UTC."""
     shown = connector("The configuration")
     fields = {name: one.default for name, one in RollupOptions.model_fields.items()}
     assert shown["topics"] == fields["topic"]
@@ -57,7 +57,7 @@ def test_configuration_makes_the_default_layout() -> None:
 
 
 def test_example_of_another_producer_is_rolled_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its settings are good, say where its connector writes, and its line is a play."""
+    """The settings of the other producer's example are valid, match its connector, and accept its line as a play."""
     lake, raw, config = LocalStore(tmp_path / "lake"), LocalStore(tmp_path / "raw"), tmp_path / "marquee.toml"
     config.write_text(block("toml", "Another producer"))
     for name, value in {"LAKE": lake.url, "RAW": raw.url, "ROLLUP__VIEWER_KEY": "0123456789abcdef"}.items():

@@ -1,6 +1,6 @@
-"""A lake and a mart that an earlier version made work unchanged: seen, asked, made again, and loaded into MySQL.
+"""A lake and a mart made by an earlier version work unchanged: status, questions, restatement, loading into MySQL.
 
-Neither the raw events are there any more, nor the service that the schedule came from.
+Both the raw events and the schedule service of that lake are gone.
 """
 
 import json
@@ -27,7 +27,7 @@ NOTHING = "".join(f"{stage}: nothing was pending\n" for stage in ("schedule-fetc
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder with the lake and the mart, an empty one for raw events, and the settings that it was made with."""
+    """The folder with the earlier lake and mart, an empty folder for raw events, and the original settings."""
     with tarfile.open(FIXTURES / "lake-and-kiosk-0.tar.xz") as packed:
         packed.extractall(tmp_path, filter="data")
     (tmp_path / "raw").mkdir()
@@ -53,12 +53,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def answers(capsys: pytest.CaptureFixture[str]) -> dict[str, list[dict[str, Any]]]:
-    """Return what the mart in force answers to the questions that were recorded."""
+    """Return the answers of the configured mart to the recorded questions."""
     return {name: json.loads(out_of(capsys, "ask", name, "--all", "--format", "json")) for name in RECORDED["answers"]}
 
 
 def test_every_period_is_done(capsys: pytest.CaptureFixture[str]) -> None:
-    """Status lists the periods as they were: that raw events are gone makes no hour stale."""
+    """Status lists all periods as done: missing raw events make no hour stale."""
     rows = json.loads(out_of(capsys, "status", "--format", "json"))
     assert {(row["state"], row["reason"]) for row in rows} == {("done", "")}
     found = [
@@ -73,7 +73,7 @@ def test_every_period_is_done(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_nothing_is_made_again(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
-    """A run finds nothing to do, with neither a service nor raw events to ask, and changes no object."""
+    """A run without a service and without raw events finds nothing to do and changes no object."""
     lake = LocalStore(folder / "lake")
     before = list(lake.list())
     assert out_of(capsys, "run") == NOTHING
@@ -82,12 +82,12 @@ def test_nothing_is_made_again(capsys: pytest.CaptureFixture[str], folder: Path)
 
 
 def test_answers_are_as_they_were(capsys: pytest.CaptureFixture[str]) -> None:
-    """The mart is read as it is."""
+    """The earlier mart gives the recorded answers."""
     assert answers(capsys) == RECORDED["answers"]
 
 
 def test_day_made_again_has_the_same_bytes(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
-    """A forced profile publishes another generation with the digests of the first, so nothing downstream is stale."""
+    """A forced profile publishes a new generation with the same digests, so nothing downstream is stale."""
     lake = LocalStore(folder / "lake")
     earlier = read_marker(lake, PROFILE, Period.parse(DAY))
     assert out_of(capsys, "profile", DAY, "--force").startswith("profile: ")
@@ -104,7 +104,7 @@ def test_day_made_again_has_the_same_bytes(capsys: pytest.CaptureFixture[str], f
 def test_mysql_mart_is_loaded_from_it(
     capsys: pytest.CaptureFixture[str], mysql_mart: MysqlDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All periods are loaded, and the answers are those of the DuckDB mart."""
+    """A MySQL mart loads all periods of the earlier lake and gives the answers of the DuckDB mart."""
     monkeypatch.setenv("MARQUEE_MART__URL", mysql_mart.url)
     monkeypatch.setenv("MARQUEE_MART__PASSWORD", mysql_mart.password)
     loaded = sum(stage.startswith("mart_load ") for stage, *_ in RECORDED["status"])

@@ -1,6 +1,7 @@
-"""The launcher on the wire: the real client of Kubernetes against an API server on loopback whose operator is scripted.
+"""The launcher on the wire: the real Kubernetes client, an API server on loopback, and a scripted operator.
 
-The loop's clock is made up: it goes on when the launcher sleeps. What signals and exit codes do is shown by processes.
+The loop has an artificial clock, which advances when the launcher sleeps. Signals and exit codes are tested on
+processes.
 """
 
 import json
@@ -53,25 +54,25 @@ STARTUP_S, DEADLINE_S, POLL_S = 300, 3600, 10
 
 
 class FakeTime:
-    """Seconds that go on when somebody sleeps, and what happens then."""
+    """A clock that advances when somebody sleeps, with actions that happen at given times."""
 
     def __init__(self) -> None:
         self.now = 0.0
         self._due: list[tuple[float, Callable[[], object]]] = []
 
     def when(self, second: float, action: Callable[[], object]) -> None:
-        """Have something happen once so many seconds have gone by."""
+        """Schedule an action at a number of seconds."""
         self._due.append((second, action))
 
     def sleep(self, seconds: float) -> None:
-        """Let so many seconds go by."""
+        """Advance the clock, and run the actions that are due."""
         self.now += seconds
         for one in [one for one in self._due if one[0] <= self.now]:
             self._due.remove(one)
             one[1]()
 
     def clock(self) -> Clock:
-        """Return it as the launcher's clock."""
+        """Return this time as the launcher's clock."""
         return Clock(lambda: self.now, self.sleep)
 
 
@@ -85,7 +86,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeClu
 
 @pytest.fixture
 def at() -> FakeTime:
-    """What the launcher's clock says."""
+    """The time of the launcher."""
     return FakeTime()
 
 
@@ -111,17 +112,17 @@ def name_of(attempt: int = 0) -> str:
 
 
 def earlier(*arguments: str, attempt: int = 0) -> dict[str, Any]:
-    """Return what an earlier pod of OWNER has created."""
+    """Return the application that an earlier pod of OWNER created."""
     return fill_in(TEMPLATE, OWNER, arguments, attempt)
 
 
-# Created, and followed to its end.
+# Created, and followed to its end
 
 
 def test_application_is_created_and_followed(
     cluster: FakeCluster, at: FakeTime, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each state is logged once, with the seconds since the start; nothing is changed in place or deleted."""
+    """Each state is logged once with the seconds since the start, and nothing is patched or deleted."""
     caplog.set_level(logging.INFO)
     cluster.script = [Scene(), SUBMITTED, SUBMITTED, RUNNING, RUNNING, Scene("SUCCEEDING", DRIVER_RUNS), COMPLETED]
     assert launch(at) == 0
@@ -139,7 +140,7 @@ def test_application_is_created_and_followed(
 
 
 def test_created_is_the_template_with_name_labels_owner_and_arguments(cluster: FakeCluster, at: FakeTime) -> None:
-    """And nothing else; the server is asked to refuse fields that it does not know."""
+    """The application is the template plus name, labels, owner and arguments, with strict validation of fields."""
     launch(at)
     (stored,) = cluster.stored.values()
     made = stored.manifest
@@ -172,7 +173,7 @@ def test_created_is_the_template_with_name_labels_owner_and_arguments(cluster: F
 def test_last_lines_of_the_driver_are_copied(
     cluster: FakeCluster, at: FakeTime, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The driver container's, so many as is set; JSON keeps its entries, and each line names the pod."""
+    """Up to the limit, the last lines of the driver's container are copied: JSON stays JSON, and each names the pod."""
     cluster.log = '{"level": "info", "message": "rollup: 24 made"}\nWARN Utils: no такой host\n'
     launch(at, log_lines=7)
     pod = f"{name_of()}-driver"
@@ -212,7 +213,7 @@ def test_last_lines_of_the_driver_are_copied(
 def test_exit_code_is_the_drivers(
     cluster: FakeCluster, at: FakeTime, caplog: pytest.LogCaptureFixture, scene: Scene, code: int, message: str
 ) -> None:
-    """A scheduler acts on the job's own code; where there is none, it may try again."""
+    """The launcher ends with the exit code of the driver; without one, the scheduler may try again."""
     cluster.script = [SUBMITTED, RUNNING, Scene("FAILING", DRIVER_RUNS), scene]
     assert launch(at) == code
     last = caplog.records[-1]
@@ -222,13 +223,13 @@ def test_exit_code_is_the_drivers(
 def test_log_that_cannot_be_read_is_no_failure(
     cluster: FakeCluster, at: FakeTime, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The application's end counts; of its log a warning."""
+    """When the driver's log cannot be read, a warning is logged and the result of the application counts."""
     cluster.fail(Fault("GET", 403, "no pods/log for you", path="/log"))
     assert launch(at) == 0
     assert f"answered 403 to read the log of {name_of()}-driver in {NAMESPACE}: no pods/log for you" in caplog.text
 
 
-# A driver that does not start.
+# A driver that does not start
 
 
 @pytest.mark.parametrize(
@@ -275,7 +276,7 @@ def test_log_that_cannot_be_read_is_no_failure(
 def test_driver_that_does_not_start_ends_it(
     cluster: FakeCluster, at: FakeTime, scene: Scene, error: type[MarqueeError], message: str
 ) -> None:
-    """After the startup deadline, with the reason, and a code that says whether to try again; it is deleted."""
+    """After the startup deadline the application is deleted, and reason and exit code say whether to retry."""
     cluster.script = [scene]
     with pytest.raises(error) as caught:
         launch(at)
@@ -288,7 +289,7 @@ def test_driver_that_does_not_start_ends_it(
 def test_why_it_does_not_start_is_logged_when_it_is_known(
     cluster: FakeCluster, at: FakeTime, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Not only at the deadline: whoever looks sees it, once for each reason; in time it may pass."""
+    """Each reason why the driver does not start yet is logged once, as soon as it is known."""
     caplog.set_level(logging.INFO)
     pull = Scene("SUBMITTED", waiting("ErrImagePull", "manifest unknown"))
     cluster.script = [pull, pull, SUBMITTED, RUNNING, COMPLETED]
@@ -298,7 +299,7 @@ def test_why_it_does_not_start_is_logged_when_it_is_known(
 
 
 def test_latest_warnings_of_the_cluster_are_told(cluster: FakeCluster, at: FakeTime) -> None:
-    """What no state of a container says, such as a volume that cannot be mounted."""
+    """Recent warning events of the cluster are logged, such as a volume that cannot be mounted."""
     cluster.script = [SUBMITTED]
     mount = {"type": "Warning", "reason": "FailedMount", "lastTimestamp": "2026-01-06T00:00:02Z"}
     cluster.events = [
@@ -311,19 +312,19 @@ def test_latest_warnings_of_the_cluster_are_told(cluster: FakeCluster, at: FakeT
 
 
 def test_unknown_state_is_waited_out(cluster: FakeCluster, at: FakeTime) -> None:
-    """The driver's node may answer again, also later than a driver has to start."""
+    """An unknown state may last longer than a driver has to start, because the driver's node may answer again."""
     cluster.script = [RUNNING, *[Scene("UNKNOWN")] * 50, RUNNING, COMPLETED]
     assert launch(at) == 0
     assert at.now > STARTUP_S
 
 
-# What must not outlive it, and what must not be waited for.
+# Deadlines and deletion
 
 
 def test_after_the_deadline_it_is_deleted(
     cluster: FakeCluster, at: FakeTime, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With the last lines of its log; what it has published stands."""
+    """After the deadline the application is deleted, and the last lines of its log are copied first."""
     cluster.script = [SUBMITTED, RUNNING]
     cluster.log = "still counting\n"
     with pytest.raises(TryAgainError, match="was still RUNNING after 3600 s and was deleted"):
@@ -333,7 +334,7 @@ def test_after_the_deadline_it_is_deleted(
 
 
 def test_application_deleted_by_somebody_is_a_failure(cluster: FakeCluster, at: FakeTime) -> None:
-    """It is not waited for until the deadline."""
+    """When somebody deletes the application, the launcher fails at once and does not wait for the deadline."""
     cluster.script = [SUBMITTED, RUNNING, RUNNING]
     at.when(20, cluster.stored.clear)
     with pytest.raises(TryAgainError, match="was deleted while it ran"):
@@ -341,14 +342,14 @@ def test_application_deleted_by_somebody_is_a_failure(cluster: FakeCluster, at: 
     assert at.now == 20
 
 
-# Answers that do not come.
+# Missing answers
 
 
 @pytest.mark.parametrize("status", [429, 500, 503, 504])
 def test_bursts_of_errors_are_waited_out(
     cluster: FakeCluster, at: FakeTime, caplog: pytest.LogCaptureFixture, status: int
 ) -> None:
-    """Each call is made again, after longer and longer pauses; the application is created once."""
+    """Failed calls are retried after increasing pauses, and the application is created once."""
     cluster.script = [RUNNING, COMPLETED]
     cluster.fail(*[Fault("GET", status, "etcd is away")] * 3, Fault("POST", status), Fault("POST", status))
     assert launch(at) == 0
@@ -358,7 +359,7 @@ def test_bursts_of_errors_are_waited_out(
 
 
 def test_created_although_no_answer_came(cluster: FakeCluster, at: FakeTime) -> None:
-    """The name tells that it is there: it is followed, not made twice."""
+    """When the answer to the creation is lost, the name identifies the application, and no second one is created."""
     cluster.script = [RUNNING, COMPLETED]
     cluster.fail(Fault("POST", 504, "timeout", before=lambda: cluster.put(earlier(*ARGUMENTS))))
     assert launch(at) == 0
@@ -367,14 +368,14 @@ def test_created_although_no_answer_came(cluster: FakeCluster, at: FakeTime) -> 
 
 
 def test_silence_is_no_end(cluster: FakeCluster, at: FakeTime, caplog: pytest.LogCaptureFixture) -> None:
-    """A request has its own timeout, and is made again."""
+    """A request without an answer times out and is sent again."""
     cluster.fail(Fault("GET", None))
     assert launch(at, request_timeout_s=0.2) == 0
     assert "the cluster did not answer to get" in caplog.text
 
 
 def test_right_that_is_lost_on_the_way_is_waited_for(cluster: FakeCluster, at: FakeTime) -> None:
-    """Spark goes on meanwhile; to leave it alone would help nobody."""
+    """When the launcher loses a right while Spark runs, it keeps trying instead of abandoning the application."""
     cluster.script = [RUNNING, RUNNING, COMPLETED]
     at.when(10, lambda: cluster.fail(Fault("GET", 403, "forbidden"), Fault("GET", 401, "Unauthorized")))
     assert launch(at) == 0
@@ -382,7 +383,7 @@ def test_right_that_is_lost_on_the_way_is_waited_for(cluster: FakeCluster, at: F
 
 
 def test_cluster_that_never_answers_ends_it(cluster: FakeCluster, at: FakeTime) -> None:
-    """At the deadline, with the code to try again."""
+    """When the cluster never answers, the launcher ends at the deadline with the code to try again."""
     cluster.script = [RUNNING]
     cluster.fail(*[Fault("GET", 503, "no leader")] * 500)
     with pytest.raises(NoAnswerError, match="503"):
@@ -409,7 +410,7 @@ def test_cluster_that_never_answers_ends_it(cluster: FakeCluster, at: FakeTime) 
 def test_refused_application_is_a_wrong_configuration(
     cluster: FakeCluster, at: FakeTime, status: int, text: str, hint: str
 ) -> None:
-    """At once, with what the server says and what to look at."""
+    """A refused application ends the launcher at once, with the server's message and the settings to check."""
     cluster.fail(Fault("POST", status, text))
     with pytest.raises(ConfigError) as caught:
         launch(at)
@@ -419,11 +420,11 @@ def test_refused_application_is_a_wrong_configuration(
     assert at.now == 0
 
 
-# What an earlier pod of the Job left.
+# Applications of an earlier pod of the Job
 
 
 def test_running_application_is_adopted(cluster: FakeCluster, at: FakeTime, caplog: pytest.LogCaptureFixture) -> None:
-    """Whatever is pending by now: the pod before had another batch, and this one follows that to its end."""
+    """A new pod follows the application of the previous pod to its end, whatever is pending by then."""
     caplog.set_level(logging.INFO)
     cluster.put(earlier("--from", "2026-01-01", "--to", "2026-01-02"), RUNNING, RUNNING, failed(65))
     assert launch(at) == 65
@@ -432,7 +433,7 @@ def test_running_application_is_adopted(cluster: FakeCluster, at: FakeTime, capl
 
 
 def test_two_pods_at_once_make_one_application(cluster: FakeCluster, at: FakeTime) -> None:
-    """Who comes second is told of the conflict, and adopts."""
+    """When two pods create the application at once, the second gets a conflict and adopts the first one's."""
     cluster.script = [RUNNING, COMPLETED]
     cluster.fail(Fault("POST", 409, "already exists", before=lambda: cluster.put(earlier(*ARGUMENTS))))
     assert launch(at) == 0
@@ -441,7 +442,7 @@ def test_two_pods_at_once_make_one_application(cluster: FakeCluster, at: FakeTim
 
 @pytest.mark.parametrize("scene", [COMPLETED, failed(2), failed(65), failed(78)])
 def test_result_that_would_be_the_same_again_is_taken(cluster: FakeCluster, at: FakeTime, scene: Scene) -> None:
-    """The pod before was killed and could not tell it: no second Spark."""
+    """The result of the previous pod's application is taken, without a second Spark, if it would not change."""
     cluster.put(earlier(), scene)
     assert launch(at) == (0 if scene is COMPLETED else int(scene.error.split("ExitCode: ")[1].split(",")[0]))
     assert cluster.requests("POST") == []
@@ -452,21 +453,21 @@ def test_result_that_would_be_the_same_again_is_taken(cluster: FakeCluster, at: 
     [failed(70), failed(75), failed(76), failed(137, "OOMKilled"), failed(1), Scene("FAILED", None, "no pod")],
 )
 def test_failure_that_may_pass_is_run_again(cluster: FakeCluster, at: FakeTime, scene: Scene) -> None:
-    """As the Job's next attempt, under a name of its own."""
+    """A failure that may pass is run again as the next attempt of the Job, under a new name."""
     cluster.put(earlier(), scene)
     assert launch(at) == 0
     assert list(cluster.stored) == [name_of(0), name_of(1)]
 
 
 def test_every_pod_of_a_job_runs_spark_once_more(cluster: FakeCluster, at: FakeTime) -> None:
-    """What fails each time is tried as often as the Job has pods, and no more: 70 with the third, after two retries."""
+    """A lasting failure runs Spark once for each pod of the Job and no more: 70 from the first and both retries."""
     cluster.script = [failed(70)]
     assert [launch(at) for _ in range(3)] == [70, 70, 70]
     assert list(cluster.stored) == [name_of(0), name_of(1), name_of(2)]
 
 
 def test_remains_are_waited_for(cluster: FakeCluster, at: FakeTime) -> None:
-    """First the application that is being deleted, then its driver's pod: a new one would take that for its own."""
+    """The launcher waits until a deleted application and its driver's pod are gone, so as not to adopt that pod."""
     cluster.put(earlier(), RUNNING, deletionTimestamp="2026-01-06T00:00:00Z")
 
     def only_the_pod_is_left() -> None:
@@ -481,14 +482,14 @@ def test_remains_are_waited_for(cluster: FakeCluster, at: FakeTime) -> None:
 
 
 def test_remains_that_stay_end_it(cluster: FakeCluster, at: FakeTime) -> None:
-    """A driver's pod on a node that is gone is not waited for for ever."""
+    """A driver's pod that stays, such as one on a lost node, ends the launcher at the startup deadline."""
     cluster.pods[f"{name_of()}-driver"] = DRIVER_RUNS
     with pytest.raises(TryAgainError, match="could not be created within 300 s: an earlier one, or its driver's pod"):
         launch(at)
 
 
 def test_application_of_somebody_else_is_left_alone(cluster: FakeCluster, at: FakeTime) -> None:
-    """Nothing is adopted that this Job did not make, and nothing deleted."""
+    """An application of another owner is neither adopted nor deleted."""
     other = Owner("rollup", "another", "another-uid")
     manifest = fill_in(TEMPLATE, other, [], 0)
     manifest["metadata"]["name"] = name_of()
@@ -499,7 +500,7 @@ def test_application_of_somebody_else_is_left_alone(cluster: FakeCluster, at: Fa
     assert {method for method, _ in cluster.asked} == {"GET"}
 
 
-# The whole of it, as a process.
+# The launcher as a process
 
 
 @pytest.fixture
@@ -534,7 +535,7 @@ def start(world: SmallWorld, cluster: FakeCluster) -> subprocess.Popen[str]:
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, list[dict[str, Any]]]:
-    """Wait for the end of a process; return its exit code and what it logged."""
+    """Wait for a process to end; return its exit code and its log."""
     try:
         out, err = process.communicate(timeout=60)
     finally:
@@ -545,7 +546,7 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, list[dict[str, Any]]]:
 
 
 def test_pending_hours_go_to_spark_and_its_code_comes_back(world: SmallWorld, cluster: FakeCluster) -> None:
-    """The hour's day as arguments, JSON logs, the driver's lines among them, and the driver's exit code."""
+    """Spark gets the day of the pending hour as arguments; the launcher logs JSON and ends with the driver's code."""
     cluster.script = [SUBMITTED, RUNNING, failed(65)]
     cluster.log = '{"message": "rollup: 0 made; some failed, as the log tells"}\n'
     code, logged = finish(start(world, cluster))
@@ -556,7 +557,7 @@ def test_pending_hours_go_to_spark_and_its_code_comes_back(world: SmallWorld, cl
 
 
 def test_sigterm_deletes_the_application(world: SmallWorld, cluster: FakeCluster) -> None:
-    """Within the pod's grace: it must not outlive the Job; the code is 143."""
+    """On SIGTERM the launcher deletes the application within the grace period of the pod and ends with 143."""
     cluster.script = [RUNNING]
     process = start(world, cluster)
     try:
@@ -572,14 +573,14 @@ def test_sigterm_deletes_the_application(world: SmallWorld, cluster: FakeCluster
     assert (cluster.stored, logged[-1]["message"]) == ({}, f"deleted {name_of()}")
 
 
-# Its command.
+# The command
 
 
 @pytest.fixture
 def pod(
     world: SmallWorld, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> pytest.MonkeyPatch:
-    """The variables of a pod of OWNER's, which a test may change; logs are kept as they are."""
+    """The variables of a pod of OWNER's, which a test may change; logging is not reconfigured."""
     for name, value in variables_of(world, cluster).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(command, "set_up_logs", lambda *_: None)
@@ -591,7 +592,7 @@ def pod(
 def test_nothing_pending_asks_the_cluster_for_nothing(
     world: SmallWorld, cluster: FakeCluster, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It ends with 0, and says so."""
+    """With nothing pending, the launcher makes no request to the cluster, logs that, and ends with 0."""
     assert world.run("rollup") == 0
     caplog.clear()
     assert main(["rollup"]) == 0
@@ -600,7 +601,7 @@ def test_nothing_pending_asks_the_cluster_for_nothing(
 
 @pytest.mark.usefixtures("pod")
 def test_profile_without_hours_says_what_is_missing(cluster: FakeCluster, caplog: pytest.LogCaptureFixture) -> None:
-    """Nothing is pending as long as nothing is rolled up, which the log says."""
+    """When nothing is rolled up yet, profile has nothing pending, and the log names the command to run first."""
     assert main(["profile"]) == 0
     message = "profile: nothing is pending; nothing is rolled up yet: run `marquee rollup` first"
     assert (caplog.messages, cluster.asked) == ([message], [])
@@ -610,7 +611,7 @@ def test_profile_without_hours_says_what_is_missing(cluster: FakeCluster, caplog
 def test_rollup_without_events_starts_no_application(
     world: SmallWorld, cluster: FakeCluster, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The launcher ends with 78 and the same message as the stage itself."""
+    """Without raw events, the launcher ends with 78 and the message of the stage itself, and starts no application."""
     for info in list(world.raw.list()):
         world.raw.delete(info.key)
     assert main(["rollup"]) == 78
@@ -628,7 +629,7 @@ def test_rollup_without_events_starts_no_application(
 def test_what_is_done_is_done_again_by_force(
     world: SmallWorld, cluster: FakeCluster, pod: pytest.MonkeyPatch, variables: dict[str, str], arguments: list[str]
 ) -> None:
-    """The hour asked for and no other, and Spark is told to."""
+    """With force, the application is created for the requested hour alone and gets the option --force."""
     assert world.run("rollup") == 0
     for name, value in variables.items():
         pod.setenv(name, value)
@@ -659,7 +660,7 @@ def test_wrong_settings_end_it_at_start(
     variables: dict[str, str],
     message: str,
 ) -> None:
-    """With 78, so that the Job does not try again."""
+    """Invalid settings end the launcher with 78 at the start, so that the Job does not try again."""
     for name, value in variables.items():
         pod.setenv(name, value)
     assert main(["rollup"]) == 78
@@ -667,18 +668,18 @@ def test_wrong_settings_end_it_at_start(
     assert cluster.asked == []
 
 
-# Its preflight.
+# The preflight
 
 
 def spark_operator(caplog: pytest.LogCaptureFixture) -> str:
-    """Return what the preflight says of the operator."""
+    """Return the preflight's finding on the operator."""
     (found,) = [one for one in caplog.messages if one.startswith("spark operator: ")]
     return found.removeprefix("spark operator: ")
 
 
 @pytest.mark.usefixtures("pod")
 def test_preflight_tries_a_launch_and_leaves_nothing(cluster: FakeCluster, caplog: pytest.LogCaptureFixture) -> None:
-    """The application that would be created is sent for a dry run; what the stage needs beside it is looked at, too."""
+    """The preflight sends the application as a dry run, checks the rest of the stage's needs, and leaves nothing."""
     assert preflight.main(["rollup", "--launcher"]) == 0
     assert spark_operator(caplog) == (
         f"{NAMESPACE}: a SparkApplication (sparkoperator.k8s.io/v1beta2) of rollup is accepted, "
@@ -716,7 +717,7 @@ def test_preflight_tries_a_launch_and_leaves_nothing(cluster: FakeCluster, caplo
 def test_preflight_tells_what_a_launch_would_fail_of(
     cluster: FakeCluster, caplog: pytest.LogCaptureFixture, fault: Fault, code: int, words: str
 ) -> None:
-    """No operator, no right, no webhook: with the code that the launcher would end with, and what to do."""
+    """A missing operator, right or webhook fails with the exit code of the launcher and a remedy."""
     cluster.fail(fault)
     assert preflight.main(["rollup", "--launcher"]) == code
     assert words in spark_operator(caplog)

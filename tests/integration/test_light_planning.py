@@ -1,4 +1,4 @@
-"""What planning may import: neither pyarrow nor DuckDB, numpy or boto3, which take most of a second."""
+"""Planning imports neither pyarrow, DuckDB, numpy nor boto3, which take most of a second to load."""
 
 import subprocess
 import sys
@@ -68,16 +68,16 @@ def imports(code: str, folder: Path | None = None) -> set[str]:
     ],
 )
 def test_module_is_light(module: str) -> None:
-    """Importing it loads nothing heavy."""
+    """Importing a module for planning loads nothing heavy."""
     assert imports(f"import {module}") == set()
 
 
 @pytest.mark.parametrize("plan", [ROLLUP, PROFILE], ids=["rollup", "profile"])
 def test_planning_is_light(plan: str, tmp_path: Path) -> None:
-    """A stage that is built and asked for its periods, and what they would be made of, loads no kernel."""
+    """Creating a stage and planning its periods and their inputs loads no kernel."""
     assert imports(plan, tmp_path) == set()
 
 
 def test_heavy_modules_are_seen() -> None:
-    """The test would notice: a kernel loads pyarrow, numpy and DuckDB."""
+    """Loading a kernel shows pyarrow, numpy and DuckDB, so the tests above can fail."""
     assert {"pyarrow", "numpy", "duckdb"} <= imports("import jobs.rollup.kernel")

@@ -1,4 +1,4 @@
-"""The start of the command: which ``jobs`` it takes, and how it ends on Ctrl-C before it has begun."""
+"""Start-up of the command: the choice of the package ``jobs``, and Ctrl-C before the command runs."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ import marquee
 LIBRARY = Path(marquee.__file__).parent
 COMMAND = (sys.executable, "-m", "marquee")
 SCRIPT = (sys.executable, "-c", "import sys; from marquee.__main__ import main; sys.exit(main())")
-"""What the installed script does."""
+"""The code of the installed script."""
 
 INTERRUPT = """
 import os, signal, sys
@@ -26,17 +26,17 @@ class Interrupt:
 
 sys.meta_path.insert(0, Interrupt())
 """
-"""A module that Python imports at every start: sends Ctrl-C when the import of another begins."""
+"""A module that Python imports at every start: it sends Ctrl-C when the import of another module begins."""
 
 
 def run(command: tuple[str, ...], folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in a folder, which is also what PYTHONPATH names."""
+    """Run a command in a folder that is also in PYTHONPATH."""
     variables = os.environ | {"PYTHONPATH": "."} | environment
     return subprocess.run(command, cwd=folder, env=variables, check=False, capture_output=True, text=True)
 
 
 def write_package(folder: Path, text: str) -> Path:
-    """Write a package ``jobs`` of somebody else's into a folder; return the folder."""
+    """Write a foreign package ``jobs`` into a folder; return the folder."""
     (folder / "jobs").mkdir(parents=True)
     (folder / "jobs" / "__init__.py").write_text(text)
     return folder
@@ -44,14 +44,14 @@ def write_package(folder: Path, text: str) -> Path:
 
 @pytest.mark.parametrize("command", [COMMAND, SCRIPT], ids=["module", "script"])
 def test_another_package_jobs_in_the_folder_is_not_imported(tmp_path: Path, command: tuple[str, ...]) -> None:
-    """Marquee starts its own ``jobs``, though Python would look into the current folder first."""
+    """Marquee starts its own ``jobs``, although Python searches the current folder first."""
     folder = write_package(tmp_path, "raise RuntimeError('not Marquee')")
     done = run((*command, "--version"), folder)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"marquee {marquee.__version__}\n", "")
 
 
 def test_library_without_jobs_says_so(tmp_path: Path) -> None:
-    """A library alone has no command: the message names the folder and what to do."""
+    """Without ``jobs``, the library has no command, and the message names the folder and the remedy."""
     shutil.copytree(LIBRARY, tmp_path / "marquee")
     done = run((*COMMAND, "--version"), tmp_path)
     assert done.returncode == 78
@@ -61,7 +61,7 @@ def test_library_without_jobs_says_so(tmp_path: Path) -> None:
 
 
 def test_library_beside_a_foreign_jobs_says_so(tmp_path: Path) -> None:
-    """A ``jobs`` without the command, installed over Marquee's, is named as the cause."""
+    """A ``jobs`` without the command that was installed over Marquee's is named as the cause."""
     shutil.copytree(LIBRARY, write_package(tmp_path, "") / "marquee")
     done = run((*COMMAND, "--version"), tmp_path)
     assert done.returncode == 78
@@ -71,7 +71,7 @@ def test_library_beside_a_foreign_jobs_says_so(tmp_path: Path) -> None:
 
 
 def test_foreign_jobs_imported_before_is_named(tmp_path: Path) -> None:
-    """One Python cannot have two packages of one name; the message says where the other one is."""
+    """A foreign ``jobs`` that is already imported is an error that names its location."""
     folder = write_package(tmp_path, "")
     start = "import sys, jobs; from marquee.__main__ import main; sys.exit(main())"
     done = run((sys.executable, "-c", start), folder)
@@ -81,7 +81,7 @@ def test_foreign_jobs_imported_before_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("moment", ["jobs.cli", "argparse", "shlex", "pydantic", "marquee.report.tables"])
 def test_ctrl_c_during_start_up_is_quiet(tmp_path: Path, moment: str) -> None:
-    """Whatever is being imported, the command ends with 130 and without a traceback."""
+    """Ctrl-C during any import ends the command with 130 and without a traceback."""
     (tmp_path / "sitecustomize.py").write_text(INTERRUPT)
     done = run((*COMMAND, "config"), tmp_path, INTERRUPT_AT=moment)
     assert done.returncode == 130
@@ -90,7 +90,7 @@ def test_ctrl_c_during_start_up_is_quiet(tmp_path: Path, moment: str) -> None:
 
 
 def test_ctrl_c_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
-    """A command that a shell has put into the background is not ended by Ctrl-C of another."""
+    """Ctrl-C does not end a command that ignores SIGINT, such as one in the background of a shell."""
     (tmp_path / "sitecustomize.py").write_text(f"{INTERRUPT}\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n")
     done = run((*COMMAND, "--version"), tmp_path, INTERRUPT_AT="jobs.cli")
     assert (done.returncode, done.stdout) == (0, f"marquee {marquee.__version__}\n")

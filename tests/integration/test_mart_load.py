@@ -1,4 +1,4 @@
-"""Loading a kiosk from a lake: again, anew, damaged, refused, killed anywhere, two at once."""
+"""Loading a mart from a lake: first, repeated, restated, damaged, refused, killed and concurrent loads."""
 
 import logging
 import os
@@ -34,7 +34,7 @@ JAN, FEB = datetime(2026, 1, 1), datetime(2026, 2, 1)  # noqa: DTZ001 - as the l
 
 
 def fill(store: LocalStore) -> SmallLake:
-    """Make a lake with two captured days, three hours of two days, and the audience of a day and a week."""
+    """Fill a lake with two captured days, three hours of two days, and the audiences of a day and a week."""
     small = SmallLake(store)
     show = {"show_id": 1, "name": "Cases", "language": "Korean", "network_id": 7}
     small.capture(
@@ -68,18 +68,18 @@ def small(lake: LocalStore) -> SmallLake:
 
 @pytest.fixture
 def kiosk(new_kiosk: Callable[[], Kiosk]) -> Kiosk:
-    """Where the mart goes, in DuckDB or MySQL; there is none yet."""
+    """The location of a mart that does not exist yet, in DuckDB or MySQL."""
     return new_kiosk()
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """Where a mart in DuckDB goes; there is none yet, nor its folder."""
+    """The location of a mart in DuckDB, of which neither file nor folder exists yet."""
     return tmp_path / "kiosks" / "kiosk.duckdb"
 
 
 def test_first_load(small: SmallLake, kiosk: Kiosk) -> None:
-    """Everything is there, with a row for what the facts name and no captured schedule knows."""
+    """The first load fills every table, and adds a row for each key in the facts that no captured schedule knows."""
     report = load(small.store, kiosk)
     assert (report.loaded, report.replaced, report.unchanged, report.failed) == (7, 0, 0, ())
     rows = content(kiosk)
@@ -109,7 +109,7 @@ def test_first_load(small: SmallLake, kiosk: Kiosk) -> None:
 
 
 def test_every_reference_is_met(small: SmallLake, kiosk: Kiosk) -> None:
-    """What a comment calls a key of another table is one."""
+    """Every column whose comment refers to another table has only keys of that table."""
     load(small.store, kiosk)
     keys = {"dim_daypart": "local_hour", "dim_show": "show_id", "dim_episode": "episode_id"}
     checked = []
@@ -128,7 +128,7 @@ def test_every_reference_is_met(small: SmallLake, kiosk: Kiosk) -> None:
 
 
 def test_comments_are_in_the_database(small: SmallLake, file: Path) -> None:
-    """Every table, view and column tells what it is."""
+    """Every table, view and column has its comment in the database."""
     load(small.store, file)
     without = """
         select table_name from duckdb_tables() where comment is null
@@ -143,14 +143,14 @@ def test_comments_are_in_the_database(small: SmallLake, file: Path) -> None:
 
 
 def test_empty_lake_has_nothing_to_load(lake: LocalStore, kiosk: Kiosk) -> None:
-    """The report names the commands that make what a mart is loaded with."""
+    """With an empty lake, the report names the commands that produce the input of a mart."""
     report = load(lake, kiosk)
     note = "the lake has nothing yet from `marquee schedule-fetch`, `marquee rollup`, `marquee profile`"
     assert (report.exit_code, report.changed, report.note) == (0, 0, note)
 
 
 def test_loading_again_changes_nothing(small: SmallLake, kiosk: Kiosk) -> None:
-    """The second load finds the ledger as the markers are; it reads no data, so the data may even be gone."""
+    """A second load compares ledger and markers and changes nothing, even if the data of the lake are gone."""
     load(small.store, kiosk)
     before, times = content(kiosk), rows_of(kiosk, "select loaded_at from load_ledger")
     shutil.rmtree(small.store.root / "data")
@@ -159,7 +159,7 @@ def test_loading_again_changes_nothing(small: SmallLake, kiosk: Kiosk) -> None:
 
 
 def test_force_loads_all_of_it_anew(small: SmallLake, kiosk: Kiosk) -> None:
-    """The content is the same, and everything counts as replaced."""
+    """With force, the content is loaded anew and is the same, and every period counts as replaced."""
     load(small.store, kiosk)
     before = content(kiosk)
     report = load(small.store, kiosk, force=True)
@@ -168,7 +168,7 @@ def test_force_loads_all_of_it_anew(small: SmallLake, kiosk: Kiosk) -> None:
 
 
 def test_a_restated_hour_replaces_exactly_its_rows(small: SmallLake, kiosk: Kiosk) -> None:
-    """Other hours stay; what only the old rows named is gone, and what the new ones name is there."""
+    """A restated hour replaces exactly its own rows and updates the dimensions that only its rows refer to."""
     load(small.store, kiosk)
     before = content(kiosk)
     small.hour("2026-01-05T00", (11, "KR", 9, "tv", 660), (98, "JP", 8, "tv", 60))
@@ -189,7 +189,7 @@ def test_a_restated_hour_replaces_exactly_its_rows(small: SmallLake, kiosk: Kios
 
 
 def test_an_hour_may_lose_all_its_rows(small: SmallLake, kiosk: Kiosk) -> None:
-    """An hour without events is loaded, and empty."""
+    """An hour whose restatement has no events is loaded as an empty hour."""
     load(small.store, kiosk)
     small.hour("2026-01-06T00")
     assert load(small.store, kiosk).replaced == 1
@@ -198,7 +198,7 @@ def test_an_hour_may_lose_all_its_rows(small: SmallLake, kiosk: Kiosk) -> None:
 
 
 def test_a_restated_audience_replaces_its_period(small: SmallLake, kiosk: Kiosk) -> None:
-    """Shows and countries that are gone from it are gone; other periods stay."""
+    """A restated audience replaces its own period, including vanished shows and countries, and no other period."""
     load(small.store, kiosk)
     show = {"show_id": 1, "country": "**", "reach": 61, "watched_seconds": 1020}
     small.audience("2026-W02", [show], [{"country": "**", "watched_seconds": 1080}])
@@ -211,7 +211,7 @@ def test_a_restated_audience_replaces_its_period(small: SmallLake, kiosk: Kiosk)
 
 
 def test_a_late_schedule_resolves_what_was_unknown(small: SmallLake, kiosk: Kiosk) -> None:
-    """A play of an episode in no captured schedule belongs to its show once a capture knows it, and back again."""
+    """A play of an unknown episode moves to its show when a capture lists the episode, and back when it does not."""
     load(small.store, kiosk)
     late = small.capture(
         "2026-01-07", shows=[{"show_id": 2, "name": "Late"}], episodes=[{"episode_id": 99, "show_id": 2}]
@@ -228,7 +228,7 @@ def test_a_late_schedule_resolves_what_was_unknown(small: SmallLake, kiosk: Kios
 
 
 def test_the_same_content_of_a_later_run_is_no_change(small: SmallLake, kiosk: Kiosk) -> None:
-    """A forced rerun upstream gives other objects with the same bytes."""
+    """A forced rerun upstream with the same bytes in other objects changes nothing in the mart."""
     load(small.store, kiosk)
     small.hour("2026-01-05T01", (12, "KR", 10, "tv", 120))
     assert load(small.store, kiosk) == MartReport(unchanged=7)
@@ -237,7 +237,7 @@ def test_the_same_content_of_a_later_run_is_no_change(small: SmallLake, kiosk: K
 def test_the_order_of_loading_is_no_matter(
     small: SmallLake, kiosk: Kiosk, new_kiosk: Callable[[], Kiosk], tmp_path: Path
 ) -> None:
-    """Kiosks that were loaded after each marker, in other orders, are as the one loaded at once."""
+    """Marts loaded after each marker, in different orders, equal a mart loaded at once."""
     load(small.store, kiosk)
     expected = content(kiosk)
     markers = [info.key for info in small.store.list("markers/")]
@@ -251,7 +251,7 @@ def test_the_order_of_loading_is_no_matter(
 
 
 def test_a_kiosk_for_a_period(small: SmallLake, kiosk: Kiosk) -> None:
-    """It holds the facts of its period and the dimensions of all captures; another period needs another kiosk."""
+    """A mart for one period has the facts of that period and all dimensions, and another period needs another mart."""
     load(small.store, kiosk, "2026-01-05")
     assert rows_of(kiosk, "select distinct cast(hour as date) from fact_viewership") == [(date(2026, 1, 5),)]
     assert rows_of(kiosk, "select distinct period from fact_audience") == [("2026-01-05",)]
@@ -265,15 +265,15 @@ def test_a_kiosk_for_a_period(small: SmallLake, kiosk: Kiosk) -> None:
 
 
 def test_a_span_loads_a_part(small: SmallLake, kiosk: Kiosk) -> None:
-    """The rest is loaded by the next run without one."""
+    """A load with a span loads a part, and the next load without one loads the rest."""
     report = load_mart(mart_settings(small.store, kiosk), Markers(small.store), Span.of(Period.parse("2026-01-06")))
-    assert report.loaded == 4  # two captures, an hour, and the week, which the day touches
+    assert report.loaded == 4  # two captures, an hour, and the week that overlaps the day
     assert rows_of(kiosk, "select hour from fact_viewership") == [(datetime(2026, 1, 6, 0),)]  # noqa: DTZ001
     assert load(small.store, kiosk) == MartReport(loaded=3, unchanged=4, rows=6)
 
 
 def test_progress_is_told(small: SmallLake, kiosk: Kiosk) -> None:
-    """At the start and after each transaction: how many are through, of how many, and its period."""
+    """The load reports progress at the start and after each transaction: done, total, and the current period."""
     told: list[tuple[int, int, str]] = []
     load_mart(mart_settings(small.store, kiosk), Markers(small.store), advance=lambda *step: told.append(step))
     assert told == [
@@ -287,14 +287,14 @@ def test_progress_is_told(small: SmallLake, kiosk: Kiosk) -> None:
 
 
 def damage(store: LocalStore, key: str) -> bytes:
-    """Change one byte of an object; return what it was."""
+    """Change one byte of an object; return its original content."""
     data = store.get(key)
     store.put(key, data[:-9] + bytes([data[-9] ^ 1]) + data[-8:])
     return data
 
 
 def test_a_damaged_object_is_found_before_it_is_loaded(lake: LocalStore, kiosk: Kiosk) -> None:
-    """Nothing of its day is loaded, all else is; the failure stands until the day is loaded."""
+    """A damaged object keeps its day out of the mart, and the failure is kept until that day is loaded."""
     fill(lake)
     markers = Markers(lake)
     (output,) = markers.of("rollup")[Period.parse("2026-01-05T01")].outputs
@@ -314,7 +314,7 @@ def test_a_damaged_object_is_found_before_it_is_loaded(lake: LocalStore, kiosk: 
 
 
 def test_a_damaged_capture_stops_the_load(lake: LocalStore, kiosk: Kiosk) -> None:
-    """Without dimensions every play would pass for one of an unknown show: nothing is loaded."""
+    """A damaged capture stops the load, because without dimensions every play would count for an unknown show."""
     fill(lake)
     (output,) = Markers(lake).of("schedule_fetch")[Period.parse("2026-01-05")].of(SHOWS)
     damage(lake, output.key)
@@ -332,7 +332,7 @@ def test_a_damaged_capture_stops_the_load(lake: LocalStore, kiosk: Kiosk) -> Non
 def test_an_object_must_be_as_its_manifest_says(
     small: SmallLake, kiosk: Kiosk, change: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Counts and sizes are checked as well as checksums."""
+    """An object whose row count or size differs from its manifest fails the load, like a wrong checksum."""
     markers = Markers(small.store)
     hour = Period.parse("2026-01-05T01")
     marker = markers.of("rollup")[hour]
@@ -343,7 +343,7 @@ def test_an_object_must_be_as_its_manifest_says(
 
 
 def test_rows_of_another_hour_are_refused(small: SmallLake, kiosk: Kiosk) -> None:
-    """They could not be replaced with their hour."""
+    """Rows of another hour fail the load, because a later restatement could not replace them."""
     wrong = datetime(2026, 1, 5, 7)  # noqa: DTZ001
     row = {
         "hour": wrong,
@@ -362,7 +362,7 @@ def test_rows_of_another_hour_are_refused(small: SmallLake, kiosk: Kiosk) -> Non
 
 
 def test_an_older_generation_is_refused(small: SmallLake, kiosk: Kiosk, caplog: pytest.LogCaptureFixture) -> None:
-    """A loader that slept while another loaded newer markers leaves the kiosk as it is; with force it does not."""
+    """A loader whose markers are older than the mart changes nothing, unless it is forced."""
     slept = Markers(small.store)
     for stage in ("rollup", "audience", "schedule_fetch"):
         slept.of(stage)
@@ -381,7 +381,7 @@ def test_an_older_generation_is_refused(small: SmallLake, kiosk: Kiosk, caplog: 
 
 
 def test_states_for_status(small: SmallLake, kiosk: Kiosk) -> None:
-    """Before a load all is pending, after it done; what changes upstream is stale, what failed is failed."""
+    """A period is pending before a load and done after it, stale after a change upstream, failed after a failure."""
     settings = mart_settings(small.store, kiosk)
     states = ledger_states(settings.mart, Markers(small.store))
     assert {one.state for one in states} == {State.PENDING}
@@ -404,11 +404,11 @@ def test_states_for_status(small: SmallLake, kiosk: Kiosk) -> None:
 
 
 class KilledError(BaseException):
-    """The process ends here: nothing in the code may catch it."""
+    """Raised where the process dies; no code may catch it."""
 
 
 class Mortal:
-    """Passes calls on to a real store or database, and dies before one of them."""
+    """A proxy for a real store or database that dies before one of its calls."""
 
     def __init__(self, real: Any, before: Callable[[], None]) -> None:
         self._real, self._before = real, before
@@ -432,7 +432,7 @@ class Mortal:
 
 
 def load_until(monkeypatch: pytest.MonkeyPatch, store: LocalStore, kiosk: Path, fatal: int) -> int:
-    """Load a kiosk and die before the Nth call that may change store or database; return how many there were."""
+    """Load a mart and die before the Nth call that may change store or database; return the number of calls."""
     calls = 0
 
     def before() -> None:
@@ -442,7 +442,7 @@ def load_until(monkeypatch: pytest.MonkeyPatch, store: LocalStore, kiosk: Path, 
             raise KilledError
 
     def connect(*path: Path, **named: Any) -> Any:
-        # A database in memory, without a path, is gone with the process, whatever is done to it.
+        # A database in memory, without a path, vanishes with the process.
         return Mortal(real(*path, **named), before) if path else real(**named)
 
     real: Any = duckdb.connect
@@ -456,7 +456,7 @@ def load_until(monkeypatch: pytest.MonkeyPatch, store: LocalStore, kiosk: Path, 
 def test_killed_anywhere_the_rerun_ends_right(
     lake: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever call is the last, the kiosk is as after one of the transactions; from each the rerun ends the same."""
+    """A load killed at any call leaves the mart between two transactions, and the rerun gives the expected content."""
     small = fill(lake)
     old, new, kiosk = (tmp_path / f"{name}.duckdb" for name in ("old", "new", "kiosk"))
     load(lake, old)
@@ -466,7 +466,7 @@ def test_killed_anywhere_the_rerun_ends_right(
     made = make_dimensions(Markers(lake))
     dimensions = {
         name: made[name] for name in ("dim_show", "dim_episode", "show_history")
-    }  # to be quick: a few will do
+    }  # a few dimensions, to be quick
     monkeypatch.setattr("jobs.mart_load.load.make_dimensions", lambda _: dimensions)
     shutil.copy(old, new)
     load(lake, new)
@@ -493,7 +493,7 @@ def test_killed_anywhere_the_rerun_ends_right(
 def test_killed_while_it_is_made_a_kiosk_is_made_anew(
     lake: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file with half a schema is never left."""
+    """A load killed while it creates a mart never leaves a file with half a schema."""
     made = load_until(monkeypatch, lake, tmp_path / "kiosk.duckdb", 0)
     assert made > 8
     whole = rows_of(tmp_path / "kiosk.duckdb", "from duckdb_tables() select count(*)")
@@ -531,7 +531,7 @@ load(LocalStore(Path(sys.argv[1])), Path(sys.argv[2]))
 
 @pytest.mark.parametrize(("moment", "hours"), [("before", 0), ("after", 2)])
 def test_killed_for_real(lake: LocalStore, file: Path, moment: str, hours: int) -> None:
-    """A process gone without a word, before or after a commit, leaves the old or the new, in a file that opens."""
+    """A process killed before or after a commit leaves the old or the new content, in a file that opens."""
     fill(lake)
     killed = subprocess.run([sys.executable, "-c", DYING, str(lake.root), str(file), moment], check=False)
     assert killed.returncode == 9
@@ -545,7 +545,7 @@ HOLDING = "import duckdb, sys; db = duckdb.connect(sys.argv[1]); print('open', f
 
 
 def test_two_loaders_at_once(small: SmallLake, file: Path) -> None:
-    """While a process has the kiosk open, a second load, a question and the status end with "try again"."""
+    """While another process has the mart open, a load, a question and the status end with "try again"."""
     load(small.store, file)
     command_line = [sys.executable, "-c", HOLDING, str(file)]
     with subprocess.Popen(command_line, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
@@ -578,7 +578,7 @@ def test_two_loaders_at_once(small: SmallLake, file: Path) -> None:
     ids=["of somebody else", "of an older version", "of a newer version"],
 )
 def test_other_databases_are_left_alone(lake: LocalStore, tmp_path: Path, sql: str, message: str) -> None:
-    """They are refused by name, with what to do."""
+    """A database of another application is refused by name with a remedy, and is not changed."""
     kiosk = tmp_path / "kiosk.duckdb"
     with duckdb.connect(kiosk) as db:
         db.execute(sql)
@@ -589,7 +589,7 @@ def test_other_databases_are_left_alone(lake: LocalStore, tmp_path: Path, sql: s
 
 
 def test_a_file_that_is_no_database_is_left_alone(lake: LocalStore, tmp_path: Path) -> None:
-    """So is a folder that cannot be made."""
+    """A path that is no database or whose folder cannot be created is refused and not changed."""
     (tmp_path / "kiosk.duckdb").write_text("notes")
     with pytest.raises(ConfigError, match=r"kiosk\.duckdb cannot be opened: .*delete it to have one loaded anew"):
         load(lake, tmp_path / "kiosk.duckdb")
@@ -598,7 +598,7 @@ def test_a_file_that_is_no_database_is_left_alone(lake: LocalStore, tmp_path: Pa
 
 
 def test_the_command(lake: LocalStore, file: Path) -> None:
-    """As its image runs it: it says what it did, and ends with the code of the worst failure."""
+    """The module, as in its image, logs each load and ends with the code of the worst failure."""
     small = fill(lake)
     damage(lake, small.hour("2026-01-06T01", (11, "KR", 9, "tv", 60)).outputs[0].key)
     environment = {**os.environ, "MARQUEE_LAKE": lake.url, "MARQUEE_MART__URL": f"duckdb://{file}"}

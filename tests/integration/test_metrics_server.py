@@ -1,4 +1,4 @@
-"""The exporter's answers over HTTP."""
+"""The HTTP server of the exporter."""
 
 import urllib.error
 import urllib.request
@@ -12,7 +12,7 @@ from tests.unit.test_exporter import Clock, exporter_of, telling
 
 
 def ask(url: str) -> tuple[int, str]:
-    """Return status and body."""
+    """Return status and body of an answer."""
     try:
         with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - our own server
             return answer.status, answer.read().decode()
@@ -22,7 +22,7 @@ def ask(url: str) -> tuple[int, str]:
 
 
 def test_metrics_and_checks_are_answered(lake: LocalStore) -> None:
-    """/metrics with the environment, checks as 200 or 503 with what is wrong, all else as 404."""
+    """The server answers /metrics with the environment, checks with 200 or 503 and a reason, other paths with 404."""
     exporter = exporter_of(lake, Clock(), telling("mart", 1))
     registry = CollectorRegistry()
     registry.register(Labelled(exporter, environment="dev"))

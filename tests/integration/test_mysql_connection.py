@@ -1,4 +1,4 @@
-"""The way to MySQL: a server that asks for files gets none, and with TLS only the right server is spoken to."""
+"""Connections to MySQL: a server gets no local file that it asks for, and TLS accepts only the right server."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -23,25 +23,25 @@ from tests.helpers_mysql import load_mysql, settings_of, small_lake, url_at
 from tests.mariadb_server import MariaDB, MysqlDatabase, mariadb_server, mysql_database
 
 LOW_LEVEL = {LOGIN, "set names", "set autocommit", "commit", "rollback"}
-"""Here any answer but the one that belongs there is none to PyMySQL: the connection counts as lost."""
+"""PyMySQL accepts only the expected answer here: after any other one the connection counts as lost."""
 SECRET = "the secret of this machine"
 
 
 def kind_of(statement: str) -> str:
-    """Return the first words of a statement, by which those are alike that differ only in names and values."""
+    """Return the first two words of a statement, which identify statements that differ only in names and values."""
     return " ".join(statement.lower().split()[:2])
 
 
 @pytest.fixture
 def secret(tmp_path: Path) -> Path:
-    """A file that no server has to know."""
+    """A local file that no server may read."""
     path = tmp_path / "secret"
     path.write_text(SECRET)
     return path
 
 
 def asked_at(number: int, file: str) -> Plan:
-    """Return a plan that asks for a file at the n-th statement."""
+    """Return a plan in which the server asks for a file at the n-th statement."""
     count = 0
 
     def plan(_: str) -> AskForFile | None:
@@ -53,7 +53,7 @@ def asked_at(number: int, file: str) -> Plan:
 
 
 def test_a_server_gets_no_file_of_ours(mysql_mart: MysqlDatabase, lake: LocalStore, secret: Path) -> None:
-    """Whatever statement a hostile server takes for a chance to ask, it is sent not a byte of any file."""
+    """A hostile server that asks for a file at any statement receives no byte of it."""
     small_lake(lake)
     load_mysql(lake, mysql_mart)
 
@@ -84,7 +84,7 @@ def test_a_server_gets_no_file_of_ours(mysql_mart: MysqlDatabase, lake: LocalSto
 
 
 def test_the_proxy_would_get_a_file(mysql_mart: MysqlDatabase, secret: Path) -> None:
-    """What the test above rests on: a client as it comes gives away what it is asked for."""
+    """A client with default options sends the file, so the proxy of the test above is effective."""
     mysql_mart.ask("create table t (c text)")
     with mysql_proxy(mysql_mart.server.port, once("load data", AskForFile(str(secret)))) as proxy:
         user = {"user": mysql_mart.user, "password": mysql_mart.password, "database": mysql_mart.name}
@@ -93,24 +93,24 @@ def test_the_proxy_would_get_a_file(mysql_mart: MysqlDatabase, secret: Path) -> 
     assert b"".join(proxy.given).decode() == SECRET
 
 
-# TLS.
+# TLS
 
 
 class TlsServer:
-    """A MariaDB with TLS, whose certificate may be replaced."""
+    """A MariaDB with TLS, whose certificate can be replaced."""
 
     def __init__(self, server: MariaDB, authority: Authority, folder: Path) -> None:
         self._server, self.authority, self._folder = server, authority, folder
 
     def present(self, authority: Authority, *names: str, ends_at: datetime | None = None) -> None:
-        """From now on show another certificate."""
+        """Replace the certificate of the server."""
         authority.sign(self._folder, *names, ends_at=ends_at)
         self._server.ask("flush ssl")
 
 
 @pytest.fixture(scope="module")
 def authority() -> Authority:
-    """Whom the client trusts."""
+    """The authority that the client trusts."""
     return make_authority("the one that is trusted")
 
 
@@ -118,7 +118,7 @@ def authority() -> Authority:
 def tls_server(
     mariadb_data: Path, authority: Authority, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[TlsServer, MysqlDatabase, Path]]:
-    """A server with TLS, a mart in it, and the file of the CA that is trusted."""
+    """A server with TLS and a mart, and the file of the trusted CA."""
     folder = tmp_path_factory.mktemp("tls")
     (folder / "ca.pem").write_bytes(authority.pem())
     authority.sign(folder, "127.0.0.1")
@@ -128,7 +128,7 @@ def tls_server(
 
 
 def test_the_right_server_is_spoken_to(tls_server: tuple[TlsServer, MysqlDatabase, Path], lake: LocalStore) -> None:
-    """By address or by name, as the certificate says; and every connection is encrypted."""
+    """A server whose certificate matches its address or name is accepted, and every connection is encrypted."""
     server, database, ca = tls_server
     server.present(server.authority, "127.0.0.1", "localhost")
     small_lake(lake)
@@ -153,7 +153,7 @@ def test_the_right_server_is_spoken_to(tls_server: tuple[TlsServer, MysqlDatabas
 def test_a_wrong_certificate_is_refused(
     tls_server: tuple[TlsServer, MysqlDatabase, Path], names: Sequence[str], trusted: bool, ends_at: datetime, why: str
 ) -> None:
-    """The error says what is wrong with it, and which setting to look at."""
+    """A wrong certificate is refused, and the error says what is wrong with it and which setting to check."""
     server, database, ca = tls_server
     server.present(server.authority if trusted else make_authority("another"), *names, ends_at=ends_at)
     for open_it in (open_mart, read_mart):
@@ -162,7 +162,7 @@ def test_a_wrong_certificate_is_refused(
 
 
 def test_a_server_without_tls_is_refused(mysql_mart: MysqlDatabase, tmp_path: Path, authority: Authority) -> None:
-    """Nothing falls back to an open connection: not even the user's name is sent."""
+    """A server without TLS is refused before anything is sent, even the user's name."""
     ca = tmp_path / "ca.pem"
     ca.write_bytes(authority.pem())
     with (
@@ -175,7 +175,7 @@ def test_a_server_without_tls_is_refused(mysql_mart: MysqlDatabase, tmp_path: Pa
 
 
 def test_a_password_is_in_no_message(mysql_mart: MysqlDatabase) -> None:
-    """A wrong one is refused with the settings to look at; it is not repeated."""
+    """A wrong password is refused with the settings to check, and the message does not contain it."""
     settings = settings_of(mysql_mart, password=SecretStr("not-the-password"))
     with pytest.raises(ConfigError, match="MARQUEE_MART__PASSWORD") as refused, open_mart(settings):
         pass

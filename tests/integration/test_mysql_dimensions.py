@@ -1,7 +1,7 @@
-"""Captures of the schedule in any order and grouping: the mart in MySQL holds what the one in DuckDB holds.
+"""Captures of the schedule in any order and grouping give the same dimensions in MySQL as in DuckDB.
 
-DuckDB makes the dimensions whole from all captures; MySQL merges them into what is there. So a day fetched again, days
-out of order, shows that vanish, come back, end, go on, or change their network must not leave a trace of the way there.
+DuckDB builds the dimensions from all captures; MySQL merges captures into existing rows. A day fetched again, days out
+of order, and shows that vanish, return, end, resume or change their network must leave no trace of the order.
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ CAPTURE = st.fixed_dictionaries(
 
 
 def capture(small: SmallLake, day: str, shows: dict[int, dict[str, Any]], genres: Any, countries: Any) -> None:
-    """Capture a day: each show with an episode of its own, on networks of the countries that are captured."""
+    """Capture a day: each show has an episode of its own, on networks of the captured countries."""
     small.capture(
         day,
         shows=[{"show_id": show, **columns} for show, columns in shows.items()],
@@ -59,7 +59,7 @@ def capture(small: SmallLake, day: str, shows: dict[int, dict[str, Any]], genres
 def test_the_way_there_leaves_no_trace(
     captures: Sequence[dict[str, Any]], mysql_mart: MysqlDatabase, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Loaded after some captures and after the last, over whatever the mart held before, it is as one made at once."""
+    """A mart loaded after some captures and after the last, over any earlier content, equals one loaded at once."""
     folder = tmp_path_factory.mktemp("merge")
     small = SmallLake(LocalStore(folder / "lake"))
     small.hour("2026-01-05T00", (10, "KR", 9, "tv", 60), (21, "US", 19, "tv", 60), (99, "BR", 21, "tv", 60))
@@ -73,5 +73,5 @@ def test_the_way_there_leaves_no_trace(
 
 
 def without_ledger(rows: Content) -> Content:
-    """Leave out the ledger: the mart in MySQL has seen days of other lakes as well."""
+    """Leave out the ledger, because the mart in MySQL has also seen days of other lakes."""
     return {name: those for name, those in rows.items() if name != "load_ledger"}

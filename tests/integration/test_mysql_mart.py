@@ -1,4 +1,4 @@
-"""What only a mart in MySQL has: exact names or none, its users, its schema and versions, and two loaders at once."""
+"""Features of a mart in MySQL alone: exact names, users, schema versions, and concurrent loaders."""
 
 import json
 import re
@@ -54,17 +54,17 @@ HOSTILE = [
 
 @pytest.fixture
 def small(lake: LocalStore) -> SmallLake:
-    """A lake to be written."""
+    """A lake to be filled."""
     return SmallLake(lake)
 
 
 def shows(names: Sequence[str]) -> list[dict[str, Any]]:
-    """Return shows of these names, with ids from 1 on."""
+    """Return shows with these names and the ids from 1 on."""
     return [{"show_id": number, "name": name} for number, name in enumerate(names, start=1)]
 
 
 def test_names_go_in_exactly(small: SmallLake, mysql_mart: MysqlDatabase) -> None:
-    """Whatever they hold; and names that the usual collations take for one stay several."""
+    """Names are stored exactly, and names that the usual collations treat as equal stay distinct."""
     small.capture("2026-01-05", shows=shows(HOSTILE))
     assert load(small.store, mysql_mart).exit_code == 0
     found = rows_of(mysql_mart, "select name from dim_show where show_id > 0 order by show_id")
@@ -73,7 +73,7 @@ def test_names_go_in_exactly(small: SmallLake, mysql_mart: MysqlDatabase) -> Non
 
 
 def test_names_that_are_keys_go_in_exactly(small: SmallLake, mysql_mart: MysqlDatabase) -> None:
-    """Languages and genres are keys of their own: each stays another."""
+    """Languages and genres are keys, and distinct ones stay distinct."""
     names = ["Crime", "crime", "Crimé", "🙂", "🙃", "ß", "ss", "'; --", "back\\", "tab\t"]
     small.capture(
         "2026-01-05",
@@ -107,7 +107,7 @@ def test_names_that_are_keys_go_in_exactly(small: SmallLake, mysql_mart: MysqlDa
 def test_what_does_not_go_in_exactly_is_refused(
     small: SmallLake, mysql_mart: MysqlDatabase, tables: dict[str, Any], reason: str
 ) -> None:
-    """It is bad input (65), the row is named, and what stood before stands."""
+    """A name that cannot be stored exactly is bad input (65) with its row named, and the earlier content stays."""
     small.capture("2026-01-04", shows=[{"show_id": 7, "name": "before"}])
     load(small.store, mysql_mart)
     before = content(mysql_mart)
@@ -119,7 +119,7 @@ def test_what_does_not_go_in_exactly_is_refused(
 
 
 def test_facts_that_do_not_fit_are_refused(small: SmallLake, mysql_mart: MysqlDatabase) -> None:
-    """A cell of more seconds than its column holds, or a device too long: named by its key, and nothing is cut."""
+    """Facts that do not fit their columns are refused by key and not truncated: too many seconds, a long device."""
     small.hour("2026-01-05T00", (11, "KR", 9, "tv", 60), (12, "KR", 9, "tv", 2**31))
     small.hour("2026-01-06T00", (11, "KR", 9, "d" * 33, 60))
     assert load(small.store, mysql_mart).exit_code == 65
@@ -131,7 +131,7 @@ def test_facts_that_do_not_fit_are_refused(small: SmallLake, mysql_mart: MysqlDa
 
 
 def test_a_row_too_many_for_its_key_is_refused(small: SmallLake, mysql_mart: MysqlDatabase) -> None:
-    """LOAD DATA LOCAL would drop it with a warning."""
+    """A duplicate key is refused, although LOAD DATA LOCAL would drop the row with a warning."""
     small.hour("2026-01-05T00", (11, "KR", 9, "tv", 60), (11, "KR", 9, "tv", 120))
     assert load(small.store, mysql_mart).exit_code == 65
     (failure,) = Markers(small.store).failures("mart_load").values()
@@ -139,7 +139,7 @@ def test_a_row_too_many_for_its_key_is_refused(small: SmallLake, mysql_mart: Mys
 
 
 def test_blanks_at_the_end_of_keys_do_not_count(small: SmallLake, new_kiosk: Callable[[], Kiosk]) -> None:
-    """MySQL takes such keys for one, DuckDB does not: so there are none. Names that are no keys keep theirs."""
+    """Trailing blanks are removed from keys, because MySQL ignores them and DuckDB does not; other names keep them."""
     for day, blank in (("2026-01-05", " "), ("2026-01-06", "")):
         show = {"show_id": 1, "name": "one ", "language": f"Korean{blank}"}
         small.capture(day, shows=[show], genres=[{"show_id": 1, "genre": f"Crime{blank}"}])
@@ -151,7 +151,7 @@ def test_blanks_at_the_end_of_keys_do_not_count(small: SmallLake, new_kiosk: Cal
 
 
 def test_defaults_of_the_database_do_not_matter(lake: LocalStore, mariadb: MariaDB) -> None:
-    """In a database of another character set, at a server without strictness, names go in exactly all the same."""
+    """Names are stored exactly with any default character set of the database and without strict mode at the server."""
     small = SmallLake(lake)
     small.capture("2026-01-05", shows=shows(HOSTILE))
     mode, engine = mariadb.ask("select @@global.sql_mode, @@global.default_storage_engine")[0]
@@ -167,11 +167,11 @@ def test_defaults_of_the_database_do_not_matter(lake: LocalStore, mariadb: Maria
         mariadb.ask("set global default_storage_engine = %s", arguments=[engine])
 
 
-# Its schema.
+# The schema
 
 
 def test_the_schema_in_the_database(lake: LocalStore, mysql_mart: MysqlDatabase) -> None:
-    """Every table and column has its comment, InnoDB and exact collation; the dimensions refer to each other."""
+    """Every table and column has its comment, InnoDB and an exact collation, and the dimensions refer to each other."""
     load(lake, mysql_mart)
     without = """
         select c.table_name, c.column_name from information_schema.columns c
@@ -215,7 +215,7 @@ def test_the_schema_in_the_database(lake: LocalStore, mysql_mart: MysqlDatabase)
 def test_other_databases_are_left_alone(
     lake: LocalStore, mysql_mart: MysqlDatabase, statements: Sequence[str], message: str
 ) -> None:
-    """They are refused by name, with what to do, for loading and for asking."""
+    """A database of another application is refused by name with a remedy, for loading and for asking."""
     if "mine (" not in statements[0]:
         load(lake, mysql_mart)
     for statement in statements:
@@ -227,7 +227,7 @@ def test_other_databases_are_left_alone(
 
 
 def test_a_schema_half_made_is_gone_on_with(small: SmallLake, mysql_mart: MysqlDatabase) -> None:
-    """What creates tables commits by itself: whoever dies in between leaves a part, without its version."""
+    """A schema without its version is incomplete, and the next load completes it: MySQL commits each table."""
     with open_mart(kiosk_of(mysql_mart)):
         pass
     mysql_mart.ask("delete from schema_version")
@@ -240,7 +240,7 @@ def test_a_schema_half_made_is_gone_on_with(small: SmallLake, mysql_mart: MysqlD
 
 
 def test_an_upgrade(lake: LocalStore, mysql_mart: MysqlDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Migrations run in order, one cut short runs again from its start, and views are made anew; data stay."""
+    """Migrations run in order, an interrupted one restarts, views are recreated, and the data stay."""
     small = SmallLake(lake)
     small.capture("2026-01-05", shows=shows(["one"]))
     load(lake, mysql_mart)
@@ -253,7 +253,7 @@ def test_an_upgrade(lake: LocalStore, mysql_mart: MysqlDatabase, monkeypatch: py
         "alter table fact_audience_base add column new_viewers bigint",
     ]
     second = ["alter table fact_audience_base drop column added"]
-    mysql_mart.ask(first[0])  # by an upgrade that was killed
+    mysql_mart.ask(first[0])  # from an interrupted upgrade
     monkeypatch.setattr(mysql_database, "MIGRATIONS", {1: first, 2: second})
     monkeypatch.setattr(schema, "VERSION", 2)
     (done,) = upgrade_mart(kiosk_of(mysql_mart))
@@ -267,7 +267,7 @@ def test_an_upgrade(lake: LocalStore, mysql_mart: MysqlDatabase, monkeypatch: py
     [(0, "schema version 0, too old for an upgrade: load an empty database"), (99, "version 99, .*: upgrade Marquee")],
 )
 def test_no_way_to_upgrade(lake: LocalStore, mysql_mart: MysqlDatabase, version: int, message: str) -> None:
-    """Nothing is touched."""
+    """A mart whose schema version is too old or too new for an upgrade is refused and not changed."""
     load(lake, mysql_mart)
     mysql_mart.ask(f"update schema_version set version = {version}")  # noqa: S608 - a number
     with pytest.raises(ConfigError, match=message):
@@ -276,23 +276,23 @@ def test_no_way_to_upgrade(lake: LocalStore, mysql_mart: MysqlDatabase, version:
 
 
 def test_an_upgrade_needs_a_mart(mysql_mart: MysqlDatabase) -> None:
-    """An empty database is none."""
+    """Upgrading a database without a mart is an error that names the command to create one."""
     with pytest.raises(ConfigError, match=r"there is no mart in database .*: make one with `marquee mart init`"):
         upgrade_mart(kiosk_of(mysql_mart))
 
 
-# Its users.
+# The users
 
 
 def users_of(database: MysqlDatabase) -> Any:
-    """Return the settings that make users, named after the database so that no two tests meet."""
+    """Return the settings that create users, named after the database so that tests do not collide."""
     names = {"loader": f"{database.name}_l", "analyst": f"{database.name}_a"}
     passwords = {"loader_password": SecretStr("l'%s"), "analyst_password": SecretStr("a")}
     return kiosk_of(database).model_copy(update={**names, **passwords})
 
 
 def test_users_may_do_what_they_need_and_no_more(small: SmallLake, mysql_mart: MysqlDatabase) -> None:
-    """The loader loads, and neither creates nor grants; the analyst asks, and changes nothing."""
+    """The loader can load but neither create nor grant, and the analyst can ask but change nothing."""
     settings = users_of(mysql_mart)
     lines = init_mart(settings)
     assert init_mart(settings) == lines
@@ -323,7 +323,7 @@ def test_users_may_do_what_they_need_and_no_more(small: SmallLake, mysql_mart: M
 
 
 def test_check_tells_what_is_there(lake: LocalStore, mysql_mart: MysqlDatabase) -> None:
-    """Before the first load, and after it."""
+    """The check reports the state of the mart before and after the first load."""
     assert "MariaDB 10" in check_mart(kiosk_of(mysql_mart))
     assert "no mart yet" in check_mart(kiosk_of(mysql_mart))
     load(lake, mysql_mart)
@@ -335,7 +335,7 @@ def test_check_tells_what_is_there(lake: LocalStore, mysql_mart: MysqlDatabase) 
     [("account lock", "4151 .*: the user may not log in: .* unlock it"), ("password expire", "1820 .*has expired: ")],
 )
 def test_check_tells_of_a_user_who_is_kept_out(mysql_mart: MysqlDatabase, state: str, message: str) -> None:
-    """The server's word for it, and what to do."""
+    """The check of a user without access reports the server's message and a remedy."""
     user = f"kept_out_{mysql_mart.name}"
     mysql_mart.ask(f"create user {user} identified by 'p' {state}")
     mysql_mart.ask(f"grant select on {mysql_mart.name}.* to {user}")
@@ -345,7 +345,7 @@ def test_check_tells_of_a_user_who_is_kept_out(mysql_mart: MysqlDatabase, state:
 
 
 def test_check_wants_a_server_that_takes_rows(mysql_mart: MysqlDatabase) -> None:
-    """LOAD DATA LOCAL is off by default in MySQL 8: the message says what to set."""
+    """The check of a server without LOAD DATA LOCAL, off by default in MySQL 8, names the variable to set."""
     mysql_mart.server.ask("set global local_infile = 0")
     try:
         for act in (check_mart, init_mart):
@@ -355,11 +355,11 @@ def test_check_wants_a_server_that_takes_rows(mysql_mart: MysqlDatabase) -> None
         mysql_mart.server.ask("set global local_infile = 1")
 
 
-# Two loaders, and readers.
+# Two loaders, and readers
 
 
 def load_while(other: Callable[[], Any], small: SmallLake, database: MysqlDatabase) -> MartReport:
-    """Load, and let another do something between the planning and the first transaction."""
+    """Load, and run an action between the planning and the first transaction."""
 
     def plan_slowly(*given: Any, **named: Any) -> Any:
         planned = make_plan(*given, **named)
@@ -373,14 +373,14 @@ def load_while(other: Callable[[], Any], small: SmallLake, database: MysqlDataba
 
 
 def test_what_another_has_loaded_is_not_loaded_twice(small: SmallLake, mysql_mart: MysqlDatabase) -> None:
-    """A loader decides again once it has the lock, and then finds nothing to do."""
+    """A loader plans again once it has the lock, and then finds that the other loader has done everything."""
     small.hour("2026-01-05T00", (11, "KR", 9, "tv", 60))
     loaded = load_while(lambda: load(small.store, mysql_mart), small, mysql_mart)
     assert loaded == MartReport(unchanged=1)
 
 
 def test_a_loader_that_comes_late_does_not_turn_back(small: SmallLake, mysql_mart: MysqlDatabase) -> None:
-    """When another has meanwhile loaded a newer run it ends with 76, and the newer stands."""
+    """A loader that is overtaken by a newer run ends with 76, and the newer content stays."""
     small.hour("2026-01-05T00", (11, "KR", 9, "tv", 60))
 
     def overtake() -> None:
@@ -394,7 +394,7 @@ def test_a_loader_that_comes_late_does_not_turn_back(small: SmallLake, mysql_mar
 
 
 def test_a_lock_held_by_another_is_waited_for_and_told(small: SmallLake, mysql_mart: MysqlDatabase) -> None:
-    """Whoever holds the kiosk's row for too long is in the way: try again, with what to do; readers do not wait."""
+    """A lock that is held too long ends a load with "try again" and a remedy, while readers do not wait."""
     small.hour("2026-01-05T00", (11, "KR", 9, "tv", 60))
     load(small.store, mysql_mart)
     settings = mart_settings(small.store, mysql_mart)
@@ -411,7 +411,7 @@ def test_a_lock_held_by_another_is_waited_for_and_told(small: SmallLake, mysql_m
 def test_orphans_are_looked_for_only_where_they_may_be(
     small: SmallLake, mysql_mart: MysqlDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A restated hour whose unknown episodes are all still there does not read all facts again."""
+    """A restated hour whose unknown episodes all remain does not read all facts again."""
     small.hour("2026-01-05T00", (98, "BR", 9, "tv", 60), (99, "US", 19, "tv", 60))
     small.hour("2026-01-06T00", (98, "US", 9, "tv", 60))
     load(small.store, mysql_mart)
@@ -434,7 +434,7 @@ def test_orphans_are_looked_for_only_where_they_may_be(
 
 
 def test_a_capture_that_is_gone_leaves_orphans(small: SmallLake, mysql_mart: MysqlDatabase) -> None:
-    """What facts name keeps a row, as one that no captured schedule knows; the rest goes."""
+    """When a capture loses its rows, keys that facts refer to stay as unknown ones, and all others are deleted."""
     known = {"episodes": [{"episode_id": 11, "show_id": 1}, {"episode_id": 12, "show_id": 1}], "shows": shows(["one"])}
     countries = [{"country": "KR", "name": "Korea"}, {"country": "JP", "name": "Japan"}]
     small.capture("2026-01-05", **known, countries=countries)
@@ -451,20 +451,20 @@ def test_a_capture_that_is_gone_leaves_orphans(small: SmallLake, mysql_mart: Mys
 
 
 def test_staging_tables_are_the_connections_own(small: SmallLake, mysql_mart: MysqlDatabase) -> None:
-    """Nothing is left of them."""
+    """Staging tables are temporary and not in the database after a load."""
     small.publish("schedule_fetch", "2026-01-05", {SHOWS: pa.Table.from_pylist([], schema=SHOWS.schema)})
     load(small.store, mysql_mart)
     ours = set(mysql_schema.tables()) | {one.name for one in schema.relations()}
     assert {name for (name,) in rows_of(mysql_mart, "show tables")} == ours
 
 
-# The command line.
+# The command line
 
 
 def test_the_commands(
     small: SmallLake, mysql_mart: MysqlDatabase, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A mart is made, loaded for a period, asked and told of, by its URL alone; a second load does nothing."""
+    """The commands create, load, query and describe a mart by its URL alone, and a second load does nothing."""
     small.capture("2026-01-05", shows=shows(["one"]), episodes=[{"episode_id": 11, "show_id": 1}])
     small.hour("2026-01-05T00", (11, "KR", 9, "tv", 3600))
     small.hour("2026-04-01T00", (11, "KR", 9, "tv", 3600))
@@ -485,13 +485,13 @@ def test_the_commands(
     code, status = marquee("status", *mart, *q1, "--format", "csv")
     assert [line.split(",")[2] for line in status.splitlines() if line.startswith("mart_load")] == ["done", "done"]
     assert marquee("mart", "upgrade", *mart)[0] == 0
-    assert marquee("mart-load", *mart)[0] == 78  # of everything there is
+    assert marquee("mart-load", *mart)[0] == 78  # for all loaded periods
 
 
 def test_a_mart_is_made_without_the_command_line(
     small: SmallLake, mysql_mart: MysqlDatabase, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As a module, from the settings alone, it logs what is there now."""
+    """The module creates a mart from the settings alone and logs the result."""
     monkeypatch.setenv("MARQUEE_LAKE", small.store.url)
     monkeypatch.setenv("MARQUEE_LOG__FORMAT", "json")
     monkeypatch.setenv("MARQUEE_MART__URL", mysql_mart.url)

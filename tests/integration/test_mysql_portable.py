@@ -1,4 +1,4 @@
-"""Every statement that goes to the server in the life of a mart holds on MySQL 8.0, MySQL 8.4 and MariaDB 10.11."""
+"""Every statement sent to the server in the life of a mart is valid on MySQL 8.0, MySQL 8.4 and MariaDB 10.11."""
 
 import pymysql
 
@@ -13,11 +13,11 @@ from tests.mariadb_server import MariaDB, MysqlDatabase
 from tests.mysql_portability import MYSQL_ONLY, MYSQL_RESERVED, findings
 
 WHERE_KNOWN = "idle_write_transaction_timeout"
-"""A variable of MariaDB's alone, which is set where the server says that it has it."""
+"""A variable of MariaDB alone, which is set only if the server has it."""
 
 
 def test_all_that_is_said_to_the_server_is_portable(lake: LocalStore, mysql_mart: MysqlDatabase) -> None:
-    """Made with its users, checked, loaded, loaded anew, upgraded, asked every question, and looked at."""
+    """All statements of creation, check, load, reload, upgrade, questions and status are portable."""
     small = small_lake(lake)
     with mysql_proxy(mysql_mart.server.port) as proxy:
         url = url_at(mysql_mart, proxy.port)
@@ -43,7 +43,7 @@ def test_all_that_is_said_to_the_server_is_portable(lake: LocalStore, mysql_mart
 
 
 def test_which_words_mariadb_does_not_reserve(mariadb: MariaDB) -> None:
-    """The server itself says so: each word of one list is a name to it, and none of the others."""
+    """MariaDB accepts as names exactly those MySQL keywords that are listed as reserved in MySQL alone."""
     taken = set()
     with mariadb.connect() as connection, connection.cursor() as cursor:
         for word in MYSQL_RESERVED:

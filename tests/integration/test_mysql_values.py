@@ -1,4 +1,4 @@
-"""What goes into MySQL comes out the same, or is refused with its row; whatever the server's own settings are."""
+"""Values read from MySQL equal the loaded ones or are refused with their row, whatever the server's settings."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -49,7 +49,7 @@ ROW = st.tuples(
 
 @pytest.fixture(scope="module")
 def session(mariadb: MariaDB) -> Iterator[MysqlSession]:
-    """A connection as the loader has it, and a table of columns of every type."""
+    """A connection with the loader's options, and a table with columns of every type."""
     with mysql_database(mariadb) as database:
         database.ask(TABLE)
         with mysql_session(settings_of(database)) as session:
@@ -59,7 +59,7 @@ def session(mariadb: MariaDB) -> Iterator[MysqlSession]:
 @settings(max_examples=60)
 @given(rows=st.lists(ROW, max_size=20))
 def test_all_values_come_back(session: MysqlSession, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Texts, whole numbers, floating-point numbers, times and days, exactly; null is none of the texts."""
+    """Texts, integers, floats, times and days come back exactly, and null differs from every text."""
     numbered = [(number, *row) for number, row in enumerate(rows)]
     columns = (
         dict(zip(SCHEMA.names, zip(*numbered, strict=True), strict=True)) if rows else dict.fromkeys(SCHEMA.names, ())
@@ -75,7 +75,7 @@ def test_all_values_come_back(session: MysqlSession, rows: Sequence[tuple[Any, .
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 def test_what_is_no_number_is_refused(session: MysqlSession, number: float) -> None:
-    """MySQL has none of these; what it would make of them is not let in."""
+    """NaN and infinity are refused, because MySQL would store other values."""
     with Infile(["i", "x"], 1) as source:
         source.add(pa.table({"i": [6, 7], "x": [1.0, number]}))
         with pytest.raises(BadInputError, match=r"t\.x, row of i '7'"):
@@ -99,13 +99,13 @@ ODD_SERVER = (
 
 @pytest.fixture(scope="module")
 def odd_server(mariadb_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
-    """A server that is set up otherwise than a mart needs."""
+    """A server whose settings differ from those that a mart needs."""
     with mariadb_server(mariadb_data, tmp_path_factory.mktemp("odd"), *ODD_SERVER) as server:
         yield server
 
 
 def test_a_server_set_up_otherwise(odd_server: MariaDB, lake: LocalStore, mysql_mart: MysqlDatabase) -> None:
-    """Without LOAD DATA LOCAL it is refused by name; all else a connection or a table sets for itself."""
+    """A server without LOAD DATA LOCAL is refused by name, and all other options are set by connection or table."""
     small = small_lake(lake)
     small.capture("2026-01-06", shows=[{"show_id": 2, "name": "Pokémon 😀"}, {"show_id": 3, "name": "pokemon 😎"}])
     small.hour("2026-01-05T02", *[(number, "KR", 9, "x" * 32, 60) for number in range(15_000)])  # more than a packet

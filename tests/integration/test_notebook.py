@@ -1,4 +1,4 @@
-"""The notebooks of examples/ run from top to bottom on a small demo's mart, and are kept without outputs."""
+"""The notebooks of examples/ run from top to bottom on a small demo's mart and are stored without outputs."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 QUARTER = ROOT / "examples" / "quarter.ipynb"
 RUN = "import json, sys\nfor cell in json.load(sys.stdin): exec(cell, globals())"
-"""What a kernel does: all cells in one process, in order."""
+"""The behaviour of a kernel: all cells in one process, in order."""
 
 
 def read_cells(notebook: Path) -> list[dict[str, Any]]:
@@ -39,7 +39,7 @@ def run_cells(notebook: Path, folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a demo of one small day in it, and a folder for notebooks below."""
+    """A folder with the demo of one small day, and a folder for notebooks below it."""
     made = tmp_path_factory.mktemp("demo")
     size = ["--days", "1", "--events-per-day", "3000"]
     command = [sys.executable, "-m", "marquee", "demo", "--folder", str(made / ".demo"), *size]
@@ -49,7 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_notebook_runs_on_the_demo(folder: Path) -> None:
-    """Every cell, in one process; the demo is found from the folder of the notebook."""
+    """Every cell runs in one process, and the notebook finds the demo from its own folder."""
     ran = run_cells(QUARTER, folder / "examples")
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "binge                  Do people binge-watch this show?" in ran.stdout
@@ -58,7 +58,7 @@ def test_the_notebook_runs_on_the_demo(folder: Path) -> None:
 
 
 def test_the_notebook_says_what_it_needs(tmp_path: Path) -> None:
-    """Without a demo it ends with its first cell."""
+    """Without a demo, the notebook ends with its first cell, which says what is missing."""
     ran = run_cells(QUARTER, tmp_path)
     assert ran.returncode == 1
     assert ran.stderr == "There is no demo in this folder or above it: run `marquee demo` first.\n"
@@ -66,7 +66,7 @@ def test_the_notebook_says_what_it_needs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("notebook", sorted((ROOT / "examples").glob("*.ipynb")), ids=lambda path: path.name)
 def test_notebooks_are_kept_without_outputs(notebook: Path) -> None:
-    """They are notebooks of format 4.5, each cell with an id of its own, and hold no results."""
+    """Notebooks have format 4.5, an id in each cell, and no outputs."""
     book = json.loads(notebook.read_text(encoding="utf-8"))
     assert (book["nbformat"], book["nbformat_minor"]) == (4, 5)
     cells = read_cells(notebook)
@@ -79,7 +79,7 @@ def test_notebooks_are_kept_without_outputs(notebook: Path) -> None:
 
 
 def test_links_of_notebooks_lead_to_files() -> None:
-    """Relative ones, from the folder of the notebook."""
+    """Relative links of notebooks, resolved from the folder of the notebook, lead to existing files."""
     text = "".join("".join(cell["source"]) for cell in read_cells(QUARTER) if cell["cell_type"] == "markdown")
     links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
     assert links

@@ -1,4 +1,4 @@
-"""What holds of every mart, tested on MySQL: the tests of the views and questions that ask for a mart."""
+"""Tests of every kind of mart, run on MySQL: the tests of views and questions that use the fixture of a mart."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -13,7 +13,7 @@ from tests.unit import test_mart_views
 
 @pytest.fixture(scope="module")
 def new_kiosk(mariadb: MariaDB) -> Iterator[Callable[[], Kiosk]]:
-    """Names an empty database for a mart, a new one each time."""
+    """Returns a new empty database for a mart at each call."""
     with ExitStack() as stack:
         yield lambda: stack.enter_context(mysql_database(mariadb))
 

@@ -1,4 +1,4 @@
-"""What holds of every store, tested on S3: the tests of stores, markers and garbage that ask for ``store``."""
+"""Tests of every kind of store, run on S3: the tests of stores, markers and garbage that use ``store``."""
 
 import pytest
 

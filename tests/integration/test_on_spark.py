@@ -1,4 +1,4 @@
-"""What holds of every engine, tested on Spark: the tests of engines that ask for ``engine``."""
+"""Tests of every kind of engine, run on Spark: the tests of engines that use ``engine``."""
 
 from pathlib import Path
 
@@ -17,18 +17,18 @@ globals().update(suite_with({"engine", "kernels_of_tests"}, test_engine))
 
 @pytest.fixture
 def engine(spark_engine: SparkEngine) -> Engine:
-    """Spark, with 128 MiB a task."""
+    """A Spark engine with 128 MiB a task."""
     return spark_engine
 
 
 def test_spark_sends_names_and_no_code(spark_engine: SparkEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker imports the kernel's module: what a test has changed in its own process does not come along."""
+    """A Spark worker imports the kernel's module by name, so changes made in the test's process do not reach it."""
     monkeypatch.setattr(kernels, "PLACE", "the test")
     assert spark_engine.map(kernels.tell_place, test_engine.units(1)) == ["the module"]
 
 
 def test_tasks_use_the_scratch_folder_of_the_settings(spark_engine: SparkEngine, tmp_path: Path) -> None:
-    """On whichever machine a task runs; where that has no such folder, the settings are wrong, and not Marquee."""
+    """Tasks on any worker use the scratch folder of the settings, and a missing one is an error of settings."""
     units = test_engine.units(1)
     (there,) = SparkEngine(spark_engine._context, 128, tmp_path).map(kernels.look_around, units)
     assert Path(there["scratch"]).parent == tmp_path

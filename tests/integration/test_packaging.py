@@ -1,4 +1,4 @@
-"""The project as it is set up and shipped: lock files, the wheel, the command, and what must not be committed."""
+"""The project as it is set up and published: lock files, the wheel, the command, and forbidden content."""
 
 import importlib.metadata
 import os
@@ -27,7 +27,7 @@ IMAGES = ("exporter", "mart_load", "schedule_fetch", *SPARK_IMAGES)
 
 
 def group(name: str) -> list[Requirement]:
-    """Return the requirements of a dependency group, and of those that it includes."""
+    """Return the requirements of a dependency group and of the groups that it includes."""
     found = []
     for entry in GROUPS[name]:
         found += group(entry["include-group"]) if isinstance(entry, dict) else [Requirement(entry)]
@@ -52,19 +52,19 @@ def lock_text(name: str) -> str:
 
 
 def pins(name: str) -> dict[str, str]:
-    """Return the version that a lock file gives each package."""
+    """Return the version of each package in a lock file."""
     return dict(re.findall(r"^([a-z0-9-]+)==([^ ]+)", lock_text(name), re.MULTILINE))
 
 
 def tracked_files() -> list[Path]:
-    """Return the files in git's index, also in a clone that belongs to somebody else."""
+    """Return the files in git's index, also in a clone that belongs to another user."""
     command = ["git", "-c", "safe.directory=*", "ls-files", "-z"]
     names = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     return [ROOT / name for name in names.split("\0") if (ROOT / name).is_file()]
 
 
 def make(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the Makefile in a folder, as from a shell, whatever make runs the tests."""
+    """Run the Makefile in a folder with the environment of a plain shell."""
     outer = {"CI", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
     variables = {name: value for name, value in os.environ.items() if name not in outer} | environment
     command = ["make", "--makefile", str(ROOT / "Makefile"), *arguments]
@@ -72,7 +72,7 @@ def make(folder: Path, *arguments: str, **environment: str) -> subprocess.Comple
 
 
 def write_command(path: Path, script: str) -> Path:
-    """Write a shell script that stands for a program, and return its path."""
+    """Write a shell script as a substitute for a program, and return its path."""
     path.parent.mkdir(exist_ok=True)
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
@@ -81,14 +81,14 @@ def write_command(path: Path, script: str) -> Path:
 
 @pytest.mark.parametrize("name", LOCKS)
 def test_lock_holds_nothing_but_exact_versions_with_hashes(name: str) -> None:
-    """Every entry is name==version with SHA-256 hashes: no index, no link, no local path, no open range."""
+    """Every entry of a lock is name==version with SHA-256 hashes: no index, no link, no local path, no open range."""
     entry = rf"[a-z0-9-]+==[0-9][0-9a-z.]*(?: ; [^\\\n]+)?{HASHES}\n"
     assert re.sub(entry, "", lock_text(name)) == ""
 
 
 @pytest.mark.parametrize("name", LOCKS)
 def test_lock_satisfies_pyproject(name: str) -> None:
-    """Each dependency is locked, at a version that pyproject.toml allows; if not, `make lock` was forgotten."""
+    """Each dependency is locked at a version that pyproject.toml allows; if not, `make lock` was forgotten."""
     locked = pins(name)
     for requirement in DEPENDENCIES[name]:
         version = locked.get(canonicalize_name(requirement.name))
@@ -98,20 +98,20 @@ def test_lock_satisfies_pyproject(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted({*LOCKS} - {"build", "dev"}))
 def test_tests_run_with_what_is_shipped(name: str) -> None:
-    """Whatever a lock has, on one machine or in an image, the tests have in the same version."""
+    """The tests run with exactly the package versions of every lock, for one machine and for the images."""
     assert pins("dev").items() >= pins(name).items()
 
 
 @pytest.mark.parametrize("image", IMAGES)
 def test_image_has_less_than_the_command_needs(image: str) -> None:
-    """An image has what its stage needs of the command's packages, and the launcher's where it starts Spark."""
+    """An image has only the command's packages that its stage needs, and the launcher's where it starts Spark."""
     launcher = {"kubernetes", "pyyaml"} if image in SPARK_IMAGES else set()
     assert {one.name for one in group(image)} - {one.name for one in BASE} == launcher
     assert not {"polars", "pyspark", "rich", "shtab"} & pins(image).keys()
 
 
 def run_in(image: str, module: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a module where nothing is installed but the lock of an image: importing anything else fails."""
+    """Run a module with the packages of an image's lock alone: importing any other package fails."""
     allowed = {canonicalize_name(name) for name in pins(image)}
     others = {
         module
@@ -131,7 +131,7 @@ def run_in(image: str, module: str, *arguments: str, **environment: str) -> subp
 
 @pytest.mark.parametrize("image", IMAGES)
 def test_stage_starts_with_its_own_requirements(image: str) -> None:
-    """What others need is not imported."""
+    """A stage starts with the packages of its own lock."""
     run = run_in(image, f"jobs.{image}", "--help")
     assert run.stderr == ""
     assert run.stdout.startswith(f"usage: python -m jobs.{image}")
@@ -145,7 +145,7 @@ def test_stage_starts_with_its_own_requirements(image: str) -> None:
     ],
 )
 def test_what_else_the_charts_start_is_in_the_image(image: str, command: tuple[str, ...]) -> None:
-    """The setting-up of a mart, and the preflight of each stage: here they miss a setting, not a package."""
+    """In each image, mart setup and preflight of the stage find all packages, and fail only for a missing setting."""
     run = run_in(image, *command)
     assert run.returncode == 78
     assert "MARQUEE_LAKE: is not set" in run.stderr
@@ -153,9 +153,9 @@ def test_what_else_the_charts_start_is_in_the_image(image: str, command: tuple[s
 
 @pytest.mark.parametrize("image", SPARK_IMAGES)
 def test_launcher_plans_a_stage_with_that_stages_requirements(image: str, tmp_path: Path) -> None:
-    """It plans with the stage's own code: of the other Spark stage, whose packages are not there, it takes nothing.
+    """The launcher plans a stage with that stage's packages and without those of the other Spark stage.
 
-    The rollup misses its raw events, and profile has nothing to make.
+    Rollup has no raw events, and profile has nothing to make.
     """
     application = tmp_path / "application.yaml"
     application.write_text(
@@ -183,7 +183,7 @@ def test_launcher_plans_a_stage_with_that_stages_requirements(image: str, tmp_pa
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]:
-    """The wheel of these files."""
+    """The wheel built from the working tree."""
     folder = tmp_path_factory.mktemp("wheel")
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.chdir(ROOT)
@@ -193,7 +193,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]
 
 
 def test_wheel_carries_every_file_of_the_packages(wheel: zipfile.ZipFile) -> None:
-    """SQL and other files that the code reads are in the wheel, like the modules."""
+    """The wheel has every module and every other file that the code reads, such as SQL."""
     files = {path.relative_to(ROOT).as_posix() for path in tracked_files()}
     expected = {name for name in files if name.startswith(("jobs/", "marquee/"))}
     assert expected
@@ -201,7 +201,7 @@ def test_wheel_carries_every_file_of_the_packages(wheel: zipfile.ZipFile) -> Non
 
 
 def test_metadata_say_what_the_package_is(wheel: zipfile.ZipFile) -> None:
-    """Whoever looks at the package sees its page, its licence, its Pythons and that it is typed."""
+    """The metadata have the project page, the licence, the supported Python versions and the typing classifier."""
     (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
     metadata = message_from_string(wheel.read(name).decode())
     assert metadata["License-Expression"] == "Apache-2.0"
@@ -212,7 +212,7 @@ def test_metadata_say_what_the_package_is(wheel: zipfile.ZipFile) -> None:
 
 
 def test_command_is_installed() -> None:
-    """`marquee` is a command, and what it starts can be imported."""
+    """The command `marquee` is installed, and the function that it calls can be imported."""
     (command,) = importlib.metadata.entry_points(group="console_scripts", name="marquee")
     assert callable(command.load())
 
@@ -220,13 +220,13 @@ def test_command_is_installed() -> None:
 @pytest.mark.parametrize(
     "forbidden",
     [
-        # Spelt so that this file does not find itself.
+        # Spelt so that this file does not match itself.
         pytest.param(r"(?<![\w.}~-])/(?:work|root|home/\w+|Users/\w+|tmp/w)/", id="path of one machine"),
         pytest.param(r"py[p]i\.org|python[h]osted|npm[j]s\.org|/simple/\s", id="package registry"),
     ],
 )
 def test_nothing_committed_names(forbidden: str) -> None:
-    """What is committed works on any machine, with any mirror of the packages."""
+    """No committed file names a package registry or a path of one machine."""
     pattern = re.compile(forbidden.encode())
     found = [
         f"{path.relative_to(ROOT)}:{number}: {line.decode(errors='replace').strip()}"
@@ -238,7 +238,7 @@ def test_nothing_committed_names(forbidden: str) -> None:
 
 
 def test_make_lists_its_targets() -> None:
-    """`make` alone shows each target that people call, with a line of help."""
+    """Calling `make` alone lists each public target with a line of help."""
     targets = set(re.findall(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE))
     listed = [line.split(maxsplit=1) for line in make(ROOT, "help").stdout.splitlines()]
     assert {target for target, _ in listed} == targets - {"java", "helm", "prometheus", "shells", "FORCE"}
@@ -260,7 +260,7 @@ def test_make_lists_its_targets() -> None:
     ],
 )
 def test_setup_says_what_python_lacks(tmp_path: Path, script: str, expected: str) -> None:
-    """With a Python that will not do, make says what it found and what to do, and makes nothing."""
+    """With an unsuitable Python, make reports the version found and the remedy, and creates nothing."""
     python = write_command(tmp_path / "python3", script)
     (tmp_path / "requirements").mkdir()
     (tmp_path / "requirements" / "build.txt").touch()
@@ -279,7 +279,7 @@ def test_setup_says_what_python_lacks(tmp_path: Path, script: str, expected: str
     ],
 )
 def test_missing_java_fails_in_ci(tmp_path: Path, says: str, found: str) -> None:
-    """Where CI=true, tests that cannot run are a failure, said before anything is installed."""
+    """Under CI=true, missing Java fails before anything is installed, because tests could not run."""
     java = write_command(tmp_path / "bin" / "java", f"echo '{says}' >&2")
     run = make(tmp_path, "java", CI="true", JAVA_HOME=str(tmp_path))
     assert run.returncode != 0
@@ -288,7 +288,7 @@ def test_missing_java_fails_in_ci(tmp_path: Path, says: str, found: str) -> None
 
 @pytest.mark.parametrize("says", ['openjdk version "17.0.15" 2025-04-15', 'openjdk version "21" 2023-09-19'])
 def test_java_17_and_later_will_do(tmp_path: Path, says: str) -> None:
-    """A Java that Spark starts on passes, with or without a minor version."""
+    """Java 17 and any later version passes, with or without a minor version."""
     write_command(tmp_path / "bin" / "java", f"echo '{says}' >&2")
     assert make(tmp_path, "java", CI="true", JAVA_HOME=str(tmp_path)).returncode == 0
 
@@ -303,7 +303,7 @@ def test_java_17_and_later_will_do(tmp_path: Path, says: str) -> None:
     ids=["helm", "prometheus", "shells"],
 )
 def test_missing_tools_fail_in_ci(tmp_path: Path, target: str, tools: tuple[str, str], words: str) -> None:
-    """Both of a pair are needed; without CI the tests that call them are left out, which `make test` says."""
+    """In CI, make fails unless both tools of a pair are installed."""
     bin_ = tmp_path / "bin"
     bin_.mkdir()
     for name in ("make", "sh", "sed", "cksum", "cut", "pwd"):

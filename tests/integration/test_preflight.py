@@ -1,4 +1,4 @@
-"""``marquee preflight``: what it finds where everything is as it should be, where something is weak, and where not."""
+"""The findings of ``marquee preflight`` in a healthy setup, with weaknesses, and with failures."""
 
 import json
 import re
@@ -34,7 +34,7 @@ FOLDER = "topics/plays/year=2026/month=01/day=05/hour=13"
 
 @pytest.fixture
 def service() -> Iterator[ScheduleService]:
-    """The schedule service, which has a day in Korea and some films on the web."""
+    """A schedule service that has a day in Korea and some films on the web."""
     with schedule_service() as running:
         tell_schedule(running)
         running.tell(f"/schedule/web?date={DAY}", answer([SCHEDULE[0] | {"id": 301}]))
@@ -43,7 +43,7 @@ def service() -> Iterator[ScheduleService]:
 
 @pytest.fixture
 def world(service: ScheduleService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SmallWorld:
-    """One hour with one play, in folders; all settings are in a file."""
+    """One hour with one play, in folders, with all settings in a file."""
     world = SmallWorld(tmp_path / "world")
     world.configure(service.url)
     world.events(HOUR, [("u1", 1, CASE)])
@@ -56,7 +56,7 @@ def world(service: ScheduleService, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def raw(
     s3_lake: S3Store, service: ScheduleService, tmp_path: Path, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> S3Store:
-    """Raw events beside the lake, in S3, of which there is one file; all settings are set."""
+    """One object of raw events beside the lake in S3, with all settings set."""
     store = S3Store(s3_lake.bucket, f"{tmp_path.name}/raw", s3_lake._options)
     store.put(*event_file(HOUR, [("u1", 1, CASE)]))
     settings = {
@@ -78,7 +78,7 @@ def raw(
 
 
 def found(capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, tuple[str, str]]]:
-    """Run it; return its exit code, and verdict and words by check."""
+    """Run preflight; return its exit code, and verdict and text by check."""
     code = main(["preflight", "--format", "json"])
     return code, {one["check"]: (one["verdict"], one["finding"]) for one in json.loads(capsys.readouterr().out)}
 
@@ -86,8 +86,8 @@ def found(capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, tuple[str,
 def test_everything_passes_where_all_is_well(
     raw: S3Store, s3_lake: S3Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A real server: every check is ok, among 32 writers at once one wins each time, and nothing is left behind."""
-    monkeypatch.delenv("COLUMNS", raising=False)  # which would have the table folded
+    """On a real S3 server every check is ok, one of 32 concurrent writers wins each time, and no object is left."""
+    monkeypatch.delenv("COLUMNS", raising=False)  # a narrow width would wrap the table
     assert main(["preflight"]) == 0
     shown = capsys.readouterr().out
     lines = [" ".join(line.split()) for line in shown.splitlines()]
@@ -109,7 +109,7 @@ def test_everything_passes_where_all_is_well(
 
 @pytest.mark.usefixtures("world")
 def test_folders_are_left_as_they_were(world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
-    """What a check writes it deletes, also the folders that it made; whose rights count is said."""
+    """The checks delete all files and folders that they create, and name the user whose rights apply."""
     code, findings = found(capsys)
     assert code == 0, findings
     for check in ("scratch folder", "lake", "raw events", "mart"):
@@ -118,7 +118,7 @@ def test_folders_are_left_as_they_were(world: SmallWorld, capsys: pytest.Capture
 
 
 def test_nothing_configured_is_said_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """One finding with the two ways out: a file of settings, or the demo. It fits a terminal of 80 columns."""
+    """Without any configuration there is one finding with two ways out, a settings file or the demo, in 80 columns."""
     monkeypatch.setenv("COLUMNS", "80")
     assert main(["preflight"]) == 78
     shown = capsys.readouterr().out
@@ -131,7 +131,7 @@ def test_nothing_configured_is_said_once(monkeypatch: pytest.MonkeyPatch, capsys
 
 
 def test_setting_that_all_stages_lack_is_said_once(world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
-    """The lake is missing for four stages; nothing else that needs it repeats that."""
+    """A missing lake, which four stages need, is reported once, and other checks that need it do not repeat it."""
     text = world.config.read_text(encoding="utf-8").replace(f'lake = "{world.lake.url}"', "")
     world.config.write_text(text, encoding="utf-8")
     assert main(["preflight", "--format", "json"]) == 78
@@ -145,7 +145,7 @@ def test_setting_that_all_stages_lack_is_said_once(world: SmallWorld, capsys: py
 def test_misspelt_setting_does_not_hide_the_rest(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It is a finding of its own beside those of the other checks."""
+    """A misspelt setting is a finding of its own, and all other checks still run."""
     monkeypatch.setenv("MARQUEE_ROLUP__TOPIC", "plays")
     code, findings = found(capsys)
     assert (code, findings["names of settings"][0], findings["raw events"][0]) == (78, "failed", "ok")
@@ -153,7 +153,7 @@ def test_misspelt_setting_does_not_hide_the_rest(
 
 
 def test_raw_folder_that_does_not_exist_fails(world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
-    """It is never said to be reached."""
+    """A raw folder that does not exist is a failure, and is never reported as reached."""
     world.raw.root.rename(world.folder / "elsewhere")
     code, findings = found(capsys)
     assert (code, findings["raw events"][0]) == (78, "failed")
@@ -163,7 +163,7 @@ def test_raw_folder_that_does_not_exist_fails(world: SmallWorld, capsys: pytest.
 def test_fields_that_lines_lack_are_named_with_those_they_have(
     world: SmallWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Names only, never values; and no name that few lines have, which may be an id."""
+    """Missing fields are listed with the names that lines do have, without values and without rare names."""
     lines = [
         {
             "event_id": f"e{number}",
@@ -187,7 +187,7 @@ def test_fields_that_lines_lack_are_named_with_those_they_have(
 
 
 def test_names_with_dots_in_them_are_quoted(world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
-    """A flattened line is not taken for one with objects in it."""
+    """Names of a flattened line are quoted when they contain dots, so they differ from nested objects."""
     world.raw.put(f"{FOLDER}/plays+0+0000000000.json", b'{"event_id": "e", "event.user_id": "u"}\n')
     code, findings = found(capsys)
     assert code == 65
@@ -195,7 +195,7 @@ def test_names_with_dots_in_them_are_quoted(world: SmallWorld, capsys: pytest.Ca
 
 
 def test_rejects_within_bounds_are_weak(world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
-    """The stage would go on with them: here up to 2 lines of an hour, whatever their share."""
+    """Rejected lines within the limit, here 2 lines an hour, are a weakness, and one more is a failure."""
     world.events(HOUR, [("u1", 1, CASE)], bad_lines=2)
     code, findings = found(capsys)
     assert (code, findings["event contract"][0]) == (0, "weak")
@@ -206,7 +206,7 @@ def test_rejects_within_bounds_are_weak(world: SmallWorld, capsys: pytest.Captur
 
 
 def test_damaged_object_fails(world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
-    """With the code and the words of the rollup, and its key."""
+    """A damaged object is a failure with the exit code and the message of the rollup, and names its key."""
     world.raw.put(f"{FOLDER}/plays+0+0000000000.avro", b"Obj")
     code, findings = found(capsys)
     assert (code, findings["event contract"][0]) == (65, "failed")
@@ -214,7 +214,7 @@ def test_damaged_object_fails(world: SmallWorld, capsys: pytest.CaptureFixture[s
 
 
 def test_what_is_never_read_is_counted(world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
-    """By ending, and in no hour's folder; keys and headers, which the sink writes beside events, are no findings."""
+    """Objects with other endings or outside of an hour's folder are counted, except for the sink's keys and headers."""
     for name in ("a.jsonl", "b.jsonl", "c.csv", "plays+0+0000000000.keys.json"):
         world.raw.put(f"{FOLDER}/{name}", b"x\n")
     for key in ("topics/plays/year=2026/month=1/x.json", "topics/plays/x.json", f"{FOLDER}/minute=05/x.json"):
@@ -228,7 +228,7 @@ def test_what_is_never_read_is_counted(world: SmallWorld, capsys: pytest.Capture
 def test_look_at_raw_events_is_bounded(
     world: SmallWorld, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of many hours the newest are listed, and it is said that there are others."""
+    """If there are many hours, only the newest are listed, and the finding says so."""
     for hour in ("2025-12-31T23", f"{DAY}T11", f"{DAY}T12"):
         world.events(hour, [("u1", 1, CASE)])
     monkeypatch.setattr(raw_checks, "MOST_HOURS", 2)
@@ -242,7 +242,7 @@ def test_look_at_raw_events_is_bounded(
 def test_large_objects_are_not_fetched(
     world: SmallWorld, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """For a few lines; that none was read is said."""
+    """Large objects are not downloaded to check a few lines, and the finding says that none was read."""
     monkeypatch.setattr(events, "MOST_BYTES", 1)
     code, findings = found(capsys)
     assert (code, findings["event contract"][0]) == (0, "weak")
@@ -254,7 +254,7 @@ def test_large_objects_are_not_fetched(
 def test_schedule_service_that_has_nothing_is_weak(
     service: ScheduleService, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The countries without an episode are named: their codes may be wrong."""
+    """Countries without an episode are a weakness and are listed, because their codes may be wrong."""
     tell_schedule(service, items=[])
     code, findings = found(capsys)
     assert (code, findings["schedule service"][0]) == (0, "weak")
@@ -267,7 +267,7 @@ def test_schedule_service_that_has_nothing_is_weak(
 def test_schedule_service_that_refuses_fails(
     service: ScheduleService, capsys: pytest.CaptureFixture[str], status: int, code: int
 ) -> None:
-    """With the code that the stage would end with."""
+    """A schedule service that refuses a request is a failure with the exit code of the stage."""
     tell_schedule(service)
     service.tell(f"/schedule?country=KR&date={DAY}", answer([], status))
     assert (found(capsys)[0], found(capsys)[1]["schedule service"][0]) == (code, "failed")
@@ -275,8 +275,8 @@ def test_schedule_service_that_refuses_fails(
 
 @pytest.mark.usefixtures("world")
 def test_clock_is_compared_with_the_services(service: ScheduleService, capsys: pytest.CaptureFixture[str]) -> None:
-    """Beyond some seconds it is weak, and said by how much."""
-    # Made an hour ago, by its age, and yet at this machine's present, by its date.
+    """A clock that differs from the service's by more than some seconds is a weakness with the difference."""
+    # Generated an hour ago according to Age, although Date is the present of this machine.
     service.tell(f"/schedule/web?date={DAY}", answer([SCHEDULE[0]], headers={"Age": "3600"}))
     code, findings = found(capsys)
     assert (code, findings["clock"][0]) == (0, "weak")
@@ -292,7 +292,7 @@ def test_clock_is_compared_with_the_services(service: ScheduleService, capsys: p
     ],
 )
 def test_clock_is_judged_by_seconds(ahead_s: float, verdict: Verdict, words: str) -> None:
-    """Answers take time, so a few seconds are none."""
+    """A difference of a few seconds is ignored, because answers take time."""
     finding = judge_clock("s3://lake", ahead_s)
     assert finding.verdict is verdict
     assert finding.words.startswith(words)
@@ -300,7 +300,7 @@ def test_clock_is_judged_by_seconds(ahead_s: float, verdict: Verdict, words: str
 
 @pytest.mark.usefixtures("world")
 def test_events_in_the_future_are_weak(capsys: pytest.CaptureFixture[str]) -> None:
-    """A producer's clock is ahead, or this machine's is behind."""
+    """Events in the future are a weakness: the producer's clock is fast, or this machine's is slow."""
     now = datetime(2026, 1, 5, 11, 1, tzinfo=UTC)
     with time_machine.travel(now, tick=True):
         code, findings = found(capsys)
@@ -311,7 +311,7 @@ def test_events_in_the_future_are_weak(capsys: pytest.CaptureFixture[str]) -> No
 def test_scratch_folder_is_looked_at(
     world: SmallWorld, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One that is missing fails; one whose disk has less than the stages may need is weak."""
+    """A missing scratch folder is a failure, and one with less space than a stage may need is a weakness."""
     monkeypatch.setenv("MARQUEE_ENGINE__SCRATCH", str(world.folder / "scratch"))
     code, findings = found(capsys)
     assert (code, findings["scratch folder"][0]) == (78, "failed")
@@ -336,7 +336,7 @@ def test_scratch_folder_is_looked_at(
 def test_missing_rights_are_found(
     world: SmallWorld, monkeypatch: pytest.MonkeyPatch, place: str, mode: int, check: str, words: str
 ) -> None:
-    """Each with path and user, and as the only failure: what follows from it is not said again."""
+    """A missing permission is the only failure, with path and user; its consequences are not repeated."""
     for name in ("lake", "marts", "scratch"):
         (world.folder / name).mkdir()
     monkeypatch.setenv("MARQUEE_ENGINE__SCRATCH", str(world.folder / "scratch"))
@@ -357,7 +357,7 @@ def test_missing_rights_are_found(
 def test_in_a_cluster_it_logs_what_it_found(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As a module: a line of JSON each, by level, and the exit code of what failed."""
+    """In a cluster, the module logs each finding as a line of JSON and ends with the exit code of the failure."""
     monkeypatch.setenv("MARQUEE_LOG__FORMAT", "json")
     monkeypatch.delenv("MARQUEE_MART__URL")
     assert in_a_cluster.main([]) == 78
@@ -374,7 +374,7 @@ def test_store_that_ignores_conditions_is_weak(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """It says what is weaker and what helps, and ends with 0: the pipeline works there."""
+    """A store that ignores conditions is a weakness with its effect and its remedy, and preflight ends with 0."""
     s3_proxy.stripped = CONDITIONS
     monkeypatch.setenv("MARQUEE_S3__ENDPOINT_URL", s3_proxy.url)
     monkeypatch.setattr(stores, "ROUNDS", 2)
@@ -396,7 +396,7 @@ def test_store_that_refuses_conditions_fails_with_the_setting(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """501: the stages would stop there; with the setting they do not, and that is weak, however a probe went."""
+    """A store that answers conditions with 501 is a failure, and a weakness once the setting switches them off."""
     monkeypatch.setenv("MARQUEE_S3__ENDPOINT_URL", s3_proxy.url)
     monkeypatch.setattr(stores, "ROUNDS", 1)
     s3_proxy.faults = [Fault("refuse", "PUT", 1000, 501, "NotImplemented", conditional=True)]
@@ -416,7 +416,7 @@ def test_store_that_refuses_conditions_fails_with_the_setting(
 def test_policy_that_allows_too_little_fails(
     s3_proxy: S3Proxy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], method: str
 ) -> None:
-    """Whatever may not be done in the lake is found, with the exit code that the stages would end with."""
+    """A right that is missing in the lake is a failure with the exit code of the stages."""
     monkeypatch.setenv("MARQUEE_S3__ENDPOINT_URL", s3_proxy.url)
     monkeypatch.setattr(stores, "ROUNDS", 1)
     s3_proxy.faults = [Fault("refuse", method, 100, 403, "AccessDenied")]
@@ -427,7 +427,7 @@ def test_policy_that_allows_too_little_fails(
 
 @pytest.mark.usefixtures("raw")
 def test_server_out_of_reach_may_come_back(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Lake and raw events fail with 75: nothing says that a setting is wrong. The settings were checked, too."""
+    """An unreachable server fails lake and raw events with 75, because no setting is known to be wrong."""
     with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
         monkeypatch.setenv("MARQUEE_S3__ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.setenv("MARQUEE_S3__ATTEMPTS", "1")
@@ -440,7 +440,7 @@ def test_server_out_of_reach_may_come_back(monkeypatch: pytest.MonkeyPatch, caps
 def test_missing_settings_fail_and_stop_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without the viewer key the rollup cannot work, which is said once; lake and raw events are looked at."""
+    """A missing viewer key is one failure, and lake and raw events are still checked."""
     monkeypatch.delenv("MARQUEE_ROLLUP__VIEWER_KEY")
     monkeypatch.setattr(stores, "ROUNDS", 1)
     code, findings = found(capsys)
@@ -464,7 +464,7 @@ def test_raw_events_elsewhere_are_told_of(
     key: str,
     words: str,
 ) -> None:
-    """Not where the settings look for them: the rollup would end with 78, and what is there is named."""
+    """Raw events in another topic or in another layout of folders are a failure with 78, and are listed."""
     folder = LocalStore(tmp_path / "raw")
     folder.put(key, b"{}\n")
     monkeypatch.setenv("MARQUEE_RAW", folder.url)
@@ -478,7 +478,7 @@ def test_raw_events_elsewhere_are_told_of(
 def test_mart_is_looked_at(
     mysql_mart: MysqlDatabase, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A server that takes rows is ok, with or without a mart; a wrong password is a setting to mend."""
+    """A server that accepts rows is ok with or without a mart, and a wrong password is an error of settings."""
     monkeypatch.setattr(stores, "ROUNDS", 1)
     monkeypatch.setenv("MARQUEE_MART__URL", mysql_mart.url)
     monkeypatch.setenv("MARQUEE_MART__PASSWORD", mysql_mart.password)
@@ -492,7 +492,7 @@ def test_mart_is_looked_at(
 
 
 def test_further_checks_are_made_whatever_the_others_found() -> None:
-    """What a check raises is a finding of its name, said once; what comes after a failure is left out with it."""
+    """An exception of a check becomes one finding, other checks still run, and checks that depend on it are skipped."""
 
     def unreachable() -> Iterator[Finding]:
         yield Finding("mart", Verdict.OK, "reached")
@@ -526,5 +526,5 @@ def test_further_checks_are_made_whatever_the_others_found() -> None:
 
 
 def test_local_folder_keeps_conditions(lake: LocalStore) -> None:
-    """A folder is a store like another."""
+    """The probes of conditional writes find that a local folder keeps conditions."""
     assert probe_absent(lake, "p/") == probe_unchanged(lake, "p/") == [1] * 5

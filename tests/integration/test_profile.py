@@ -1,4 +1,4 @@
-"""profile from rolled-up hours to audiences, on a lake in a folder: right, restated, resumed, however it is run."""
+"""The profile stage from rolled-up hours to audiences, on a lake in a folder: results, restatement, engines."""
 
 import logging
 import random
@@ -40,20 +40,20 @@ DAYS = [day(f"2026-{name}") for name in ("01-30", "01-31", "02-01", "02-02")]
 PERIODS = [*map(str, DAYS), "2026-W05", "2026-W06", "2026-01", "2026-02", "2026-Q1"]
 MIN_CELL = 3
 COUNTRIES, LANGUAGES = ("KR",) * 5 + ("JP", "JP", "US"), ("ko", "ko", "en", "en-GB")
-NEWCOMER = 77  # a viewer of one play, on the third day
-SPECIAL = 500  # an episode that is played on the last day only
+NEWCOMER = 77  # a viewer with one play, on the third day
+SPECIAL = 500  # an episode that is played only on the last day
 LAST_DAY = Span.of(DAYS[-1], DAYS[-1])
 
 
 def make_catalogue() -> Catalogue:
-    """Return five shows with episodes of all sorts of runtimes, some unknown."""
+    """Return five shows with episodes of many runtimes, some of them unknown."""
     rng = random.Random(1)  # noqa: S311 - nothing to hide
     episodes = [*range(100, 130), SPECIAL]
     return {episode: (rng.randrange(1, 6), rng.choice([None, 60, 60, 600, 2400])) for episode in episodes}
 
 
 def make_plays(seed: int, viewers: int) -> list[Play]:
-    """Return the plays of four days: bursts at any time, which change episode, country and language now and then."""
+    """Return the plays of four days: bursts at any time that sometimes change episode, country and language."""
     rng = random.Random(seed)  # noqa: S311 - nothing to hide
     start, end = DAYS[0].start.replace(tzinfo=None), DAYS[-1].end.replace(tzinfo=None)
     plays = [play(0, "2026-01-30T08:00"), play(NEWCOMER, "2026-02-01T10:00"), play(1, "2026-02-02T20:00", SPECIAL)]
@@ -99,26 +99,26 @@ FEW = make_plays(2, viewers=10)
 
 
 class Watching(LocalEngine):
-    """A local engine that keeps what it was given to do."""
+    """A local engine that records its units."""
 
     def __init__(self, workers: int = 2) -> None:
         super().__init__(EngineOptions(workers=workers, memory_mb=400))
         self.units: list[object] = []
 
     def map(self, kernel: Kernel[U, V], units: Sequence[U]) -> list[V]:
-        """Run the kernel over the units, and keep them."""
+        """Run the kernel over the units, and record them."""
         self.units += units
         return super().map(kernel, units)
 
     def merged(self, days: int) -> set[int]:
-        """Return how many days the states had that periods of so many days were made from."""
+        """Return the numbers of days in the states that periods with a given number of days started from."""
         return {one.merged for one in self.units if isinstance(one, AudienceUnit) and len(one.days) == days}
 
 
 def profile(
     lake: LocalStore, engine: Engine | None = None, span: Span = EVER, *, force: bool = False, **options: Any
 ) -> list[Marker]:
-    """Run both stages over a lake, and return what they made; nothing may fail."""
+    """Run both stages over a lake without a failure, and return what they made."""
     settings = ProfileSettings(lake=lake.url, profile=ProfileOptions(**{"min_cell": MIN_CELL} | options))
     markers, engine = Markers(lake), engine or Watching()
     made: list[Marker] = []
@@ -130,7 +130,7 @@ def profile(
 
 
 def fill(store: LocalStore, plays: Sequence[Play], last: str = LAST, buckets: int = 2) -> LocalStore:
-    """Roll up plays up to an hour, capture the schedule, and profile."""
+    """Roll up plays until an hour, capture the schedule, and profile."""
     roll_up(store, plays, FIRST, last, buckets)
     capture(store, "2026-02-01", CATALOGUE)
     profile(store)
@@ -139,24 +139,24 @@ def fill(store: LocalStore, plays: Sequence[Play], last: str = LAST, buckets: in
 
 @pytest.fixture(scope="module")
 def profiled(tmp_path_factory: pytest.TempPathFactory) -> LocalStore:
-    """Return a lake of four days, profiled in one go; not to be changed."""
+    """Return a read-only lake of four days, profiled in one run."""
     return fill(LocalStore(tmp_path_factory.mktemp("profiled")), PLAYS)
 
 
 @pytest.fixture(scope="module")
 def three_days(tmp_path_factory: pytest.TempPathFactory) -> LocalStore:
-    """Return a lake that lacks the last of the four days; not to be changed."""
+    """Return a read-only lake without the last of the four days."""
     return fill(LocalStore(tmp_path_factory.mktemp("three_days")), PLAYS, last="2026-02-01T23")
 
 
 @pytest.fixture(scope="module")
 def few(tmp_path_factory: pytest.TempPathFactory) -> LocalStore:
-    """Return a lake of few viewers in one bucket; not to be changed."""
+    """Return a read-only lake of few viewers in one bucket."""
     return fill(LocalStore(tmp_path_factory.mktemp("few")), FEW, buckets=1)
 
 
 def copied(store: LocalStore, lake: LocalStore) -> LocalStore:
-    """Return the lake, as a copy of another one."""
+    """Copy a lake into another one, and return it."""
     shutil.copytree(store.root, lake.root)
     return lake
 
@@ -183,10 +183,10 @@ def assert_right(
 
 
 def test_audiences_are_those_of_the_oracle(profiled: LocalStore) -> None:
-    """Days, weeks, months and the quarter to date agree with loops over all plays, in every column."""
+    """Audiences of days, weeks, months and the quarter to date equal the oracle's loops over all plays."""
     assert sorted(map(str, Markers(profiled).of(keys.AUDIENCE))) == sorted(PERIODS)
     assert_right(profiled, PLAYS, CATALOGUE)
-    # The data must be able to tell: some shows have every kind of viewer, some rows are too small to be published.
+    # The data cover the cases: some shows have every kind of viewer, some rows are too small to be published.
     rows = read_rows(Markers(profiled), keys.AUDIENCE, "2026-Q1", AUDIENCE)
     assert any(row["binge_viewers"] for row in rows)
     assert any(row["loyal_viewers"] != row["reach"] for row in rows)
@@ -195,7 +195,7 @@ def test_audiences_are_those_of_the_oracle(profiled: LocalStore) -> None:
 
 
 def test_counts_stand_in_the_markers(profiled: LocalStore) -> None:
-    """A marker tells rows, viewers, and the plays of episodes that the schedule does not know."""
+    """A marker counts rows, viewers, and plays of episodes that are not in the schedule."""
     markers = Markers(profiled)
     quarter = markers.of(keys.AUDIENCE)[Period.parse("2026-Q1")]
     orphans = [play for play in PLAYS if play["episode"] not in CATALOGUE]
@@ -211,7 +211,7 @@ def test_counts_stand_in_the_markers(profiled: LocalStore) -> None:
 
 
 def test_episodes_of_a_day_add_up(profiled: LocalStore) -> None:
-    """episode_day has every episode's plays and seconds, whatever bucket their viewers are in."""
+    """Dataset episode_day has every episode's plays and seconds, whichever buckets its viewers are in."""
     rows = read_rows(Markers(profiled), keys.PROFILE, "2026-01-31", EPISODE_DAY)
     today = [play for play in PLAYS if play["received_at"].date() == DAYS[1].date]
     assert {row["episode_id"]: (row["plays"], row["watched_seconds"]) for row in rows} == {
@@ -222,14 +222,14 @@ def test_episodes_of_a_day_add_up(profiled: LocalStore) -> None:
 
 
 def test_running_again_does_nothing(profiled: LocalStore) -> None:
-    """What is done stays done, through the stage's own command, too."""
+    """A second run of the stage or of its command makes nothing."""
     settings = ProfileSettings(lake=profiled.url, profile=ProfileOptions(min_cell=MIN_CELL))
     report = run(settings, Markers(profiled), EVER, force=False, advance=lambda *_: None)
     assert (report.made, report.failed, report.unchanged) == ((), (), len(DAYS) + len(PERIODS))
 
 
 def test_day_by_day_gives_what_one_go_gives(lake: LocalStore, three_days: LocalStore, profiled: LocalStore) -> None:
-    """Merging each new day into the state, the last one in parts, ends in the same bytes."""
+    """Merging each new day into the state, the last day in two parts, gives the bytes of a single run."""
     copied(three_days, lake)
     engine = Watching()
     for first, last in (("2026-02-02T00", "2026-02-02T12"), ("2026-02-02T13", LAST)):
@@ -237,12 +237,12 @@ def test_day_by_day_gives_what_one_go_gives(lake: LocalStore, three_days: LocalS
         profile(lake, engine)
     for stage in (keys.PROFILE, keys.AUDIENCE):
         assert digests(lake, stage) == digests(profiled, stage)
-    # Of four days, the quarter was made from a state of two, and then of three: the last day is never in it.
+    # For four days the quarter started from a state of two days, then of three: never from the last day.
     assert engine.merged(4) == {2, 3}
 
 
 def test_number_of_buckets_and_workers_does_not_show(lake: LocalStore, profiled: LocalStore) -> None:
-    """How viewers are spread over files, and these over workers, shows in no result."""
+    """The number of buckets and workers changes no published result."""
     roll_up(lake, PLAYS, FIRST, LAST, buckets=1)
     capture(lake, "2026-02-01", CATALOGUE)
     profile(lake, Watching(workers=1))
@@ -251,13 +251,13 @@ def test_number_of_buckets_and_workers_does_not_show(lake: LocalStore, profiled:
 
 
 def without_buckets(files: dict[str, str]) -> dict[str, str]:
-    """Return the files that are not by bucket."""
+    """Return the files that are not split by bucket."""
     return {name: digest for name, digest in files.items() if "/bucket=" not in name}
 
 
 @pytest.mark.spark
 def test_spark_gives_the_same_bytes(lake: LocalStore, tmp_path: Path, spark_engine: SparkEngine) -> None:
-    """Both engines run the same kernels to the same files."""
+    """Spark and the local engine make the same bytes."""
     local = fill(LocalStore(tmp_path / "local"), FEW, last="2026-01-31T23")
     roll_up(lake, FEW, FIRST, "2026-01-31T23")
     capture(lake, "2026-02-01", CATALOGUE)
@@ -267,12 +267,12 @@ def test_spark_gives_the_same_bytes(lake: LocalStore, tmp_path: Path, spark_engi
 
 
 def generations(store: LocalStore, stage: str) -> dict[str, int]:
-    """Return how often each period was made."""
+    """Return the number of times each period was made."""
     return {str(period): marker.generation for period, marker in Markers(store).of(stage).items()}
 
 
 def test_restated_hour_is_followed_where_it_counts(lake: LocalStore, few: LocalStore) -> None:
-    """A late play of a viewer seen before remakes its day and the periods with it, and nothing else."""
+    """A late play of a known viewer restates its day and the periods with that day, and nothing else."""
     copied(few, lake)
     plays = [*FEW, play(0, "2026-02-01T12:30", seconds=3600)]
     roll_up(lake, plays, "2026-02-01T12", "2026-02-01T12", buckets=1)
@@ -284,7 +284,7 @@ def test_restated_hour_is_followed_where_it_counts(lake: LocalStore, few: LocalS
 
 
 def test_viewer_who_was_seen_before_is_new_no_more(lake: LocalStore, few: LocalStore) -> None:
-    """A late play on the first day changes who is new on the days after it."""
+    """A late play on the first day restates later days too, because its viewer is no longer new there."""
     copied(few, lake)
     plays = [*FEW, play(NEWCOMER, "2026-01-30T09:00")]
     roll_up(lake, plays, "2026-01-30T09", "2026-01-30T09", buckets=1)
@@ -295,7 +295,7 @@ def test_viewer_who_was_seen_before_is_new_no_more(lake: LocalStore, few: LocalS
 
 
 def test_another_capture_remakes_the_periods_it_touches(lake: LocalStore, few: LocalStore) -> None:
-    """A corrected runtime counts where the episode was played; a new episode that nobody played, nowhere."""
+    """A corrected runtime restates the periods with plays of its episode; a new episode without plays, none."""
     copied(few, lake)
     catalogue = {**CATALOGUE, SPECIAL: (CATALOGUE[SPECIAL][0], 7200), 9999: (77, 60)}
     capture(lake, "2026-02-01", catalogue)
@@ -307,7 +307,7 @@ def test_another_capture_remakes_the_periods_it_touches(lake: LocalStore, few: L
 
 
 def test_orphans_are_resolved_when_the_schedule_knows_them(lake: LocalStore, few: LocalStore) -> None:
-    """Plays of episodes that turn up in a later capture move to their show."""
+    """Plays of unknown episodes move to their show when a later capture lists the episodes."""
     copied(few, lake)
     before = Markers(lake).of(keys.AUDIENCE)[Period.parse("2026-Q1")]
     assert before.counts["orphan_episodes"] > 0
@@ -334,7 +334,7 @@ def test_state_that_cannot_be_read_is_made_anew(
     profiled: LocalStore,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Where the state is lost, all days of the period are read again: the same bytes, and a warning."""
+    """When the state is lost, all days of the period are read again with a warning, and the bytes are the same."""
     copied(three_days, lake)
     for output in Markers(lake).of(keys.AUDIENCE)[Period.parse("2026-Q1")].of(dataset):
         lake.delete(output.key)
@@ -348,7 +348,7 @@ def test_state_that_cannot_be_read_is_made_anew(
 
 
 def test_forced_run_starts_from_the_days(lake: LocalStore, few: LocalStore) -> None:
-    """With --force nothing of an earlier run is taken up, and the same bytes come out."""
+    """A run with --force starts from the days, not from an earlier state, and gives the same bytes."""
     copied(few, lake)
     engine = Watching()
     made = [marker.period for marker in profile(lake, engine, LAST_DAY, force=True)]
@@ -358,7 +358,7 @@ def test_forced_run_starts_from_the_days(lake: LocalStore, few: LocalStore) -> N
 
 
 def test_other_thresholds_are_another_state(lake: LocalStore, few: LocalStore) -> None:
-    """A changed threshold makes days and periods stale, and no state by the old one is taken up."""
+    """A changed threshold makes days and periods stale, and states with the old threshold are not reused."""
     copied(few, lake)
     engine = Watching()
     assert len(profile(lake, engine, LAST_DAY, sitting_gap_seconds=600)) == 5
@@ -366,7 +366,7 @@ def test_other_thresholds_are_another_state(lake: LocalStore, few: LocalStore) -
 
 
 def test_lake_in_a_folder_with_an_odd_name(tmp_path: Path) -> None:
-    """Blanks, quotes, brackets and stars in a path are part of a name, not patterns."""
+    """Blanks, quotes, brackets and stars in the path of a lake are part of its name, not patterns."""
     store = LocalStore(tmp_path / "it's [a] lake*")
     roll_up(store, [play(1, "2026-02-01T10:00")], "2026-02-01T10", "2026-02-01T10")
     profile(store)

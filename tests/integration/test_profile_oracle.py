@@ -1,4 +1,4 @@
-"""The queries of profile against the oracle, on made-up corner cases; without store and engine, to have many of them.
+"""The queries of profile against the oracle on generated corner cases, without store and engine for speed.
 
 Everything is small, so that thresholds are met: episodes of a minute, minutes around midnight, a handful of viewers.
 """
@@ -40,7 +40,7 @@ PERIODS = [Period.parse(name) for name in ("2026-02-01", "2026-W05", "2026-02", 
 DAY, WEEK, _, QUARTER = PERIODS
 MIDNIGHTS = [one.start.replace(tzinfo=None) for one in DAYS]
 
-MIN_CELL = 1  # whatever few viewers do is to be seen
+MIN_CELL = 1  # even few viewers are published
 OPTIONS = ProfileOptions(min_cell=MIN_CELL)
 THRESHOLDS = Thresholds(min_cell=MIN_CELL)
 CATALOGUE: Catalogue = {
@@ -66,7 +66,7 @@ Rows = list[dict[str, Any]]
 
 
 def play(viewer: int, episode: int, received_at: str, seconds: int = 60, **rest: str) -> Play:
-    """Return a play, in Korea and in Korean unless it is said; ``filed`` is the hour if it was filed in another."""
+    """Return a play, by default in Korea and in Korean; ``filed`` is its hour if it lies in another hour's file."""
     return Play(
         viewer=viewer,
         episode=episode,
@@ -80,7 +80,7 @@ def play(viewer: int, episode: int, received_at: str, seconds: int = 60, **rest:
 
 @st.composite
 def bursts(draw: st.DrawFn) -> list[Play]:
-    """Make plays of one viewer that follow each other, often around midnight, often with just the gap of a sitting."""
+    """Generate consecutive plays of one viewer, often around midnight, often separated by exactly the sitting gap."""
     viewer = draw(st.integers(1, 3))
     start = draw(st.sampled_from(MIDNIGHTS)) + timedelta(
         minutes=draw(st.sampled_from([0, 29, 600, 1380, 1415, 1438, 1439]))
@@ -104,7 +104,7 @@ def bursts(draw: st.DrawFn) -> list[Play]:
 
 
 def near(moment: datetime) -> list[datetime]:
-    """Return moments a quarter of an hour away, by which a play may be filed as well, inside the days there are."""
+    """Return times a quarter of an hour away, within the days, whose hour may also hold the play."""
     around = [moment - timedelta(minutes=15), moment + timedelta(minutes=15)]
     return [one for one in around if MIDNIGHTS[0] <= one < MIDNIGHTS[-1] + timedelta(days=1)]
 
@@ -113,18 +113,18 @@ many_plays = st.lists(bursts(), min_size=1, max_size=5).map(lambda several: [one
 
 
 def connect() -> duckdb.DuckDBPyConnection:
-    """Open a database as a kernel has it; it spills nothing, as the cases are tiny."""
+    """Open a database like a kernel's, without spilling because the cases are tiny."""
     return Task(Path("unused"), 200).database()
 
 
 def give(db: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
-    """Make a view of a table's rows, in place of one of the same name."""
+    """Create or replace a view of a table's rows."""
     db.register(f"given_{name}", table)
     db.execute(f"create or replace temp view {name} as from given_{name}")
 
 
 def profile(plays: Sequence[Play]) -> dict[Period, DayTables]:
-    """Return the tables that the days' kernel makes of the plays, day after day."""
+    """Return the tables that the kernel of days makes from the plays, day by day."""
     made: dict[Period, DayTables] = {}
     gap = OPTIONS.sitting_gap_seconds
     registry = VIEWER_SEEN.schema.empty_table()
@@ -141,17 +141,17 @@ def profile(plays: Sequence[Play]) -> dict[Period, DayTables]:
 
 
 def filed_in(hour: Period, plays: Sequence[Play]) -> list[Play]:
-    """Return the plays of one hour."""
+    """Return the plays in the files of one hour."""
     return [one for one in plays if filed(one) == hour.start.replace(tzinfo=None)]
 
 
 def read(db: duckdb.DuckDBPyConnection, dataset: Dataset) -> pa.Table:
-    """Return the rows of the relation of a dataset's name, as its file has them."""
+    """Return the rows of a dataset's relation in the order of its file."""
     return db.sql(f"from {dataset.name} order by {', '.join(dataset.sort)}").to_arrow_table().cast(dataset.schema)
 
 
 def to_state(tables: DayTables, number: int) -> State:
-    """Return a day's rows as they stand in the state."""
+    """Return the rows of a day in the form of the state."""
     viewer_day = tables[VIEWER_DAY.name]
     for name, bitmap in zip(("days_low", "days_high"), split_bitmap(1 << number), strict=True):
         viewer_day = viewer_day.append_column(name, pa.array([bitmap] * viewer_day.num_rows, pa.uint64()))
@@ -159,16 +159,16 @@ def to_state(tables: DayTables, number: int) -> State:
 
 
 def create_views(db: duckdb.DuckDBPyConnection, period: Period, state: State, days: dict[Period, DayTables]) -> None:
-    """Make the views of a state and more days as the kernel does."""
+    """Create the views of a state and further days like the kernel."""
     parts = [state, *(to_state(tables, day_number(period, at)) for at, tables in days.items())]
     for name, tables in zip(("played", "play_interval"), zip(*parts, strict=True), strict=True):
         give(db, name, pa.concat_tables(tables))
 
 
 def merge(db: duckdb.DuckDBPyConnection, period: Period, state: State, days: dict[Period, DayTables]) -> State:
-    """Return a state with more days merged into it."""
+    """Return a state with further days merged into it."""
     create_views(db, period, state, days)
-    # The days in a state are those before the last one of a period to date.
+    # The state has all days of a period to date but the last one.
     make_state(db, query_values(OPTIONS, period, [*days, max(days).next()]))
     return read(db, VIEWER_PERIOD), read(db, SITTING_PERIOD)
 
@@ -196,7 +196,7 @@ def ask_oracle(plays: Sequence[Play], period: Period, days: Sequence[date]) -> O
 
 @given(plays=many_plays, period=st.sampled_from(PERIODS))
 @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
-@example(  # three episodes in a sitting that goes on for a day and spans two midnights
+@example(  # three episodes in a sitting that lasts a day and spans two midnights
     plays=[
         play(1, 10, "2026-01-31T23:59"),
         *(play(1, 11, f"2026-02-01T{n // 3:02}:{n % 3 * 20:02}") for n in range(72)),
@@ -204,11 +204,11 @@ def ask_oracle(plays: Sequence[Play], period: Period, days: Sequence[date]) -> O
     ],
     period=QUARTER,
 )
-@example(  # a sitting that began before the period counts from the period's start only: two episodes are left
+@example(  # a sitting that began before the period counts only from the start of the period: two episodes remain
     plays=[play(1, 10, "2026-01-31T23:58"), play(1, 11, "2026-02-01T00:01", 120), play(1, 12, "2026-02-01T00:02")],
     period=DAY,
 )
-@example(  # filed in the hour before and after their times, on the other side of midnight
+@example(  # filed in the hours before and after their times, across midnight
     plays=[
         play(1, 10, "2026-01-31T23:50", filed="2026-02-01T00:00"),
         play(1, 11, "2026-02-01T00:10", filed="2026-01-31T23:00"),
@@ -216,16 +216,16 @@ def ask_oracle(plays: Sequence[Play], period: Period, days: Sequence[date]) -> O
     ],
     period=QUARTER,
 )
-@example(  # a traveller between two countries is reached in neither
+@example(  # a traveller between two countries reaches the threshold in neither
     plays=[play(1, 10, "2026-02-01T10:00", 119), play(1, 10, "2026-02-01T11:00", 119, country="JP")],
     period=DAY,
 )
-@example(  # seen before the week, and a day of the week without a play
+@example(  # first seen before the week, and a day of the week without a play
     plays=[play(1, 20, "2026-01-31T10:00", 600), play(2, 20, "2026-01-31T11:00", 600), play(1, 30, "2026-02-02T11:00")],
     period=WEEK,
 )
 def test_queries_agree_with_the_oracle(plays: list[Play], period: Period) -> None:
-    """Every column of every row is what loops over all plays give."""
+    """Every column of every row equals the result of loops over all plays."""
     days = {at: tables for at, tables in profile(plays).items() if at in period}
     rows, base = audience(period, days)
     oracle = ask_oracle(plays, period, [at.date for at in days])
@@ -238,7 +238,7 @@ def test_queries_agree_with_the_oracle(plays: list[Play], period: Period) -> Non
 @given(plays=many_plays, cut=st.integers(1, len(DAYS) - 1))
 @settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
 def test_state_merged_by_day_is_that_of_all_days(plays: list[Play], cut: int) -> None:
-    """Merging some days and then the others gives the state that merging all of them at once gives, row by row."""
+    """Merging some days and then the others gives the same state, row by row, as merging all at once."""
     period = Period.parse("2026-Q1")
     days = list(profile(plays).items())
     with connect() as db:

@@ -1,4 +1,4 @@
-"""Folders without rights and disks without room: exit code, words, and nothing half published."""
+"""Missing permissions and full disks: exit code, message, and nothing half published."""
 
 import re
 from collections.abc import Callable
@@ -17,7 +17,7 @@ KEY = "topics/plays/year=2026/month=01/day=05/hour=10/plays+0+0000000000.json"
 
 @pytest.fixture
 def world(tmp_path: Path) -> SmallWorld:
-    """One hour with one play, of which nothing is made yet."""
+    """One hour with one play, before any run."""
     world = SmallWorld(tmp_path / "world")
     world.configure("http://127.0.0.1:9")
     world.events(HOUR, [("u1", 1, CASE)])
@@ -26,7 +26,7 @@ def world(tmp_path: Path) -> SmallWorld:
 
 
 def run(world: SmallWorld, *arguments: str, **settings: str) -> tuple[int, str]:
-    """Run a command to which the modes of files apply; return its exit code, and what it logged."""
+    """Run a command as a user without special rights; return its exit code and its log."""
     more = {f"MARQUEE_{name}": value for name, value in settings.items()}
     done = run_without_rights("-m", "jobs.cli", *arguments, MARQUEE_CONFIG=str(world.config), **more)
     return done.returncode, done.stderr
@@ -42,7 +42,7 @@ def run(world: SmallWorld, *arguments: str, **settings: str) -> tuple[int, str]:
     ],
 )
 def test_missing_rights_end_a_rollup_with_78(world: SmallWorld, place: str, mode: int, words: str) -> None:
-    """The message has the path, the user, and what to do."""
+    """Missing rights end a rollup with 78, and the message has the path, the user and the remedy."""
     folder = world.folder / place
     folder.chmod(mode)
     try:
@@ -55,7 +55,7 @@ def test_missing_rights_end_a_rollup_with_78(world: SmallWorld, place: str, mode
 
 
 def test_missing_rights_end_a_load_with_78(world: SmallWorld) -> None:
-    """The folder of the kiosk may not be written, then the kiosk itself may not."""
+    """A mart whose folder is not writable ends a load with 78, and a file without rights ends a question with 78."""
     folder = world.folder / "marts"
     folder.mkdir(0o500)
     url = f"duckdb://{folder}/kiosk.duckdb"
@@ -81,7 +81,7 @@ def test_missing_rights_end_a_load_with_78(world: SmallWorld) -> None:
 def test_scratch_folder_is_checked_before_any_work(
     world: SmallWorld, command: str, mode: int | None, words: str
 ) -> None:
-    """Every stage uses it, so every stage ends with 78 and the path where it cannot be used."""
+    """Every stage checks the scratch folder before any work and ends with 78 and the path if it is unusable."""
     scratch = world.folder / "scratch"
     if mode is not None:
         scratch.mkdir(mode)
@@ -92,7 +92,7 @@ def test_scratch_folder_is_checked_before_any_work(
 
 
 def test_full_disk_ends_a_rollup_with_75_and_publishes_nothing(world: SmallWorld) -> None:
-    """It is full after the first object of the run; with room again, the same command does all."""
+    """A disk that fills up within a run ends a rollup with 75, and the same command succeeds when there is room."""
     world.lake.root.rmdir()
     with small_disk(world.lake.root):
         filling = fill(world.lake.root, leave=4096)
@@ -109,7 +109,7 @@ def test_full_disk_ends_a_rollup_with_75_and_publishes_nothing(world: SmallWorld
 
 
 def test_full_disk_ends_a_load_with_75_and_loads_nothing(world: SmallWorld) -> None:
-    """The kiosk has no room; with room again, the same command loads all."""
+    """A full disk at the mart ends a load with 75, and the same command succeeds when there is room."""
     assert run(world, "rollup", HOUR)[0] == 0
     with small_disk(world.folder / "marts", 1 << 23) as folder:
         url = f"duckdb://{folder}/kiosk.duckdb"
@@ -123,7 +123,7 @@ def test_full_disk_ends_a_load_with_75_and_loads_nothing(world: SmallWorld) -> N
 
 
 def test_full_scratch_folder_ends_with_75(world: SmallWorld) -> None:
-    """It is found before any work, by writing a few bytes there."""
+    """A full scratch folder is found before any work, by writing a few bytes there, and ends the run with 75."""
     with small_disk(world.folder / "scratch") as scratch:
         fill(scratch)
         code, log = run(world, "rollup", HOUR, ENGINE__SCRATCH=str(scratch))
@@ -139,7 +139,7 @@ def test_full_scratch_folder_ends_with_75(world: SmallWorld) -> None:
     ],
 )
 def test_file_where_a_folder_is_expected_is_a_setting(tmp_path: Path, call: Callable[[LocalStore], object]) -> None:
-    """A URL that leads through a file is no internal error."""
+    """A URL that leads through a file is an error of settings, not an internal one."""
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(ConfigError, match=r"cannot write .*/file/lake/a/b \(Not a directory\): a part of this path"):
         call(LocalStore(tmp_path / "file" / "lake"))

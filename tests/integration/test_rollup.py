@@ -1,4 +1,4 @@
-"""The rollup over a raw store and a lake: which hours are made, when again, what their markers tell, how they fail."""
+"""The rollup over a raw store and a lake: hours made and restated, contents of markers, and failures."""
 
 import gzip
 import json
@@ -51,20 +51,20 @@ AT_LAST = "2026-01-05T15:30:00.000Z"
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    """A raw store and a lake, both empty."""
+    """An empty raw store and an empty lake."""
     return new_world(tmp_path)
 
 
 def runs(world: World) -> dict[str, tuple[int, str]]:
-    """Return generation and run id of each hour that stands."""
+    """Return generation and run id of each published hour."""
     return {period: (marker.generation, marker.run_id) for period, marker in world.markers().items()}
 
 
-# What is made.
+# Hours that are made
 
 
 def test_marker_tells_what_was_read_and_made(world: World) -> None:
-    """Inputs with sizes and etags, outputs with checksums and rows, counts, the settings that decide; not the key."""
+    """A marker has inputs with etags, outputs with checksums and rows, counts and settings, but no viewer key."""
     key = world.put("a.json.gz", *many(10), GOOD, b"{")
     assert world.run().changed == 1
     marker = world.markers()["2026-01-05T13"]
@@ -83,7 +83,7 @@ def test_marker_tells_what_was_read_and_made(world: World) -> None:
 
 
 def test_simulated_hours_are_what_the_oracle_makes_of_them(world: World) -> None:
-    """Six hours of a small day: duplicates over files, malformed lines, an hour without events."""
+    """Six simulated hours with duplicates across files, bad lines and an empty hour equal the oracle's results."""
     simulate(SimulateSettings(days=1, events_per_day=20_000, seed=3), world.raw)
     report = world.run(Span.of(hour("2026-01-05T01"), hour("2026-01-05T06")))
     assert (report.changed, report.failed) == (6, ())
@@ -98,7 +98,7 @@ def test_simulated_hours_are_what_the_oracle_makes_of_them(world: World) -> None
 
 
 def test_hour_without_objects_between_others_is_made_empty(world: World) -> None:
-    """No traffic is a result; before the first hour and after the last there is none."""
+    """An hour without objects is made empty if it lies between the first and the last hour with objects."""
     world.put("a.json", GOOD)
     world.put("a.json", line(received_at=AT_LAST), period=LAST)
     assert world.run().changed == 3
@@ -110,7 +110,7 @@ def test_hour_without_objects_between_others_is_made_empty(world: World) -> None
 
 
 def test_hole_at_the_edge_of_the_span_is_made_empty(world: World) -> None:
-    """What came before the span is known by its marker: an hour without objects lies between."""
+    """An hour without objects at the start of the span is made empty if a marker before the span precedes it."""
     world.put("a.json", GOOD)
     world.run()
     world.put("a.json", line(received_at=AT_LAST), period=LAST)
@@ -119,7 +119,7 @@ def test_hole_at_the_edge_of_the_span_is_made_empty(world: World) -> None:
 
 
 def test_hour_of_empty_files_is_made_empty(world: World) -> None:
-    """A file of no bytes, a gzip of nothing, a line that only ends: no event, and of the last, a blank line."""
+    """An empty file, an empty gzip and a bare line ending have no event, and the last one counts as a blank line."""
     world.put_bytes("a.json", b"")
     world.put_bytes("b.json.gz", b"")
     world.put_bytes("c.json.gz", gzip.compress(b""))
@@ -132,7 +132,7 @@ def test_hour_of_empty_files_is_made_empty(world: World) -> None:
 
 
 def test_hour_of_rejects_alone(world: World) -> None:
-    """Below the threshold an hour may be nothing but rejected lines."""
+    """An hour with rejected lines alone is published if they are within the threshold."""
     world.put("a.json", b"{", b"}")
     world.run()
     assert world.rolled().viewer_hour == {}
@@ -143,14 +143,14 @@ def test_hour_of_rejects_alone(world: World) -> None:
     ("minute", "second", "made"), [(9, 59, 0), (10, 0, 1)], ids=["a second before the grace ends", "when it ends"]
 )
 def test_open_hour_waits(world: World, minute: int, second: int, made: int) -> None:
-    """An hour is made 10 minutes after its end."""
+    """An hour is made 10 minutes after its end and not before."""
     world.put("a.json", GOOD)
     report = world.run(now=datetime(2026, 1, 5, 14, minute, second, tzinfo=UTC))
     assert (report.changed, report.failed) == (made, ())
 
 
 def test_grace_is_a_setting(tmp_path: Path) -> None:
-    """None at all: the hour is made when it is over."""
+    """With a grace of 0 minutes, an hour is made as soon as it is over."""
     world = new_world(tmp_path, grace_minutes=0)
     world.put("a.json", GOOD)
     assert world.run(now=datetime(2026, 1, 5, 13, 59, 59, tzinfo=UTC)).changed == 0
@@ -158,7 +158,7 @@ def test_grace_is_a_setting(tmp_path: Path) -> None:
 
 
 def test_only_the_hours_of_the_span_are_made(world: World) -> None:
-    """One of three."""
+    """A span limits the run to its hours, here one of three."""
     for period, at in ((HOUR, play()["received_at"]), (NEXT, AT_NEXT), (LAST, AT_LAST)):
         world.put("a.json", line(received_at=at), period=period)
     assert world.run(Span.of(NEXT, NEXT)).changed == 1
@@ -166,7 +166,7 @@ def test_only_the_hours_of_the_span_are_made(world: World) -> None:
 
 
 def test_what_is_no_event_file_is_passed_over(world: World) -> None:
-    """Keys and headers beside the events, other formats, other topics: not read, not inputs."""
+    """Keys, headers, other formats and other topics are neither read nor listed as inputs."""
     key = world.put("plays+0+0.json", GOOD)
     for name in ("plays+0+0.keys.json", "plays+0+0.headers.json", "plays+0+0.bin", "plays+0+0.csv"):
         world.put(name, b"no event")
@@ -175,11 +175,11 @@ def test_what_is_no_event_file_is_passed_over(world: World) -> None:
     assert [one.name for one in world.markers()[str(HOUR)].inputs] == [key]
 
 
-# What makes an hour stale.
+# Stale hours
 
 
 def three_hours(world: World) -> dict[str, tuple[int, str]]:
-    """Make three hours of a file each; return their runs."""
+    """Make three hours with one file each; return their runs."""
     for period, at in ((HOUR, play()["received_at"]), (NEXT, AT_NEXT), (LAST, AT_LAST)):
         world.put("plays+0+0.json", line(received_at=at), period=period)
     assert world.run().changed == 3
@@ -187,7 +187,7 @@ def three_hours(world: World) -> dict[str, tuple[int, str]]:
 
 
 def test_run_without_a_change_does_nothing(world: World) -> None:
-    """Not a byte is written."""
+    """A run without a change writes no byte."""
     three_hours(world)
     before = list(world.lake.list())
     report = world.run()
@@ -196,7 +196,7 @@ def test_run_without_a_change_does_nothing(world: World) -> None:
 
 
 def test_late_file_restates_its_hour_and_no_other(world: World) -> None:
-    """Generation 2 of that hour has the events of both files."""
+    """A late file restates its hour with the events of both files, and restates no other hour."""
     before = three_hours(world)
     world.put("plays+0+9.json", line(event_id="late", received_at=AT_NEXT), period=NEXT)
     report = world.run()
@@ -211,7 +211,7 @@ def test_late_file_restates_its_hour_and_no_other(world: World) -> None:
 
 
 def test_late_file_of_an_empty_hour(world: World) -> None:
-    """It is empty no more."""
+    """A late file restates an hour that was empty, and the hour then has its events."""
     world.put("a.json", GOOD)
     world.put("a.json", line(received_at=AT_LAST), period=LAST)
     world.run()
@@ -222,7 +222,7 @@ def test_late_file_of_an_empty_hour(world: World) -> None:
 
 
 def test_replaced_object_restates_its_hour(world: World) -> None:
-    """The sink may write a key again with other content: that content counts, alone."""
+    """An object that the sink has replaced restates its hour with the new content alone."""
     three_hours(world)
     world.put("plays+0+0.json", line(event_id="other", device="phone"))
     assert world.run().changed == 1
@@ -231,7 +231,7 @@ def test_replaced_object_restates_its_hour(world: World) -> None:
 
 
 def test_object_written_again_as_it_was(world: World) -> None:
-    """Another etag makes the hour again, with the same bytes: nothing downstream changes."""
+    """An object written again with the same content restates its hour to the same bytes: nothing else becomes stale."""
     three_hours(world)
     before = world.markers()[str(HOUR)]
     world.put("plays+0+0.json", GOOD)
@@ -243,7 +243,7 @@ def test_object_written_again_as_it_was(world: World) -> None:
 
 
 def test_object_that_is_gone_changes_nothing(world: World) -> None:
-    """Raw events are deleted in time: of one hour some, of another all. What was made of them stands."""
+    """Deleting some or all raw events of an hour by retention changes nothing that was made."""
     world.put("plays+0+9.json", line(event_id="e2"))
     before = three_hours(world)
     rolled = world.rolled(), world.rolled(NEXT)
@@ -256,7 +256,7 @@ def test_object_that_is_gone_changes_nothing(world: World) -> None:
 
 
 def test_late_file_after_others_are_gone_loses_nothing(world: World) -> None:
-    """The hour cannot be made of all its events any more: it fails, says what is missing, and what was made stands."""
+    """A late file of an hour whose other files are gone fails the hour, and the published events are kept."""
     before = three_hours(world)
     world.put("plays+0+9.json", line(event_id="late"))
     world.raw.delete(key_of("plays+0+0.json"))
@@ -276,7 +276,7 @@ def test_late_file_after_others_are_gone_loses_nothing(world: World) -> None:
     ],
 )
 def test_settings_that_decide_make_hours_stale(world: World, options: dict[str, Any]) -> None:
-    """All hours are made again."""
+    """A change of a setting that determines results makes all hours stale."""
     three_hours(world)
     other = World(world.raw, world.lake, reject_share=1, **options)
     assert other.run().changed == 3
@@ -292,13 +292,13 @@ def test_settings_that_decide_make_hours_stale(world: World, options: dict[str, 
     ],
 )
 def test_other_settings_change_nothing(world: World, options: dict[str, Any]) -> None:
-    """They decide whether, when and how, not what."""
+    """A change of threshold, task size or grace makes no hour stale."""
     three_hours(world)
     assert World(world.raw, world.lake, **options).run().changed == 0
 
 
 def test_force_makes_an_hour_again(world: World) -> None:
-    """With the same bytes."""
+    """With force, an hour is made again with the same bytes."""
     three_hours(world)
     before = world.digests(NEXT)
     assert world.run(Span.of(NEXT, NEXT), force=True).changed == 1
@@ -306,7 +306,7 @@ def test_force_makes_an_hour_again(world: World) -> None:
     assert world.digests(NEXT) == before
 
 
-# Failures.
+# Failures
 
 
 @pytest.mark.parametrize(
@@ -323,7 +323,7 @@ def test_force_makes_an_hour_again(world: World) -> None:
     ],
 )
 def test_threshold_of_rejected_lines(tmp_path: Path, options: dict[str, Any], good: int, bad: int, fails: bool) -> None:
-    """An hour fails above the greater of so many lines and such a share of all."""
+    """An hour fails if its rejects exceed the greater of the line limit and the share of all lines."""
     world = new_world(tmp_path, **options)
     world.put("a.json", *many(good))
     world.put("b.json", *[b"x"] * bad)
@@ -332,7 +332,7 @@ def test_threshold_of_rejected_lines(tmp_path: Path, options: dict[str, Any], go
 
 
 def test_bad_hour_publishes_nothing_and_says_why(world: World) -> None:
-    """The failed marker tells reasons and what to do; other hours are made; once mended, the failure is gone."""
+    """A bad hour publishes nothing, and its failure marker has reasons and remedy until the hour is mended."""
     three_hours(world)
     before = runs(world)
     key = world.put("plays+0+9.json", *[b"{"] * 60, *[line(country="kr", received_at=AT_NEXT)] * 60, period=NEXT)
@@ -343,7 +343,7 @@ def test_bad_hour_publishes_nothing_and_says_why(world: World) -> None:
     counted = "120 of 121 lines were rejected ({'country': 60, 'not_json': 60}), 100 are allowed"
     advice = "mend the producer or the sink, or raise MARQUEE_ROLLUP__REJECT_SHARE; nothing was published"
     assert world.failures() == {str(NEXT): f"{NEXT}: {counted}: {advice}"}
-    assert world.run().exit_code == 65  # again, as long as nothing is mended
+    assert world.run().exit_code == 65  # tried again, as long as nothing is mended
     world.raw.delete(key)
     assert world.run().exit_code == 0
     assert world.failures() == {}
@@ -359,7 +359,7 @@ def test_bad_hour_publishes_nothing_and_says_why(world: World) -> None:
     ],
 )
 def test_unreadable_file_fails_its_hour(world: World, name: str, data: bytes) -> None:
-    """No part of it is counted, nor of the others; the reason names the file."""
+    """An unreadable file fails its hour as a whole, and the reason names the file."""
     world.put("a.json", GOOD)
     key = world.put_bytes(name, data)
     assert world.run().exit_code == 65
@@ -370,7 +370,7 @@ def test_unreadable_file_fails_its_hour(world: World, name: str, data: bytes) ->
 
 
 def test_object_changed_between_listing_and_reading(world: World) -> None:
-    """What is read must be what was listed: else the run ends with an error that is worth another try."""
+    """An object that changes between listing and reading ends the run with "try again"."""
     world.put("a.json", GOOD)
     markers = Markers(world.lake)
     stage = RollupStage(world.settings, markers, ENGINE)
@@ -387,7 +387,7 @@ CANARY = "Canary 4711"
 
 
 def test_no_user_and_no_key_in_markers_and_logs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Whatever happens to lines of a user: counted, rejected by every reason, too many, in a damaged file."""
+    """No user id and no viewer key appears in markers or logs, however a user's lines fail."""
     caplog.set_level(logging.DEBUG)
     world = new_world(tmp_path)
     wrong = ("received_at", "episode_id", "country", "utc_offset_minutes", "language", "device", "watched_seconds")
@@ -410,7 +410,7 @@ def test_no_user_and_no_key_in_markers_and_logs(tmp_path: Path, caplog: pytest.L
 
 
 def test_command_ends_with_the_code(tmp_path: Path) -> None:
-    """``python -m jobs.rollup`` ends with 65, and its log, a JSON object a line, says why without the line."""
+    """The process ``python -m jobs.rollup`` ends with 65, and its JSON log has the reason but no content of lines."""
     world = new_world(tmp_path)
     world.put("a.json", *[line(country=CANARY)] * 101)
     settings = {
@@ -433,11 +433,11 @@ def test_command_ends_with_the_code(tmp_path: Path) -> None:
     assert CANARY not in ended.stderr + ended.stdout
 
 
-# The same bytes, however they are made.
+# Equal bytes
 
 
 def busy(world: World) -> World:
-    """Fill an hour: three hundred events of forty users in many places, in three files, with duplicates and rejects."""
+    """Fill an hour with three hundred events of forty users in three files, with duplicates and rejects."""
     lines = [
         to_line(
             play(
@@ -463,10 +463,10 @@ def busy(world: World) -> World:
 def test_buckets_and_workers_make_no_difference(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, buckets: int, workers: int
 ) -> None:
-    """Viewership and rejects are the same bytes for any number of either; viewer hours the same rows."""
+    """Any number of buckets or workers gives the same bytes of viewership and rejects, and equal viewer hours."""
     usual, other = busy(new_world(tmp_path / "usual")), busy(new_world(tmp_path / "other", buckets=buckets))
     usual.run()
-    monkeypatch.setattr(rollup_stage, "MIB", 0)  # a task a file
+    monkeypatch.setattr(rollup_stage, "MIB", 0)  # one task a file
     other.run(engine=LocalEngine(EngineOptions(workers=workers, memory_mb=256)))
     for name in ("viewership.parquet", "rejects.parquet"):
         assert other.digests()[name] == usual.digests()[name]
@@ -480,7 +480,7 @@ def test_buckets_and_workers_make_no_difference(
 
 
 def test_s3_and_folder_give_the_same_bytes(tmp_path: Path, s3_server: S3Server, s3_options: S3Options) -> None:
-    """Raw events and lake in S3, over HTTP, as in folders; a late file and a damaged one are noticed there, too."""
+    """S3 gives the same bytes as folders, and a late file and a damaged file are detected there as well."""
     s3 = S3Settings(endpoint_url=s3_server.url, path_style=True)
     raw, lake = (S3Store(BUCKET, f"{tmp_path.name}/{name}", s3_options) for name in ("raw", "lake"))
     there, here = busy(World(raw, lake, s3)), busy(new_world(tmp_path))
@@ -495,14 +495,14 @@ def test_s3_and_folder_give_the_same_bytes(tmp_path: Path, s3_server: S3Server, 
     assert there.rolled() == there.expected()
 
 
-# How far back a run looks for late files.
+# The look-back for late files
 
 THIRD_DAY = hour("2026-01-07T12")
 AFTER = datetime(2026, 1, 8, tzinfo=UTC)
 
 
 def looking_back(tmp_path: Path, **options: Any) -> World:
-    """Return a world that looks back a day, with events on the first day and on the third; all 48 hours are made."""
+    """Return a world with a look-back of a day, events on the first and third day, and all 48 hours made."""
     world = new_world(tmp_path, lookback_days=1, **options)
     world.put("plays+0+0.json", GOOD)
     world.put("plays+0+1.json", line(received_at="2026-01-07T12:02:11.123Z"), period=THIRD_DAY)
@@ -511,14 +511,14 @@ def looking_back(tmp_path: Path, **options: Any) -> World:
 
 
 def made_again(world: World, span: Span = EVER) -> list[str]:
-    """Run, and return the hours of which another generation stands."""
+    """Run, and return the hours that were restated."""
     before = {name: marker.generation for name, marker in world.markers().items()}
     world.run(span, now=AFTER)
     return [name for name, marker in world.markers().items() if marker.generation != before.get(name)]
 
 
 def test_late_file_is_found_within_the_look_back(tmp_path: Path) -> None:
-    """All is done up to the third day at 13: a day before that is looked at, and not the first day, unless asked."""
+    """A late file within a day of the newest hour is found, and an older one only if its span is requested."""
     world = looking_back(tmp_path)
     yesterday = hour("2026-01-06T13")
     world.put("plays+0+9.json", line(event_id="late", received_at="2026-01-06T13:00:00Z"), period=yesterday)
@@ -528,7 +528,7 @@ def test_late_file_is_found_within_the_look_back(tmp_path: Path) -> None:
 
 
 def test_look_back_counts_from_the_first_hour_that_is_not_done(tmp_path: Path) -> None:
-    """An hour that has failed is tried again, however old, and so is what comes late around it."""
+    """The look-back starts at the oldest hour that is not done, so a late file after a failed hour is found."""
     world = looking_back(tmp_path, reject_lines=0)
     bad = world.put("plays+0+9.json", b"{")
     assert world.run(Span(HOUR.start), now=AFTER).failed == ((HOUR, 65),)
@@ -539,7 +539,7 @@ def test_look_back_counts_from_the_first_hour_that_is_not_done(tmp_path: Path) -
 
 
 def test_change_of_settings_looks_at_everything(tmp_path: Path) -> None:
-    """Hours made with other buckets are not done, all of them: none may be made again without its late files."""
+    """A changed number of buckets makes all hours stale, so every hour is restated with its late files."""
     world = looking_back(tmp_path)
     world.put("plays+0+9.json", line(event_id="late", user_id="u9"))
     other = new_world(tmp_path, lookback_days=1, buckets=4)
@@ -549,7 +549,7 @@ def test_change_of_settings_looks_at_everything(tmp_path: Path) -> None:
 
 
 def test_other_layout_of_folders(tmp_path: Path) -> None:
-    """Any template with a year, a month, a day and an hour."""
+    """Any template with year, month, day and hour is a valid folder layout."""
     world = new_world(tmp_path, path="{topic}/{year}-{month}-{day}/{hour}/", topic="views")
     world.raw.put("views/2026-01-05/13/views+0+0.json", GOOD)
     world.raw.put("topics/plays/year=2026/month=01/day=05/hour=14/plays+0+0.json", GOOD)

@@ -1,4 +1,4 @@
-"""The rollup of lines and objects of any kind: the kernel, the reference parser and the oracle agree on them."""
+"""Rollup of arbitrary lines and objects: the kernel, the reference parser and the oracle agree."""
 
 import gzip
 import json
@@ -43,18 +43,18 @@ ODD = [
     b"{}", b"NaN", b"-Infinity", b"inf", b'""', rb'"\u0041"', rb'"\ud800"', rb'"\u0000"', rb'"a\"b"', rb'"\x"', b'"\t"',
     b'"\xff"', b'"' + b"x" * 129 + b'"', b'{"user_id":"u9"}', b'"2026-01-05T 3:02:11.123Z"',
 ]  # fmt: skip
-"""Texts in the place of a value."""
+"""Texts to replace a value."""
 BITS = [
     b",", b" ", b"\t", b"\r", b"\n", b"\x00", b"\x1f", b"\x7f", b"\xff", b"\xed\xa0\x80", b"\\", b'"', b"{", b"}", b"[",
     b"]", b":", b"0", b"-", b"e", b"\xef\xbb\xbf", b"\xc2\xa0", b"\xe2\x80\xa8", b"NaN", b"/**/", b"null", b"\xcc\x81",
 ]  # fmt: skip
-"""Texts to put in anywhere."""
+"""Texts to insert anywhere."""
 NAMES = [b'"event_id":', b'"received_at":', b'"event":', *(f'"{name}":'.encode() for name in play()["event"])]
 
 
 @st.composite
 def any_lines(draw: st.DrawFn) -> bytes:
-    """Make a line: mostly of a play event, in various spellings, none to three times spoilt; or anything at all."""
+    """Generate a line: usually a play event in various spellings with up to three defects, or anything at all."""
     if draw(st.integers(0, 9)) == 0:
         return draw(st.one_of(st.binary(max_size=9), st.sampled_from([b"", b" ", b"null", b"[]", b"{}", b"1", b'"a"'])))
     spelling = draw(st.sampled_from([(",", ":"), (" , ", "\t: ")]))
@@ -81,7 +81,7 @@ def _spoil(draw: st.DrawFn, raw: bytes) -> bytes:
 
 @st.composite
 def any_objects(draw: st.DrawFn) -> dict[str, bytes]:
-    """Make one to three raw objects of any lines: plain or in one to three gzip members, ended in whatever way."""
+    """Generate one to three raw objects of arbitrary lines: plain or up to three gzip members, with any ending."""
     objects = {}
     for number in range(draw(st.integers(1, 3))):
         data = b"\n".join(draw(st.lists(any_lines(), max_size=15)))
@@ -102,7 +102,7 @@ def any_objects(draw: st.DrawFn) -> dict[str, bytes]:
 def test_any_objects_give_what_the_oracle_gives(
     objects: dict[str, bytes], slack: int, units_of_one: bool, batches_of_one: bool
 ) -> None:
-    """Wherever the borders of blocks, batches and tasks are: the same rows, rejects and counts."""
+    """Rows, rejects and counts equal the oracle's, wherever blocks, batches and tasks are split."""
     longest = max(len(one) for data in objects.values() for one in _unpacked(data).split(b"\n"))
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -123,7 +123,7 @@ def _unpacked(data: bytes) -> bytes:
 
 @given(st.lists(any_lines(), min_size=1, max_size=20))
 def test_query_and_reference_parser_agree_on_any_line(raws: list[bytes]) -> None:
-    """The same, without all that comes after."""
+    """The query and the reference parser agree on any single line."""
     raws = [raw.replace(b"\n", b"") for raw in raws]
     raws[0] = raws[0].removeprefix(BOM)
     with tempfile.TemporaryDirectory() as folder:
@@ -133,7 +133,7 @@ def test_query_and_reference_parser_agree_on_any_line(raws: list[bytes]) -> None
 @settings(max_examples=12)
 @given(st.lists(plays, min_size=1, max_size=12), st.randoms(use_true_random=False), st.booleans())
 def test_order_and_files_make_no_difference(records: list[dict[str, Any]], random: Any, compressed: bool) -> None:
-    """The same lines in another order, in other files: the same bytes, but for the rejects, and the same counts."""
+    """The same lines in another order and other files give the same counts and, except for rejects, the same bytes."""
     raws = [to_line(record) for record in records]
     shuffled = random.sample(raws, len(raws))
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:

@@ -1,4 +1,4 @@
-"""What stops a rollup before any work, and what it says: no events, another viewer key, settings that came too late."""
+"""Checks that stop a rollup before any work: no events, another viewer key, settings changed too late."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ OTHER_KEY = SecretStr("another key that only tests have")
 
 @pytest.fixture(params=["folder", "s3"])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
-    """A raw store and a lake, both empty, in folders and in S3."""
+    """An empty raw store and an empty lake, in folders and in S3."""
     if request.param == "folder":
         (tmp_path / "raw").mkdir()
         return new_world(tmp_path)
@@ -32,12 +32,12 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
 
 
 def with_options(world: World, **options: Any) -> World:
-    """Return the same stores under other settings."""
+    """Return the same stores with other settings."""
     return World(world.raw, world.lake, world.settings.s3, **options)
 
 
 def refusal(world: World, span: Span = EVER, now: datetime = NEXT_DAY) -> str:
-    """Run, see that it is refused before any work, and return why."""
+    """Run, assert that the run is refused before any work, and return the reason."""
     before = markers_and_failures(world.lake)
     with pytest.raises(ConfigError) as caught:
         world.run(span, now=now)
@@ -63,11 +63,11 @@ def three_hours(world: World) -> World:
     return world
 
 
-# No events.
+# No events
 
 
 def test_raw_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
-    """A folder is expected to be there, whereas S3 itself refuses a bucket that is not."""
+    """A raw folder that does not exist is an error that names it, like a missing bucket in S3."""
     world = new_world(tmp_path)
     assert refusal(world) == (
         f"MARQUEE_RAW=file://{tmp_path}/raw: no such folder: expected the folder of the raw events"
@@ -75,7 +75,7 @@ def test_raw_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
 
 
 def test_bucket_that_does_not_exist_is_named(world: World, s3_server: S3Server) -> None:
-    """The message is that of the server, with what to check."""
+    """A missing bucket is an error with the message of the server and the settings to check."""
     s3 = S3Settings(endpoint_url=s3_server.url, path_style=True)
     options = S3Options(**s3.model_dump())
     elsewhere = World(S3Store("no-such-bucket", "raw", options), world.lake, s3)
@@ -83,7 +83,7 @@ def test_bucket_that_does_not_exist_is_named(world: World, s3_server: S3Server) 
 
 
 def test_empty_raw_store_is_an_error_of_settings(world: World) -> None:
-    """The message names the folders in which events are expected."""
+    """An empty raw store is an error of settings that names the folders where events are expected."""
     assert refusal(world) == (
         f"MARQUEE_RAW={world.raw.url} is empty: expected raw events in folders "
         "'topics/plays/year={year}/month={month}/day={day}/hour={hour}/'"
@@ -91,7 +91,7 @@ def test_empty_raw_store_is_an_error_of_settings(world: World) -> None:
 
 
 def test_other_topics_are_named(world: World) -> None:
-    """Whoever misspelt the topic sees the right one."""
+    """When the topic has no events, the error lists the topics that exist."""
     for topic in ("views", "searches"):
         world.raw.put(f"topics/{topic}/year=2026/month=01/day=05/hour=13/{topic}+0+0.json", GOOD)
     assert refusal(world) == (
@@ -102,7 +102,7 @@ def test_other_topics_are_named(world: World) -> None:
 
 
 def test_other_folders_are_named_ten_at_most(world: World) -> None:
-    """With nothing on the way to the topic, what lies at the top is shown, objects as well as folders."""
+    """When no folder leads to the topic, the error lists up to ten folders and objects at the top."""
     world.raw.put("readme.txt", b"hello")
     for number in range(11):
         world.raw.put(f"day={number:02}/plays.json", GOOD)
@@ -111,14 +111,14 @@ def test_other_folders_are_named_ten_at_most(world: World) -> None:
 
 
 def test_other_layout_below_the_topic_is_shown(world: World) -> None:
-    """Events of the topic that are in no hour's folder, and other formats, are no raw events."""
+    """Objects of the topic in other folders or formats are no raw events, and the error lists them."""
     world.raw.put("topics/plays/dt=2026-01-05/plays+0+0.json", GOOD)
     world.put("plays+0+0.csv", b"a,b")
     assert "; what it has at 'topics/plays/': dt=2026-01-05/, year=2026/. Check" in refusal(world)
 
 
 def test_period_without_events_names_the_first_and_last_hour(world: World) -> None:
-    """The span of the request may be wrong on either side of the events."""
+    """A period without events is refused with the first and last hour of the events."""
     world.put("plays+0+0.json", GOOD)
     world.put("plays+0+0.json", line(), period=LAST)
     for period in ("2026-01-05T12", "2026-01-04", "2025-Q4", "2026-01-05T14"):
@@ -128,7 +128,7 @@ def test_period_without_events_names_the_first_and_last_hour(world: World) -> No
 
 
 def test_hours_of_the_lake_count_as_events(world: World) -> None:
-    """The raw events of the first hours may be gone."""
+    """Hours in the lake count as events, because their raw events may be gone."""
     three_hours(world)
     world.raw.delete(key_of("plays+0+0.json", HOUR))
     assert "events are from 2026-01-05T13 to 2026-01-05T15" in refusal(world, of("2026-01-04"))
@@ -151,14 +151,14 @@ def test_hours_of_the_lake_count_as_events(world: World) -> None:
     ],
 )
 def test_period_that_is_not_over_may_have_no_events(world: World, span: Span, note: str) -> None:
-    """Events may still come, so nothing is wrong."""
+    """A period that is not over may be without events, because they may still arrive."""
     world.put("plays+0+0.json", GOOD)
     report = world.run(span)
     assert (report.exit_code, report.changed, report.note) == (0, 0, note)
 
 
 def test_open_hour_is_named(world: World) -> None:
-    """Events that have just begun are no error, though there is nothing to make yet."""
+    """When the only events are in an open hour, the run makes nothing, and the note names that hour."""
     world.put("plays+0+0.json", GOOD)
     report = world.run(now=datetime(2026, 1, 5, 14, 5, tzinfo=UTC))
     note = "2026-01-05T13 is not over yet: made from 2026-01-05 14:10 UTC on"
@@ -166,7 +166,7 @@ def test_open_hour_is_named(world: World) -> None:
 
 
 def test_lake_whose_raw_events_are_gone_is_done(world: World) -> None:
-    """All hours stand; nothing is pending, and nothing is said."""
+    """A lake whose raw events are all gone is done: nothing is pending, and the run prints no note."""
     three_hours(world)
     for info in list(world.raw.list()):
         world.raw.delete(info.key)
@@ -175,11 +175,11 @@ def test_lake_whose_raw_events_are_gone_is_done(world: World) -> None:
         assert (report.exit_code, report.unchanged, report.note) == (0, 3, "")
 
 
-# Another viewer key.
+# Another viewer key
 
 
 def test_another_viewer_key_is_refused(world: World) -> None:
-    """No hour is made under it, though another one is pending."""
+    """Another viewer key is refused, and even a pending hour is not made with it."""
     three_hours(world)
     world.put("plays+0+0.json", line(), period=LAST.next())
     message = refusal(with_options(world, viewer_key=OTHER_KEY))
@@ -193,7 +193,7 @@ def test_another_viewer_key_is_refused(world: World) -> None:
 
 
 def test_forced_hours_get_the_new_key_and_the_others_are_still_refused(world: World) -> None:
-    """A lake of two keys runs again once all its hours are made under the new one."""
+    """Forced hours get the new key, and the lake is refused until all its hours have it."""
     three_hours(world)
     other = with_options(world, viewer_key=OTHER_KEY)
     assert other.run(of(str(NEXT)), force=True).changed == 1
@@ -204,7 +204,7 @@ def test_forced_hours_get_the_new_key_and_the_others_are_still_refused(world: Wo
     assert other.rolled() != world.expected()
 
 
-# Other settings, and raw events that are gone.
+# Changed settings with missing raw events
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_forced_hours_get_the_new_key_and_the_others_are_still_refused(world: Wo
 def test_setting_that_needs_raw_events_that_are_gone_is_refused(
     world: World, options: dict[str, Any], setting: str
 ) -> None:
-    """The message names the setting, the hours that it makes stale, and those that cannot be made again."""
+    """A setting whose change needs missing raw events is refused with its name, the stale hours and the lost hours."""
     three_hours(world)
     world.raw.delete(key_of("plays+0+0.json", NEXT))
     assert refusal(with_options(world, **options)) == (
@@ -234,7 +234,7 @@ def test_setting_that_needs_raw_events_that_are_gone_is_refused(
 
 
 def test_hours_that_can_be_made_again_are_made_by_force(world: World) -> None:
-    """The hour whose raw events are gone fails and says why, and what was made of it stands."""
+    """With force, hours that still have raw events are made; the others fail and keep their published results."""
     three_hours(world)
     world.raw.delete(key_of("plays+0+0.json", NEXT))
     other = with_options(world, buckets=4)
@@ -250,7 +250,7 @@ def test_hours_that_can_be_made_again_are_made_by_force(world: World) -> None:
 
 
 def test_span_whose_raw_events_are_there_is_made_with_new_settings(world: World) -> None:
-    """Only the hours that are asked for are looked at."""
+    """With a span, only the raw events of the requested hours are checked."""
     three_hours(world)
     world.raw.delete(key_of("plays+0+0.json", NEXT))
     assert with_options(world, buckets=4).run(of(str(LAST))).changed == 1

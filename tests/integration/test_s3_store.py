@@ -1,4 +1,4 @@
-"""The store on S3: what only it can get wrong; test_on_s3.py has what holds of every store."""
+"""Behaviour of the store on S3 alone; test_on_s3.py runs the tests of every store."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ def keys(store: Store, prefix: str = "") -> list[str]:
 
 
 def test_prefix_of_a_bucket_is_a_world_of_its_own(s3_lake: S3Store, s3_options: S3Options) -> None:
-    """Keys are below the prefix, and what lies beside it is not listed."""
+    """A prefix of a bucket isolates a store: keys are relative to it, and objects beside it are not listed."""
     around = S3Store(s3_lake.bucket, s3_lake.prefix.removesuffix("/lake/"), s3_options)
     around.put("lakeside", b"x")
     s3_lake.put("a", b"1")
@@ -32,7 +32,7 @@ def test_prefix_of_a_bucket_is_a_world_of_its_own(s3_lake: S3Store, s3_options: 
 
 
 def test_long_listing_comes_whole(s3_lake: S3Store, s3_server: S3Server) -> None:
-    """A listing goes on over pages, of which one holds a thousand keys."""
+    """A listing of more than a thousand keys spans pages and is complete."""
     folder = s3_server.root / s3_lake.bucket / s3_lake.prefix / "many"
     folder.mkdir(parents=True)
     for number in range(2001):
@@ -41,7 +41,7 @@ def test_long_listing_comes_whole(s3_lake: S3Store, s3_server: S3Server) -> None
 
 
 def test_folder_made_by_a_console_is_no_object(s3_lake: S3Store) -> None:
-    """The empty object 'markers/', which consoles make for a folder, is not listed."""
+    """The empty object 'markers/', which consoles create for a folder, is not listed."""
     s3_lake.put("markers/", b"")
     s3_lake.put("markers/a", b"x")
     assert keys(s3_lake) == ["markers/a"]
@@ -51,7 +51,7 @@ LARGE = bytes(range(256)) * (11 << 12)  # 11 MiB
 
 
 def test_large_object_goes_up_in_parts(s3_lake: S3Store, s3_options: S3Options, tmp_path: Path) -> None:
-    """Of 5 MiB, 5 and 1: the etag tells how many; whichever way it is read, it has the same bytes."""
+    """An object of 11 MiB is uploaded in parts of 5, 5 and 1 MiB, and get and fetch return its bytes."""
     store = S3Store(s3_lake.bucket, s3_lake.prefix.rstrip("/"), replace(s3_options, part_mb=5))
     info = store.put("large", LARGE)
     assert (info.size, info.etag.rpartition("-")[2]) == (11 << 20, "3")
@@ -61,7 +61,7 @@ def test_large_object_goes_up_in_parts(s3_lake: S3Store, s3_options: S3Options, 
 
 
 def test_upload_that_was_killed_is_swept_away(s3_lake: S3Store) -> None:
-    """An upload never completed is listed only by leftovers, once it is old, with the bytes of its parts."""
+    """An incomplete upload appears only in leftovers, once it is old enough, with the size of its parts."""
     s3_lake.put("a/whole", b"x")
     where = {"Bucket": s3_lake.bucket, "Key": f"{s3_lake.prefix}a/cut"}
     client = s3_lake._client
@@ -73,13 +73,13 @@ def test_upload_that_was_killed_is_swept_away(s3_lake: S3Store) -> None:
     (found,) = s3_lake.leftovers(now + timedelta(minutes=1))
     assert (found.key, found.size) == (f"a/cut?uploadId={upload}", 8)
     s3_lake.sweep(found.key)
-    s3_lake.sweep(found.key)  # again: none there is fine
+    s3_lake.sweep(found.key)  # again: sweeping a missing upload is not an error
     assert list(s3_lake.leftovers(now + timedelta(minutes=1))) == []
     assert keys(s3_lake) == ["a/whole"]
 
 
 def test_upload_that_was_killed_is_garbage(s3_lake: S3Store) -> None:
-    """An upload to S3 that was never completed counts as its parts do, and is aborted."""
+    """An upload to S3 that was never completed counts as garbage with the size of its parts, and is aborted."""
     where = {"Bucket": s3_lake.bucket, "Key": f"{s3_lake.prefix}data/words/2026-01-05T13/run=r/words.parquet"}
     upload = s3_lake._client.create_multipart_upload(**where)["UploadId"]
     s3_lake._client.upload_part(**where, UploadId=upload, PartNumber=1, Body=b"abcd")
@@ -93,7 +93,7 @@ def test_upload_that_was_killed_is_garbage(s3_lake: S3Store) -> None:
 
 
 def test_leftovers_of_a_neighbour_are_his(s3_lake: S3Store) -> None:
-    """Uploads beside the prefix are another's: the sink writes raw events in parts, too."""
+    """Uploads beside the prefix are not leftovers, because the sink uploads raw events in parts as well."""
     s3_lake._client.create_multipart_upload(Bucket=s3_lake.bucket, Key=s3_lake.prefix.rstrip("/") + "side/a")
     assert list(s3_lake.leftovers(datetime.now(UTC) + timedelta(minutes=1))) == []
 
@@ -101,7 +101,7 @@ def test_leftovers_of_a_neighbour_are_his(s3_lake: S3Store) -> None:
 def test_without_conditional_writes_it_looks_first(
     s3_lake: S3Store, s3_options: S3Options, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One that comes later is refused all the same, and it is said once what that is not."""
+    """Without conditional writes, a later writer is still refused, and a warning about races is logged once."""
     store = S3Store(s3_lake.bucket, s3_lake.prefix.rstrip("/"), replace(s3_options, conditional_writes=False))
     first = store.put_if_absent("a", b"1")
     with pytest.raises(PreconditionError, match=f"lake/a has changed: expected no object, found etag {first.etag}"):
@@ -139,7 +139,7 @@ def test_wrong_credentials_are_a_wrong_setting(
     variables: dict[str, str | None],
     said: str,
 ) -> None:
-    """Credentials are boto3's business; that they are wrong is said, and they are not."""
+    """Wrong credentials are an error of settings that describes them and does not contain them."""
     for name, value in variables.items():
         monkeypatch.delenv(name) if value is None else monkeypatch.setenv(name, value)
     _s3_client.cache_clear()
@@ -152,7 +152,7 @@ def test_wrong_credentials_are_a_wrong_setting(
 
 
 def test_certificate_is_checked(tmp_path: Path) -> None:
-    """A server whose certificate nobody vouches for is refused; the bundle of its authority makes it known."""
+    """A server with an untrusted certificate is refused, and the bundle of its authority makes it trusted."""
     certificate, key = make_certificate(tmp_path)
     with s3_server_at(tmp_path / "buckets", "--cert", str(certificate), "--key", str(key)) as server:
         options = S3Options(server.url, path_style=True, attempts=1)
@@ -164,7 +164,7 @@ def test_certificate_is_checked(tmp_path: Path) -> None:
 
 
 def test_unreachable_server_is_worth_another_try() -> None:
-    """Nobody listens: the message has the object and says to try again."""
+    """An unreachable server is an error that names the object and says to try again."""
     with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
         port = server.server_port
     store = S3Store("bucket", "", S3Options(f"http://127.0.0.1:{port}", path_style=True, attempts=1))
@@ -174,7 +174,7 @@ def test_unreachable_server_is_worth_another_try() -> None:
 
 @pytest.fixture
 def failing_server() -> Iterator[str]:
-    """The URL of a server that answers everything with 503."""
+    """The URL of a server that answers every request with 503."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -190,7 +190,7 @@ def failing_server() -> Iterator[str]:
 
 
 def test_failing_server_is_worth_another_try(failing_server: str) -> None:
-    """A 503 is the server's trouble, and may pass."""
+    """A 503 ends with "try again", because the server may recover."""
     store = S3Store("bucket", "", S3Options(failing_server, path_style=True, attempts=1))
     with pytest.raises(TryAgainError, match=r"s3://bucket/a: the server failed \(503, 503: .*\): try again"):
         store.get("a")
@@ -198,7 +198,7 @@ def test_failing_server_is_worth_another_try(failing_server: str) -> None:
 
 @pytest.mark.parametrize("call", ["get", "list", "put"])
 def test_missing_bucket_is_a_wrong_setting(s3_options: S3Options, call: str) -> None:
-    """Trying again does not make a bucket."""
+    """A missing bucket is an error of settings, because a retry does not create it."""
     store = S3Store("no-such-bucket", "", s3_options)
     calls: dict[str, Callable[[], object]] = {
         "get": lambda: store.get("a"),
@@ -210,7 +210,7 @@ def test_missing_bucket_is_a_wrong_setting(s3_options: S3Options, call: str) -> 
 
 
 def test_server_says_its_time(s3_lake: S3Store) -> None:
-    """It is that of its answers, in whole seconds."""
+    """The store returns the server's time from its answers, in whole seconds."""
     served = s3_lake.server_time()
     assert served is not None
     assert abs((datetime.now(UTC) - served).total_seconds()) < 60

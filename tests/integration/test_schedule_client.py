@@ -1,4 +1,4 @@
-"""The client of the schedule service, against a real server on loopback that answers and fails in every way we know."""
+"""The client of the schedule service, against a real server on loopback that answers and fails in every known way."""
 
 import json
 import socket
@@ -35,7 +35,7 @@ BODY = json.dumps(EPISODES).encode()
 
 
 class FakeTime:
-    """A clock that only sleeping moves."""
+    """A clock that only advances on sleep."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -46,7 +46,7 @@ class FakeTime:
         return self.now
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass."""
+        """Advance the clock."""
         self.slept.append(seconds)
         self.now += seconds
 
@@ -60,7 +60,7 @@ def service() -> Iterator[ScheduleService]:
 
 @pytest.fixture
 def fake() -> FakeTime:
-    """The time of the client."""
+    """The clock of the client."""
     return FakeTime()
 
 
@@ -69,7 +69,7 @@ Connect = Callable[..., ScheduleClient]
 
 @pytest.fixture
 def connect(service: ScheduleService, fake: FakeTime) -> Iterator[Connect]:
-    """Makes clients of the service with the settings of a test."""
+    """Returns a function that connects clients to the service with the settings of a test."""
     clients = []
 
     def make(**options: Any) -> ScheduleClient:
@@ -83,20 +83,20 @@ def connect(service: ScheduleService, fake: FakeTime) -> Iterator[Connect]:
 
 
 def test_web_schedule_is_returned_as_served(service: ScheduleService, connect: Connect) -> None:
-    """The body is byte for byte what came, the items are what it says."""
+    """The body is returned byte for byte as served, and the items are its parsed content."""
     service.tell(WEB, raw(BODY))
     got = connect().fetch("web", DAY)
     assert (got.source, got.body, got.items, got.calls) == ("web", BODY, EPISODES, 1)
 
 
 def test_country_is_asked_for_by_code_and_date(service: ScheduleService, connect: Connect) -> None:
-    """A country's schedule has its own path."""
+    """The schedule of a country is requested by code and date."""
     connect().fetch("country=KR", DAY)
     assert service.asked == ["/schedule?country=KR&date=2020-12-01"]
 
 
 def test_path_of_the_url_is_kept(service: ScheduleService, connect: Connect) -> None:
-    """A service may live below a path."""
+    """The path of the service's URL is kept in requests."""
     connect(url=f"{service.url}/tv/").fetch("web", DAY)
     assert service.asked == ["/tv/schedule/web?date=2020-12-01"]
 
@@ -107,20 +107,20 @@ def test_path_of_the_url_is_kept(service: ScheduleService, connect: Connect) -> 
     ids=["plain", "with contact"],
 )
 def test_client_names_itself(service: ScheduleService, connect: Connect, contact: str | None, agent: str) -> None:
-    """The User-Agent tells the service who asks."""
+    """The User-Agent identifies the client to the service."""
     connect(contact=contact).fetch("web", DAY)
     assert service.headers[0]["User-Agent"] == agent
 
 
 def test_packed_answer_is_unpacked(service: ScheduleService, connect: Connect) -> None:
-    """Answers travel in gzip, and are kept unpacked."""
+    """An answer in gzip is unpacked."""
     service.tell(WEB, packed(BODY))
     assert connect().fetch("web", DAY).body == BODY
     assert service.headers[0]["Accept-Encoding"] == "gzip"
 
 
 def test_one_connection_serves_all_calls(service: ScheduleService, connect: Connect) -> None:
-    """At most one connection is open, and it is used again, after a refusal too."""
+    """All calls share one connection, which is kept after an error as well."""
     service.tell("/schedule?country=XX&date=2020-12-01", answer({"message": "Invalid country"}, 422))
     client = connect()
     client.fetch("web", DAY)
@@ -147,7 +147,7 @@ def test_one_connection_serves_all_calls(service: ScheduleService, connect: Conn
 def test_fault_that_passes_is_tried_again(
     service: ScheduleService, connect: Connect, fake: FakeTime, faults: list[Reply], waits: list[float]
 ) -> None:
-    """The wait doubles from try to try, and is never shorter than the service asks for."""
+    """A temporary fault is retried; the wait doubles each time and is never shorter than the service requests."""
     service.tell(WEB, *faults, raw(BODY))
     got = connect().fetch("web", DAY)
     assert (got.items, got.calls) == (EPISODES, len(faults) + 1)
@@ -155,7 +155,7 @@ def test_fault_that_passes_is_tried_again(
 
 
 def test_silent_service_is_tried_again(service: ScheduleService, connect: Connect) -> None:
-    """No answer within the timeout counts as a fault that may pass."""
+    """A request without an answer within the timeout is retried."""
     service.tell(WEB, silence())
     with pytest.raises(TryAgainError, match=r"TimeoutError: timed out \(the last of 2 tries\)"):
         connect(attempts=2, read_timeout_s=0.05).fetch("web", DAY)
@@ -175,7 +175,7 @@ def test_silent_service_is_tried_again(service: ScheduleService, connect: Connec
 def test_fault_that_stays_says_what_and_where(
     service: ScheduleService, connect: Connect, fault: Reply, expected: str
 ) -> None:
-    """After the last try the error names the URL, the fault and the number of tries."""
+    """After the last try, the error names the URL, the fault and the number of tries."""
     service.tell(WEB, fault)
     with pytest.raises(TryAgainError) as raised:
         connect(attempts=2).fetch("web", DAY)
@@ -185,7 +185,7 @@ def test_fault_that_stays_says_what_and_where(
 
 
 def test_service_that_is_not_there() -> None:
-    """A refused connection is named in plain words."""
+    """A refused connection is reported in plain words."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
@@ -195,7 +195,7 @@ def test_service_that_is_not_there() -> None:
 
 
 def test_long_wait_is_not_waited(service: ScheduleService, connect: Connect, fake: FakeTime) -> None:
-    """Asked to wait for longer than max_wait_s, the client gives up at once."""
+    """If the service requests a wait longer than max_wait_s, the client gives up at once."""
     service.tell(WEB, answer({}, 429, {"Retry-After": "3600"}))
     with pytest.raises(TryAgainError, match="asks to wait 3600 s, more than max_wait_s"):
         connect(max_wait_s=120).fetch("web", DAY)
@@ -234,7 +234,7 @@ def test_backoff_has_a_limit(service: ScheduleService, connect: Connect, fake: F
 def test_wrong_answer_is_an_error_at_once(
     service: ScheduleService, connect: Connect, reply: Reply, kind: type[MarqueeError], expected: str
 ) -> None:
-    """What another try cannot mend is not tried again; the error names the URL and shows what came."""
+    """A permanent fault is not retried, and the error names the URL and quotes the answer."""
     service.tell(WEB, reply)
     with pytest.raises(kind) as raised:
         connect().fetch("web", DAY)
@@ -244,7 +244,7 @@ def test_wrong_answer_is_an_error_at_once(
 
 
 def test_other_host_is_never_asked(service: ScheduleService, connect: Connect) -> None:
-    """A redirect is not followed, even where there is somebody to answer."""
+    """A redirect to another host is not followed, even if a server answers there."""
     with schedule_service() as other:
         service.tell(WEB, redirect(f"{other.url}{WEB}"))
         with pytest.raises(ConfigError, match="not followed"):
@@ -253,21 +253,21 @@ def test_other_host_is_never_asked(service: ScheduleService, connect: Connect) -
 
 
 def test_endless_answer_is_dropped(service: ScheduleService, connect: Connect) -> None:
-    """An answer beyond max_answer_mb is not read to its end, whatever length it has."""
+    """Reading stops at max_answer_mb, with or without a declared length."""
     service.tell(WEB, endless(b"[" * 65_536))
     with pytest.raises(BadInputError, match="larger than max_answer_mb = 1 MiB"):
         connect(max_answer_mb=1).fetch("web", DAY)
 
 
 def test_gzip_bomb_is_dropped(service: ScheduleService, connect: Connect) -> None:
-    """The limit holds for the unpacked answer: 20 MiB of blanks in 20 KB are too much."""
+    """The limit applies to the unpacked answer: 20 MiB of blanks in 20 KB are too much."""
     service.tell(WEB, packed(b" " * (20 << 20)))
     with pytest.raises(BadInputError, match="larger than max_answer_mb = 1 MiB"):
         connect(max_answer_mb=1).fetch("web", DAY)
 
 
 def test_answer_at_the_limit_is_read(service: ScheduleService, connect: Connect) -> None:
-    """The limit itself is allowed, one byte more is not."""
+    """An answer of exactly the limit is read, and one byte more is refused."""
     at_limit = b"[]".ljust(1 << 20)
     service.tell(WEB, raw(at_limit), raw(at_limit + b" "))
     client = connect(max_answer_mb=1)
@@ -277,7 +277,7 @@ def test_answer_at_the_limit_is_read(service: ScheduleService, connect: Connect)
 
 
 def test_dripping_answer_ends_at_the_deadline(service: ScheduleService) -> None:
-    """An answer that always has one more byte in time is dropped after answer_timeout_s."""
+    """An answer that arrives byte by byte is dropped after answer_timeout_s."""
     service.tell(WEB, endless(b" ", pause_s=0.01))
     options = ScheduleFetchOptions(url=service.url, attempts=1, answer_timeout_s=0.1)
     with ScheduleClient(options) as client, pytest.raises(TryAgainError, match="not whole after answer_timeout_s"):
@@ -285,7 +285,7 @@ def test_dripping_answer_ends_at_the_deadline(service: ScheduleService) -> None:
 
 
 def test_cut_gzip_is_no_answer(service: ScheduleService, connect: Connect) -> None:
-    """A gzip stream without its end is not taken for a short answer."""
+    """A gzip stream without its end is an error, not a short answer."""
     items = json.dumps([{"id": number} for number in range(1000)]).encode()
     service.tell(WEB, packed(items, missing=200))
     with pytest.raises(BadInputError, match="no JSON"):
@@ -293,7 +293,7 @@ def test_cut_gzip_is_no_answer(service: ScheduleService, connect: Connect) -> No
 
 
 def test_calls_are_spread(service: ScheduleService, connect: Connect, fake: FakeTime) -> None:
-    """Of calls that take no time the first 20 go at once, the next after 10 seconds, tries that fail included."""
+    """Of calls that take no time, 20 start at once and 20 more every 10 seconds, including failed tries."""
     service.tell(WEB, *[answer({}, 500)] * 4, raw(BODY))
     client = connect(backoff_s=0)
     client.fetch("web", DAY)
@@ -305,7 +305,7 @@ def test_calls_are_spread(service: ScheduleService, connect: Connect, fake: Fake
 
 @pytest.mark.parametrize("took_s", [0.0, 0.3, 0.5, 3.0], ids=lambda seconds: f"{seconds} s a call")
 def test_no_window_has_more_calls(fake: FakeTime, took_s: float) -> None:
-    """Wherever a window of 10 s begins, at most 20 calls arrive in it, each at some time of its making."""
+    """Any window of 10 s has at most 20 calls, wherever within its duration each call arrives."""
     limit = RateLimit(20, 10.0, fake.clock, fake.sleep)
     earliest, latest = [], []
     for _ in range(100):
@@ -317,7 +317,7 @@ def test_no_window_has_more_calls(fake: FakeTime, took_s: float) -> None:
 
 
 def test_failed_call_counts(fake: FakeTime) -> None:
-    """A call that broke off may have arrived."""
+    """A failed call counts towards the limit, because it may have arrived."""
     limit = RateLimit(1, 10.0, fake.clock, fake.sleep)
     with pytest.raises(ZeroDivisionError), limit.call():
         _ = 1 / 0
@@ -343,13 +343,13 @@ def test_failed_call_counts(fake: FakeTime) -> None:
     ids=["empty", "null", "text", "NaN", "cut", "UTF-16", "no UTF-8", "deep", "rest", "huge number"],
 )
 def test_no_array_is_refused(body: bytes) -> None:
-    """Anything but an array in JSON is an error that names the URL."""
+    """Any answer other than a JSON array is an error that names the URL."""
     with pytest.raises(BadInputError, match="GET http://tv"):
         read_array("http://tv", body)
 
 
 def test_error_shows_the_beginning_only() -> None:
-    """An error stays readable, whatever came."""
+    """An error quotes only the beginning of a long answer."""
     with pytest.raises(BadInputError) as raised:
         read_array("http://tv", b"<" * 100_000)
     assert len(str(raised.value)) < 600
@@ -376,7 +376,7 @@ def test_wrong_settings_are_refused(option: str, value: object, expected: str) -
 
 
 def test_password_in_the_url_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error says which setting holds a password that must not be there, and does not repeat it."""
+    """A password in the URL is refused by the name of the setting, and the error does not contain it."""
     monkeypatch.setenv("MARQUEE_LAKE", "file:///lake")
     monkeypatch.setenv("MARQUEE_SCHEDULE_FETCH__URL", "ftp://me:canary@tv.example:port")
     with pytest.raises(ConfigError) as raised:

@@ -1,4 +1,4 @@
-"""schedule_fetch from the service to the lake: what is captured, when it is captured again, what a fault leaves."""
+"""The stage schedule_fetch from the service to the lake: captures, renewed captures, and faults."""
 
 import json
 import os
@@ -63,7 +63,7 @@ Capture = Callable[..., Report]
 
 @pytest.fixture
 def capture(lake: LocalStore, service: ScheduleService) -> Capture:
-    """Runs the stage as a process of its own would: with markers read anew."""
+    """Runs the stage like a process of its own, with markers read anew."""
 
     def run(span: Span = EVER, *, now: datetime = NOW, force: bool = False, **options: Any) -> Report:
         given = {"url": service.url, "countries": ("US",), "days_back": 1, "backoff_s": 0, "attempts": 2} | options
@@ -77,19 +77,19 @@ def capture(lake: LocalStore, service: ScheduleService) -> Capture:
 
 
 def standing(lake: LocalStore) -> dict[str, Marker]:
-    """Return the markers that stand, by day."""
+    """Return the published markers, by day."""
     return {str(period): marker for period, marker in Markers(lake).of(keys.SCHEDULE_FETCH).items()}
 
 
 def failures(lake: LocalStore) -> dict[str, tuple[int, str]]:
-    """Return exit code and reason of the failures in force, by day."""
+    """Return exit code and reason of current failures, by day."""
     found = Markers(lake).failures(keys.SCHEDULE_FETCH)
     return {str(period): (failure.exit_code, failure.reason) for period, failure in found.items()}
 
 
 @pytest.fixture(params=["made up", "TVmaze"])
 def answers(request: pytest.FixtureRequest) -> tuple[bytes, bytes]:
-    """A day's answers on the web and in the US; of TVmaze's, 98 and 72 episodes."""
+    """One day's answers of TVmaze for the web and the US, with 98 and 72 episodes."""
     if request.param == "made up":
         return json.dumps(made_up.ON_WEB, ensure_ascii=False).encode(), json.dumps(made_up.IN_STATES).encode()
     tvmaze: Path = request.getfixturevalue("tvmaze")
@@ -99,7 +99,7 @@ def answers(request: pytest.FixtureRequest) -> tuple[bytes, bytes]:
 def test_answers_are_kept_as_served(
     answers: tuple[bytes, bytes], lake: LocalStore, service: ScheduleService, capture: Capture
 ) -> None:
-    """The payload of each source is in the lake byte for byte, with its number of episodes."""
+    """The answer of each source is in the lake byte for byte, with its number of episodes."""
     on_web, in_us = answers
     service.tell(web(FIRST.date), raw(on_web))
     service.tell("/schedule?country=US&date=2020-12-01", raw(in_us))
@@ -115,7 +115,7 @@ def test_answers_are_kept_as_served(
 def test_tables_hold_both_answers(
     answers: tuple[bytes, bytes], lake: LocalStore, service: ScheduleService, capture: Capture
 ) -> None:
-    """Web and broadcast episodes of a day are in one table, under the requested day, whatever their airdate."""
+    """Web and broadcast episodes of a day are in one table under the requested day, whatever their airdate."""
     service.tell(web(FIRST.date), raw(answers[0]))
     service.tell("/schedule?country=US&date=2020-12-01", raw(answers[1]))
     (marker,) = capture(ONE_DAY).made
@@ -131,7 +131,7 @@ def test_tables_hold_both_answers(
 
 
 def test_marker_says_what_it_took(service: ScheduleService, capture: Capture) -> None:
-    """Calls with their repetitions, bytes and rows are in the marker, and what they depend on."""
+    """The marker has the calls with their retries, bytes and rows, and the settings that they depend on."""
     service.tell("/schedule?country=US&date=2020-12-01", answer({}, 503), answer([]))
     (marker,) = capture(ONE_DAY).made
     assert marker.parameters == {"url": service.url, "countries": ["US"]}
@@ -152,7 +152,7 @@ def test_marker_says_what_it_took(service: ScheduleService, capture: Capture) ->
 
 
 def test_same_answers_make_the_same_bytes(lake: LocalStore, capture: Capture) -> None:
-    """A forced rerun is a new generation with equal content, so nothing downstream goes stale."""
+    """A forced rerun with the same answers is a new generation with equal content, so nothing downstream is stale."""
     (before,) = capture(ONE_DAY).made
     (after,) = capture(ONE_DAY, force=True).made
     assert (before.generation, after.generation) == (1, 2)
@@ -177,13 +177,13 @@ def test_same_answers_make_the_same_bytes(lake: LocalStore, capture: Capture) ->
 def test_days_to_capture(
     lake: LocalStore, capture: Capture, options: dict[str, Any], span: Span, days: list[str]
 ) -> None:
-    """The settings say which days; a span asks for any."""
+    """By default the settings determine the days, and a span selects any day."""
     capture(span, **options)
     assert sorted(standing(lake)) == days
 
 
 def test_rerun_does_nothing(service: ScheduleService, capture: Capture) -> None:
-    """A captured day is done: the service is not even asked."""
+    """A captured day is done, and a rerun makes no request."""
     capture()
     asked = list(service.asked)
     report = capture(now=NOW + timedelta(hours=12))
@@ -192,7 +192,7 @@ def test_rerun_does_nothing(service: ScheduleService, capture: Capture) -> None:
 
 
 def test_new_country_makes_days_stale(service: ScheduleService, capture: Capture) -> None:
-    """Days that lack a country are captured again, whole; the order of the countries is no matter."""
+    """A new country makes captured days stale, and they are captured again; the order of countries is irrelevant."""
     capture(ONE_DAY, countries=("US", "KR"))
     assert capture(ONE_DAY, countries=("KR", "US")).unchanged == 1
     service.asked.clear()
@@ -202,7 +202,7 @@ def test_new_country_makes_days_stale(service: ScheduleService, capture: Capture
 
 
 def test_latest_days_are_fetched_again(service: ScheduleService, capture: Capture) -> None:
-    """Of the days in refetch_days those captured more than refetch_after_h ago are due; then they are done again."""
+    """Days within refetch_days are due again when their capture is older than refetch_after_h."""
     options = {"first_day": date(2020, 11, 30), "refetch_days": 2, "refetch_after_h": 6.0}
     assert len(capture(**options).made) == 3
     assert capture(**options, now=NOW + timedelta(hours=6)).made == ()
@@ -214,7 +214,7 @@ def test_latest_days_are_fetched_again(service: ScheduleService, capture: Captur
 
 
 def test_day_that_is_no_longer_late_stays_done(capture: Capture) -> None:
-    """Growing old, or a change of refetch_days, is no reason to fetch a day again."""
+    """A captured day outside refetch_days stays done, also after a change of that setting."""
     options = {"first_day": FIRST.date, "refetch_days": 1, "refetch_after_h": 6.0}
     capture(ONE_DAY, **options)
     later = NOW + timedelta(days=30)
@@ -225,7 +225,7 @@ def test_day_that_is_no_longer_late_stays_done(capture: Capture) -> None:
 def test_service_that_is_down_is_asked_for_three_days(
     lake: LocalStore, service: ScheduleService, capture: Capture
 ) -> None:
-    """The other days of a month are left for the next run: a failure marker tells only of those that were tried."""
+    """After three failed days the run skips the rest of the month, and only the tried days have failure markers."""
     days = [NOW.date() - timedelta(days=back) for back in range(28, -1, -1)]
     service.tell(web(days[0]), answer([EPISODE]))
     for one in days[1:]:
@@ -238,7 +238,7 @@ def test_service_that_is_down_is_asked_for_three_days(
 
 
 def test_bad_answers_do_not_count_as_a_service_that_is_down(service: ScheduleService, capture: Capture) -> None:
-    """A service that answers with something else than a schedule is asked for every day."""
+    """Invalid answers do not count as a service that is down, so every day is tried."""
     days = [NOW.date() - timedelta(days=back) for back in range(4, -1, -1)]
     for one in days:
         service.tell(web(one), answer({"error": "no schedule"}))
@@ -247,7 +247,7 @@ def test_bad_answers_do_not_count_as_a_service_that_is_down(service: ScheduleSer
 
 
 def state_by_day(lake: LocalStore, span: Span = EVER, **options: Any) -> dict[str, State]:
-    """Return the state of each day that status tells of."""
+    """Return the state of each day that status lists."""
     markers = Markers(lake)
     stage = ScheduleFetchStage(markers, ScheduleFetchOptions(**options), None, lambda: NOW)
     return {str(one.period): one.state for one in read_states(stage, markers, stage.known_periods(span))}
@@ -256,7 +256,7 @@ def state_by_day(lake: LocalStore, span: Span = EVER, **options: Any) -> dict[st
 def test_captured_day_before_the_first_day_is_done(
     lake: LocalStore, service: ScheduleService, capture: Capture
 ) -> None:
-    """The first day moves on with time: what was captured before it counts, and what was not is not missing."""
+    """A captured day before the first day counts as done, and a missing one there is not pending."""
     early = day("2020-11-01")
     capture(Span.of(early, early))
     capture(days_back=1)
@@ -270,7 +270,7 @@ def test_captured_day_before_the_first_day_is_done(
 
 @dataclass(frozen=True)
 class Fault:
-    """How the service fails, the exit code that follows, and what the error says."""
+    """A fault of the service, the expected exit code, and the expected message."""
 
     reply: Reply
     code: int
@@ -295,7 +295,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_fault_fails_its_day_alone(lake: LocalStore, service: ScheduleService, capture: Capture, fault: Fault) -> None:
-    """The day has a failure marker that says why, nothing is published of it, and the next day goes on."""
+    """A fault fails its day with a reason and publishes nothing of it, and the next day is still captured."""
     service.tell(web(FIRST.date), fault.reply)
     report = capture(max_answer_mb=1)
     assert (report.failed, report.exit_code) == (((FIRST, fault.code),), fault.code)
@@ -308,7 +308,7 @@ def test_fault_fails_its_day_alone(lake: LocalStore, service: ScheduleService, c
 
 
 def test_failed_day_stays_to_be_made(lake: LocalStore, service: ScheduleService, capture: Capture) -> None:
-    """The next run tries again, and a success clears the failure."""
+    """A failed day is tried again in the next run, and a success clears the failure."""
     service.tell(web(FIRST.date), answer({}, 500))
     capture(ONE_DAY)
     options = ScheduleFetchOptions(url=service.url, countries=("US",))
@@ -322,7 +322,7 @@ def test_failed_day_stays_to_be_made(lake: LocalStore, service: ScheduleService,
 
 
 def test_failed_refetch_leaves_what_stands(lake: LocalStore, service: ScheduleService, capture: Capture) -> None:
-    """What was captured before is still there, whole, and still the truth."""
+    """A failed renewal leaves the earlier capture complete and published."""
     (before,) = capture(ONE_DAY).made
     service.tell(web(FIRST.date), raw(b"<html>", 200, {"Content-Type": "text/html"}))
     assert capture(ONE_DAY, force=True).exit_code == 65
@@ -338,7 +338,7 @@ def test_failed_refetch_leaves_what_stands(lake: LocalStore, service: ScheduleSe
 def test_rejects_up_to_the_threshold(
     service: ScheduleService, capture: Capture, good: int, bad: int, made: bool
 ) -> None:
-    """A day stands with up to 10 rejected episodes, or 1 % of them, whichever is more, and counts them."""
+    """A day is published with up to 10 rejected episodes or 1 % of all, whichever is more, and counts them."""
     items = [EPISODE | {"id": number} for number in range(1, good + 1)] + [{"id": None}] * bad
     service.tell(web(FIRST.date), answer(items))
     report = capture(ONE_DAY)
@@ -348,7 +348,7 @@ def test_rejects_up_to_the_threshold(
 
 
 def test_drift_is_told(service: ScheduleService, capture: Capture, caplog: pytest.LogCaptureFixture) -> None:
-    """What the reader did not know is in the log and in the marker, and stops nothing."""
+    """Unknown fields and values of the service are in the log and in the marker, and stop nothing."""
     service.tell(web(FIRST.date), answer([EPISODE | {"runtime": "60", "director": "…"}]))
     (marker,) = capture(ONE_DAY).made
     assert marker.counts["odd_values"] == {"episode.runtime": 1}
@@ -359,7 +359,7 @@ def test_drift_is_told(service: ScheduleService, capture: Capture, caplog: pytes
 
 
 def test_one_line_a_day_is_logged(capture: Capture, caplog: pytest.LogCaptureFixture) -> None:
-    """A run closes each day with one line of figures."""
+    """A run logs one line of figures for each day."""
     caplog.set_level("INFO")
     capture(ONE_DAY)
     (line,) = [vars(one) for one in caplog.records if "published" in one.message]
@@ -368,13 +368,13 @@ def test_one_line_a_day_is_logged(capture: Capture, caplog: pytest.LogCaptureFix
 
 
 def run_module(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the stage as its image does."""
+    """Run the stage as a module, like its image."""
     command = [sys.executable, "-m", "jobs.schedule_fetch", *arguments]
     return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
 
 
 def test_module_captures_a_period(lake: LocalStore, service: ScheduleService) -> None:
-    """``python -m jobs.schedule_fetch PERIOD`` takes its settings from the environment, and exits with 0."""
+    """The process ``python -m jobs.schedule_fetch PERIOD`` reads its settings from the environment and ends with 0."""
     done = run_module(
         "2020-12-01",
         MARQUEE_LAKE=lake.url,
@@ -387,7 +387,7 @@ def test_module_captures_a_period(lake: LocalStore, service: ScheduleService) ->
 
 
 def test_module_refuses_wrong_settings(lake: LocalStore) -> None:
-    """A wrong setting ends the run before any call, with 78 and what to do."""
+    """A wrong setting ends the module before any call, with 78 and a remedy."""
     done = run_module(MARQUEE_LAKE=lake.url, MARQUEE_SCHEDULE_FETCH__COUNTRIES='["UK"]')
     assert done.returncode == 78
     assert (

@@ -1,4 +1,4 @@
-"""The planted answers are in the play events: found with plain Python over generated lines and the served schedule."""
+"""The planted answers are in the play events: plain Python finds them in generated lines and the served schedule."""
 
 import gzip
 import re
@@ -34,7 +34,7 @@ LINE = re.compile(
 
 @dataclass(frozen=True)
 class Play:
-    """One event: about a minute."""
+    """One event of about a minute."""
 
     received_at: datetime
     user: str
@@ -47,7 +47,7 @@ class Play:
 
 @dataclass(frozen=True)
 class Week:
-    """A week of events, and what the schedule says of each episode: (show, runtime in seconds)."""
+    """A week of events, with show and runtime in seconds of each episode in the schedule."""
 
     events: list[Play]
     episodes: dict[int, tuple[dict[str, Any], int]]
@@ -67,7 +67,7 @@ class Week:
         return seconds
 
     def reach(self, country: str | None = None) -> Counter[int]:
-        """Return viewers of at least two minutes by show, of all viewers or of those in a country."""
+        """Return the number of viewers of at least two minutes by show, in total or in a country."""
         home = {event.user: event.country for event in self.events}
         return Counter(
             show
@@ -79,7 +79,7 @@ class Week:
 
 @pytest.fixture(scope="module")
 def week(tmp_path_factory: pytest.TempPathFactory) -> Week:
-    """A week of a small service; duplicates are dropped, and so are lines that do not look like an event."""
+    """A week of a small service, without duplicates and malformed lines."""
     store = LocalStore(tmp_path_factory.mktemp("raw"))
     simulate(SETTINGS, store)
     lines = [line for info in store.list("topics/") for line in gzip.decompress(store.get(info.key)).splitlines()]
@@ -109,7 +109,7 @@ def _episodes() -> dict[int, tuple[dict[str, Any], int]]:
 
 
 def test_romance_leads_in_korea_and_nowhere_else(week: Week) -> None:
-    """Korea's first genre by hours is Romance; that of every other country is another one."""
+    """Romance is the first genre by hours in Korea and in no other country."""
     hours: dict[str, Counter[str]] = defaultdict(Counter)
     for event, show in week.watched():
         for genre in show["genres"]:
@@ -119,7 +119,7 @@ def test_romance_leads_in_korea_and_nowhere_else(week: Week) -> None:
 
 
 def test_americans_watch_crime_in_the_evening_and_others_in_the_morning(week: Week) -> None:
-    """By the viewer's own clock, at least four fifths of crime lie from 18 to 23 in the US, from 6 to 11 elsewhere."""
+    """In the viewers' local time, at least 80 % of crime is watched from 18 to 23 in the US, from 6 to 11 elsewhere."""
     hours: dict[bool, Counter[int]] = {True: Counter(), False: Counter()}
     for event, show in week.watched():
         if "Crime" in show["genres"]:
@@ -130,13 +130,13 @@ def test_americans_watch_crime_in_the_evening_and_others_in_the_morning(week: We
 
 
 def test_americans_live_in_several_time_zones(week: Week) -> None:
-    """In winter the US reaches from five hours behind UTC to ten, with four zones on the mainland."""
+    """In winter, US viewers are five to ten hours behind UTC, with four zones on the mainland."""
     offsets = {event.offset for event in week.events if event.country == "US"}
     assert offsets == {-300, -360, -420, -480, -600}
 
 
 def test_one_show_lost_its_audience_when_it_ended_and_one_kept_it(week: Week) -> None:
-    """Daily hours after the end against those before, relative to everything: under two fifths, and about one."""
+    """Relative to all viewing, one show's daily hours fall below two fifths after its end, and another's stay."""
     daily: dict[int | str, Counter[bool]] = defaultdict(Counter)
     for event, show in week.watched():
         after = event.received_at.date() > ENDED
@@ -149,7 +149,7 @@ def test_one_show_lost_its_audience_when_it_ended_and_one_kept_it(week: Week) ->
 
 
 def test_the_show_of_multilingual_viewers_has_the_highest_index(week: Week) -> None:
-    """Of shows with at least ten viewers it has the greatest share of multilingual ones: most of them."""
+    """The planted show has the highest share of multilingual viewers among shows with ten viewers or more."""
     languages: dict[str, Counter[str]] = defaultdict(Counter)
     for event in week.events:
         languages[event.user][event.language] += event.seconds
@@ -173,7 +173,7 @@ def test_the_show_of_multilingual_viewers_has_the_highest_index(week: Week) -> N
 
 
 def test_the_small_audience_is_loyal(week: Week) -> None:
-    """It reaches fewer than the median show; what each watched of the episodes seen is far above the upper quartile."""
+    """The planted show reaches fewer viewers than the median, and they watch far more of it than the upper quartile."""
     seconds: Counter[int] = Counter()
     seen: dict[int, set[int]] = defaultdict(set)
     for event, show in week.watched():
@@ -188,7 +188,7 @@ def test_the_small_audience_is_loyal(week: Week) -> None:
 
 
 def test_the_binged_show_is_watched_in_sittings_and_its_twin_one_a_day(week: Week) -> None:
-    """As many hours and viewers; nearly all viewers of the one, and none of the other, watch three in a sitting."""
+    """Two shows have equal hours and viewers, and only viewers of one watch three episodes in a sitting."""
     seconds: Counter[int] = Counter()
     for event, show in week.watched():
         seconds[show["id"]] += event.seconds
@@ -223,7 +223,7 @@ def _whole_episodes(week: Week, show_id: int, sitting: Counter[int]) -> int:
 
 
 def test_the_show_that_must_not_be_cancelled_is_all_that_its_viewers_watch(week: Week) -> None:
-    """Nearly all it reaches watch nothing else; no other show has a quarter as many of such viewers."""
+    """Nearly all viewers of the planted show watch nothing else, at least four times as many as of any other."""
     only: Counter[int] = Counter()
     for shows in week.shows.values():
         if len(shows) == 1:
@@ -235,7 +235,7 @@ def test_the_show_that_must_not_be_cancelled_is_all_that_its_viewers_watch(week:
 
 
 def test_the_show_that_leads_in_japan_is_far_down_worldwide(week: Week) -> None:
-    """First by reach in Japan, not among the first fifty in the world."""
+    """The planted show is first by reach in Japan and not among the first fifty worldwide."""
     in_japan = [show for show, _ in week.reach("JP").most_common()]
     worldwide = [show for show, _ in week.reach().most_common()]
     assert in_japan[0] == JAPAN.show_id
@@ -243,7 +243,7 @@ def test_the_show_that_leads_in_japan_is_far_down_worldwide(week: Week) -> None:
 
 
 def test_planted_shows_are_in_the_schedule_by_their_names() -> None:
-    """What the list of answers names is what the schedule serves."""
+    """The schedule serves every show that the list of planted answers names."""
     served = {show["id"]: show["name"] for show, _ in _episodes().values()}
     named = dict(pair for answer in ANSWERS for pair in answer.shows)
     assert named == {show.show_id: served[show.show_id] for show in SHOWS}

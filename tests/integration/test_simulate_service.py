@@ -1,4 +1,4 @@
-"""The simulated schedule service, over HTTP."""
+"""The simulated schedule service over HTTP."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -29,13 +29,13 @@ def _show(row: Row) -> Row:
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """The schedule, served."""
+    """The URL of the served schedule."""
     with serve(SETTINGS) as url:
         yield url
 
 
 def test_served_days_are_those_of_the_schedule(url: str, schedule: Schedule) -> None:
-    """The HTTP answers are the schedule's own, as JSON in UTF-8."""
+    """HTTP answers are the days of the schedule as JSON in UTF-8."""
     answer = requests.get(f"{url}/schedule", {"country": "KR", "date": "2026-01-05"}, timeout=10)
     assert answer.headers["Content-Type"] == "application/json; charset=UTF-8"
     assert answer.json() == schedule.of_country("KR", date(2026, 1, 5))
@@ -44,7 +44,7 @@ def test_served_days_are_those_of_the_schedule(url: str, schedule: Schedule) -> 
 
 
 def test_web_schedule_can_be_asked_for_a_country_or_for_global_channels(url: str) -> None:
-    """Without a country both, with one its own channels, with an empty one the global ones."""
+    """Without a country the web schedule has all channels, with one its own, with an empty one the global ones."""
     answers = {
         name: requests.get(f"{url}/schedule/web", {"date": "2026-01-05"} | query, timeout=10).json()
         for name, query in {"all": {}, "KR": {"country": "KR"}, "global": {"country": ""}}.items()
@@ -55,7 +55,7 @@ def test_web_schedule_can_be_asked_for_a_country_or_for_global_channels(url: str
 
 
 def test_days_outside_the_window_are_empty(url: str) -> None:
-    """A day that the service does not know has no episodes."""
+    """A day outside the window has no episodes."""
     assert requests.get(f"{url}/schedule/web", {"date": "2020-01-01"}, timeout=10).json() == []
 
 
@@ -70,7 +70,7 @@ def test_days_outside_the_window_are_empty(url: str) -> None:
     ],
 )
 def test_wrong_parameters_are_unprocessable(url: str, path: str, query: dict[str, str]) -> None:
-    """Status 422, and a JSON object that says why."""
+    """Invalid parameters give status 422 and a JSON object with the reason."""
     answer = requests.get(url + path, query, timeout=10)
     assert answer.status_code == 422
     assert answer.json().keys() == {"name", "message", "code", "status"}
@@ -78,6 +78,6 @@ def test_wrong_parameters_are_unprocessable(url: str, path: str, query: dict[str
 
 
 def test_other_paths_are_not_found(url: str) -> None:
-    """Status 404, as JSON."""
+    """Other paths give status 404 as JSON."""
     answer = requests.get(f"{url}/people", timeout=10)
     assert (answer.status_code, answer.json()["status"]) == (404, 404)

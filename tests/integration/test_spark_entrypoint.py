@@ -1,4 +1,4 @@
-"""What Spark's pods start with: the entry point of the images, and what it makes of Spark's variables."""
+"""The entry point of the Spark images: what Spark's pods start with, and how it uses Spark's variables."""
 
 import os
 import shlex
@@ -12,7 +12,7 @@ ENTRYPOINT = Path(__file__).parents[2] / "images" / "base" / "spark-entrypoint"
 
 @pytest.fixture
 def spark(tmp_path: Path) -> dict[str, str]:
-    """An environment whose Spark and Java print what they are started with, an argument a line."""
+    """An environment whose Spark and Java print their arguments, one a line."""
     for name in ("bin/spark-submit", "bin/java"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
@@ -28,7 +28,7 @@ def start(environment: dict[str, str], *arguments: str) -> subprocess.CompletedP
 
 
 def test_driver_is_submitted_in_client_mode(spark: dict[str, str]) -> None:
-    """`driver …` becomes spark-submit with the pod's address, and everything else as Spark has given it."""
+    """Argument `driver` starts spark-submit in client mode with the pod's address and all other arguments unchanged."""
     given = [
         "--properties-file",
         "/opt/spark/conf/spark.properties",
@@ -64,7 +64,7 @@ EXECUTOR = {
 
 
 def test_executor_is_a_jvm_with_what_its_variables_say(spark: dict[str, str]) -> None:
-    """`executor` becomes Spark's backend for Kubernetes; the JVM's options keep their order and their spaces."""
+    """Argument `executor` starts Spark's Kubernetes backend, and the JVM options keep their order and spaces."""
     options = [f"-Dspark.option.{number}=a b" for number in range(11)]
     told = {f"SPARK_JAVA_OPT_{number}": option for number, option in enumerate(options)}
     run = start(spark | EXECUTOR | told, "executor")
@@ -83,7 +83,7 @@ def test_executor_is_a_jvm_with_what_its_variables_say(spark: dict[str, str]) ->
 
 
 def test_executor_finds_configuration_where_it_is_mounted(spark: dict[str, str]) -> None:
-    """Folders of configuration come before Spark's jars, further jars after them; no option is no argument."""
+    """Configuration folders precede Spark's jars, further jars follow, and a missing option adds no argument."""
     paths = {"HADOOP_CONF_DIR": "/hadoop", "SPARK_CONF_DIR": "/conf", "SPARK_EXTRA_CLASSPATH": "/more/*"}
     command = start(spark | EXECUTOR | paths, "executor").stdout.splitlines()
     assert command[1:5] == ["-Xms512m", "-Xmx512m", "-cp", f"/hadoop:/conf:{spark['SPARK_HOME']}/jars/*:/more/*:/"]
@@ -91,13 +91,13 @@ def test_executor_finds_configuration_where_it_is_mounted(spark: dict[str, str])
 
 @pytest.mark.parametrize("name", ["SPARK_DRIVER_URL", "SPARK_EXECUTOR_POD_NAME"])
 def test_executor_without_its_variables_says_which(spark: dict[str, str], name: str) -> None:
-    """Started by hand it fails before any JVM does."""
+    """An executor without its variables fails before it starts a JVM, and names them."""
     run = start(spark | {variable: value for variable, value in EXECUTOR.items() if variable != name}, "executor")
     assert run.returncode == 1
     assert f"{name}: unbound variable" in run.stderr
 
 
 def test_anything_else_is_a_command(spark: dict[str, str]) -> None:
-    """The stage itself, or the launcher, runs in the same image; its exit code is the container's."""
+    """Any other argument runs as a command, such as a stage or the launcher, and its exit code is kept."""
     run = start(spark, "sh", "-c", 'echo "$1"; exit 65', "sh", "a b")
     assert (run.stdout, run.returncode) == ("a b\n", 65)

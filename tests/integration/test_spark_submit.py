@@ -1,4 +1,4 @@
-"""The rollup as spark-submit runs it in a driver: whose Spark it takes, and what becomes of its exit code."""
+"""The rollup as spark-submit runs it in a driver: configuration, package and exit code."""
 
 import json
 import os
@@ -18,7 +18,7 @@ MAIN = 'import runpy\nrunpy.run_module("jobs.rollup", run_name="__main__", alter
 
 
 def test_driver_ends_with_the_exit_code_of_the_stage(tmp_path: Path) -> None:
-    """On the Spark that spark-submit configured, under its name; nothing logged has the secret key."""
+    """The driver uses spark-submit's configuration and name, ends with the stage's code, and logs no viewer key."""
     world = SmallWorld(tmp_path / "world")
     world.configure("http://127.0.0.1:9")
     world.events(f"{DAY}T10", [("ann", 1, CASE)])
@@ -45,7 +45,7 @@ def test_driver_ends_with_the_exit_code_of_the_stage(tmp_path: Path) -> None:
 
 
 def test_workers_take_our_own_package_jobs(tmp_path: Path) -> None:
-    """A package ``jobs`` of somebody else's, in the current folder and in PYTHONPATH, is imported by no worker."""
+    """Workers do not import a foreign package ``jobs`` from the current folder or from PYTHONPATH."""
     world = SmallWorld(tmp_path / "world")
     world.configure("http://127.0.0.1:9")
     world.events(f"{DAY}T10", [("ann", 1, CASE)])

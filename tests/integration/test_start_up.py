@@ -1,4 +1,4 @@
-"""What the command imports before it does anything: starting it costs little."""
+"""Imports of the command at its start, which must stay cheap."""
 
 import json
 import os
@@ -35,7 +35,7 @@ LIGHT = {
     "marquee.settings.names",
     "marquee.version",
 }
-"""Modules of ours that help may import: none of them needs a package that Python does not bring."""
+"""Marquee's modules that help may import: none of them needs a third-party package."""
 
 START = """
 import json, sys
@@ -51,7 +51,7 @@ json.dump([code, sorted(sys.modules)], sys.stderr)
 
 
 def imported_by(*arguments: str) -> list[str]:
-    """Return the modules that a command has imported when it ends well."""
+    """Return the modules that a successful command has imported."""
     script = START.format(arguments=list(arguments), null=os.devnull)
     run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True, text=True)
     code, modules = json.loads(run.stderr)
@@ -61,7 +61,7 @@ def imported_by(*arguments: str) -> list[str]:
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["ask", "--help"], ["help", "periods"]], ids=" ".join)
 def test_help_imports_nothing_but_its_own(arguments: list[str]) -> None:
-    """No package of others, and of ours what stands in the list above."""
+    """Help and version import no third-party package and only the own modules of the list above."""
     modules = imported_by(*arguments)
     assert {one for one in modules if one.partition(".")[0] in {"jobs", "marquee"}} <= LIGHT
     others = {one.partition(".")[0] for one in modules} - {*sys.stdlib_module_names, "jobs", "marquee", "__main__"}
@@ -69,7 +69,7 @@ def test_help_imports_nothing_but_its_own(arguments: list[str]) -> None:
 
 
 def test_status_of_a_small_lake_imports_nothing_costly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second time: what needs Parquet or DuckDB is remembered as long as nothing has changed."""
+    """The second status of an unchanged lake needs neither Parquet nor DuckDB, because results are cached."""
     world = SmallWorld(tmp_path)
     world.configure("http://127.0.0.1:9")
     monkeypatch.setenv("MARQUEE_CONFIG", str(world.config))

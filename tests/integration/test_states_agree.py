@@ -1,4 +1,4 @@
-"""The state of every period is the same wherever it is shown: terminal, JSON, page, exporter and alerts, on one lake.
+"""The state of every period is the same in terminal, JSON, page, exporter and alerts, on one lake.
 
 The lake has all five states. Of 5 January two hours were made, one has new events and one was made again with too many
 rejects; events of the next day begin before the hours between them are made, so its profiles wait.
@@ -31,12 +31,12 @@ NEXT_DAY = "2026-01-06"
 RULES = Path(__file__).parents[2] / "charts" / "marquee" / "rules"
 
 Totals = Counter[tuple[str, str]]
-"""Numbers of periods by stage (of the mart with what is loaded) and state."""
+"""Numbers of periods by stage (for the mart, with the loaded stage) and state."""
 
 
 @dataclass(frozen=True)
 class Listed:
-    """A period as ``marquee status --format json`` lists it."""
+    """A period in the output of ``marquee status --format json``."""
 
     stage: str
     source: str
@@ -45,7 +45,7 @@ class Listed:
 
     @property
     def label(self) -> str:
-        """The stage, and of the mart what is loaded."""
+        """The stage; for the mart, also the stage whose rows are loaded."""
         return f"{self.stage} {self.source}".rstrip()
 
     @property
@@ -76,19 +76,19 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> SmallWorld:
 
 @pytest.fixture
 def listed(lake: SmallWorld, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> list[Listed]:
-    """Every period, as JSON tells it."""
+    """Every period of the JSON output."""
     monkeypatch.setenv("MARQUEE_CONFIG", str(lake.config))
     rows = json.loads(out_of(capsys, "status", "--format", "json"))
     return [Listed(row["stage"], row["source"], row["period"], row["state"]) for row in rows]
 
 
 def totals_of(listed: Iterable[Listed]) -> Totals:
-    """Count the periods."""
+    """Count the periods by stage and state."""
     return Counter((one.label, one.state) for one in listed)
 
 
 def test_lake_has_every_state(listed: list[Listed]) -> None:
-    """What the others are compared with is what was done to the lake, counted by hand."""
+    """The lake has every state, with numbers counted by hand."""
     assert totals_of(listed) == {
         ("schedule_fetch", "done"): 1,
         ("schedule_fetch", "failed"): 1,
@@ -107,7 +107,7 @@ def test_lake_has_every_state(listed: list[Listed]) -> None:
 
 
 def numbers(cells: Mapping[str, str]) -> Iterator[tuple[tuple[str, str], int]]:
-    """Yield the numbers of periods in a line of the table of stages, but for zeros."""
+    """Yield the nonzero numbers of periods in a line of the table of stages."""
     for state in State:
         if count := int(cells.get(state.value, "0")):
             yield (cells["stage"], state.value), count
@@ -116,8 +116,8 @@ def numbers(cells: Mapping[str, str]) -> Iterator[tuple[tuple[str, str], int]]:
 def test_terminal_agrees(
     listed: list[Listed], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In its table of stages, and in the list of what is not done."""
-    monkeypatch.setenv("COLUMNS", "200")  # so that no cell is folded
+    """The terminal agrees, in its table of stages and in its list of open periods."""
+    monkeypatch.setenv("COLUMNS", "200")  # so that no cell wraps
     shown = out_of(capsys, "status").splitlines()
     heads = next(line.split() for line in shown if line.startswith("stage "))
     states = heads[1 : heads.index("newest")]
@@ -136,7 +136,7 @@ def test_terminal_agrees(
 
 
 class Page(HTMLParser):
-    """The page's cells: of tables by row, and of the heat map their titles."""
+    """The cells of the page: table cells by row, and the titles of the heat map's cells."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -146,7 +146,7 @@ class Page(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Begin a row or a cell."""
+        """Start a row or a cell."""
         if tag == "tr":
             self.rows.append([])
         self._in_cell = tag in {"td", "th"}
@@ -160,13 +160,13 @@ class Page(HTMLParser):
             self._in_cell = False
 
     def handle_data(self, data: str) -> None:
-        """Take the text of a cell."""
+        """Collect the text of a cell."""
         if self._in_cell:
             self.rows[-1][-1] += data
 
 
 def test_page_agrees(listed: list[Listed], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """In its headline, its table of stages and the cells of its heat map."""
+    """The page agrees, in its headline, its table of stages and the cells of its heat map."""
     file = tmp_path / "status.html"
     out_of(capsys, "status", "--html", str(file))
     text = file.read_text(encoding="utf-8")
@@ -187,8 +187,8 @@ def test_page_agrees(listed: list[Listed], capsys: pytest.CaptureFixture[str], t
 
 @pytest.fixture
 def metrics(listed: list[Listed], lake: SmallWorld, monkeypatch: pytest.MonkeyPatch) -> CollectorRegistry:
-    """What the exporter publishes of all these days."""
-    del listed  # it has put the settings in force
+    """The exporter's metrics for all these days."""
+    del listed  # puts the settings in force
     monkeypatch.setenv("MARQUEE_EXPORTER__WINDOW_DAYS", "36500")
     settings = load_settings(ExporterSettings)
     markers = Markers(lake.lake)
@@ -206,7 +206,7 @@ def samples_of(metrics: CollectorRegistry, name: str) -> Iterator[tuple[dict[str
 
 
 def test_exporter_agrees(listed: list[Listed], metrics: CollectorRegistry) -> None:
-    """By stage and grain; of the mart it counts facts, for dimensions are loaded as a whole."""
+    """The exporter agrees by stage and grain; for the mart it counts facts, because dimensions load as a whole."""
     found = {
         (labels["stage"], labels["grain"], labels["state"]): int(value)
         for labels, value in samples_of(metrics, "marquee_periods")
@@ -217,7 +217,7 @@ def test_exporter_agrees(listed: list[Listed], metrics: CollectorRegistry) -> No
 
 
 def test_alerts_agree(listed: list[Listed], metrics: CollectorRegistry) -> None:
-    """MarqueeStageFailing looks at a state that there is, and finds the stages with failed periods."""
+    """The alert MarqueeStageFailing refers to an existing state and finds the stages with failed periods."""
     asked = {
         file.stem: set(re.findall(r'marquee_periods\{.*?state="(\w+)"', file.read_text(encoding="utf-8")))
         for file in RULES.iterdir()

@@ -1,7 +1,7 @@
 """The package as it is published: built, installed with the locked versions, and used outside this folder.
 
-It is installed for the Python that runs the tests and for each other supported one that this machine has, which the
-names of the tests tell.
+It is installed for the Python that runs the tests and for each other supported one on this machine; the names of the
+tests show which.
 """
 
 import json
@@ -26,7 +26,7 @@ PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 
 
 def find_pythons() -> dict[str, str]:
-    """Return the Pythons of this machine by version: the running one, those in the PATH, those of pyenv."""
+    """Return the Pythons of this machine by version: the running one, those in PATH, those of pyenv."""
     found = {RUNNING: sys.executable}
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     for version in SUPPORTED:
@@ -54,7 +54,7 @@ class Installed:
     folder: Path
 
     def run(self, *command: str) -> str:
-        """Run a program of the environment, which must succeed; return what it prints."""
+        """Run a program of the environment, which must succeed; return its output."""
         environment = {
             "PATH": f"{self.bin}:{os.defpath}",
             "HOME": str(self.folder),
@@ -70,7 +70,7 @@ class Installed:
 
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the wheel and the source distribution of these files."""
+    """A folder with the wheel and the source distribution of the working tree."""
     folder = tmp_path_factory.mktemp("dist")
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.chdir(ROOT)
@@ -81,7 +81,7 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", params=sorted(PYTHONS))
 def installed(request: pytest.FixtureRequest, dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """The wheel and what it depends on, installed from the lock."""
+    """The wheel and its dependencies, installed from the lock."""
     folder = tmp_path_factory.mktemp("installed")
     python = folder / "env" / "bin" / "python"
     subprocess.run([PYTHONS[request.param], "-m", "venv", "--without-pip", str(folder / "env")], check=True)
@@ -96,7 +96,7 @@ def installed(request: pytest.FixtureRequest, dist: Path, tmp_path_factory: pyte
 
 
 def test_source_distribution_makes_the_same_wheel(dist: Path, tmp_path: Path) -> None:
-    """Who builds from the source distribution gets the files that the wheel has."""
+    """A wheel built from the source distribution has the same files as the wheel."""
     (source,) = dist.glob("*.tar.gz")
     (wheel,) = dist.glob("*.whl")
     subprocess.run(
@@ -112,13 +112,13 @@ def test_source_distribution_makes_the_same_wheel(dist: Path, tmp_path: Path) ->
 
 
 def test_command_works_where_it_is_installed(installed: Installed) -> None:
-    """It starts as a script and as a module, and both are the same command."""
+    """The command starts as a script and as a module, with the same result."""
     assert installed.run("marquee", "--version") == f"marquee {__version__}\n"
     assert installed.run("python", "-m", "marquee", "--help") == installed.run("marquee", "--help")
 
 
 def test_demo_and_questions_work_where_it_is_installed(installed: Installed) -> None:
-    """All stages run, and the mart answers; nothing that they need is left out of the wheel or its dependencies."""
+    """The demo runs all stages and the mart answers, so wheel and dependencies are complete."""
     installed.run("marquee", "demo", "--days", "2", "--events-per-day", "2000")
     periods = json.loads(installed.run("python", "-m", "marquee", "status", "--format", "json"))
     stages = {"schedule_fetch", "rollup", "profile", "audience", "mart_load"}
