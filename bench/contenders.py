@@ -63,9 +63,9 @@ ON_SPARK = {"MARQUEE_ENGINE__KIND": "spark", "MARQUEE_ENGINE__SPARK": json.dumps
 CONTENDERS = (
     Contender(LOCAL, "Marquee, local engine", ("-m", "jobs.rollup", HOUR), {}),
     Contender(SPARK_ENGINE, "Marquee, Spark engine", ("-m", "jobs.rollup", HOUR), ON_SPARK),
-    Contender(START_UP, "  its start-up alone", ("-m", "bench.spark_start"), ON_SPARK),
+    Contender(START_UP, "  Spark's start-up only", ("-m", "bench.spark_start"), ON_SPARK),
     _script("duckdb", "DuckDB script", "plain_duckdb.py"),
     _script("polars", "Polars script", "plain_polars.py"),
     _script("pyspark", "PySpark script, well tuned", "plain_pyspark.py"),
-    _script("naive-pyspark", "PySpark script, as most would write it", "naive_pyspark.py"),
+    _script("naive-pyspark", "PySpark script, typical", "naive_pyspark.py"),
 )

@@ -63,7 +63,7 @@ def to_table(rounds: Rounds, figures: Figures) -> Table:
         if took := summary.get(name):
             memory = f"{took['peak_mb']:,.0f}"
             table.add_row(
-                titles.get(name, "  start-up aside"),
+                titles.get(name, "  without start-up"),
                 f"{took['wall_s']:.1f}",
                 f"{took['cpu_s']:.1f}",
                 memory,
