@@ -51,7 +51,7 @@ def test_documented_look_at_bucket_mart_and_operator_succeeds(done: Environment)
     """The chart's test succeeds with one pod for each stage, and so do the documented commands for the state."""
     assert done.installed.count("Phase:          Succeeded") == len(COMMANDS)
     assert done.installed.count("spark operator: ") == 2
-    for command in documented("Look"):
+    for command in documented("Inspect a release"):
         done.release.run(command)
 
 
@@ -87,7 +87,7 @@ def test_late_file_makes_its_hour_day_and_periods_again(done: Environment) -> No
 def test_documented_commands_do_a_period_again(done: Environment) -> None:
     """The documented commands make a day's hours again with the same bytes, so nothing downstream is made again."""
     before = done.markers()
-    for command in documented("Do a period again"):
+    for command in documented("Recompute a period"):
         done.release.run(command)
     after = done.markers()
     changed = {name for name in after if after[name].generation != before[name].generation}

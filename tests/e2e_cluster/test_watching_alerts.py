@@ -52,17 +52,17 @@ def clears(watched: Watched, alert: str, stage: str) -> None:
 
 def look(watched: Watched, alert: str, stage: str, *, broken: str = "nothing", named: Named = NOTHING) -> str:
     """Run the "Look" commands of a runbook, and return their output; a command that contains ``broken`` may fail."""
-    for query in documented("Look", RUNBOOKS / f"{alert}.md", "promql"):
+    for query in documented("Diagnose", RUNBOOKS / f"{alert}.md", "promql"):
         until(lambda query=query: watched.had(query), query)  # type: ignore[misc]
     return "\n".join(
         walk(watched, f"{commands.rstrip()} || true" if broken in commands else commands, stage)
-        for commands in blocks(alert, "Look", named)
+        for commands in blocks(alert, "Diagnose", named)
     )
 
 
 def act(watched: Watched, alert: str, stage: str, block: int = 0, *, named: Named = NOTHING) -> None:
     """Run the remedy of a runbook."""
-    walk(watched, blocks(alert, "Do", named)[block], stage)
+    walk(watched, blocks(alert, "Resolve", named)[block], stage)
 
 
 def blocks(alert: str, heading: str, named: Named) -> list[str]:
@@ -123,7 +123,7 @@ def test_exporter_that_is_not_there(watched: Watched) -> None:
     watched.release.kubectl("scale", exporter, "--replicas=0")
     fires(watched, "MarqueeExporterAbsent", "exporter")
     until(lambda: not watched.release.find("pods", "app.kubernetes.io/component=exporter"), "the end of the exporter")
-    seen = [walk(watched, one, "exporter") for one in documented("Look", RUNBOOKS / "MarqueeExporterAbsent.md")]
+    seen = [walk(watched, one, "exporter") for one in documented("Diagnose", RUNBOOKS / "MarqueeExporterAbsent.md")]
     assert "0/0" in seen[0]
     watched.release.kubectl("scale", exporter, "--replicas=1")
     clears(watched, "MarqueeExporterAbsent", "exporter")
