@@ -21,23 +21,23 @@ HEADS = {
     "marquee": """\
 # Chart marquee
 
-Marquee in a Kubernetes cluster: a CronJob for each stage, and an exporter for Prometheus; one release for each
-environment. How to install, upgrade, rerun, restore and remove it: [operations](../../docs/operations.md).
+This chart runs Marquee in a Kubernetes cluster: a CronJob for each stage, and an exporter for Prometheus. A release is one
+environment. To install, upgrade, rerun, restore or remove it, see [operations](../../docs/operations.md).
 
-It needs Kubernetes 1.30 or later, a bucket, a mart in MySQL or MariaDB for the stage `mart_load`, and for stages on
-Spark kubeflow's spark-operator (2.4 or later, watching the namespace of the release; its webhook may be on or off).
-It makes no Secret: it reads those that `secrets` names.
+The chart requires Kubernetes 1.30 or later and a bucket. The stage `mart_load` requires a mart in MySQL or MariaDB. Stages
+on Spark require kubeflow's spark-operator (2.4 or later, watching the namespace of the release; its webhook may be on or
+off). The chart creates no Secret: it uses the Secrets that `secrets` names.
 
 Everything runs as a numeric user, without privileges, on a read-only root file system, as the Pod Security Standard
-*restricted* asks. Examples of values: [dev](values-dev.yaml), [staging](values-staging.yaml), [prod](values-prod.yaml).
-What stands in `settings` is described in [settings](../../docs/settings.md). A misspelt value fails the installation.
+*restricted* requires. Examples of values: [dev](values-dev.yaml), [staging](values-staging.yaml), [prod](values-prod.yaml).
+[Settings](../../docs/settings.md) describes the entries of `settings`. A misspelt value fails the installation.
 """,
     "kiosk": """\
 # Chart kiosk
 
-The datamart of one period, for as long as somebody needs it: MariaDB, loaded with just those files of the lake.
-`helm install` brings it up and tells how to connect as its read-only analyst; `helm uninstall` leaves nothing.
-More: [operations](../../docs/operations.md#a-kiosk).
+A kiosk is a temporary mart for one period: a MariaDB that is loaded with only the files of that period in the lake.
+`helm install` starts it and prints how to connect as the read-only analyst; `helm uninstall` removes everything. See
+[operations](../../docs/operations.md#a-kiosk) for more.
 """,
 }
 CHARTS = Path(__file__).parents[1] / "charts"
@@ -70,7 +70,7 @@ def chart_readme(chart: str) -> Iterator[str]:
     yield "## Values"
     yield ""
     rows = ((f"`{'.'.join(path)}`", f"`{json.dumps(value)}`", said) for path, value, said in documented(chart))
-    yield from table(["value", "default", "what it says"], rows)
+    yield from table(["value", "default", "meaning"], rows)
 
 
 def documented(chart: str) -> Iterator[tuple[Keys, Any, str]]:
