@@ -21,16 +21,17 @@ HEADS = {
     "marquee": """\
 # Chart marquee
 
-This chart runs Marquee in a Kubernetes cluster: a CronJob for each stage, and an exporter for Prometheus. A release is one
-environment. To install, upgrade, rerun, restore or remove it, see [operations](../../docs/operations.md).
+This chart runs Marquee in a Kubernetes cluster: a CronJob for each stage, and an exporter for Prometheus. A release is
+one environment. To install, upgrade, rerun, restore or remove it, see [operations](../../docs/operations.md).
 
-The chart requires Kubernetes 1.30 or later and a bucket. The stage `mart_load` requires a mart in MySQL or MariaDB. Stages
-on Spark require kubeflow's spark-operator (2.4 or later, watching the namespace of the release; its webhook may be on or
-off). The chart creates no Secret: it uses the Secrets that `secrets` names.
+The chart requires Kubernetes 1.30 or later and a bucket. The stage `mart_load` requires a mart in MySQL or MariaDB.
+Stages on Spark require kubeflow's spark-operator (2.4 or later, watching the namespace of the release; its webhook may
+be on or off). The chart creates no Secret: it uses the Secrets that `secrets` names.
 
 Everything runs as a numeric user, without privileges, on a read-only root file system, as the Pod Security Standard
-*restricted* requires. Examples of values: [dev](values-dev.yaml), [staging](values-staging.yaml), [prod](values-prod.yaml).
-[Settings](../../docs/settings.md) describes the entries of `settings`. A misspelt value fails the installation.
+*restricted* requires. Examples of values: [dev](values-dev.yaml), [staging](values-staging.yaml),
+[prod](values-prod.yaml). [Settings](../../docs/settings.md) describes the entries of `settings`. A misspelt value fails
+the installation.
 """,
     "kiosk": """\
 # Chart kiosk

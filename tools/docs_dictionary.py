@@ -12,46 +12,46 @@ from tools.markdown import marked_up, table
 HEAD = """\
 # Data dictionary
 
-Every dataset of the lake, every table and view of the kiosk, and their columns. All times are UTC. What the measures
-mean, and where their definitions come from: [definitions](definitions.md).
+This page lists every dataset of the lake, every table and view of the mart, and their columns. All times are UTC. For
+the meaning and the sources of the measures, see [definitions](definitions.md).
 
-`watched_seconds` and `plays` may be summed over anything. **Counts of viewers never add up**, neither over shows, nor
-countries, nor periods: take the row that was counted for what you ask.
+You may sum `watched_seconds` and `plays` over anything. **Never sum counts of viewers**, neither over shows, nor over
+countries, nor over periods: use the row that was counted for your question.
 
 ## The lake
 
-Parquet files under `data/<stage>/<period>/run=<run id>/`; which run counts is told by the period's
-[marker](architecture.md#markers). Rows are sorted by the key. *By bucket* means one file for each bucket of viewers
-that has rows, `<dataset>/bucket=<nnnn>.parquet`; otherwise there is one file, `<dataset>.parquet`. `schedule_fetch`
-also keeps the answers as served, as `payload/<source>.json`.
+The lake contains Parquet files under `data/<stage>/<period>/run=<run id>/`. The [marker](architecture.md#markers) of a
+period names its current run. Rows are sorted by the key. *By bucket* means one file for each bucket of viewers that has
+rows, `<dataset>/bucket=<nnnn>.parquet`; otherwise there is one file, `<dataset>.parquet`. `schedule_fetch` also stores
+the answers as served, as `payload/<source>.json`.
 """
-KIOSK = """\
-## The kiosk
+MART = """\
+## The mart
 
-Tables and views of the mart, the same in DuckDB and in MySQL; types of views are DuckDB's. The same texts are comments
-in the database, but for views in MySQL, which has none for them. An arrow names the table that a column is a key of; in
-MySQL it is a foreign key where it leads from one dimension to another. Shows and episodes: TVmaze
+The tables and views of the mart are the same in DuckDB and in MySQL; types of views are those of DuckDB. The texts are
+also comments in the database, except for views in MySQL, which supports no comments on views. An arrow names the table
+that a column is a key of; in MySQL it is a foreign key from one dimension to another. Shows and episodes: TVmaze
 (<https://www.tvmaze.com>), [CC BY-SA 4.0](https://creativecommons.org/licenses/by-sa/4.0/).
 """
 SEE = "see above"
 VIEW_COLUMNS = {
-    "period": "what the figures are of: the reported period; of hours the days loaded, first/last",
+    "period": "period of the figures: the reported period; for hours, the loaded days, first/last",
     "title": "the show's label, unique (dim_show)",
     "country_name": "English name of the country (dim_country)",
-    "place": "rank in the answer; 1 is the most",
+    "place": "rank in the answer; 1 is the highest",
     "country_place": "place by reach in the country",
     "world_place": "place by reach worldwide",
     "hour": "start of the hour",
     "hours": "hours watched",
-    "hours_a_viewer": "hours divided by viewers: by those reached, of a show; else by those active",
+    "hours_a_viewer": "hours divided by viewers: for a show, viewers reached; otherwise active viewers",
     "genre": "genre, or 'Unclassified', or 'Unknown show' (show_genre_part)",
-    "genres": "how many genres the show has",
+    "genres": "number of genres of the show",
     "network": "name of the network or streaming channel, or 'Unknown'",
     "kind": "'network' or 'web'; empty for 'Unknown'",
-    "status": "'Ended', or 'Ended, then …' where the service took that back",
+    "status": "'Ended', or 'Ended, then …' if the service reverted it",
     "small_but_loyal": "'yes' or 'no'",
     "median_reach": "median of reach over the catalogue",
-    "upper_quarter_percent": "loyalty from which a show is in the upper quarter, in percent",
+    "upper_quarter_percent": "lower bound of loyalty in the upper quarter, in percent",
     "loyal_viewers_percent": "loyal_viewers in percent of reach",
 }
 """Descriptions of view columns by names with the same meaning in all views. Other columns are those of a table that the
@@ -68,9 +68,9 @@ def data_dictionary() -> Iterator[str]:
     yield ""
     for dataset in DATASETS:
         yield from _dataset(dataset)
-    yield from KIOSK.splitlines()
+    yield from MART.splitlines()
     yield ""
-    yield from _kiosk()
+    yield from _mart()
 
 
 def _dataset(dataset: Dataset) -> Iterator[str]:
@@ -81,7 +81,7 @@ def _dataset(dataset: Dataset) -> Iterator[str]:
     yield f"One row for each {marked_up(dataset.grain)}. Made by `{dataset.stage}`{files}. Key: {key}."
     yield ""
     yield from table(
-        ["column", "type", "null", "what it holds"],
+        ["column", "type", "null", "meaning"],
         (
             (f"`{one.name}`", str(one.type), "yes" if one.nullable else "", marked_up(one.holds))
             for one in dataset.columns
@@ -89,7 +89,7 @@ def _dataset(dataset: Dataset) -> Iterator[str]:
     )
 
 
-def _kiosk() -> Iterator[str]:
+def _mart() -> Iterator[str]:
     known: Known = {}
     with duckdb.connect() as db:
         db.execute(schema.tables_sql())
@@ -107,7 +107,7 @@ def _kiosk() -> Iterator[str]:
             yield f"{one.kind.capitalize()}. {marked_up(one.comment)}"
             yield ""
             rows = ((f"`{name}`", types[name], marked_up(holds)) for name, holds in known[one.name].items())
-            yield from table(["column", "type", "what it holds"], rows)
+            yield from table(["column", "type", "meaning"], rows)
 
 
 def _view_columns(view: str, columns: list[str], known: Known) -> Mapping[str, str]:

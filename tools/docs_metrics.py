@@ -8,30 +8,31 @@ from tools.markdown import table
 HEAD = """\
 # Metrics
 
-Every series has the label `environment`: the setting `MARQUEE_ENVIRONMENT`, in the chart the value `environment`.
+Every series has the label `environment`: the setting `MARQUEE_ENVIRONMENT`, or in the chart the value `environment`.
 `stage` is `schedule_fetch`, `rollup`, `profile`, `audience` or `mart_load`; `grain` is `hour`, `day`, `week`, `month`
-or `quarter`; `direction` is `in` or `out`. Instants are seconds since 1970, so that an age is `time() - …`.
+or `quarter`; `direction` is `in` or `out`. Timestamps are seconds since 1970, so an age is `time() - …`.
 """
 OF_EXPORTER = """\
 ## The exporter
 
-`python -m jobs.exporter` reads markers and the mart's ledger, and so is right about the past even when no job runs. It
-looks in the background, every `MARQUEE_EXPORTER__INTERVAL_S` seconds, and a scrape gets what it found last. A part that
-cannot be read keeps its last values: its `marquee_exporter_last_refresh_timestamp_seconds` grows old, and
-`marquee_exporter_refresh_errors_total` counts. States are told of the periods of the last
-`MARQUEE_EXPORTER__WINDOW_DAYS` days. Of `mart_load`, `hour` is the rollup's hours and the other grains are the
-audience's periods, as far as they belong in the mart; captures of the schedule are in `marquee_mart_generations_behind`
-alone.
+`python -m jobs.exporter` reads markers and the ledger of the mart, so it is right about the past even when no job runs.
+It refreshes in the background, every `MARQUEE_EXPORTER__INTERVAL_S` seconds, and a scrape returns the result of the
+last refresh. A collector whose refresh fails keeps its last values: its
+`marquee_exporter_last_refresh_timestamp_seconds` does not change, and `marquee_exporter_refresh_errors_total`
+increases. States cover the periods of the last `MARQUEE_EXPORTER__WINDOW_DAYS` days. For `mart_load`, `hour` covers the
+hours of the rollup, and the other grains cover the periods of `audience`, if they belong in the mart. Captures of the
+schedule are only in `marquee_mart_generations_behind`.
 """
 OF_JOBS = """\
 ## Jobs
 
-A stage's process tells these while it runs, at `/metrics` of the port `MARQUEE_METRICS__PORT`, and pushes some of them
-at its end to the Pushgateway at `MARQUEE_METRICS__PUSHGATEWAY_URL`, grouped by `job="marquee"`, `environment` and
-`stage`. It pushes by POST: a failure does not wipe the time of the last success. `stage` is that of the process: what
-`audience` does is told as `profile`. Executors tell nothing of this; Spark's own metrics do.
+The process of a stage publishes these metrics while it runs, at `/metrics` on the port `MARQUEE_METRICS__PORT`. When it
+ends, it pushes some of them to the Pushgateway at `MARQUEE_METRICS__PUSHGATEWAY_URL`, grouped by `job="marquee"`,
+`environment` and `stage`. It pushes with POST, so a failure does not delete the time of the last success. `stage` is
+the stage of the process: metrics of `audience` have the stage `profile`. Spark executors do not publish these metrics,
+but Spark's own.
 """
-COLUMNS = ("metric", "type", "labels", "what it tells")
+COLUMNS = ("metric", "type", "labels", "meaning")
 
 
 def metrics() -> Iterator[str]:

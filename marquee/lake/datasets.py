@@ -68,9 +68,9 @@ def _null(name: str, kind: str, holds: str) -> Column:
 
 VIEWER = Column("viewer", UNSIGNED, "pseudonym: the first 64 bits of HMAC-SHA256(key, user id)")
 EPISODE = Column("episode_id", WHOLE, "the schedule service's id of the episode")
-COUNTRY = Column("country", TEXT, "ISO 3166-1 alpha-2 code of where it was watched")
+COUNTRY = Column("country", TEXT, "ISO 3166-1 alpha-2 code of the country of the play")
 LANGUAGE = Column("language", TEXT, "audio language of the play, a BCP 47 tag")
-PLAYS = Column("plays", WHOLE, "play events counted once (one is about a minute of play)")
+PLAYS = Column("plays", WHOLE, "play events without duplicates (one is about a minute of play)")
 SECONDS = Column("watched_seconds", WHOLE, "seconds of play")
 
 VIEWERSHIP = Dataset(
@@ -82,8 +82,10 @@ VIEWERSHIP = Dataset(
         Column("hour", TIME, "the hour in which the events were received"),
         EPISODE,
         COUNTRY,
-        Column("local_hour", SMALL, "hour of the day, 0 to 23, at the viewer, from the event's UTC offset"),
-        Column("device", TEXT, "kind of device, as the player names it"),
+        Column(
+            "local_hour", SMALL, "hour of the day in the viewer's local time, 0 to 23, from the UTC offset of the event"
+        ),
+        Column("device", TEXT, "kind of device, as reported by the player"),
         PLAYS,
         SECONDS,
     ),
@@ -101,8 +103,8 @@ VIEWER_HOUR = Dataset(
         LANGUAGE,
         PLAYS,
         SECONDS,
-        Column("first_at", TIME, "when the first of the events was received"),
-        Column("last_at", TIME, "when the last of the events was received"),
+        Column("first_at", TIME, "time of receipt of the first event"),
+        Column("last_at", TIME, "time of receipt of the last event"),
     ),
     by_bucket=True,
 )
@@ -115,8 +117,8 @@ REJECTS = Dataset(
     (
         Column("key", TEXT, "key of the raw object"),
         Column("line", WHOLE, "number of the line (or record) in the object, from 1"),
-        Column("reason", TEXT, "why the line was rejected; see the event contract"),
-        Column("raw", BINARY, "the line as it came, its first 64 KiB at most; as sensitive as the raw events"),
+        Column("reason", TEXT, "reason for the rejection; see the event contract"),
+        Column("raw", BINARY, "the line as received, up to 64 KiB; as sensitive as the raw events"),
     ),
 )
 
@@ -130,7 +132,7 @@ SHOWS = Dataset(
         _null("name", TEXT, "name of the show; not unique"),
         _null("type", TEXT, "Scripted, Reality, News, …"),
         _null("language", TEXT, "original language, in English words"),
-        _null("status", TEXT, "Running, Ended, To Be Determined or In Development; may go either way"),
+        _null("status", TEXT, "Running, Ended, To Be Determined or In Development; the service may revert it"),
         _null("runtime_minutes", WHOLE, "planned runtime of an episode"),
         _null("average_runtime_minutes", WHOLE, "average runtime of the episodes so far"),
         _null("premiered", DATE, "day of the first episode"),
@@ -141,15 +143,15 @@ SHOWS = Dataset(
         _null("schedule_time", TEXT, "local time of broadcast, HH:MM"),
         _null("schedule_days", TEXT, "days of broadcast, comma-separated"),
         _null("rating", FRACTION, "average rating, 0 to 10"),
-        _null("weight", WHOLE, "popularity at the schedule service, 0 to 100; changes all the time"),
+        _null("weight", WHOLE, "popularity at the schedule service, 0 to 100; changes often"),
         _null("official_site", TEXT, "URL"),
         _null("imdb", TEXT, "IMDb id"),
         _null("thetvdb", WHOLE, "TheTVDB id"),
         _null("tvrage", WHOLE, "TVRage id"),
         _null("image", TEXT, "URL of the original image"),
         _null("summary", TEXT, "HTML"),
-        _null("url", TEXT, "the show's page at the schedule service, for the credit"),
-        _null("updated", TIME, "when the schedule service last changed the show or a child of it"),
+        _null("url", TEXT, "page of the show at the schedule service, for the credit"),
+        _null("updated", TIME, "last change of the show, or of anything in it, at the schedule service"),
     ),
 )
 
@@ -160,19 +162,19 @@ EPISODES = Dataset(
     1,
     (
         EPISODE,
-        Column("show_id", WHOLE, "the show it belongs to"),
+        Column("show_id", WHOLE, "show of the episode"),
         _null("name", TEXT, "title of the episode"),
         _null("season", WHOLE, "season; may be a year"),
         _null("number", WHOLE, "number in the season; null for specials"),
         _null("type", TEXT, "regular, significant_special or insignificant_special"),
-        _null("airdate", DATE, "the broadcaster's programming day; may be the day before the requested one"),
-        _null("airtime", TEXT, "local time HH:MM; null where the service has none"),
-        _null("airstamp", TIME, "instant of airing; made up by the service where airtime is null"),
+        _null("airdate", DATE, "programming day of the broadcaster; may be the day before the requested day"),
+        _null("airtime", TEXT, "local time of broadcast, HH:MM; null if the service has none"),
+        _null("airstamp", TIME, "time of airing; an estimate of the service if airtime is null"),
         _null("runtime_minutes", WHOLE, "runtime"),
         _null("rating", FRACTION, "average rating, 0 to 10"),
         _null("image", TEXT, "URL of the original image"),
         _null("summary", TEXT, "HTML"),
-        _null("url", TEXT, "the episode's page at the schedule service, for the credit"),
+        _null("url", TEXT, "page of the episode at the schedule service, for the credit"),
     ),
 )
 
@@ -182,10 +184,10 @@ NETWORKS = Dataset(
     "requested day × network or web channel",
     2,
     (
-        Column("kind", TEXT, "'network' or 'web': their ids are counted apart"),
+        Column("kind", TEXT, "'network' or 'web', which have separate ids"),
         Column("network_id", WHOLE, "the schedule service's id"),
         _null("name", TEXT, "name"),
-        _null("country", TEXT, "code of its country; null for a global channel"),
+        _null("country", TEXT, "ISO 3166-1 alpha-2 code; null for a global channel"),
         _null("official_site", TEXT, "URL"),
     ),
 )
@@ -198,7 +200,11 @@ COUNTRIES = Dataset(
     (
         Column("country", TEXT, "ISO 3166-1 alpha-2 code"),
         _null("name", TEXT, "English name"),
-        _null("timezone", TEXT, "one zone of the country, often an odd one: never derive a viewer's time from it"),
+        _null(
+            "timezone",
+            TEXT,
+            "one time zone, often not the main one: never derive a viewer's time from it",
+        ),
     ),
 )
 
@@ -209,7 +215,7 @@ GENRES = Dataset(
     2,
     (
         Column("show_id", WHOLE, "the show"),
-        Column("genre", TEXT, "one of its genres; a show may have none"),
+        Column("genre", TEXT, "a genre of the show; a show may have none"),
     ),
 )
 
@@ -224,7 +230,7 @@ VIEWER_DAY = Dataset(
 
 _SITTING = (
     VIEWER,
-    Column("started_at", TIME, "when the sitting began: names the sitting of this viewer"),
+    Column("started_at", TIME, "start of the sitting; identifies the sitting of a viewer"),
     EPISODE,
     SECONDS,
     Column("first_at", TIME, "first event of the episode in the sitting"),
@@ -234,7 +240,7 @@ _SITTING = (
 SITTING_DAY = Dataset(
     "sitting_day",
     keys.PROFILE,
-    "day × viewer × sitting × episode, of sittings that matter: enough episodes for a binge, or touching midnight",
+    "day × viewer × sitting × episode, of sittings with enough episodes for a binge or close to midnight",
     3,
     _SITTING,
     by_bucket=True,
@@ -243,9 +249,9 @@ SITTING_DAY = Dataset(
 VIEWER_SEEN = Dataset(
     "viewer_seen",
     keys.PROFILE,
-    "viewer, of all who were seen up to and including the day",
+    "viewer seen up to and including the day",
     1,
-    (VIEWER, Column("first_day", DATE, "the first day on which the viewer was seen")),
+    (VIEWER, Column("first_day", DATE, "first day on which the viewer was seen")),
     by_bucket=True,
 )
 
@@ -260,7 +266,7 @@ EPISODE_DAY = Dataset(
 VIEWER_PERIOD = Dataset(
     "viewer_period",
     keys.AUDIENCE,
-    "period to date, without its last day × viewer × episode × country × language",
+    "period to date (without its last day) × viewer × episode × country × language",
     4,
     (
         VIEWER,
@@ -269,8 +275,8 @@ VIEWER_PERIOD = Dataset(
         LANGUAGE,
         PLAYS,
         SECONDS,
-        Column("days_low", UNSIGNED, "bit n is set when there was a play on day n (0 to 63) of the period"),
-        Column("days_high", UNSIGNED, "bit n is set when there was a play on day 64 + n of the period"),
+        Column("days_low", UNSIGNED, "bit n is set if there is a play on day n (0 to 63) of the period"),
+        Column("days_high", UNSIGNED, "bit n is set if there is a play on day 64 + n of the period"),
     ),
     by_bucket=True,
 )
@@ -278,7 +284,7 @@ VIEWER_PERIOD = Dataset(
 SITTING_PERIOD = Dataset(
     "sitting_period",
     keys.AUDIENCE,
-    "period to date, without its last day × viewer × sitting × episode, of sittings that matter, joined at midnight",
+    "period to date (without its last day) × viewer × sitting × episode, of the same sittings, joined at midnight",
     3,
     _SITTING,
     by_bucket=True,
@@ -293,40 +299,46 @@ AUDIENCE = Dataset(
         Column(
             "show_id",
             WHOLE,
-            "the show; 0 for all episodes that no schedule knows: only reach and seconds are published",
+            "the show; 0 for all episodes in no captured schedule, with only reach and seconds",
         ),
-        Column("country", TEXT, "where it was watched, or '**' for everywhere"),
+        Column("country", TEXT, "country of the play, or '**' for worldwide"),
         _null(
             "reach",
             WHOLE,
-            "viewers with at least reach_seconds of the show here; below min_cell null, as all that counts viewers",
+            "viewers with at least reach_seconds of the show here; below min_cell null, like all counts of viewers",
         ),
         SECONDS,
-        _null("runtime_seconds", WHOLE, "runtimes of the show's episodes played here; null where one is not known"),
-        _null("views", FRACTION, "watched_seconds / runtime_seconds; null where a runtime is not known"),
+        _null(
+            "runtime_seconds", WHOLE, "sum of the runtimes of the show's episodes played here; null if one is unknown"
+        ),
+        _null("views", FRACTION, "watched_seconds / runtime_seconds; null if a runtime is unknown"),
         _null("average_seconds", FRACTION, "watched_seconds / reach"),
         _null("loyalty", FRACTION, "average_seconds / runtime_seconds, at most 1"),
-        _null("return_days", FRACTION, "days on which a viewer counted in reach watched the show, on average"),
+        _null("return_days", FRACTION, "average number of days on which a viewer in reach watched it"),
         _null(
             "loyal_viewers",
             WHOLE,
-            "of reach: watched it in at least loyal_share of the period's weeks (days, of a week)",
+            "viewers in reach who watched it in loyal_share of the period's weeks or more (a week: days)",
         ),
         _null(
             "binge_viewers",
             WHOLE,
-            "of reach: had a sitting with binge_episodes (3) of the show or more, each to binge_completion",
+            "viewers in reach with a sitting of at least binge_episodes (3) of the show, each to binge_completion",
         ),
         _null("binge5_viewers", WHOLE, "the same with at least 5 episodes"),
-        _null("sole_viewers", WHOLE, "of reach: watched nothing but this show in the period, anywhere"),
-        _null("near_sole_viewers", WHOLE, "of reach: near_sole_share of their seconds, or more, were this show's"),
-        _null("new_viewers", WHOLE, "of reach: first seen in the period"),
-        _null("new_sole_viewers", WHOLE, "of new_viewers: watched nothing but this show"),
-        _null("multilingual_viewers", WHOLE, "of reach: multilingual in the period (see audience_base)"),
+        _null("sole_viewers", WHOLE, "viewers in reach who watched only this show in the period, anywhere"),
+        _null(
+            "near_sole_viewers",
+            WHOLE,
+            "viewers in reach who spent at least near_sole_share of their seconds on this show",
+        ),
+        _null("new_viewers", WHOLE, "viewers in reach who were first seen in the period"),
+        _null("new_sole_viewers", WHOLE, "new_viewers who watched only this show"),
+        _null("multilingual_viewers", WHOLE, "viewers in reach who are multilingual in the period (see audience_base)"),
         _null(
             "valued_seconds",
             FRACTION,
-            "sum over the viewers of seconds here × seconds of the show / seconds in all",
+            "sum over viewers of seconds here × seconds of the show / seconds of everything",
         ),
     ),
 )
@@ -337,15 +349,15 @@ AUDIENCE_BASE = Dataset(
     "period × country, and the period with country '**' (worldwide)",
     1,
     (
-        Column("country", TEXT, "where they watched, or '**' for everywhere"),
-        _null("active_viewers", WHOLE, "viewers with at least reach_seconds of anything here; null below min_cell"),
+        Column("country", TEXT, "country of the plays, or '**' for worldwide"),
+        _null("active_viewers", WHOLE, "viewers with at least reach_seconds of all shows here; null below min_cell"),
         SECONDS,
         _null(
             "multilingual_viewers",
             WHOLE,
-            "of active: multilingual_share and multilingual_seconds in two languages; en-US and en-GB are one",
+            "active viewers with multilingual_share and multilingual_seconds in two languages; en-US and en-GB are one",
         ),
-        _null("new_viewers", WHOLE, "of active: first seen in the period"),
+        _null("new_viewers", WHOLE, "active viewers first seen in the period"),
     ),
 )
 

@@ -1,4 +1,4 @@
-"""The questions that a kiosk answers, each by a view of ``schema/views.sql``."""
+"""The questions that a mart answers, each with a view of ``schema/views.sql``."""
 
 import difflib
 from collections.abc import Mapping
@@ -12,14 +12,14 @@ from marquee.mart.narrowed import bounds_of, narrow
 from marquee.mart.settings import MartSettings
 
 CREDIT = "Shows and episodes: TVmaze (https://www.tvmaze.com), CC BY-SA 4.0"
-"""To be shown with every answer."""
+"""The credit to show with every answer."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """A question: its name, its words, how the answer is reckoned, and what an answer shows first.
+    """A question: its name, its words, how the answer is computed, and the order and number of rows shown.
 
-    ``example`` narrows the view to what the words ask (a country, a genre); without it the view answers for all.
+    ``example`` filters the view to what the words ask (a country, a genre); without it, the view answers for all.
     """
 
     name: str
@@ -39,7 +39,7 @@ QUESTIONS = (
     Question(
         "genre-hours",
         "What genre gets the most viewing hours in Korea?",
-        "Hours of all plays loaded, by country and genre. A show counts in full for each of its genres; "
+        "Hours of all loaded plays, by country and genre. A show counts in full for each of its genres; "
         "fractional_hours and share_percent divide it among them.",
         "place, hours desc, country, genre",
         example={"country": "KR"},
@@ -47,53 +47,53 @@ QUESTIONS = (
     Question(
         "genre-daypart",
         "Do Americans watch crime shows in the morning or in the evening?",
-        "Hours by the viewer's own hour of the day: morning 6-12, daytime 12-18, evening 18-23, night 23-6; "
-        "share_percent is of the genre's hours in the country.",
+        "Hours by the viewer's local hour: morning 6-12, daytime 12-18, evening 18-23, night 23-6; "
+        "share_percent is the share of the genre's hours in the country.",
         "place, hours desc, country, genre, daypart",
         example={"country": "US", "genre": "Crime"},
     ),
     Question(
         "after-the-end",
         "Does a show's popularity drop after it stopped production?",
-        "Hours a day in the four weeks after the show ended (and from the tenth week on), against the four weeks "
-        "before, in percent of what became of the whole catalogue: 100 fell no more than everything. The windows "
-        "are cut to the hours loaded.",
+        "Hours a day in the four weeks after the show ended (and from the tenth week on), divided by those in the four "
+        "weeks before, in percent of the same ratio of the whole catalogue: 100 means the same change as the "
+        "catalogue. The windows are limited to the loaded hours.",
         "case when after_percent is null then 1 else 0 end, after_percent, title",
     ),
     Question(
         "multilingual",
         "What shows are popular with multilingual viewers?",
-        "Share of multilingual viewers among those whom the show reached, in percent of their share among all "
-        "viewers: above 100, more than usual. Shows that reached at least 50 viewers.",
+        "Share of multilingual viewers among the viewers reached by the show, in percent of their share among all "
+        "viewers: above 100 means more than average. Shows that reached at least 50 viewers.",
         "place, title",
     ),
     Question(
         "small-but-loyal",
         "Is this show popular with a small but loyal audience?",
-        "Yes: it reached at least 50 viewers, fewer than the median show did, and the part of it that its average "
-        "viewer watched is in the upper quarter of the catalogue.",
+        "Yes, if the show reached at least 50 viewers but fewer than the median show, and the share of it that its "
+        "average viewer watched is in the upper quarter of the catalogue.",
         "small_but_loyal desc, loyalty_percent desc, title",
     ),
     Question(
         "binge",
         "Do people binge-watch this show?",
-        "Share of the viewers reached who watched binge_episodes (3) or more, or 5 or more, of its episodes in one "
+        "Share of the viewers reached who watched at least binge_episodes (3), or at least 5, of its episodes in one "
         "sitting. Shows that reached at least 50 viewers.",
         "place, title",
     ),
     Question(
         "must-not-cancel",
         "Which shows must not be cancelled?",
-        "Viewers who watched only, or nearly only, this show, and their share of its reach; valued_hours weighs "
-        "each viewer's hours by the show's share of all they watched. New viewers stand apart: they have had little "
-        "time for a second show.",
+        "Viewers who watched only, or almost only, this show, and their share of its reach; valued_hours weights each "
+        "viewer's hours by the show's share of the viewer's viewing. New viewers have separate columns, because they "
+        "have had little time for a second show.",
         "place, title",
     ),
     Question(
         "big-in-one-country",
         "Which shows are low worldwide and big in Japan?",
-        "Shows among the ten of most reach in a country, by how many places further down they stand worldwide. No "
-        "viewers are added up: each figure was counted where it stands.",
+        "The ten shows with the highest reach in each country, by how many places lower they rank worldwide. "
+        "Viewers are not summed: each figure is counted for its country, or worldwide.",
         "places_lost desc, country_place, country, title",
         example={"country": "JP"},
     ),
@@ -106,7 +106,7 @@ QUESTIONS = (
     Question(
         "engagement-by-show",
         "How engaged are our customers, by show?",
-        "Hours that a viewer reached by the show watched of it. Shows that reached at least 50 viewers.",
+        "Average hours of the show for each viewer reached. Shows that reached at least 50 viewers.",
         "place, title",
     ),
     Question(
@@ -125,7 +125,7 @@ QUESTIONS = (
     Question(
         "engagement-by-country",
         "How engaged are our customers, by country?",
-        "Hours that an active viewer of the country watched of anything.",
+        "Average viewing hours of an active viewer in the country.",
         "place, country",
     ),
 )

@@ -1,8 +1,9 @@
-"""Every metric of Marquee: its name, type, labels, and what it tells. ``docs/metrics.md`` is generated from here.
+"""Every metric of Marquee: its name, type, labels and meaning. ``docs/metrics.md`` is generated from this module.
 
-The exporter tells what the lake and the mart are like, from markers and ledger; a job tells how far it is, while it
-runs, and pushes some of it at its end. Names keep Prometheus' conventions: base units, instants as seconds since 1970
-and never as ages, and no label whose values grow with the data. Every series also has ``environment``.
+The exporter publishes the state of the lake and the mart, from markers and ledger. A job publishes its progress while
+it runs, and pushes some metrics when it ends. Names follow the conventions of Prometheus: base units, timestamps as
+seconds since 1970 and never ages, and no label whose values grow with the data. Every series also has
+``environment``.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
-# An instant beside each counter, which nobody asks for.
+# Without the timestamp of creation beside each counter, which nobody uses.
 prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
 
 ENVIRONMENT = "environment"
@@ -69,24 +70,24 @@ def _histogram(name: str, labels: tuple[str, ...], text: str) -> Metric:
 NEWEST_END = _gauge(
     "newest_period_end_timestamp_seconds",
     _OF_GRAIN,
-    "end of the newest complete period: one made after it was over (a captured day always counts); the freshness of "
-    "the data",
+    "end of the newest complete period: one processed after it was over (a captured day always counts); the freshness "
+    "of the data",
 )
 WATERMARK = _gauge(
     "watermark_timestamp_seconds",
     _OF_GRAIN,
-    "end of the last period before the first missing one: below it every period has been made",
+    "end of the last period before the first missing one; every earlier period is complete",
 )
 PERIODS = _gauge(
     "periods",
     (*_OF_GRAIN, "state"),
-    "periods of the exporter's window by state: done, pending, stale, failed, or waiting (not over, or upstream is "
-    "missing)",
+    "periods in the exporter's window by state: done, pending, stale, failed, or waiting (not over yet, or an upstream "
+    "period is missing)",
 )
 OLDEST_OPEN = _gauge(
     "oldest_open_period_timestamp_seconds",
     _OF_GRAIN,
-    "start of the window's oldest period that is pending, stale or failed; absent when there is none",
+    "start of the oldest pending, stale or failed period in the window; absent if there is none",
 )
 HOUR_STATE = _gauge(
     "hour_state",
@@ -94,57 +95,59 @@ HOUR_STATE = _gauge(
     "state of a UTC hour of the last seven days (days_ago 0 to 6) in the rollup: 0 not over yet, 1 done, 2 pending (or "
     "without events), 3 stale, 4 failed; absent before the lake's first hour",
 )
-GENERATIONS = _gauge("generations", _OF_GRAIN, "generations published of the window's periods, all together")
+GENERATIONS = _gauge("generations", _OF_GRAIN, "total published generations of the periods in the window")
 LAST_FINISHED = _gauge(
     "last_run_finished_timestamp_seconds",
     _OF_GRAIN,
-    "when the last run that was published finished; of mart_load, when a period was last loaded",
+    "end of the last published run; for mart_load, time of the last load of a period",
 )
-LAST_DURATION = _gauge("last_run_duration_seconds", _OF_GRAIN, "how long that run took")
+LAST_DURATION = _gauge("last_run_duration_seconds", _OF_GRAIN, "duration of that run")
 LAST_CPU = _gauge(
     "last_run_cpu_seconds",
     _OF_GRAIN,
-    "CPU time of that run: of its process, and on Spark of the tasks' Python, without the JVMs",
+    "CPU time of that run: of its process, and on Spark of the tasks' Python; without the JVMs",
 )
 NEWEST_ROWS = _gauge(
     "newest_period_rows",
     (*_OF_GRAIN, "direction"),
-    "rows in and out of the newest complete period; of mart_load only out",
+    "input and output rows of the newest complete period; for mart_load only output",
 )
 WEEK_BEFORE_ROWS = _gauge(
     "week_before_rows",
     (*_OF_GRAIN, "direction"),
-    "rows of the period a week before the newest complete one, of hours, days and weeks; absent when there is none",
+    "rows of the period a week before the newest complete one, for hours, days and weeks; absent if there is none",
 )
 NEWEST_DUPLICATES = _gauge("newest_period_duplicates", _OF_GRAIN, "duplicates in the newest complete period")
 NEWEST_REJECTS = _gauge(
-    "newest_period_rejects", (*_OF_GRAIN, "reason"), "rejects in the newest complete period; no reason without one"
+    "newest_period_rejects",
+    (*_OF_GRAIN, "reason"),
+    "rejects in the newest complete period; no series for a reason without rejects",
 )
 RECENT_ROWS = _gauge(
     "recent_rows",
     (*_OF_GRAIN, "direction"),
-    "rows of the periods that start in the seven days before the newest complete one",
+    "rows of the periods that start in the seven days before the newest complete period",
 )
 RECENT_DUPLICATES = _gauge("recent_duplicates", _OF_GRAIN, "duplicates in those periods")
 RECENT_REJECTS = _gauge("recent_rejects", (*_OF_GRAIN, "reason"), "rejects in those periods")
-DATASET_ROWS = _gauge("dataset_rows", ("dataset",), "rows of a dataset that success markers name, all periods together")
+DATASET_ROWS = _gauge("dataset_rows", ("dataset",), "rows of a dataset that success markers name, in all periods")
 DATASET_BYTES = _gauge("dataset_bytes", ("dataset",), "bytes of a dataset that success markers name")
 DATASET_OBJECTS = _gauge("dataset_objects", ("dataset",), "objects of a dataset that success markers name")
-GARBAGE_BYTES = _gauge("garbage_bytes", (), "bytes that `marquee gc` could delete; looked at every few hours")
-GARBAGE_OBJECTS = _gauge("garbage_objects", (), "objects that `marquee gc` could delete")
+GARBAGE_BYTES = _gauge("garbage_bytes", (), "bytes that `marquee gc` can delete; refreshed every few hours")
+GARBAGE_OBJECTS = _gauge("garbage_objects", (), "objects that `marquee gc` can delete")
 MART_BEHIND = _gauge(
     "mart_generations_behind",
     (STAGE,),
-    "published generations that belong in the mart and are not loaded, by the stage that they come from",
+    "published generations that belong in the mart and are not loaded, by source stage",
 )
 LAST_REFRESH = _gauge(
     "exporter_last_refresh_timestamp_seconds",
     ("part",),
-    "when a part (schedule, rollup, profile, mart, garbage) was last looked at well; its metrics are of then",
+    "time of the last successful refresh of a collector; part: schedule, rollup, profile, mart, garbage",
 )
-REFRESH_DURATION = _gauge("exporter_refresh_duration_seconds", ("part",), "how long the last look at a part took")
-REFRESH_ERRORS = _counter("exporter_refresh_errors", ("part",), "looks at a part that failed")
-BUILD_INFO = _gauge("build_info", ("version",), "1; the version of the exporter's code")
+REFRESH_DURATION = _gauge("exporter_refresh_duration_seconds", ("part",), "duration of the last refresh of a collector")
+REFRESH_ERRORS = _counter("exporter_refresh_errors", ("part",), "failed refreshes of a collector")
+BUILD_INFO = _gauge("build_info", ("version",), "always 1; the label has the version of the exporter's code")
 
 EXPORTER = (
     NEWEST_END,
@@ -174,49 +177,52 @@ EXPORTER = (
     REFRESH_ERRORS,
     BUILD_INFO,
 )
-"""What the exporter tells."""
+"""Metrics of the exporter."""
 
-JOB_START = _gauge("job_start_timestamp_seconds", (STAGE,), "when the job started", pushed=True)
-JOB_DURATION = _gauge("job_duration_seconds", (STAGE,), "how long the job took; told at its end", pushed=True)
+JOB_START = _gauge("job_start_timestamp_seconds", (STAGE,), "start of the job", pushed=True)
+JOB_DURATION = _gauge("job_duration_seconds", (STAGE,), "duration of the job; published when it ends", pushed=True)
 JOB_COMPLETION = _gauge(
-    "job_last_completion_timestamp_seconds", (STAGE,), "when a job of the stage last ended, well or not", pushed=True
+    "job_last_completion_timestamp_seconds",
+    (STAGE,),
+    "end of the last job of the stage, successful or not",
+    pushed=True,
 )
 JOB_SUCCESS = _gauge(
     "job_last_success_timestamp_seconds",
     (STAGE,),
-    "when a job of the stage last ended well; a failure leaves it as it was",
+    "end of the last successful job of the stage; a failure does not change it",
     pushed=True,
 )
-JOB_EXIT_CODE = _gauge("job_exit_code", (STAGE,), "exit code of the job; told at its end", pushed=True)
+JOB_EXIT_CODE = _gauge("job_exit_code", (STAGE,), "exit code of the job; published when it ends", pushed=True)
 JOB_PERIODS = _gauge(
     "job_periods",
     (STAGE, "state"),
-    "periods, or the mart's steps, that the job is through with (done), has left, and that failed among those done",
+    "periods (or steps of a load) that the job has done, has left, and that failed among those done",
     pushed=True,
 )
-JOB_ROWS = _counter("job_rows", (STAGE, "direction"), "rows in and out of the periods that the job has published")
-JOB_BYTES = _counter("job_bytes", (STAGE, "direction"), "bytes of the inputs and outputs of those periods")
+JOB_ROWS = _counter("job_rows", (STAGE, "direction"), "input and output rows of the periods that the job has published")
+JOB_BYTES = _counter("job_bytes", (STAGE, "direction"), "input and output bytes of those periods")
 STORE_DURATION = _histogram(
     "store_request_duration",
     (STAGE, "operation"),
-    "time of a call to S3 up to its answer's head, retries included; operation: get, put, list, delete, head",
+    "duration of a call to S3 up to the answer's headers, including retries; operation: get, put, list, delete, head",
 )
-STORE_RETRIES = _counter("store_retries", (STAGE,), "tries after the first of calls to S3")
+STORE_RETRIES = _counter("store_retries", (STAGE,), "retries of calls to S3")
 STORE_ERRORS = _counter(
     "store_errors",
     (STAGE, "code"),
-    "calls to S3 that failed in the end, by HTTP status or `connection`; not 404 or 412",
+    "calls to S3 that finally failed, by HTTP status or `connection`; without 404 and 412",
 )
 MART_DURATION = _histogram(
     "mart_statement_duration",
     (STAGE, "statement"),
-    "time of a statement of a mart in MySQL; statement: load, commit, delete, other",
+    "duration of a statement in a MySQL mart; statement: load, commit, delete, other",
 )
-MART_RECONNECTS = _counter("mart_reconnects", (STAGE,), "connections to MySQL that were lost and opened again")
+MART_RECONNECTS = _counter("mart_reconnects", (STAGE,), "connections to MySQL that were lost and reopened")
 SCHEDULE_DURATION = _histogram(
-    "schedule_request_duration", (STAGE,), "time of one try to get an answer of the schedule"
+    "schedule_request_duration", (STAGE,), "duration of one attempt of a call to the schedule service"
 )
-SCHEDULE_RETRIES = _counter("schedule_retries", (STAGE,), "tries after the first of calls to the schedule service")
+SCHEDULE_RETRIES = _counter("schedule_retries", (STAGE,), "retries of calls to the schedule service")
 
 JOBS = (
     JOB_START,
@@ -235,10 +241,10 @@ JOBS = (
     SCHEDULE_DURATION,
     SCHEDULE_RETRIES,
 )
-"""What a job tells; ``stage`` is the same in all series of a job."""
+"""Metrics of a job; ``stage`` is the same in all series of a job."""
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-"""Bounds of the histograms, in seconds: from a cached answer to the patience of a call."""
+"""Bounds of the histograms, in seconds: from a cached answer to the timeout of a call."""
 
 
 def make_gauge(metric: Metric, registry: CollectorRegistry, *known: str) -> Gauge:
