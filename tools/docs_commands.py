@@ -9,10 +9,11 @@ from tools.markdown import marked_up, table
 HEAD = """\
 # Commands
 
-The command line of Marquee; `marquee COMMAND --help` says the same. Periods are in UTC. Exit codes are those of the
-[failure model](architecture.md#exit-codes). A stage also starts as a module, with the same period arguments:
-`python -m jobs.rollup 2026-01-05`; there, `--config` lists its settings, and `--version` tells the version. So does the
-[launcher](architecture.md#the-launcher), of `rollup` or `profile`: `python -m jobs.launcher rollup 2026-01-05`.
+This page lists the commands of Marquee; `marquee COMMAND --help` prints the same. Periods are in UTC. For exit codes,
+see the [failure model](architecture.md#exit-codes). A stage also runs as a module, with the same period arguments:
+`python -m jobs.rollup 2026-01-05`. There, `--config` lists its settings, and `--version` prints the version. The
+[launcher](architecture.md#the-launcher) runs `rollup` or `profile` in the same way:
+`python -m jobs.launcher rollup 2026-01-05`.
 """
 
 
@@ -27,7 +28,7 @@ def commands() -> Iterator[str]:
         yield ""
         rows = [_row(action) for action in _actions(command) if "--help" not in action.option_strings]
         if rows:
-            yield from table(["argument", "what it does"], rows)
+            yield from table(["argument", "meaning"], rows)
 
 
 def subcommands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:

@@ -20,16 +20,16 @@ from tools.markdown import marked_up, table
 HEAD = """\
 # Settings
 
-A setting is an environment variable, or an entry of the TOML file that `MARQUEE_CONFIG` names; the variable wins. In a
-variable two underscores lead into a section; lists and tables are JSON there: `'["GB", "KR"]'`. A misspelt name is an
-error that names the nearest right one. `marquee config` lists the settings in force and where each came from, secrets
-masked.
+A setting is an environment variable, or an entry of the TOML file that `MARQUEE_CONFIG` names. The variable overrides
+the file. In a variable, two underscores separate a section from its entry; lists and tables are JSON: `'["GB", "KR"]'`.
+A misspelt name is an error that names the nearest valid one. `marquee config` lists the settings in force and the
+source of each, with secrets masked.
 
-Credentials of S3 are no settings of Marquee: boto3 finds them in its own variables, profiles and roles. A setting that
-decides results stands in the [markers](architecture.md#markers) of what it decides: change it, and those periods are
+S3 credentials are not settings of Marquee: boto3 finds them in its own variables, profiles and roles. A setting that
+affects results is in the [markers](architecture.md#markers) of the affected periods; a change makes these periods
 stale.
 """
-COLUMNS = ("variable", "in TOML", "type", "default", "what it says")
+COLUMNS = ("variable", "in TOML", "type", "default", "meaning")
 WORDS: dict[object, str] = {
     str: "text",
     int: "whole number",

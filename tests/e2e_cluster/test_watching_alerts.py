@@ -51,7 +51,7 @@ def clears(watched: Watched, alert: str, stage: str) -> None:
 
 
 def look(watched: Watched, alert: str, stage: str, *, broken: str = "nothing", named: Named = NOTHING) -> str:
-    """Run the "Diagnose" commands of a runbook, and return their output; a command that contains ``broken`` may fail."""
+    """Run the "Diagnose" commands of a runbook; return their output. A command that contains ``broken`` may fail."""
     for query in documented("Diagnose", RUNBOOKS / f"{alert}.md", "promql"):
         until(lambda query=query: watched.had(query), query)  # type: ignore[misc]
     return "\n".join(
