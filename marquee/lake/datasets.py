@@ -1,6 +1,6 @@
-"""Every dataset of the lake: its grain, key and columns, each with its unit and definition.
+"""Every dataset of the lake: its grain, its key, and its columns with units and definitions.
 
-``docs/data-dictionary.md`` is generated from here, and every file is written with these schemas. All times are UTC.
+``docs/data-dictionary.md`` is generated from this module, and every file has one of these schemas. All times are UTC.
 """
 
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 WORLDWIDE = "**"
-"""The country of an audience row that counts viewers wherever they watched."""
+"""The country of an audience row that counts viewers of all countries."""
 
 UNKNOWN_SHOW = 0
-"""The show of an episode that no captured schedule knows (an orphan)."""
+"""The show of an episode that is in no captured schedule (an orphan)."""
 
-# Types of columns, by Arrow's names: so that planning, which asks only for the names of datasets, needs no pyarrow.
+# Column types by Arrow's names, not Arrow's objects, because planning reads this module and must not import pyarrow.
 BINARY = "binary"
 DATE = "date32[day]"
 FRACTION = "double"
@@ -30,7 +30,7 @@ SMALL = "int8"
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its name, its type as Arrow names it, and what it holds."""
+    """One column: its name, its type by Arrow's name, and its definition."""
 
     name: str
     type: str
@@ -40,7 +40,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Dataset:
-    """One dataset: the stage that makes it, what a row is of, and its columns, of which the first ``key`` sort it."""
+    """One dataset: the stage that writes it, its grain, and its columns. The first ``key`` columns are its sort key."""
 
     name: str
     stage: str
@@ -51,14 +51,14 @@ class Dataset:
 
     @property
     def schema(self) -> "pa.Schema":
-        """The Arrow schema that its files have."""
+        """The Arrow schema of its files."""
         import pyarrow as pa  # noqa: PLC0415 - it takes 0.2 s, and planning needs no schema
 
         return pa.schema([pa.field(c.name, pa.type_for_alias(c.type), c.nullable) for c in self.columns])
 
     @property
     def sort(self) -> list[str]:
-        """The columns that identify a row, in the order by which files are sorted."""
+        """The columns that identify a row, in the sort order of files."""
         return [column.name for column in self.columns[: self.key]]
 
 
@@ -70,7 +70,7 @@ VIEWER = Column("viewer", UNSIGNED, "pseudonym: the first 64 bits of HMAC-SHA256
 EPISODE = Column("episode_id", WHOLE, "the schedule service's id of the episode")
 COUNTRY = Column("country", TEXT, "ISO 3166-1 alpha-2 code of the country of the play")
 LANGUAGE = Column("language", TEXT, "audio language of the play, a BCP 47 tag")
-PLAYS = Column("plays", WHOLE, "play events without duplicates (one is about a minute of play)")
+PLAYS = Column("plays", WHOLE, "play events without duplicates (one event is about a minute of play)")
 SECONDS = Column("watched_seconds", WHOLE, "seconds of play")
 
 VIEWERSHIP = Dataset(
@@ -82,10 +82,8 @@ VIEWERSHIP = Dataset(
         Column("hour", TIME, "the hour in which the events were received"),
         EPISODE,
         COUNTRY,
-        Column(
-            "local_hour", SMALL, "hour of the day in the viewer's local time, 0 to 23, from the UTC offset of the event"
-        ),
-        Column("device", TEXT, "kind of device, as reported by the player"),
+        Column("local_hour", SMALL, "hour of the day in the viewer's time, 0 to 23, from the event's UTC offset"),
+        Column("device", TEXT, "kind of device, by the player's name for it"),
         PLAYS,
         SECONDS,
     ),
@@ -103,8 +101,8 @@ VIEWER_HOUR = Dataset(
         LANGUAGE,
         PLAYS,
         SECONDS,
-        Column("first_at", TIME, "time of receipt of the first event"),
-        Column("last_at", TIME, "time of receipt of the last event"),
+        Column("first_at", TIME, "time at which the first event was received"),
+        Column("last_at", TIME, "time at which the last event was received"),
     ),
     by_bucket=True,
 )
@@ -118,7 +116,7 @@ REJECTS = Dataset(
         Column("key", TEXT, "key of the raw object"),
         Column("line", WHOLE, "number of the line (or record) in the object, from 1"),
         Column("reason", TEXT, "reason for the rejection; see the event contract"),
-        Column("raw", BINARY, "the line as received, up to 64 KiB; as sensitive as the raw events"),
+        Column("raw", BINARY, "the original line, up to its first 64 KiB; as sensitive as the raw events"),
     ),
 )
 
@@ -132,11 +130,11 @@ SHOWS = Dataset(
         _null("name", TEXT, "name of the show; not unique"),
         _null("type", TEXT, "Scripted, Reality, News, …"),
         _null("language", TEXT, "original language, in English words"),
-        _null("status", TEXT, "Running, Ended, To Be Determined or In Development; the service may revert it"),
+        _null("status", TEXT, "Running, Ended, To Be Determined or In Development; may change in either direction"),
         _null("runtime_minutes", WHOLE, "planned runtime of an episode"),
         _null("average_runtime_minutes", WHOLE, "average runtime of the episodes so far"),
         _null("premiered", DATE, "day of the first episode"),
-        _null("ended", DATE, "day of the last episode, of a show that has ended"),
+        _null("ended", DATE, "day of the last episode, for a show that has ended"),
         _null("network_id", WHOLE, "broadcaster (networks: kind 'network')"),
         _null("web_channel_id", WHOLE, "streaming channel (networks: kind 'web')"),
         _null("dvd_country", TEXT, "code of the country of its DVD release"),
@@ -150,8 +148,8 @@ SHOWS = Dataset(
         _null("tvrage", WHOLE, "TVRage id"),
         _null("image", TEXT, "URL of the original image"),
         _null("summary", TEXT, "HTML"),
-        _null("url", TEXT, "page of the show at the schedule service, for the credit"),
-        _null("updated", TIME, "last change of the show, or of anything in it, at the schedule service"),
+        _null("url", TEXT, "the show's page at the schedule service, for attribution"),
+        _null("updated", TIME, "time at which the schedule service last changed the show or a child of it"),
     ),
 )
 
@@ -162,19 +160,19 @@ EPISODES = Dataset(
     1,
     (
         EPISODE,
-        Column("show_id", WHOLE, "show of the episode"),
+        Column("show_id", WHOLE, "the episode's show"),
         _null("name", TEXT, "title of the episode"),
         _null("season", WHOLE, "season; may be a year"),
         _null("number", WHOLE, "number in the season; null for specials"),
         _null("type", TEXT, "regular, significant_special or insignificant_special"),
-        _null("airdate", DATE, "programming day of the broadcaster; may be the day before the requested day"),
-        _null("airtime", TEXT, "local time of broadcast, HH:MM; null if the service has none"),
-        _null("airstamp", TIME, "time of airing; an estimate of the service if airtime is null"),
+        _null("airdate", DATE, "the broadcaster's programming day; may be the day before the requested one"),
+        _null("airtime", TEXT, "local time HH:MM; null where the service has none"),
+        _null("airstamp", TIME, "instant of airing; the service invents it where airtime is null"),
         _null("runtime_minutes", WHOLE, "runtime"),
         _null("rating", FRACTION, "average rating, 0 to 10"),
         _null("image", TEXT, "URL of the original image"),
         _null("summary", TEXT, "HTML"),
-        _null("url", TEXT, "page of the episode at the schedule service, for the credit"),
+        _null("url", TEXT, "the episode's page at the schedule service, for attribution"),
     ),
 )
 
@@ -184,10 +182,10 @@ NETWORKS = Dataset(
     "requested day × network or web channel",
     2,
     (
-        Column("kind", TEXT, "'network' or 'web', which have separate ids"),
+        Column("kind", TEXT, "'network' or 'web': each kind has its own ids"),
         Column("network_id", WHOLE, "the schedule service's id"),
         _null("name", TEXT, "name"),
-        _null("country", TEXT, "ISO 3166-1 alpha-2 code; null for a global channel"),
+        _null("country", TEXT, "country code; null for a global channel"),
         _null("official_site", TEXT, "URL"),
     ),
 )
@@ -201,9 +199,7 @@ COUNTRIES = Dataset(
         Column("country", TEXT, "ISO 3166-1 alpha-2 code"),
         _null("name", TEXT, "English name"),
         _null(
-            "timezone",
-            TEXT,
-            "one time zone, often not the main one: never derive a viewer's time from it",
+            "timezone", TEXT, "one zone of the country, often not the main one: never derive a viewer's time from it"
         ),
     ),
 )
@@ -215,7 +211,7 @@ GENRES = Dataset(
     2,
     (
         Column("show_id", WHOLE, "the show"),
-        Column("genre", TEXT, "a genre of the show; a show may have none"),
+        Column("genre", TEXT, "one of its genres; a show may have none"),
     ),
 )
 
@@ -230,7 +226,7 @@ VIEWER_DAY = Dataset(
 
 _SITTING = (
     VIEWER,
-    Column("started_at", TIME, "start of the sitting; identifies the sitting of a viewer"),
+    Column("started_at", TIME, "start of the sitting, which identifies the viewer's sitting"),
     EPISODE,
     SECONDS,
     Column("first_at", TIME, "first event of the episode in the sitting"),
@@ -240,7 +236,7 @@ _SITTING = (
 SITTING_DAY = Dataset(
     "sitting_day",
     keys.PROFILE,
-    "day × viewer × sitting × episode, of sittings with enough episodes for a binge or close to midnight",
+    "day × viewer × sitting × episode, only sittings with enough episodes for a binge or that touch midnight",
     3,
     _SITTING,
     by_bucket=True,
@@ -249,9 +245,9 @@ SITTING_DAY = Dataset(
 VIEWER_SEEN = Dataset(
     "viewer_seen",
     keys.PROFILE,
-    "viewer seen up to and including the day",
+    "viewer, all that were seen up to and including the day",
     1,
-    (VIEWER, Column("first_day", DATE, "first day on which the viewer was seen")),
+    (VIEWER, Column("first_day", DATE, "the first day on which the viewer was seen")),
     by_bucket=True,
 )
 
@@ -266,7 +262,7 @@ EPISODE_DAY = Dataset(
 VIEWER_PERIOD = Dataset(
     "viewer_period",
     keys.AUDIENCE,
-    "period to date (without its last day) × viewer × episode × country × language",
+    "period to date, without its last day × viewer × episode × country × language",
     4,
     (
         VIEWER,
@@ -275,8 +271,8 @@ VIEWER_PERIOD = Dataset(
         LANGUAGE,
         PLAYS,
         SECONDS,
-        Column("days_low", UNSIGNED, "bit n is set if there is a play on day n (0 to 63) of the period"),
-        Column("days_high", UNSIGNED, "bit n is set if there is a play on day 64 + n of the period"),
+        Column("days_low", UNSIGNED, "bit n is set when there was a play on day n (0 to 63) of the period"),
+        Column("days_high", UNSIGNED, "bit n is set when there was a play on day 64 + n of the period"),
     ),
     by_bucket=True,
 )
@@ -284,7 +280,7 @@ VIEWER_PERIOD = Dataset(
 SITTING_PERIOD = Dataset(
     "sitting_period",
     keys.AUDIENCE,
-    "period to date (without its last day) × viewer × sitting × episode, of the same sittings, joined at midnight",
+    "period to date, without its last day × viewer × sitting × episode, the sittings of sitting_day joined at midnight",
     3,
     _SITTING,
     by_bucket=True,
@@ -299,46 +295,40 @@ AUDIENCE = Dataset(
         Column(
             "show_id",
             WHOLE,
-            "the show; 0 for all episodes in no captured schedule, with only reach and seconds",
+            "the show; 0 for all episodes that are in no captured schedule: only reach and seconds are published",
         ),
         Column("country", TEXT, "country of the play, or '**' for worldwide"),
         _null(
             "reach",
             WHOLE,
-            "viewers with at least reach_seconds of the show here; below min_cell null, like all counts of viewers",
+            "viewers with at least reach_seconds of the show here; null below min_cell, as all viewer counts are",
         ),
         SECONDS,
-        _null(
-            "runtime_seconds", WHOLE, "sum of the runtimes of the show's episodes played here; null if one is unknown"
-        ),
+        _null("runtime_seconds", WHOLE, "runtimes of the show's episodes played here; null if one is unknown"),
         _null("views", FRACTION, "watched_seconds / runtime_seconds; null if a runtime is unknown"),
         _null("average_seconds", FRACTION, "watched_seconds / reach"),
         _null("loyalty", FRACTION, "average_seconds / runtime_seconds, at most 1"),
-        _null("return_days", FRACTION, "average number of days on which a viewer in reach watched it"),
+        _null("return_days", FRACTION, "average number of days on which a viewer in reach watched the show"),
         _null(
             "loyal_viewers",
             WHOLE,
-            "viewers in reach who watched it in loyal_share of the period's weeks or more (a week: days)",
+            "of reach: watched it in at least loyal_share of the period's weeks (for a week, of its days)",
         ),
         _null(
             "binge_viewers",
             WHOLE,
-            "viewers in reach with a sitting of at least binge_episodes (3) of the show, each to binge_completion",
+            "of reach: had a sitting with binge_episodes (3) of the show or more, each to binge_completion",
         ),
         _null("binge5_viewers", WHOLE, "the same with at least 5 episodes"),
-        _null("sole_viewers", WHOLE, "viewers in reach who watched only this show in the period, anywhere"),
-        _null(
-            "near_sole_viewers",
-            WHOLE,
-            "viewers in reach who spent at least near_sole_share of their seconds on this show",
-        ),
-        _null("new_viewers", WHOLE, "viewers in reach who were first seen in the period"),
-        _null("new_sole_viewers", WHOLE, "new_viewers who watched only this show"),
-        _null("multilingual_viewers", WHOLE, "viewers in reach who are multilingual in the period (see audience_base)"),
+        _null("sole_viewers", WHOLE, "of reach: watched only this show in the period, in all countries"),
+        _null("near_sole_viewers", WHOLE, "of reach: at least near_sole_share of their seconds were this show's"),
+        _null("new_viewers", WHOLE, "of reach: first seen in the period"),
+        _null("new_sole_viewers", WHOLE, "of new_viewers: watched only this show"),
+        _null("multilingual_viewers", WHOLE, "of reach: multilingual in the period (see audience_base)"),
         _null(
             "valued_seconds",
             FRACTION,
-            "sum over viewers of seconds here × seconds of the show / seconds of everything",
+            "sum over the viewers of seconds here × seconds of the show / total seconds",
         ),
     ),
 )
@@ -349,15 +339,15 @@ AUDIENCE_BASE = Dataset(
     "period × country, and the period with country '**' (worldwide)",
     1,
     (
-        Column("country", TEXT, "country of the plays, or '**' for worldwide"),
-        _null("active_viewers", WHOLE, "viewers with at least reach_seconds of all shows here; null below min_cell"),
+        Column("country", TEXT, "country of the play, or '**' for worldwide"),
+        _null("active_viewers", WHOLE, "viewers with at least reach_seconds of play here; null below min_cell"),
         SECONDS,
         _null(
             "multilingual_viewers",
             WHOLE,
-            "active viewers with multilingual_share and multilingual_seconds in two languages; en-US and en-GB are one",
+            "of active: multilingual_share and multilingual_seconds in each of two languages; en-US and en-GB are one",
         ),
-        _null("new_viewers", WHOLE, "active viewers first seen in the period"),
+        _null("new_viewers", WHOLE, "of active: first seen in the period"),
     ),
 )
 
