@@ -154,9 +154,9 @@ def guarded(command: Callable[[], int], form: LogForm | None = None, *, for_a_pe
             if known := explain(error):
                 log.error("%s", known)  # noqa: TRY400 - as above
                 return known.exit_code
-            # Of the system's errors the text tells of files and addresses, which a person may mend.
-            text = f": {error}" if isinstance(error, OSError) else ""
-            log.error("%s%s", describe_foreign(error), text)  # noqa: TRY400 - the traceback is for debugging
+            # The text of a system error names files and addresses, which the user may be able to fix.
+            text = f"{error}: " if isinstance(error, OSError) else ""
+            log.error("%s%s", text, describe_foreign(error))  # noqa: TRY400 - the traceback is for debugging
             log.debug("traceback", exc_info=error)
             return INTERNAL
         else:

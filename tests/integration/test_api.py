@@ -218,7 +218,7 @@ def test_a_question_about_hours_is_asked_of_any_period(
             {"name": "genre-hours", "only": {"contry": "KR"}},
             "'contry' is no column of genre-hours: expected one of ",
         ),
-        ({"name": "binge", "limit": 0}, "limit=0: expected a whole number, 1 or more"),
+        ({"name": "binge", "limit": 0}, "Invalid limit=0. Use a whole number of 1 or more"),
         ({"name": "binge", "period": "yesterday"}, "period='yesterday': "),
         (
             {"name": "binge", "period": "2026-02"},

@@ -315,7 +315,7 @@ def test_scratch_folder_is_looked_at(
     monkeypatch.setenv("MARQUEE_ENGINE__SCRATCH", str(world.folder / "scratch"))
     code, findings = found(capsys)
     assert (code, findings["scratch folder"][0]) == (78, "failed")
-    assert f"MARQUEE_ENGINE__SCRATCH={world.folder}/scratch: no such folder" in findings["scratch folder"][1]
+    assert f"MARQUEE_ENGINE__SCRATCH={world.folder}/scratch: the folder does not exist" in findings["scratch folder"][1]
     (world.folder / "scratch").mkdir()
     monkeypatch.setenv("MARQUEE_ENGINE__MEMORY_MB", "1000000000")
     code, findings = found(capsys)
