@@ -1,6 +1,6 @@
-"""Every dataset of the lake: its grain, key and columns, each with its unit and definition.
+"""Every dataset of the lake: its grain, its key, and its columns with units and definitions.
 
-``docs/data-dictionary.md`` is generated from here, and every file is written with these schemas. All times are UTC.
+``docs/data-dictionary.md`` is generated from this module, and every file has one of these schemas. All times are UTC.
 """
 
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 WORLDWIDE = "**"
-"""The country of an audience row that counts viewers wherever they watched."""
+"""The country of an audience row that counts viewers of all countries."""
 
 UNKNOWN_SHOW = 0
-"""The show of an episode that no captured schedule knows (an orphan)."""
+"""The show of an episode that is in no captured schedule (an orphan)."""
 
-# Types of columns, by Arrow's names: so that planning, which asks only for the names of datasets, needs no pyarrow.
+# Column types by Arrow's names, not Arrow's objects, because planning reads this module and must not import pyarrow.
 BINARY = "binary"
 DATE = "date32[day]"
 FRACTION = "double"
@@ -30,7 +30,7 @@ SMALL = "int8"
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its name, its type as Arrow names it, and what it holds."""
+    """One column: its name, its type by Arrow's name, and its definition."""
 
     name: str
     type: str
@@ -40,7 +40,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Dataset:
-    """One dataset: the stage that makes it, what a row is of, and its columns, of which the first ``key`` sort it."""
+    """One dataset: the stage that writes it, its grain, and its columns. The first ``key`` columns are its sort key."""
 
     name: str
     stage: str
@@ -51,14 +51,14 @@ class Dataset:
 
     @property
     def schema(self) -> "pa.Schema":
-        """The Arrow schema that its files have."""
+        """The Arrow schema of its files."""
         import pyarrow as pa  # noqa: PLC0415 - it takes 0.2 s, and planning needs no schema
 
         return pa.schema([pa.field(c.name, pa.type_for_alias(c.type), c.nullable) for c in self.columns])
 
     @property
     def sort(self) -> list[str]:
-        """The columns that identify a row, in the order by which files are sorted."""
+        """The columns that identify a row, in the sort order of files."""
         return [column.name for column in self.columns[: self.key]]
 
 
@@ -68,9 +68,9 @@ def _null(name: str, kind: str, holds: str) -> Column:
 
 VIEWER = Column("viewer", UNSIGNED, "pseudonym: the first 64 bits of HMAC-SHA256(key, user id)")
 EPISODE = Column("episode_id", WHOLE, "the schedule service's id of the episode")
-COUNTRY = Column("country", TEXT, "ISO 3166-1 alpha-2 code of where it was watched")
+COUNTRY = Column("country", TEXT, "ISO 3166-1 alpha-2 code of the country of the play")
 LANGUAGE = Column("language", TEXT, "audio language of the play, a BCP 47 tag")
-PLAYS = Column("plays", WHOLE, "play events counted once (one is about a minute of play)")
+PLAYS = Column("plays", WHOLE, "play events without duplicates (one event is about a minute of play)")
 SECONDS = Column("watched_seconds", WHOLE, "seconds of play")
 
 VIEWERSHIP = Dataset(
@@ -82,8 +82,8 @@ VIEWERSHIP = Dataset(
         Column("hour", TIME, "the hour in which the events were received"),
         EPISODE,
         COUNTRY,
-        Column("local_hour", SMALL, "hour of the day, 0 to 23, at the viewer, from the event's UTC offset"),
-        Column("device", TEXT, "kind of device, as the player names it"),
+        Column("local_hour", SMALL, "hour of the day in the viewer's time, 0 to 23, from the event's UTC offset"),
+        Column("device", TEXT, "kind of device, by the player's name for it"),
         PLAYS,
         SECONDS,
     ),
@@ -101,8 +101,8 @@ VIEWER_HOUR = Dataset(
         LANGUAGE,
         PLAYS,
         SECONDS,
-        Column("first_at", TIME, "when the first of the events was received"),
-        Column("last_at", TIME, "when the last of the events was received"),
+        Column("first_at", TIME, "time at which the first event was received"),
+        Column("last_at", TIME, "time at which the last event was received"),
     ),
     by_bucket=True,
 )
@@ -115,8 +115,8 @@ REJECTS = Dataset(
     (
         Column("key", TEXT, "key of the raw object"),
         Column("line", WHOLE, "number of the line (or record) in the object, from 1"),
-        Column("reason", TEXT, "why the line was rejected; see the event contract"),
-        Column("raw", BINARY, "the line as it came, its first 64 KiB at most; as sensitive as the raw events"),
+        Column("reason", TEXT, "reason for the rejection; see the event contract"),
+        Column("raw", BINARY, "the original line, up to its first 64 KiB; as sensitive as the raw events"),
     ),
 )
 
@@ -130,26 +130,26 @@ SHOWS = Dataset(
         _null("name", TEXT, "name of the show; not unique"),
         _null("type", TEXT, "Scripted, Reality, News, …"),
         _null("language", TEXT, "original language, in English words"),
-        _null("status", TEXT, "Running, Ended, To Be Determined or In Development; may go either way"),
+        _null("status", TEXT, "Running, Ended, To Be Determined or In Development; may change in either direction"),
         _null("runtime_minutes", WHOLE, "planned runtime of an episode"),
         _null("average_runtime_minutes", WHOLE, "average runtime of the episodes so far"),
         _null("premiered", DATE, "day of the first episode"),
-        _null("ended", DATE, "day of the last episode, of a show that has ended"),
+        _null("ended", DATE, "day of the last episode, for a show that has ended"),
         _null("network_id", WHOLE, "broadcaster (networks: kind 'network')"),
         _null("web_channel_id", WHOLE, "streaming channel (networks: kind 'web')"),
         _null("dvd_country", TEXT, "code of the country of its DVD release"),
         _null("schedule_time", TEXT, "local time of broadcast, HH:MM"),
         _null("schedule_days", TEXT, "days of broadcast, comma-separated"),
         _null("rating", FRACTION, "average rating, 0 to 10"),
-        _null("weight", WHOLE, "popularity at the schedule service, 0 to 100; changes all the time"),
+        _null("weight", WHOLE, "popularity at the schedule service, 0 to 100; changes often"),
         _null("official_site", TEXT, "URL"),
         _null("imdb", TEXT, "IMDb id"),
         _null("thetvdb", WHOLE, "TheTVDB id"),
         _null("tvrage", WHOLE, "TVRage id"),
         _null("image", TEXT, "URL of the original image"),
         _null("summary", TEXT, "HTML"),
-        _null("url", TEXT, "the show's page at the schedule service, for the credit"),
-        _null("updated", TIME, "when the schedule service last changed the show or a child of it"),
+        _null("url", TEXT, "the show's page at the schedule service, for attribution"),
+        _null("updated", TIME, "time at which the schedule service last changed the show or a child of it"),
     ),
 )
 
@@ -160,19 +160,19 @@ EPISODES = Dataset(
     1,
     (
         EPISODE,
-        Column("show_id", WHOLE, "the show it belongs to"),
+        Column("show_id", WHOLE, "the episode's show"),
         _null("name", TEXT, "title of the episode"),
         _null("season", WHOLE, "season; may be a year"),
         _null("number", WHOLE, "number in the season; null for specials"),
         _null("type", TEXT, "regular, significant_special or insignificant_special"),
         _null("airdate", DATE, "the broadcaster's programming day; may be the day before the requested one"),
         _null("airtime", TEXT, "local time HH:MM; null where the service has none"),
-        _null("airstamp", TIME, "instant of airing; made up by the service where airtime is null"),
+        _null("airstamp", TIME, "instant of airing; the service invents it where airtime is null"),
         _null("runtime_minutes", WHOLE, "runtime"),
         _null("rating", FRACTION, "average rating, 0 to 10"),
         _null("image", TEXT, "URL of the original image"),
         _null("summary", TEXT, "HTML"),
-        _null("url", TEXT, "the episode's page at the schedule service, for the credit"),
+        _null("url", TEXT, "the episode's page at the schedule service, for attribution"),
     ),
 )
 
@@ -182,10 +182,10 @@ NETWORKS = Dataset(
     "requested day × network or web channel",
     2,
     (
-        Column("kind", TEXT, "'network' or 'web': their ids are counted apart"),
+        Column("kind", TEXT, "'network' or 'web': each kind has its own ids"),
         Column("network_id", WHOLE, "the schedule service's id"),
         _null("name", TEXT, "name"),
-        _null("country", TEXT, "code of its country; null for a global channel"),
+        _null("country", TEXT, "country code; null for a global channel"),
         _null("official_site", TEXT, "URL"),
     ),
 )
@@ -198,7 +198,9 @@ COUNTRIES = Dataset(
     (
         Column("country", TEXT, "ISO 3166-1 alpha-2 code"),
         _null("name", TEXT, "English name"),
-        _null("timezone", TEXT, "one zone of the country, often an odd one: never derive a viewer's time from it"),
+        _null(
+            "timezone", TEXT, "one zone of the country, often not the main one: never derive a viewer's time from it"
+        ),
     ),
 )
 
@@ -224,7 +226,7 @@ VIEWER_DAY = Dataset(
 
 _SITTING = (
     VIEWER,
-    Column("started_at", TIME, "when the sitting began: names the sitting of this viewer"),
+    Column("started_at", TIME, "start of the sitting, which identifies the viewer's sitting"),
     EPISODE,
     SECONDS,
     Column("first_at", TIME, "first event of the episode in the sitting"),
@@ -234,7 +236,7 @@ _SITTING = (
 SITTING_DAY = Dataset(
     "sitting_day",
     keys.PROFILE,
-    "day × viewer × sitting × episode, of sittings that matter: enough episodes for a binge, or touching midnight",
+    "day × viewer × sitting × episode, only sittings with enough episodes for a binge or that touch midnight",
     3,
     _SITTING,
     by_bucket=True,
@@ -243,7 +245,7 @@ SITTING_DAY = Dataset(
 VIEWER_SEEN = Dataset(
     "viewer_seen",
     keys.PROFILE,
-    "viewer, of all who were seen up to and including the day",
+    "viewer, all that were seen up to and including the day",
     1,
     (VIEWER, Column("first_day", DATE, "the first day on which the viewer was seen")),
     by_bucket=True,
@@ -278,7 +280,7 @@ VIEWER_PERIOD = Dataset(
 SITTING_PERIOD = Dataset(
     "sitting_period",
     keys.AUDIENCE,
-    "period to date, without its last day × viewer × sitting × episode, of sittings that matter, joined at midnight",
+    "period to date, without its last day × viewer × sitting × episode, the sittings of sitting_day joined at midnight",
     3,
     _SITTING,
     by_bucket=True,
@@ -293,24 +295,24 @@ AUDIENCE = Dataset(
         Column(
             "show_id",
             WHOLE,
-            "the show; 0 for all episodes that no schedule knows: only reach and seconds are published",
+            "the show; 0 for all episodes that are in no captured schedule: only reach and seconds are published",
         ),
-        Column("country", TEXT, "where it was watched, or '**' for everywhere"),
+        Column("country", TEXT, "country of the play, or '**' for worldwide"),
         _null(
             "reach",
             WHOLE,
-            "viewers with at least reach_seconds of the show here; below min_cell null, as all that counts viewers",
+            "viewers with at least reach_seconds of the show here; null below min_cell, as all viewer counts are",
         ),
         SECONDS,
-        _null("runtime_seconds", WHOLE, "runtimes of the show's episodes played here; null where one is not known"),
-        _null("views", FRACTION, "watched_seconds / runtime_seconds; null where a runtime is not known"),
+        _null("runtime_seconds", WHOLE, "runtimes of the show's episodes played here; null if one is unknown"),
+        _null("views", FRACTION, "watched_seconds / runtime_seconds; null if a runtime is unknown"),
         _null("average_seconds", FRACTION, "watched_seconds / reach"),
         _null("loyalty", FRACTION, "average_seconds / runtime_seconds, at most 1"),
-        _null("return_days", FRACTION, "days on which a viewer counted in reach watched the show, on average"),
+        _null("return_days", FRACTION, "average number of days on which a viewer in reach watched the show"),
         _null(
             "loyal_viewers",
             WHOLE,
-            "of reach: watched it in at least loyal_share of the period's weeks (days, of a week)",
+            "of reach: watched it in at least loyal_share of the period's weeks (for a week, of its days)",
         ),
         _null(
             "binge_viewers",
@@ -318,15 +320,15 @@ AUDIENCE = Dataset(
             "of reach: had a sitting with binge_episodes (3) of the show or more, each to binge_completion",
         ),
         _null("binge5_viewers", WHOLE, "the same with at least 5 episodes"),
-        _null("sole_viewers", WHOLE, "of reach: watched nothing but this show in the period, anywhere"),
-        _null("near_sole_viewers", WHOLE, "of reach: near_sole_share of their seconds, or more, were this show's"),
+        _null("sole_viewers", WHOLE, "of reach: watched only this show in the period, in all countries"),
+        _null("near_sole_viewers", WHOLE, "of reach: at least near_sole_share of their seconds were this show's"),
         _null("new_viewers", WHOLE, "of reach: first seen in the period"),
-        _null("new_sole_viewers", WHOLE, "of new_viewers: watched nothing but this show"),
+        _null("new_sole_viewers", WHOLE, "of new_viewers: watched only this show"),
         _null("multilingual_viewers", WHOLE, "of reach: multilingual in the period (see audience_base)"),
         _null(
             "valued_seconds",
             FRACTION,
-            "sum over the viewers of seconds here × seconds of the show / seconds in all",
+            "sum over the viewers of seconds here × seconds of the show / total seconds",
         ),
     ),
 )
@@ -337,13 +339,13 @@ AUDIENCE_BASE = Dataset(
     "period × country, and the period with country '**' (worldwide)",
     1,
     (
-        Column("country", TEXT, "where they watched, or '**' for everywhere"),
-        _null("active_viewers", WHOLE, "viewers with at least reach_seconds of anything here; null below min_cell"),
+        Column("country", TEXT, "country of the play, or '**' for worldwide"),
+        _null("active_viewers", WHOLE, "viewers with at least reach_seconds of play here; null below min_cell"),
         SECONDS,
         _null(
             "multilingual_viewers",
             WHOLE,
-            "of active: multilingual_share and multilingual_seconds in two languages; en-US and en-GB are one",
+            "of active: multilingual_share and multilingual_seconds in each of two languages; en-US and en-GB are one",
         ),
         _null("new_viewers", WHOLE, "of active: first seen in the period"),
     ),

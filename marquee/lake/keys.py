@@ -1,10 +1,10 @@
-"""Every key of every dataset, in this one place.
+"""All object keys of the lake.
 
-    markers/<stage>/<period>/_SUCCESS      the manifest of the run that stands
-    markers/<stage>/<period>/_FAILED       why the last run failed; gone with the next success
+    markers/<stage>/<period>/_SUCCESS      the manifest of the published run
+    markers/<stage>/<period>/_FAILED       why the last run failed; the next success deletes it
     data/<stage>/<period>/run=<run id>/<dataset>[/bucket=<nnnn>].parquet
 
-Markers are apart from data, so that planning lists and reads markers alone, whatever the data weigh.
+Markers and data have separate prefixes, so planning lists and reads only markers, however large the data are.
 """
 
 import re
@@ -36,7 +36,7 @@ def new_run_id(now: datetime) -> str:
 
 
 def run_started(run_id: str) -> datetime:
-    """Return when a run of this id began."""
+    """Return the start time of the run with this id."""
     return datetime.strptime(run_id.split("-", maxsplit=1)[0], _RUN_TIME).replace(tzinfo=UTC)
 
 
@@ -59,7 +59,7 @@ def list_markers(store: Store, stage: str) -> Iterator[tuple[Period, str, Object
 
 
 def run_prefix(stage: str, period: Period, run_id: str) -> str:
-    """Return the prefix under which a run, and only that run, writes."""
+    """Return the prefix of a run; no other run writes there."""
     return f"data/{stage}/{period}/run={run_id}/"
 
 
@@ -71,22 +71,22 @@ def run_of(key: str) -> tuple[str, Period, str] | None:
 
 
 def bucket_file(dataset: str, bucket: int) -> str:
-    """Return the name, below the run's prefix, of one viewer bucket of a dataset."""
+    """Return the name of one viewer bucket of a dataset, relative to the run's prefix."""
     return f"{dataset}/bucket={bucket:04}.parquet"
 
 
 def table_file(dataset: str) -> str:
-    """Return the name, below the run's prefix, of a dataset that is one file."""
+    """Return the name of a dataset that is one file, relative to the run's prefix."""
     return f"{dataset}.parquet"
 
 
 def bucket_of(key: str) -> int:
-    """Return the bucket that a key names."""
+    """Return the bucket number in a key."""
     return int(key.rsplit("bucket=", 1)[1].removesuffix(".parquet"))
 
 
 def _period(text: str) -> Period | None:
-    """Return the period of a folder's name; None for a folder that is not ours."""
+    """Return the period of a folder's name; None for other folders."""
     try:
         return Period.parse(text)
     except ValueError:

@@ -138,7 +138,7 @@ def test_comments_are_in_the_database(small: SmallLake, file: Path) -> None:
     """
     assert rows_of(file, without) == []
     assert rows_of(file, "select comment from duckdb_columns() where column_name = 'plays'") == [
-        ("play events counted once (one is about a minute of play)",)
+        ("play events without duplicates (one event is about a minute of play)",)
     ]
 
 
@@ -326,7 +326,7 @@ def test_a_damaged_capture_stops_the_load(lake: LocalStore, kiosk: Kiosk) -> Non
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"rows": 3}, "its manifest says 3 rows, found 1"), ({"size": 3}, "its manifest says 3 bytes")],
+    [({"rows": 3}, "expected 3 rows, as its manifest says, found 1"), ({"size": 3}, "expected 3 bytes")],
     ids=["rows", "size"],
 )
 def test_an_object_must_be_as_its_manifest_says(

@@ -228,7 +228,7 @@ def test_commit_that_landed_but_was_reported_refused_is_ours(tmp_path: Path) -> 
 def test_marker_of_a_newer_format_is_refused_by_name(lake: LocalStore) -> None:
     """A later version's marker is not taken for damage: the message says to upgrade."""
     lake.put(KEY, marker(format=3).to_json())
-    message = f"{KEY} has format 3, this version reads up to 2: upgrade Marquee"
+    message = f"{KEY} has format 3; this version reads up to 2. Upgrade Marquee"
     with pytest.raises(CorruptLakeError, match=message):
         read_marker(lake, "words", HOUR)
     with pytest.raises(CorruptLakeError, match=message):
@@ -253,14 +253,14 @@ def test_damaged_marker_is_named(lake: LocalStore, data: bytes) -> None:
     lake.put(KEY, data)
     markers = Markers(lake)
     for _ in range(2):
-        with pytest.raises(CorruptLakeError, match=f"{KEY} is no marker: .*: delete it to have the period made again"):
+        with pytest.raises(CorruptLakeError, match=rf"{KEY} is not a valid marker: .*\. Delete it; the next run makes the period again"):
             markers.of("words")
 
 
 def test_damaged_failure_marker_is_named(lake: LocalStore) -> None:
     """So is what is no failure marker."""
     lake.put(failed_key("words", HOUR), b'{"reason": ')
-    with pytest.raises(CorruptLakeError, match="2026-01-05T13/_FAILED is no failure marker"):
+    with pytest.raises(CorruptLakeError, match="2026-01-05T13/_FAILED is not a valid failure marker"):
         Markers(lake).failures("words")
 
 
@@ -293,16 +293,16 @@ def test_damaged_object_is_named(lake: LocalStore, output: Output, tmp_path: Pat
     with pytest.raises(CorruptLakeError) as caught:
         read(lake, output, tmp_path)
     message = str(caught.value)
-    assert f"{output.key} is damaged: its manifest says 5 bytes with SHA-256 5994471abb" in message
+    assert f"{output.key} is damaged: expected 5 bytes with SHA-256 5994471abb" in message
     assert f"found {len(data)} bytes with " in message
-    assert message.endswith("run its period again with --force")
+    assert message.endswith("Run its period again with --force")
 
 
 @pytest.mark.parametrize("read", READERS)
 def test_missing_object_is_damage(lake: LocalStore, output: Output, tmp_path: Path, read: Reader) -> None:
     """A listed object that is gone is a broken promise of the marker."""
     lake.delete(output.key)
-    with pytest.raises(CorruptLakeError, match=f"{output.key} is gone, but its manifest lists it"):
+    with pytest.raises(CorruptLakeError, match=f"{output.key} is missing, but its manifest lists it"):
         read(lake, output, tmp_path)
 
 
@@ -326,7 +326,7 @@ def test_unknown_error_tells_its_class_alone() -> None:
     """Its text may hold data; never raised, it has no place either."""
     failed = failure_of(KeyError(SECRET), "words", HOUR, "r1", 1, START)
     assert (failed.kind, failed.exit_code) == ("internal", 70)
-    assert failed.reason == "builtins.KeyError at an unknown place: MARQUEE_LOG__LEVEL=debug tells all"
+    assert failed.reason == "builtins.KeyError at an unknown place. Set MARQUEE_LOG__LEVEL=debug for the traceback"
 
 
 @pytest.mark.parametrize(
