@@ -1,8 +1,9 @@
-"""Every metric of Marquee: its name, type, labels, and what it tells. ``docs/metrics.md`` is generated from here.
+"""Every metric of Marquee: its name, type, labels and description. ``docs/metrics.md`` is generated from here.
 
-The exporter tells what the lake and the mart are like, from markers and ledger; a job tells how far it is, while it
-runs, and pushes some of it at its end. Names keep Prometheus' conventions: base units, instants as seconds since 1970
-and never as ages, and no label whose values grow with the data. Every series also has ``environment``.
+The exporter publishes the state of the lake and the mart, which it reads from markers and the ledger. A job publishes
+its progress while it runs, and pushes some metrics at its end. Names follow Prometheus' conventions: base units,
+instants as seconds since 1970 and never as ages, and no label whose values grow with the data. Every series also has
+the label ``environment``.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
-# An instant beside each counter, which nobody asks for.
+# The library would add a creation time to each counter, which nothing uses.
 prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
 
 ENVIRONMENT = "environment"
@@ -24,7 +25,7 @@ Kind = Literal["gauge", "counter", "histogram"]
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric: ``labels`` are those beside ``environment``; ``pushed`` ones also go to a Pushgateway at the end."""
+    """One metric. ``labels`` excludes ``environment``; a ``pushed`` metric also goes to a Pushgateway at the end."""
 
     name: str
     kind: Kind
@@ -43,7 +44,7 @@ class Sample:
 
 
 def sample(metric: Metric, value: float, **labels: str) -> Sample:
-    """Return a value of a metric; ValueError if its labels are not the metric's."""
+    """Return a value of a metric; ValueError if the labels differ from the metric's."""
     if set(labels) != set(metric.labels):
         message = f"{metric.name} has the labels {metric.labels}, not {tuple(labels)}"
         raise ValueError(message)
@@ -69,24 +70,24 @@ def _histogram(name: str, labels: tuple[str, ...], text: str) -> Metric:
 NEWEST_END = _gauge(
     "newest_period_end_timestamp_seconds",
     _OF_GRAIN,
-    "end of the newest complete period: one made after it was over (a captured day always counts); the freshness of "
-    "the data",
+    "end of the newest complete period, one made after its end (a captured day always counts): the freshness of the "
+    "data",
 )
 WATERMARK = _gauge(
     "watermark_timestamp_seconds",
     _OF_GRAIN,
-    "end of the last period before the first missing one: below it every period has been made",
+    "end of the last period before the first missing one: every period before this time has been made",
 )
 PERIODS = _gauge(
     "periods",
     (*_OF_GRAIN, "state"),
-    "periods of the exporter's window by state: done, pending, stale, failed, or waiting (not over, or upstream is "
-    "missing)",
+    "periods of the exporter's window by state: done, pending, stale, failed, or waiting (not over, or an upstream "
+    "input is missing)",
 )
 OLDEST_OPEN = _gauge(
     "oldest_open_period_timestamp_seconds",
     _OF_GRAIN,
-    "start of the window's oldest period that is pending, stale or failed; absent when there is none",
+    "start of the window's oldest period that is pending, stale or failed; absent without one",
 )
 HOUR_STATE = _gauge(
     "hour_state",
@@ -94,57 +95,57 @@ HOUR_STATE = _gauge(
     "state of a UTC hour of the last seven days (days_ago 0 to 6) in the rollup: 0 not over yet, 1 done, 2 pending (or "
     "without events), 3 stale, 4 failed; absent before the lake's first hour",
 )
-GENERATIONS = _gauge("generations", _OF_GRAIN, "generations published of the window's periods, all together")
+GENERATIONS = _gauge("generations", _OF_GRAIN, "published generations of the window's periods, in total")
 LAST_FINISHED = _gauge(
     "last_run_finished_timestamp_seconds",
     _OF_GRAIN,
-    "when the last run that was published finished; of mart_load, when a period was last loaded",
+    "end of the last published run; for mart_load, time of the last load of a period",
 )
-LAST_DURATION = _gauge("last_run_duration_seconds", _OF_GRAIN, "how long that run took")
+LAST_DURATION = _gauge("last_run_duration_seconds", _OF_GRAIN, "duration of the last published run")
 LAST_CPU = _gauge(
     "last_run_cpu_seconds",
     _OF_GRAIN,
-    "CPU time of that run: of its process, and on Spark of the tasks' Python, without the JVMs",
+    "CPU time of the last published run: its process and, on Spark, the tasks' Python processes without the JVMs",
 )
 NEWEST_ROWS = _gauge(
     "newest_period_rows",
     (*_OF_GRAIN, "direction"),
-    "rows in and out of the newest complete period; of mart_load only out",
+    "rows in and out of the newest complete period; for mart_load only out",
 )
 WEEK_BEFORE_ROWS = _gauge(
     "week_before_rows",
     (*_OF_GRAIN, "direction"),
-    "rows of the period a week before the newest complete one, of hours, days and weeks; absent when there is none",
+    "rows of the period a week before the newest complete one, for hours, days and weeks; absent without one",
 )
 NEWEST_DUPLICATES = _gauge("newest_period_duplicates", _OF_GRAIN, "duplicates in the newest complete period")
 NEWEST_REJECTS = _gauge(
-    "newest_period_rejects", (*_OF_GRAIN, "reason"), "rejects in the newest complete period; no reason without one"
+    "newest_period_rejects", (*_OF_GRAIN, "reason"), "rejects in the newest complete period, by reason that occurs"
 )
 RECENT_ROWS = _gauge(
     "recent_rows",
     (*_OF_GRAIN, "direction"),
     "rows of the periods that start in the seven days before the newest complete one",
 )
-RECENT_DUPLICATES = _gauge("recent_duplicates", _OF_GRAIN, "duplicates in those periods")
-RECENT_REJECTS = _gauge("recent_rejects", (*_OF_GRAIN, "reason"), "rejects in those periods")
-DATASET_ROWS = _gauge("dataset_rows", ("dataset",), "rows of a dataset that success markers name, all periods together")
+RECENT_DUPLICATES = _gauge("recent_duplicates", _OF_GRAIN, "duplicates in the periods of marquee_recent_rows")
+RECENT_REJECTS = _gauge("recent_rejects", (*_OF_GRAIN, "reason"), "rejects in the periods of marquee_recent_rows")
+DATASET_ROWS = _gauge("dataset_rows", ("dataset",), "rows of a dataset that success markers name, over all periods")
 DATASET_BYTES = _gauge("dataset_bytes", ("dataset",), "bytes of a dataset that success markers name")
 DATASET_OBJECTS = _gauge("dataset_objects", ("dataset",), "objects of a dataset that success markers name")
-GARBAGE_BYTES = _gauge("garbage_bytes", (), "bytes that `marquee gc` could delete; looked at every few hours")
+GARBAGE_BYTES = _gauge("garbage_bytes", (), "bytes that `marquee gc` could delete; refreshed every few hours")
 GARBAGE_OBJECTS = _gauge("garbage_objects", (), "objects that `marquee gc` could delete")
 MART_BEHIND = _gauge(
     "mart_generations_behind",
     (STAGE,),
-    "published generations that belong in the mart and are not loaded, by the stage that they come from",
+    "published generations that belong in the mart and are not loaded yet, by their stage",
 )
 LAST_REFRESH = _gauge(
     "exporter_last_refresh_timestamp_seconds",
     ("part",),
-    "when a part (schedule, rollup, profile, mart, garbage) was last looked at well; its metrics are of then",
+    "time of the last successful refresh of a collector (schedule, rollup, profile, mart, garbage)",
 )
-REFRESH_DURATION = _gauge("exporter_refresh_duration_seconds", ("part",), "how long the last look at a part took")
-REFRESH_ERRORS = _counter("exporter_refresh_errors", ("part",), "looks at a part that failed")
-BUILD_INFO = _gauge("build_info", ("version",), "1; the version of the exporter's code")
+REFRESH_DURATION = _gauge("exporter_refresh_duration_seconds", ("part",), "duration of a collector's last refresh")
+REFRESH_ERRORS = _counter("exporter_refresh_errors", ("part",), "failed refreshes of a collector")
+BUILD_INFO = _gauge("build_info", ("version",), "always 1, with the version of the exporter's code")
 
 EXPORTER = (
     NEWEST_END,
@@ -174,49 +175,52 @@ EXPORTER = (
     REFRESH_ERRORS,
     BUILD_INFO,
 )
-"""What the exporter tells."""
+"""The metrics of the exporter."""
 
-JOB_START = _gauge("job_start_timestamp_seconds", (STAGE,), "when the job started", pushed=True)
-JOB_DURATION = _gauge("job_duration_seconds", (STAGE,), "how long the job took; told at its end", pushed=True)
+JOB_START = _gauge("job_start_timestamp_seconds", (STAGE,), "start of the job", pushed=True)
+JOB_DURATION = _gauge("job_duration_seconds", (STAGE,), "duration of the job; set at its end", pushed=True)
 JOB_COMPLETION = _gauge(
-    "job_last_completion_timestamp_seconds", (STAGE,), "when a job of the stage last ended, well or not", pushed=True
+    "job_last_completion_timestamp_seconds",
+    (STAGE,),
+    "end of the last job of the stage, successful or not",
+    pushed=True,
 )
 JOB_SUCCESS = _gauge(
     "job_last_success_timestamp_seconds",
     (STAGE,),
-    "when a job of the stage last ended well; a failure leaves it as it was",
+    "end of the last successful job of the stage; a failure does not change it",
     pushed=True,
 )
-JOB_EXIT_CODE = _gauge("job_exit_code", (STAGE,), "exit code of the job; told at its end", pushed=True)
+JOB_EXIT_CODE = _gauge("job_exit_code", (STAGE,), "exit code of the job; set at its end", pushed=True)
 JOB_PERIODS = _gauge(
     "job_periods",
     (STAGE, "state"),
-    "periods, or the mart's steps, that the job is through with (done), has left, and that failed among those done",
+    "periods, or steps of a mart load, by state: done (finished, with or without success), left, failed",
     pushed=True,
 )
 JOB_ROWS = _counter("job_rows", (STAGE, "direction"), "rows in and out of the periods that the job has published")
-JOB_BYTES = _counter("job_bytes", (STAGE, "direction"), "bytes of the inputs and outputs of those periods")
+JOB_BYTES = _counter("job_bytes", (STAGE, "direction"), "bytes in and out of the periods that the job has published")
 STORE_DURATION = _histogram(
     "store_request_duration",
     (STAGE, "operation"),
-    "time of a call to S3 up to its answer's head, retries included; operation: get, put, list, delete, head",
+    "time of a call to S3 up to the head of its response, including retries; operation: get, put, list, delete, head",
 )
-STORE_RETRIES = _counter("store_retries", (STAGE,), "tries after the first of calls to S3")
+STORE_RETRIES = _counter("store_retries", (STAGE,), "retries of calls to S3")
 STORE_ERRORS = _counter(
     "store_errors",
     (STAGE, "code"),
-    "calls to S3 that failed in the end, by HTTP status or `connection`; not 404 or 412",
+    "calls to S3 that failed after all retries, by HTTP status or `connection`; not 404 or 412",
 )
 MART_DURATION = _histogram(
     "mart_statement_duration",
     (STAGE, "statement"),
-    "time of a statement of a mart in MySQL; statement: load, commit, delete, other",
+    "time of a statement to a mart in MySQL; statement: load, commit, delete, other",
 )
 MART_RECONNECTS = _counter("mart_reconnects", (STAGE,), "connections to MySQL that were lost and opened again")
 SCHEDULE_DURATION = _histogram(
-    "schedule_request_duration", (STAGE,), "time of one try to get an answer of the schedule"
+    "schedule_request_duration", (STAGE,), "time of one attempt of a call to the schedule service"
 )
-SCHEDULE_RETRIES = _counter("schedule_retries", (STAGE,), "tries after the first of calls to the schedule service")
+SCHEDULE_RETRIES = _counter("schedule_retries", (STAGE,), "retries of calls to the schedule service")
 
 JOBS = (
     JOB_START,
@@ -235,24 +239,24 @@ JOBS = (
     SCHEDULE_DURATION,
     SCHEDULE_RETRIES,
 )
-"""What a job tells; ``stage`` is the same in all series of a job."""
+"""The metrics of a job. All series of a job have the same ``stage``."""
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-"""Bounds of the histograms, in seconds: from a cached answer to the patience of a call."""
+"""Bounds of the histograms, in seconds: from a cached answer to the timeout of a call."""
 
 
 def make_gauge(metric: Metric, registry: CollectorRegistry, *known: str) -> Gauge:
-    """Make the instrument of a gauge; labels that are ``known`` are added when it is told (see ``Labelled``)."""
+    """Return the instrument of a gauge, without the ``known`` labels, which ``Labelled`` adds."""
     return Gauge(metric.name, metric.help, _left(metric, known), registry=registry)
 
 
 def make_counter(metric: Metric, registry: CollectorRegistry, *known: str) -> Counter:
-    """Make the instrument of a counter."""
+    """Return the instrument of a counter, without the ``known`` labels."""
     return Counter(metric.name, metric.help, _left(metric, known), registry=registry)
 
 
 def make_histogram(metric: Metric, registry: CollectorRegistry, *known: str) -> Histogram:
-    """Make the instrument of a histogram."""
+    """Return the instrument of a histogram, without the ``known`` labels."""
     return Histogram(metric.name, metric.help, _left(metric, known), registry=registry, buckets=BUCKETS)
 
 
@@ -261,21 +265,21 @@ def _left(metric: Metric, known: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class Labelled(Collector):
-    """What a registry or a collector tells, with labels added that are the same in all of this process' series."""
+    """The metrics of a registry or collector, with labels added that all series of this process share."""
 
-    def __init__(self, told: CollectorRegistry | Collector, **labels: str) -> None:
-        self._told = told
+    def __init__(self, source: CollectorRegistry | Collector, **labels: str) -> None:
+        self._source = source
         self._labels = labels
 
     def collect(self) -> Iterator[Family]:
-        """Yield the families, labelled."""
-        for family in self._told.collect():
+        """Yield the families with the labels added."""
+        for family in self._source.collect():
             family.samples = [one._replace(labels={**self._labels, **one.labels}) for one in family.samples]
             yield family
 
 
 def families(samples: list[Sample]) -> Iterator[Family]:
-    """Yield samples as families of Prometheus, one a metric."""
+    """Yield samples as Prometheus' families, one per metric."""
     found: dict[Metric, Family] = {}
     for one in samples:
         family = found.setdefault(
