@@ -326,7 +326,7 @@ def test_a_mart_that_cannot_be_opened_says_why(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(ConfigError, match=r"expected duckdb:///folder/kiosk\.duckdb or mysql://"):
         marquee.open_mart("kiosk.duckdb")
     monkeypatch.setenv("MARQUEE_MART__URI", "x")
-    with pytest.raises(ConfigError, match="did you mean MARQUEE_MART__URL"):
+    with pytest.raises(ConfigError, match="Did you mean MARQUEE_MART__URL"):
         marquee.open_mart(tmp_path / "none.duckdb")
 
 

@@ -95,7 +95,7 @@ def test_misspelt_setting(
 ) -> None:
     """Every command names the nearest right one, with code 78, and does nothing."""
     monkeypatch.setenv("MARQUEE_ROLUP__BUCKETS", "3")
-    expected = "MARQUEE_ROLUP__BUCKETS is no setting: did you mean MARQUEE_ROLLUP__BUCKETS?"
+    expected = "Unknown setting MARQUEE_ROLUP__BUCKETS. Did you mean MARQUEE_ROLLUP__BUCKETS?"
     assert error_of(capsys, *command, code=78) == expected
     assert world.generations()[f"rollup/{FIRST}"] == 1
 
@@ -103,7 +103,7 @@ def test_misspelt_setting(
 def test_misspelt_entry_of_the_file(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
     """As for a variable."""
     world.config.write_text(world.config.read_text().replace("first_day", "frist_day"))
-    expected = "MARQUEE_SCHEDULE_FETCH__FRIST_DAY is no setting: did you mean MARQUEE_SCHEDULE_FETCH__FIRST_DAY?"
+    expected = "Unknown setting MARQUEE_SCHEDULE_FETCH__FRIST_DAY. Did you mean MARQUEE_SCHEDULE_FETCH__FIRST_DAY?"
     assert error_of(capsys, "run", code=78) == expected
 
 
@@ -503,7 +503,7 @@ def test_force_makes_again_what_is_done(capsys: pytest.CaptureFixture[str], worl
 def test_bad_input_is_65(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
     """Above the threshold; what stood stands."""
     world.events(LAST, [], file=1, bad_lines=2)
-    assert out_of(capsys, "rollup", code=65) == "rollup: 0 made; some failed, as the log tells\n"
+    assert out_of(capsys, "rollup", code=65) == "rollup: 0 made; some periods failed, see the log\n"
     assert world.generations()[f"rollup/{LAST}"] == 1
 
 
@@ -528,7 +528,7 @@ def test_kiosk_ahead_of_the_lake_is_76(capsys: pytest.CaptureFixture[str], world
     assert main(["run"]) == 0
     shutil.rmtree(world.lake.root)
     shutil.copytree(tmp_path / "old", world.lake.root)
-    assert out_of(capsys, "mart-load", code=76) == "mart-load: 0 made; some failed, as the log tells\n"
+    assert out_of(capsys, "mart-load", code=76) == "mart-load: 0 made; some periods failed, see the log\n"
     assert out_of(capsys, "mart-load", "--force") == "mart-load: 8 made\n"
 
 

@@ -149,7 +149,7 @@ def test_misspelt_setting_does_not_hide_the_rest(
     monkeypatch.setenv("MARQUEE_ROLUP__TOPIC", "plays")
     code, findings = found(capsys)
     assert (code, findings["names of settings"][0], findings["raw events"][0]) == (78, "failed", "ok")
-    assert "did you mean MARQUEE_ROLLUP__TOPIC?" in findings["names of settings"][1]
+    assert "Did you mean MARQUEE_ROLLUP__TOPIC?" in findings["names of settings"][1]
 
 
 def test_raw_folder_that_does_not_exist_fails(world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
@@ -422,7 +422,7 @@ def test_policy_that_allows_too_little_fails(
     s3_proxy.faults = [Fault("refuse", method, 100, 403, "AccessDenied")]
     code, findings = found(capsys)
     assert (code, findings["lake"][0]) == (78, "failed")
-    assert "the server refused (AccessDenied, 403: as scripted): check the policies" in findings["lake"][1]
+    assert "the server refused the request (AccessDenied, 403: as scripted): check the policies" in findings["lake"][1]
 
 
 @pytest.mark.usefixtures("raw")

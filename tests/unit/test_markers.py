@@ -253,7 +253,9 @@ def test_damaged_marker_is_named(lake: LocalStore, data: bytes) -> None:
     lake.put(KEY, data)
     markers = Markers(lake)
     for _ in range(2):
-        with pytest.raises(CorruptLakeError, match=rf"{KEY} is not a valid marker: .*\. Delete it; the next run makes the period again"):
+        with pytest.raises(
+            CorruptLakeError, match=rf"{KEY} is not a valid marker: .*\. Delete it; the next run makes the period again"
+        ):
             markers.of("words")
 
 
