@@ -1,56 +1,55 @@
 -- sqlfluff:dialect:mysql
--- The kiosk: dimensions, facts, and the ledger of what is loaded. All times are UTC.
+-- The tables of the mart: dimensions, facts, and the ledger of loaded runs. All times are UTC.
 --
--- The comment above a table and the one after each column become comments in the database. "-> t" says: a key of table
--- t. Types and clauses are those that DuckDB and MySQL both have; what MySQL has beyond them (engine, collation,
--- foreign keys) marquee/mart/mysql/schema.py adds. Columns that hold the lake's are defined in
--- marquee/lake/datasets.py.
+-- The comment above a table and the one after each column become comments in the database. "-> t" marks a key of table
+-- t. The SQL uses only types and clauses that both DuckDB and MySQL have; marquee/mart/mysql/schema.py adds MySQL's
+-- engine, collation and foreign keys. marquee/lake/datasets.py defines the columns that come from the lake.
 
 -- Version of this schema; one row.
 create table schema_version (
-    version integer not null, -- counted up with every change of tables or views
+    version integer not null, -- incremented with every change of tables or views
     primary key (version)
 );
 
--- What this kiosk is for; one row.
+-- Scope of this mart; one row.
 create table kiosk (
-    period varchar(32) not null, -- name of its period, first/last of a span, or '' for everything there is
+    period varchar(32) not null, -- name of its period, first/last of a span, or '' for all periods
     primary key (period)
 );
 
--- What is loaded: one row for each dataset of the lake and period of it. Written in the transaction that writes the
--- rows.
+-- Ledger of loaded runs: one row for each dataset and period of the lake, written in the same transaction as the
+-- dataset's rows.
 create table load_ledger (
     dataset varchar(32) not null, -- name of the dataset in the lake
-    period varchar(32) not null, -- its name: 2026-01-05T13, 2026-01-05, 2026-W02, 2026-01 or 2026-Q1
+    period varchar(32) not null, -- name of the period: 2026-01-05T13, 2026-01-05, 2026-W02, 2026-01 or 2026-Q1
     grain varchar(8) not null, -- hour, day, week, month or quarter
     starts_at datetime not null, -- first instant of the period
     ends_at datetime not null, -- first instant after the period
-    generation bigint not null, -- how many times the lake had made the period
-    run_id varchar(64) not null, -- the run in the lake whose rows these are
-    digest char(64) not null, -- SHA-256 that tells the content of the run's rows
-    rows_loaded bigint not null, -- rows of the dataset, as its manifest says
-    loaded_at datetime(6) not null, -- when they were loaded
+    generation bigint not null, -- generation of the period in the lake, counted from 1
+    run_id varchar(64) not null, -- the run in the lake that wrote the rows
+    digest char(64) not null, -- SHA-256 of the content of the run's rows
+    rows_loaded bigint not null, -- number of rows of the dataset, from its manifest
+    loaded_at datetime(6) not null, -- time of the load
     primary key (dataset, period)
 );
 
--- Countries: those of the captured schedules, and those in which was watched.
+-- Countries of the captured schedules, and countries with plays.
 create table dim_country (
     country char(2) not null, -- ISO 3166-1 alpha-2 code, or '**' for worldwide
-    name varchar(1000), -- English name; null where no captured schedule names the country
-    timezone varchar(100), -- one zone of the country, often an odd one: never derive a viewer's time from it
+    name varchar(1000), -- English name; null if the country is in no captured schedule
+    timezone varchar(100), -- one zone of the country, often not the main one: never derive a viewer's time from it
     primary key (country)
 );
 
 -- Original languages of shows.
 create table dim_language (
-    language varchar(100) not null, -- in English words
+    language varchar(100) not null, -- English name of the language
     primary key (language)
 );
 
 -- Broadcasters and streaming channels, as last captured.
 create table dim_network (
-    kind varchar(8) not null, -- 'network' (broadcaster) or 'web' (streaming channel): their ids are counted apart
+    kind varchar(8) not null, -- 'network' (broadcaster) or 'web' (streaming channel): each kind has its own ids
     network_id bigint not null, -- the schedule service's id
     name varchar(1000), -- name
     country char(2), -- -> dim_country; null for a global channel
@@ -64,18 +63,18 @@ create table dim_genre (
     primary key (genre)
 );
 
--- Shows, as last captured; show 0 stands for what no captured schedule knows. Data: TVmaze, CC BY-SA 4.0.
+-- Shows, as last captured; show 0 represents everything that is in no captured schedule. Data: TVmaze, CC BY-SA 4.0.
 create table dim_show (
     show_id bigint not null, -- the schedule service's id; 0: not in any captured schedule
-    label varchar(1100) not null, -- name for people: with the id where several shows have one name, or none
+    label varchar(1100) not null, -- display name: name, with the id if several shows share it or it is missing
     name varchar(1000), -- name; not unique
     type varchar(100), -- Scripted, Reality, News, ...
     language varchar(100), -- -> dim_language: original language
-    status varchar(100), -- Running, Ended, To Be Determined or In Development; may go either way
+    status varchar(100), -- Running, Ended, To Be Determined or In Development; may change in either direction
     runtime_minutes bigint, -- planned runtime of an episode
     average_runtime_minutes bigint, -- average runtime of the episodes so far
     premiered date, -- day of the first episode
-    ended date, -- day of the last episode, of a show that has ended
+    ended date, -- day of the last episode, for a show that has ended
     network_id bigint, -- -> dim_network with kind 'network'
     web_channel_id bigint, -- -> dim_network with kind 'web'
     dvd_country char(2), -- -> dim_country: country of its DVD release
@@ -84,8 +83,8 @@ create table dim_show (
     rating double, -- average rating, 0 to 10
     weight bigint, -- popularity at the schedule service, 0 to 100
     imdb varchar(100), -- IMDb id
-    url varchar(2000), -- the show's page at the schedule service, for the credit
-    updated datetime(6), -- when the schedule service last changed the show or a child of it
+    url varchar(2000), -- the show's page at the schedule service, for attribution
+    updated datetime(6), -- time at which the schedule service last changed the show or a child of it
     primary key (show_id)
 );
 insert into dim_show (show_id, label) values (0, 'not in any captured schedule');
@@ -97,12 +96,12 @@ create table dim_show_genre (
     primary key (show_id, genre)
 );
 
--- Versions of each show, as captured: one row for each change of the columns below. Rating, weight and average runtime
--- are not followed.
+-- Captured versions of each show: one row for each change of the columns below. Changes of rating, weight and average
+-- runtime are not tracked.
 create table show_history (
     show_id bigint not null, -- -> dim_show
-    valid_from datetime(6) not null, -- when the service last changed the show before this version was first captured
-    valid_to datetime(6), -- valid_from of the version that follows; null for the last
+    valid_from datetime(6) not null, -- last change of the show at the service before this version was first captured
+    valid_to datetime(6), -- valid_from of the next version; null for the last
     name varchar(1000), -- as dim_show
     type varchar(100), -- as dim_show
     language varchar(100), -- as dim_show
@@ -119,7 +118,8 @@ create table show_history (
     primary key (show_id, valid_from)
 );
 
--- Episodes, as last captured, and those watched that no captured schedule knows (show 0). Data: TVmaze, CC BY-SA 4.0.
+-- Episodes, as last captured, and watched episodes that are in no captured schedule (show 0). Data: TVmaze, CC BY-SA
+-- 4.0.
 create table dim_episode (
     episode_id bigint not null, -- the schedule service's id
     show_id bigint not null, -- -> dim_show; 0: not in any captured schedule
@@ -129,16 +129,16 @@ create table dim_episode (
     type varchar(100), -- regular, significant_special or insignificant_special
     airdate date, -- the broadcaster's programming day
     airtime varchar(100), -- local time of broadcast, HH:MM
-    airstamp datetime(6), -- instant of airing; made up by the service where airtime is null
+    airstamp datetime(6), -- instant of airing; the service invents it where airtime is null
     runtime_minutes bigint, -- runtime
     rating double, -- average rating, 0 to 10
-    url varchar(2000), -- the episode's page at the schedule service, for the credit
+    url varchar(2000), -- the episode's page at the schedule service, for attribution
     primary key (episode_id)
 );
 
--- Parts of the viewer's day: the one place that says which hours are the evening.
+-- Parts of the viewer's day, by hour.
 create table dim_daypart (
-    local_hour tinyint not null, -- hour of the day at the viewer, 0 to 23
+    local_hour tinyint not null, -- hour of the day in the viewer's time, 0 to 23
     daypart varchar(8) not null, -- morning 6-12, daytime 12-18, evening 18-23, night 23-6
     primary key (local_hour)
 );
@@ -149,48 +149,49 @@ insert into dim_daypart values
 (18, 'evening'), (19, 'evening'), (20, 'evening'), (21, 'evening'), (22, 'evening'),
 (23, 'night');
 
--- Viewership: hour x episode x country x viewer-local hour x device, which is its key. Additive over all of them.
+-- Viewership by hour x episode x country x viewer-local hour x device (its key). Additive over all of them.
 create table fact_viewership (
     hour datetime not null, -- start of the hour in which the play events were received
     episode_id bigint not null, -- -> dim_episode
-    country char(2) not null, -- -> dim_country: where it was watched
-    local_hour tinyint not null, -- -> dim_daypart: hour of the day at the viewer, 0 to 23
-    device varchar(32) not null, -- kind of device, as the player names it
-    plays integer not null, -- play events counted once (one is about a minute of play)
+    country char(2) not null, -- -> dim_country: country of the play
+    local_hour tinyint not null, -- -> dim_daypart: hour of the day in the viewer's time, 0 to 23
+    device varchar(32) not null, -- kind of device, by the player's name for it
+    plays integer not null, -- play events without duplicates (one event is about a minute of play)
     watched_seconds integer not null -- seconds of play
-    -- No primary key here: with an index of all rows DuckDB loads five times as long, into a file 37 times as large. In
-    -- MySQL, which stores rows by it, the key is one.
+    -- No primary key here: with an index of all rows, DuckDB takes five times as long to load and its file is 37 times
+    -- as large. MySQL stores rows in the order of the primary key, so there the key is a primary key.
 );
 
--- Audience of shows: period x show x country. Viewers do not add up: never sum them over periods, shows or countries.
+-- Audience of shows by period x show x country. Viewers are not additive: never sum them over periods, shows or
+-- countries.
 create table fact_audience (
     period varchar(32) not null, -- -> load_ledger: a day, week, month or quarter
     show_id bigint not null, -- -> dim_show; 0: not in any captured schedule
-    country char(2) not null, -- -> dim_country: where it was watched, or '**' for everywhere
+    country char(2) not null, -- -> dim_country: country of the play, or '**' for worldwide
     reach bigint, -- viewers with at least reach_seconds of the show here; null below min_cell
     watched_seconds bigint not null, -- seconds of play
     runtime_seconds bigint, -- sum of the runtimes of the show's episodes that were watched here
-    views double, -- watched_seconds / runtime_seconds; null where a runtime is not known
+    views double, -- watched_seconds / runtime_seconds; null if a runtime is unknown
     average_seconds double, -- watched_seconds / reach
     loyalty double, -- average_seconds / runtime_seconds, at most 1
-    return_days double, -- days on which a viewer counted in reach watched the show, on average
-    loyal_viewers bigint, -- of reach: watched it in at least loyal_share of the period's weeks (days, of a week)
+    return_days double, -- average number of days on which a viewer in reach watched the show
+    loyal_viewers bigint, -- of reach: watched it in at least loyal_share of the period's weeks (a week's days)
     binge_viewers bigint, -- of reach: had a sitting with binge_episodes (3) or more of it, each to binge_completion
     binge5_viewers bigint, -- the same with at least 5 episodes
-    sole_viewers bigint, -- of reach: watched nothing but this show in the period, anywhere
-    near_sole_viewers bigint, -- of reach: near_sole_share of their seconds, or more, were this show's
+    sole_viewers bigint, -- of reach: watched only this show in the period, in all countries
+    near_sole_viewers bigint, -- of reach: at least near_sole_share of their seconds were this show's
     new_viewers bigint, -- of reach: first seen in the period
-    new_sole_viewers bigint, -- of new_viewers: watched nothing but this show
+    new_sole_viewers bigint, -- of new_viewers: watched only this show
     multilingual_viewers bigint, -- of reach: multilingual in the period
-    valued_seconds double, -- sum over the viewers of seconds here x seconds of the show / seconds in all
+    valued_seconds double, -- sum over the viewers of seconds here x seconds of the show / total seconds
     primary key (period, show_id, country)
 );
 
--- All viewers: period x country. Viewers do not add up: never sum them over periods or countries.
+-- All viewers by period x country. Viewers are not additive: never sum them over periods or countries.
 create table fact_audience_base (
     period varchar(32) not null, -- -> load_ledger: a day, week, month or quarter
-    country char(2) not null, -- -> dim_country: where they watched, or '**' for everywhere
-    active_viewers bigint, -- viewers with at least reach_seconds of anything here; null below min_cell
+    country char(2) not null, -- -> dim_country: country of the play, or '**' for worldwide
+    active_viewers bigint, -- viewers with at least reach_seconds of play here; null below min_cell
     watched_seconds bigint not null, -- seconds of play
     multilingual_viewers bigint, -- of active: multilingual_share and multilingual_seconds in each of two languages
     new_viewers bigint, -- of active: first seen in the period

@@ -1,18 +1,19 @@
 -- sqlfluff:dialect:mysql
--- The questions (q_...) and the few views they share. The comment above a view, with its grain and units, becomes its
--- comment in the database. Shares are percent, hours and shares are rounded to one decimal; place 1 is the most.
+-- The views of the questions (q_...), and the views that they share. The comment above a view gives its grain and
+-- units, and becomes its comment in the database. Shares are percentages. Hours and shares are rounded to one decimal.
+-- Place 1 is the highest value.
 --
--- Portable: no construct that DuckDB, MySQL 8 or MariaDB lacks, and the same answer from each. So quantiles are taken
--- from ranks, "1e0 *" makes a division one of floating-point numbers, and what the ledger knows of hours takes the
--- place of reckoning with dates. What is summed and ranked is whole seconds, for sums of fractions depend on their
--- order; and "+ 1e-6" rounds halves up, which one engine would round to even and another away from zero. Facts are
--- summed before they are joined: the other way round MariaDB may read all of them again for each show.
+-- The SQL is portable: DuckDB, MySQL 8 and MariaDB accept it and give the same answers. Therefore quantiles come from
+-- ranks, "1e0 *" forces floating-point division, and hours come from the ledger instead of date arithmetic. Sums and
+-- ranks use whole seconds, because sums of fractions depend on their order. "+ 1e-6" rounds halves up, which the
+-- engines would otherwise round differently. Facts are summed before they are joined; otherwise MariaDB may read all
+-- facts again for each show.
 
--- Hours of which the viewership is loaded, be there rows or not. Grain: hour.
+-- Hours whose viewership is loaded, with or without rows. Grain: hour.
 create view loaded_hour as
 select starts_at as hour from load_ledger where dataset = 'viewership';
 
--- The days over which viewership is loaded, first/last. One row; null when there is none.
+-- First and last day of the loaded viewership, as first/last. One row; null without viewership.
 create view viewed_period as
 select
     case
@@ -21,9 +22,9 @@ select
     end as period
 from loaded_hour;
 
--- The one period of which audience figures are shown: the kiosk's own; without it, the one that covers most of the
--- hours loaded; of equals the shortest, so that a whole week comes before the month of which only that week is there;
--- then the last. At most one row.
+-- The period of the audience figures: the mart's own period; otherwise the one that covers the most loaded hours; of
+-- several the shortest, so that a complete week takes precedence over a month with only that week; then the latest. At
+-- most one row.
 create view reported_period as
 with audience_period as (
     select period, grain, starts_at, ends_at from load_ledger where dataset = 'audience_base'
@@ -49,7 +50,7 @@ ranked as (
 )
 select period from ranked where place = 1;
 
--- Audience of the reported period worldwide, of the shows that the schedule knows. Grain: show.
+-- Worldwide audience in the reported period, for shows of the captured schedules. Grain: show.
 create view reported_show as
 select a.*, s.label as title
 from reported_period p
@@ -57,16 +58,16 @@ join fact_audience a on a.period = p.period and a.country = '**'
 join dim_show s on s.show_id = a.show_id
 where a.show_id <> 0;
 
--- Those of them with a reach of at least 50 viewers: below that, shares of viewers say little. Grain: show.
+-- Reported shows with a reach of at least 50 viewers; below that, shares of viewers are not meaningful. Grain: show.
 create view sizeable_show as
 select * from reported_show where reach >= 50;
 
--- All viewers of the reported period worldwide. One row.
+-- All viewers worldwide in the reported period. One row.
 create view reported_base as
 select b.* from reported_period p join fact_audience_base b on b.period = p.period and b.country = '**';
 
--- Genres of each show, and how many they are: each of n gets 1/n of it; 'Unclassified' for a show without genres, and
--- 'Unknown show' for what no captured schedule knows. Grain: show x genre.
+-- Genres of each show with their number n, for shares of 1/n. The genre is 'Unclassified' for a show without genres,
+-- and 'Unknown show' for episodes that are in no captured schedule. Grain: show x genre.
 create view show_genre_part as
 with counted as (
     select s.show_id, count(g.genre) as genres
@@ -82,9 +83,9 @@ select show_id, case when show_id = 0 then 'Unknown show' else 'Unclassified' en
 from counted
 where genres = 0;
 
--- Genres by country, over all hours loaded. Grain: country x genre. Units: hours counts a show in full for each of its
--- genres (so the genres sum to more than the country), fractional_hours 1/n for each of n (additive); share_percent is
--- that of the country's hours.
+-- Genres by country, over all loaded hours. Grain: country x genre. Units: hours counts a show in full for each of its
+-- genres, so the sum over genres is more than the country's hours; fractional_hours counts 1/n for each of n genres and
+-- is additive; share_percent is the share of the country's hours.
 create view q_genre_hours as
 with watched as (
     select country, episode_id, sum(watched_seconds) as seconds
@@ -113,8 +114,8 @@ from by_genre b
 join dim_country c on c.country = b.country
 cross join viewed_period p;
 
--- Genres by part of the viewer's day, over all hours loaded. Grain: country x genre x daypart (see dim_daypart). Units:
--- hours counts a show in full for each of its genres; share_percent is that of the hours of the genre in the country.
+-- Genres by part of the viewer's day, over all loaded hours. Grain: country x genre x daypart (see dim_daypart). Units:
+-- hours counts a show in full for each of its genres; share_percent is the share of the genre's hours in the country.
 create view q_genre_daypart as
 with watched as (
     select f.country, f.episode_id, d.daypart, sum(f.watched_seconds) as seconds
@@ -144,11 +145,11 @@ from by_genre b
 join dim_country c on c.country = b.country
 cross join viewed_period p;
 
--- Shows that ended within the data: what became of their viewing. Grain: show. Units: *_hours_a_day are hours watched a
--- day, taken over the hours loaded in the windows [ended - 28, ended] (before), [ended + 1, ended + 28] (after) and
--- [ended + 64, ended + 91] (later), days in UTC; *_percent is what is left of the hours before, in percent of what is
--- left of the whole catalogue's in the same windows: 100 fell as the catalogue did, 50 lost half. Left out: without a
--- day's hours loaded, or any viewing, before; without a day's hours loaded after.
+-- Shows that ended within the data, and how their viewing changed. Grain: show. Units: *_hours_a_day are hours watched
+-- per day over the loaded hours of the windows [ended - 28, ended] (before), [ended + 1, ended + 28] (after) and [ended
+-- + 64, ended + 91] (later), days in UTC; *_percent is the ratio to the hours before, in percent of the same ratio of
+-- the whole catalogue: 100 fell as much as the catalogue, 50 fell to half of that. Shows are omitted without 24 loaded
+-- hours before and after the end, or without any viewing before it.
 create view q_after_the_end as
 with ending as (
     select h.show_id, h.ended, row_number() over (partition by h.show_id order by h.valid_from desc) as place
@@ -212,9 +213,9 @@ join dim_show s on s.show_id = r.show_id
 cross join viewed_period p
 where r.loaded_before >= 24 and r.loaded_after >= 24 and r.before_end > 0;
 
--- Shows by their share of multilingual viewers, of those with a reach of at least 50. Grain: show, worldwide, in the
--- reported period. Units: share_percent of the show's reach, base_percent of all active viewers; multilingual_index is
--- the former in percent of the latter: above 100, more than usual.
+-- Shows by their share of multilingual viewers, for shows with a reach of at least 50. Grain: show, worldwide, in the
+-- reported period. Units: share_percent is of the show's reach, base_percent of all active viewers; multilingual_index
+-- is the former in percent of the latter, so above 100 is more than usual.
 create view q_multilingual as
 select
     s.period,
@@ -231,9 +232,9 @@ from sizeable_show s
 cross join reported_base b
 where s.multilingual_viewers is not null;
 
--- Whether a show has a small but loyal audience: reach of at least 50, below the median of the catalogue (the shows
--- watched), and loyalty in its upper quarter. Grain: show, worldwide, in the reported period. Units: loyalty_percent is
--- the average viewer's part of the runtime watched by anybody.
+-- Whether a show has a small but loyal audience: a reach of at least 50 but below the median of all watched shows, and
+-- a loyalty in the upper quarter of these shows. Grain: show, worldwide, in the reported period. Units: loyalty_percent
+-- is the average viewer's share of the runtime of all episodes that were watched.
 create view q_small_but_loyal as
 with ranked as (
     select
@@ -264,9 +265,9 @@ select
 from sizeable_show s
 cross join bound b;
 
--- Shows by how much they are binged, of those with a reach of at least 50. Grain: show, worldwide, in the reported
--- period. Units: binge_percent of reach had a sitting with binge_episodes (3) of the show or more, binge5_percent with
--- 5 or more.
+-- Shows by their share of binge viewers, for shows with a reach of at least 50. Grain: show, worldwide, in the reported
+-- period. Units: binge_percent of reach had a sitting with at least binge_episodes (3) of the show, binge5_percent with
+-- at least 5.
 create view q_binge as
 select
     period,
@@ -279,10 +280,10 @@ select
 from sizeable_show
 where binge_viewers is not null;
 
--- Shows by the share of their viewers who watch nothing else, of those with a reach of at least 50. Grain: show,
--- worldwide, in the reported period. Units: *_viewers are viewers, *_percent are of reach; valued_hours weighs each
--- viewer's hours by the show's share of all the viewer watched. Who was first seen in the period stands apart (new_*):
--- a new viewer has often had time for one show only.
+-- Shows by the share of their viewers who watch nothing else, for shows with a reach of at least 50. Grain: show,
+-- worldwide, in the reported period. Units: *_viewers are viewers, *_percent are of reach; valued_hours weights each
+-- viewer's hours by the show's share of all hours of the viewer. Viewers first seen in the period are listed separately
+-- (new_*), because a new viewer has often had time for one show only.
 create view q_must_not_cancel as
 select
     period,
@@ -300,9 +301,9 @@ select
 from sizeable_show
 where sole_viewers is not null;
 
--- Shows among the ten of most reach in a country, and how they do worldwide. Grain: country x show, in the reported
--- period. Units: places count from the most reach; places_lost is how much further down the show stands worldwide;
--- *_percent are of the active viewers there; reach_index is the country's in percent of the world's.
+-- The ten shows with the most reach in each country, and their rank worldwide. Grain: country x show, in the reported
+-- period. Units: place 1 has the most reach; places_lost is how many places lower the show ranks worldwide; *_percent
+-- are of the active viewers in the country or worldwide; reach_index is country_percent in percent of world_percent.
 create view q_big_in_one_country as
 with here as (
     select
@@ -344,8 +345,8 @@ join world w on w.show_id = h.show_id
 join dim_country c on c.country = h.country
 where h.place <= 10;
 
--- Shows by what is watched of them. Grain: show, worldwide, in the reported period. Units: views are hours divided by
--- the runtime of the show's episodes that were watched (null where a runtime is not known); reach is viewers.
+-- Shows by hours watched. Grain: show, worldwide, in the reported period. Units: views are hours divided by the runtime
+-- of the show's watched episodes (null if a runtime is unknown); reach is viewers.
 create view q_top_shows as
 select
     period,
@@ -356,8 +357,8 @@ select
     reach
 from reported_show;
 
--- How engaged a show's viewers are, of shows with a reach of at least 50. Grain: show, worldwide, in the reported
--- period. Units: reach_percent is of all active viewers.
+-- Engagement of a show's viewers, for shows with a reach of at least 50. Grain: show, worldwide, in the reported
+-- period. Units: hours_a_viewer is the average per viewer in reach; reach_percent is of all active viewers.
 create view q_engagement_by_show as
 select
     s.period,
@@ -371,8 +372,8 @@ from sizeable_show s
 cross join reported_base b;
 
 -- Hours of each genre. Grain: genre, worldwide, in the reported period. Units: hours counts a show in full for each of
--- its genres, fractional_hours 1/n for each of n; hours_a_viewer is hours divided by all active viewers. No reach:
--- viewers of several shows do not add up.
+-- its genres, fractional_hours counts 1/n for each of n genres; hours_a_viewer is hours divided by all active viewers.
+-- There is no reach, because viewers of several shows are not additive.
 create view q_engagement_by_genre as
 with watched as (
     select
@@ -395,9 +396,9 @@ select
 from watched w
 cross join reported_base b;
 
--- Hours of each network. Grain: network or streaming channel (a show's network; its channel if it has none), worldwide,
--- in the reported period. Units: shows counts those watched; hours_a_viewer is hours divided by all active viewers. No
--- reach: viewers of several shows do not add up.
+-- Hours of each network. Grain: network or streaming channel (a show's network, or its channel without a network),
+-- worldwide, in the reported period. Units: shows is the number of watched shows; hours_a_viewer is hours divided by
+-- all active viewers. There is no reach, because viewers of several shows are not additive.
 create view q_engagement_by_network as
 with carried as (
     select
@@ -430,8 +431,8 @@ from watched w
 left join dim_network n on n.kind = w.kind and n.network_id = w.network_id
 cross join reported_base b;
 
--- How engaged the viewers of each country are. Grain: country, in the reported period. Units: active_viewers are
--- viewers, *_percent are of them.
+-- Engagement of the viewers of each country. Grain: country, in the reported period. Units: hours_a_viewer is the
+-- average per active viewer; *_percent are of the active viewers.
 create view q_engagement_by_country as
 select
     b.period,
