@@ -312,7 +312,7 @@ AUDIENCE = Dataset(
         _null(
             "loyal_viewers",
             WHOLE,
-            "of reach: watched it in at least loyal_share of the period's weeks (for a week, of its days)",
+            "of reach: watched it in at least loyal_share of the period's weeks (a week's days)",
         ),
         _null(
             "binge_viewers",

@@ -1,4 +1,4 @@
-"""The questions that a kiosk answers, each by a view of ``schema/views.sql``."""
+"""The questions that a mart answers, each with a view of ``schema/views.sql``."""
 
 import difflib
 from collections.abc import Mapping
@@ -12,14 +12,14 @@ from marquee.mart.narrowed import bounds_of, narrow
 from marquee.mart.settings import MartSettings
 
 CREDIT = "Shows and episodes: TVmaze (https://www.tvmaze.com), CC BY-SA 4.0"
-"""To be shown with every answer."""
+"""Attribution, which every answer must show."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """A question: its name, its words, how the answer is reckoned, and what an answer shows first.
+    """A question: its name, its words, how the answer is computed, and the order and length of an answer.
 
-    ``example`` narrows the view to what the words ask (a country, a genre); without it the view answers for all.
+    ``example`` filters the view for the question's own country or genre; without it the view covers all.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Question:
 
     @property
     def view(self) -> str:
-        """The view that answers."""
+        """The view that answers the question."""
         return "q_" + self.name.replace("-", "_")
 
 
@@ -39,7 +39,7 @@ QUESTIONS = (
     Question(
         "genre-hours",
         "What genre gets the most viewing hours in Korea?",
-        "Hours of all plays loaded, by country and genre. A show counts in full for each of its genres; "
+        "Hours of all loaded plays by country and genre. A show counts in full for each of its genres; "
         "fractional_hours and share_percent divide it among them.",
         "place, hours desc, country, genre",
         example={"country": "KR"},
@@ -47,53 +47,53 @@ QUESTIONS = (
     Question(
         "genre-daypart",
         "Do Americans watch crime shows in the morning or in the evening?",
-        "Hours by the viewer's own hour of the day: morning 6-12, daytime 12-18, evening 18-23, night 23-6; "
-        "share_percent is of the genre's hours in the country.",
+        "Hours by the viewer's local time: morning 6-12, daytime 12-18, evening 18-23, night 23-6. share_percent is "
+        "the share of the genre's hours in the country.",
         "place, hours desc, country, genre, daypart",
         example={"country": "US", "genre": "Crime"},
     ),
     Question(
         "after-the-end",
         "Does a show's popularity drop after it stopped production?",
-        "Hours a day in the four weeks after the show ended (and from the tenth week on), against the four weeks "
-        "before, in percent of what became of the whole catalogue: 100 fell no more than everything. The windows "
-        "are cut to the hours loaded.",
+        "Hours per day in the four weeks after the show ended (later: from the tenth week), relative to the four weeks "
+        "before, in percent of the same ratio for the whole catalogue: 100 fell exactly as much as the catalogue. "
+        "Only loaded hours count.",
         "case when after_percent is null then 1 else 0 end, after_percent, title",
     ),
     Question(
         "multilingual",
         "What shows are popular with multilingual viewers?",
-        "Share of multilingual viewers among those whom the show reached, in percent of their share among all "
-        "viewers: above 100, more than usual. Shows that reached at least 50 viewers.",
+        "Share of multilingual viewers among the viewers reached by the show, in percent of their share among all "
+        "viewers; above 100 is more than usual. Only shows that reached at least 50 viewers.",
         "place, title",
     ),
     Question(
         "small-but-loyal",
         "Is this show popular with a small but loyal audience?",
-        "Yes: it reached at least 50 viewers, fewer than the median show did, and the part of it that its average "
-        "viewer watched is in the upper quarter of the catalogue.",
+        "Yes if the show reached at least 50 viewers but fewer than the median show, and the part of it that its "
+        "average viewer watched is in the upper quarter of the catalogue.",
         "small_but_loyal desc, loyalty_percent desc, title",
     ),
     Question(
         "binge",
         "Do people binge-watch this show?",
-        "Share of the viewers reached who watched binge_episodes (3) or more, or 5 or more, of its episodes in one "
-        "sitting. Shows that reached at least 50 viewers.",
+        "Share of reached viewers who watched at least binge_episodes (3), or at least 5, of its episodes in one "
+        "sitting. Only shows that reached at least 50 viewers.",
         "place, title",
     ),
     Question(
         "must-not-cancel",
         "Which shows must not be cancelled?",
-        "Viewers who watched only, or nearly only, this show, and their share of its reach; valued_hours weighs "
-        "each viewer's hours by the show's share of all they watched. New viewers stand apart: they have had little "
-        "time for a second show.",
+        "Viewers who watched only, or nearly only, this show, and their share of its reach. valued_hours weights "
+        "each viewer's hours by the show's share of all hours of the viewer. New viewers are listed separately, "
+        "because they have had little time for a second show.",
         "place, title",
     ),
     Question(
         "big-in-one-country",
         "Which shows are low worldwide and big in Japan?",
-        "Shows among the ten of most reach in a country, by how many places further down they stand worldwide. No "
-        "viewers are added up: each figure was counted where it stands.",
+        "The ten shows with the most reach in a country, ordered by how many places lower they rank worldwide. "
+        "Viewers are counted for each country and worldwide, never summed.",
         "places_lost desc, country_place, country, title",
         example={"country": "JP"},
     ),
@@ -106,40 +106,40 @@ QUESTIONS = (
     Question(
         "engagement-by-show",
         "How engaged are our customers, by show?",
-        "Hours that a viewer reached by the show watched of it. Shows that reached at least 50 viewers.",
+        "Average hours that a reached viewer watched of the show. Only shows that reached at least 50 viewers.",
         "place, title",
     ),
     Question(
         "engagement-by-genre",
         "How engaged are our customers, by genre?",
-        "Hours of the genre, and those hours divided by all active viewers. A show counts in full for each of its "
+        "Hours of the genre, and these hours divided by all active viewers. A show counts in full for each of its "
         "genres.",
         "place, genre",
     ),
     Question(
         "engagement-by-network",
         "How engaged are our customers, by network?",
-        "Hours of the shows of a network or streaming channel, and those hours divided by all active viewers.",
+        "Hours of the shows of a network or streaming channel, and these hours divided by all active viewers.",
         "place, network",
     ),
     Question(
         "engagement-by-country",
         "How engaged are our customers, by country?",
-        "Hours that an active viewer of the country watched of anything.",
+        "Average hours that an active viewer of the country watched.",
         "place, country",
     ),
 )
-"""All questions, in the order in which they are shown."""
+"""All questions, in the order of lists."""
 
 
 def find_question(name: str) -> Question:
-    """Return a question by its name. ConfigError names the nearest, or all."""
+    """Return a question by its name. ConfigError suggests the nearest name, or lists all."""
     found = next((one for one in QUESTIONS if one.name == name), None)
     if found is None:
         names = [one.name for one in QUESTIONS]
         near = difflib.get_close_matches(name, names, 1, 0.5)
-        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(names)}"
-        message = f"{name!r} is no question: {hint}"
+        hint = f"Did you mean {near[0]}?" if near else f"Use one of: {', '.join(names)}"
+        message = f"Unknown question {name!r}. {hint}"
         raise ConfigError(message)
     return found
 
@@ -147,16 +147,16 @@ def find_question(name: str) -> Question:
 def ask(
     settings: MartSettings, question: str | None = None, limit: int | None = None, only: Mapping[str, str] | None = None
 ) -> Answer:
-    """Return the columns and rows that answer a question; without one, the questions.
+    """Return the columns and rows that answer a question; without a question, return the list of questions.
 
     Args:
-        settings: which mart.
+        settings: the mart.
         question: name of a question.
-        limit: most rows; the question's own when None, all when 0.
+        limit: maximum number of rows; the question's own when None, all when 0.
         only: values that columns of the answer must have, such as ``{"country": "KR"}``.
 
     Raises:
-        ConfigError: there is no such mart, question or column.
+        ConfigError: the mart, question or column does not exist.
         TryAgainError: the mart is being loaded, or cannot be reached.
     """
     if question is None:
@@ -176,11 +176,11 @@ def query_of(
     """Return the query that answers a question, and its parameters.
 
     Args:
-        mart: the mart that is to be asked.
+        mart: the mart.
         question: the question.
-        limit: most rows; all when 0.
+        limit: maximum number of rows; all when 0.
         only: values that columns of the answer must have.
-        period: the one period, or span ``first/last``, that it is asked of; what the view chooses when None.
+        period: the period, or span ``first/last``, of the answer; the view's own choice when None.
 
     Raises:
         ConfigError: the answer has no such column, or nothing of the period is loaded.
@@ -188,7 +188,7 @@ def query_of(
     columns, _ = mart.query(f"select * from {question.view} where 1 = 0")  # noqa: S608 - our own names
     for name in only:
         if name not in columns:
-            message = f"{name!r} is no column of {question.name}: expected one of {', '.join(columns)}"
+            message = f"{question.name} has no column {name!r}. Use one of: {', '.join(columns)}"
             raise ConfigError(message)
     where = "".join(f" and cast({name} as char) = ?" for name in only)
     most = f" limit {limit}" if limit > 0 else ""
@@ -201,7 +201,7 @@ def query_of(
 
 
 def audience_periods(mart: Mart) -> list[str]:
-    """Return the periods whose audience is loaded, in the order of time, shorter ones first."""
+    """Return the periods whose audience is loaded, in chronological order, shorter ones first."""
     _, rows = mart.query(
         "select period from load_ledger where dataset = 'audience_base' order by ends_at, starts_at desc"
     )
@@ -211,16 +211,14 @@ def audience_periods(mart: Mart) -> list[str]:
 def _check_loaded(mart: Mart, question: Question, period: str, *, audience: bool) -> None:
     if audience:
         if period not in (loaded := audience_periods(mart)):
-            message = (
-                f"{question.name}: the mart has no audience of {period!r}: expected one of "
-                f"{', '.join(loaded) or '(none is loaded)'}"
-            )
+            there = f"Use one of: {', '.join(loaded)}" if loaded else "No audience is loaded"
+            message = f"{question.name}: the mart has no audience of {period!r}. {there}"
             raise ConfigError(message)
         return
     hours = "from load_ledger where dataset = 'viewership'"
     _, found = mart.query(f"select 1 {hours} and starts_at >= ? and ends_at <= ? limit 1", bounds_of(period))
     if not found:
         _, ((first, last),) = mart.query(f"select min(period), max(period) {hours}")
-        there = f"expected a period that touches {first} to {last}" if first else "no hour is loaded"
-        message = f"{question.name}: the mart has no viewership of {period!r}: {there}"
+        there = f"Use a period that overlaps {first} to {last}" if first else "No hour is loaded"
+        message = f"{question.name}: the mart has no viewership of {period!r}. {there}"
         raise ConfigError(message)

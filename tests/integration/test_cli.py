@@ -282,7 +282,7 @@ def test_status_of_a_late_file(capsys: pytest.CaptureFixture[str], world: SmallW
     shown = out_of(capsys, "status")
     assert "Not done: 2" in shown
     assert f"stale: profile {DAY}\n  changed: rollup/{FIRST}/viewer_hour\n" in shown
-    assert f"stale: mart_load rollup {FIRST}\n  made again since it was loaded\n" in shown
+    assert f"stale: mart_load rollup {FIRST}\n  made again after it was loaded\n" in shown
 
 
 def test_status_of_new_events(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
@@ -398,11 +398,9 @@ def test_ask_without_rows(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        pytest.param(["bing"], "'bing' is no question: did you mean binge?", id="nearly"),
-        pytest.param(["weather"], "'weather' is no question: expected one of genre-hours, ", id="not at all"),
-        pytest.param(
-            ["binge", "--only", "land=KR"], "'land' is no column of binge: expected one of period, ", id="column"
-        ),
+        pytest.param(["bing"], "Unknown question 'bing'. Did you mean binge?", id="nearly"),
+        pytest.param(["weather"], "Unknown question 'weather'. Use one of: genre-hours, ", id="not at all"),
+        pytest.param(["binge", "--only", "land=KR"], "binge has no column 'land'. Use one of: period, ", id="column"),
     ],
 )
 def test_ask_what_there_is_not(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
@@ -413,7 +411,7 @@ def test_ask_what_there_is_not(capsys: pytest.CaptureFixture[str], arguments: li
 def test_ask_without_a_kiosk(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
     """Says how to get one."""
     world.kiosk.unlink()
-    assert "load one first, with `marquee mart-load`" in error_of(capsys, "ask", "binge", code=78)
+    assert "Load one first with `marquee mart-load`" in error_of(capsys, "ask", "binge", code=78)
 
 
 # gc

@@ -484,11 +484,11 @@ def test_mart_is_looked_at(
     monkeypatch.setenv("MARQUEE_MART__PASSWORD", mysql_mart.password)
     code, findings = found(capsys)
     assert (code, findings["mart"][0]) == (0, "ok")
-    assert "no mart yet: the first load, or `marquee mart init`, makes one" in findings["mart"][1]
+    assert "no mart yet; the first load, or `marquee mart init`, creates it" in findings["mart"][1]
     monkeypatch.setenv("MARQUEE_MART__PASSWORD", "wrong")
     code, findings = found(capsys)
     assert (code, findings["mart"][0]) == (78, "failed")
-    assert "set MARQUEE_MART__URL and MARQUEE_MART__PASSWORD right" in findings["mart"][1]
+    assert "correct MARQUEE_MART__URL and MARQUEE_MART__PASSWORD" in findings["mart"][1]
 
 
 def test_further_checks_are_made_whatever_the_others_found() -> None:
