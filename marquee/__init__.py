@@ -1,14 +1,14 @@
-"""Marquee: from play events and a programme schedule to audience answers.
+"""Marquee: audience answers from play events and a programme schedule.
 
-The names below are the Python API, for notebooks and scripts; docs/notebooks.md shows each at work. Everything else is
-internal and may change with any version. Importing the package loads nothing: a name is loaded when it is first used.
+The names below are the Python API for notebooks and scripts; docs/notebooks.md shows an example of each. Everything
+else is internal and may change with any version. Importing the package loads nothing; each name loads on first use.
 """
 
 import importlib
 
 from marquee.version import __version__
 
-TYPE_CHECKING = False  # type checkers take it for typing's, which would be half of what importing this costs
+TYPE_CHECKING = False  # for type checkers, the same as typing's; importing typing would double the cost
 if TYPE_CHECKING:
     from marquee import errors
     from marquee.api import Lake, Mart, PeriodStatus, open_lake, open_mart, questions
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # who know the names from above, and are to find those that are misspelt
+if not TYPE_CHECKING:  # type checkers know the names from above, and report misspelt ones
 
     def __getattr__(name: str) -> object:
         if name not in __all__:

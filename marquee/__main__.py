@@ -12,7 +12,7 @@ from marquee.errors import INTERRUPTED, ConfigError, MarqueeError
 
 
 def main() -> int:
-    """Do what the command line says; return the exit code."""
+    """Run the command line; return the exit code."""
     try:
         return _find_command()()
     except MarqueeError as error:
@@ -23,12 +23,12 @@ def main() -> int:
 
 
 def _find_command() -> Callable[[], int]:
-    """Return the function of the command, found by name: the library imports nothing of ``jobs``.
+    """Return the function of the command. It is found by name, because the library imports nothing of ``jobs``.
 
-    Ctrl-C ends the program at once while modules are loaded, for some would print it and go on.
+    While modules load, Ctrl-C ends the program at once, because some modules print KeyboardInterrupt and continue.
     """
     handled = signal.getsignal(signal.SIGINT)
-    if handled is signal.default_int_handler:  # else whoever started us wants Ctrl-C ignored
+    if handled is signal.default_int_handler:  # otherwise the parent process wants Ctrl-C ignored
         signal.signal(signal.SIGINT, _end)
     try:
         import_jobs()
@@ -36,7 +36,7 @@ def _find_command() -> Callable[[], int]:
     except ModuleNotFoundError as error:
         if error.name not in {"jobs.cli", "jobs.cli.__main__"}:
             raise
-        message = f"the package 'jobs' in {ROOT} has no {error.name}, and so is not Marquee's: install marquee again"
+        message = f"The package 'jobs' in {ROOT} has no module {error.name}: it is not Marquee's. Install marquee again"
         raise ConfigError(message) from None
     signal.signal(signal.SIGINT, handled)
     return command

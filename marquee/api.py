@@ -1,7 +1,8 @@
 """The Python API: marts and lakes for notebooks and scripts. ``import marquee`` offers its names.
 
-Settings are those of the command: ``MARQUEE_…`` variables, or the TOML file that ``MARQUEE_CONFIG`` names. What an
-argument gives wins over them. Every failure is an error of ``marquee.errors``, with a text for a person.
+The settings are those of the command: ``MARQUEE_…`` variables, or the TOML file that ``MARQUEE_CONFIG`` names.
+Arguments take precedence over settings. Every failure raises an error of ``marquee.errors``; its message says what to
+do.
 """
 
 import json
@@ -33,17 +34,17 @@ from marquee.settings.sections import StageSettings
 __all__ = ["Lake", "Mart", "PeriodStatus", "Question", "open_lake", "open_mart", "questions"]
 
 COMMAND = (sys.executable, "-P", "-m", "marquee")
-"""The command. ``-P``: a folder with a ``jobs/`` of its own, such as that of a notebook, does not hide ours."""
+"""The command. ``-P`` keeps a ``jobs/`` in the current folder, such as a notebook's, from hiding Marquee's package."""
 _FORMAT = env_name(("log", "format"))
 _ERRORS: Mapping[int, type[MarqueeError]] = {
     one.exit_code: one for one in (BadInputError, ConfigError, LostRaceError, TryAgainError)
 }
-_TOLD = 10
-"""Most lines of a command's errors that the error of the API repeats; all of them were shown before."""
+_LINES_REPEATED = 10
+"""Maximum number of a command's error lines in the API's error. Standard error has all of them."""
 
 
 class _ReaderSettings(StageSettings):
-    """What reading a mart needs: no lake."""
+    """Settings for reading a mart, which needs no lake."""
 
     model_config = SettingsConfigDict(validate_default=False)
     lake: str = ""
@@ -51,10 +52,11 @@ class _ReaderSettings(StageSettings):
 
 
 def questions() -> tuple[Question, ...]:
-    """Return the questions that a mart answers, in the order in which the command lists them.
+    """Return the questions that a mart answers, in the order of the command's list.
 
     A question has a ``name`` (for ``Mart.ask``), ``words`` (the question itself), ``reckoning`` (how the answer is
-    computed) and ``example`` (the values of columns by which the command narrows it, such as ``{"country": "KR"}``).
+    computed) and ``example`` (the column values by which the command filters the answer, such as
+    ``{"country": "KR"}``).
 
     Example:
         >>> import marquee
@@ -68,11 +70,11 @@ def questions() -> tuple[Question, ...]:
 
 
 class Mart:
-    """A mart that can be asked; made by ``open_mart``.
+    """A mart to query. ``open_mart`` returns one.
 
-    Each question opens a connection and closes it, so a mart that lies open in a notebook keeps no loader out. Within
-    ``with`` all questions go through one connection, and a loader has to wait (DuckDB), or what it loads is seen only
-    afterwards (MySQL).
+    Each question opens and closes a connection, so a Mart object in a notebook does not block a loader. Within
+    ``with``, all questions share one connection: on DuckDB a loader has to wait, on MySQL you see newly loaded rows
+    only after the ``with`` block.
     """
 
     def __init__(self, settings: MartSettings) -> None:
@@ -106,21 +108,21 @@ class Mart:
         period: str | None = None,
         limit: int | None = None,
     ) -> pa.Table:
-        """Return the answer to a question as an Arrow table, with the columns that the command shows, in their order.
+        """Return the answer to a question as an Arrow table, with the columns of the command in the same order.
 
-        Nothing is left out unless you say so: without ``only`` the answer is for all countries and genres, without
-        ``limit`` it has all rows. ``.to_pandas()`` and ``polars.from_arrow(…)`` take the table further.
+        The answer is complete by default: without ``only`` it covers all countries and genres, without ``limit`` it
+        has all rows. Convert the table with ``.to_pandas()`` or ``polars.from_arrow(…)``.
 
         Args:
             name: name of a question, such as ``"binge"``.
             only: values that columns must have, such as ``{"country": "KR"}``.
             period: the period to ask about, such as ``"2026-W02"``. Questions about audiences take one of
-                ``periods()``, those about viewing hours any period or span (``"2026-01-05/2026-01-08"``) of which hours
-                are loaded. Without it: all hours, and the audience of the period that the command reports.
-            limit: most rows to return, those that the command shows first.
+                ``periods()``. Questions about viewing hours take any period or span (``"2026-01-05/2026-01-08"``) that
+                has loaded hours. Default: all hours, and the audience of the period that the command reports.
+            limit: maximum number of rows, in the command's order. Default: all rows.
 
         Raises:
-            marquee.errors.ConfigError: there is no such mart, question or column, or nothing of the period is loaded.
+            marquee.errors.ConfigError: the mart, question or column does not exist, or nothing of the period is loaded.
             marquee.errors.TryAgainError: the mart is being loaded, or cannot be reached.
 
         Example:
@@ -132,19 +134,19 @@ class Mart:
         """
         question = find_question(name)
         if limit is not None and limit < 1:
-            message = f"limit={limit}: expected a whole number, 1 or more; leave it out for all rows"
+            message = f"Invalid limit={limit}. Use a whole number of 1 or more, or leave it out for all rows"
             raise ConfigError(message)
         with self._connected() as mart:
             return mart.table(*query_of(mart, question, limit or 0, only or {}, period))
 
     def sql(self, query: str, parameters: Sequence[Any] = ()) -> pa.Table:
-        """Return the answer to a query of your own as an Arrow table; ``?`` stands for a parameter.
+        """Run your own SQL query and return the answer as an Arrow table; ``?`` marks a parameter.
 
-        docs/data-dictionary.md describes the tables. The query is in the SQL of the database that holds the mart, and
-        can only read.
+        docs/data-dictionary.md describes the tables. Write the query in the SQL of the mart's database. It can only
+        read.
 
         Raises:
-            marquee.errors.BadInputError: the database refuses the query.
+            marquee.errors.BadInputError: the database rejects the query.
 
         Example:
             >>> import marquee
@@ -156,7 +158,7 @@ class Mart:
             return mart.table(query, parameters)
 
     def periods(self) -> tuple[str, ...]:
-        """Return the periods whose audience is loaded, in the order of time: what ``ask(period=…)`` takes.
+        """Return the periods whose audience is loaded, in chronological order: the values for ``ask(period=…)``.
 
         Example:
             >>> import marquee
@@ -185,13 +187,13 @@ def open_mart(
 
     Args:
         url: URL of the mart, ``duckdb:///folder/kiosk.duckdb`` or ``mysql://user@host:3306/database``, or the path of a
-            DuckDB file. Without it: ``MARQUEE_MART__URL``, or ``url`` in the section ``[mart]`` of the file that
+            DuckDB file. Default: ``MARQUEE_MART__URL``, or ``url`` in the section ``[mart]`` of the file that
             ``MARQUEE_CONFIG`` names.
         password: password of the URL's user, in place of ``MARQUEE_MART__PASSWORD``.
         tls_ca: file of CA certificates, in place of ``MARQUEE_MART__TLS_CA``.
 
     Raises:
-        marquee.errors.ConfigError: a setting is missing or wrong, or there is no such mart.
+        marquee.errors.ConfigError: a setting is missing or wrong, or the mart does not exist.
         marquee.errors.TryAgainError: the mart is being loaded, or cannot be reached.
 
     Example:
@@ -212,12 +214,12 @@ def open_mart(
     }
     known = {name: value for name, value in given.items() if value is not None}
     mart = Mart(load_settings(_ReaderSettings, **({"mart": known} if known else {})).mart)
-    with mart:  # is it there?
+    with mart:  # fails if the mart does not exist
         return mart
 
 
 class Lake:
-    """A lake, the settings of its pipeline, and what runs it; made by ``open_lake``."""
+    """A lake and its pipeline. ``open_lake`` returns one."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -229,7 +231,8 @@ class Lake:
         """Return the state of every period of every stage, and of the mart, as ``marquee status`` shows it.
 
         Args:
-            period: only what touches this period, such as ``"2026-01-05"``, or span ``"2026-01-05/2026-01-08"``.
+            period: return only periods that overlap this one, such as ``"2026-01-05"``, or this span, such as
+                ``"2026-01-05/2026-01-08"``.
 
         Raises:
             marquee.errors.ConfigError: a setting is missing or wrong.
@@ -251,15 +254,15 @@ class Lake:
     def run(self, period: str | None = None) -> dict[str, int]:
         """Run all stages until nothing is pending, and return how many periods each has made.
 
-        It does what ``marquee run`` does, in a process of its own. Its log goes to standard error as it comes. What a
-        run has published stands, also when you interrupt it; the next run goes on.
+        This runs ``marquee run`` in a separate process and copies its log to standard error. If you interrupt it,
+        published periods stay published, and the next run continues.
 
         Args:
-            period: only this period, such as ``"2026-01-05"``, or span ``"2026-01-05/2026-01-08"``; all that is pending
-                without it.
+            period: run only this period, such as ``"2026-01-05"``, or span ``"2026-01-05/2026-01-08"``. Default: all
+                pending periods.
 
         Raises:
-            marquee.errors.MarqueeError: some periods failed; the class is that of the command's exit code.
+            marquee.errors.MarqueeError: some periods failed. The subclass depends on the command's exit code.
 
         Example:
             >>> import marquee
@@ -270,7 +273,7 @@ class Lake:
         return {one["stage"]: one["made"] for one in listed}
 
     def _command(self, *arguments: str) -> str:
-        """Run a command, passing its log on; return what it printed."""
+        """Run a command and forward its log; return its standard output."""
         environment = {**os.environ, env_name(("lake",)): self.url, _FORMAT: "json"}
         with (
             tempfile.TemporaryFile() as out,
@@ -291,7 +294,7 @@ class Lake:
                 process.terminate()
                 raise
             if code != DONE:
-                message = "\n".join(errors[-_TOLD:]) or f"marquee {arguments[0]} ended with exit code {code}"
+                message = "\n".join(errors[-_LINES_REPEATED:]) or f"marquee {arguments[0]} ended with exit code {code}"
                 raise _ERRORS.get(code, MarqueeError)(message)
             out.seek(0)
             return out.read().decode()
@@ -301,9 +304,9 @@ def open_lake(url: str | os.PathLike[str] | None = None) -> Lake:
     """Open a lake, to see the state of its pipeline and to run it.
 
     Args:
-        url: URL of the lake, ``file:///folder`` or ``s3://bucket/prefix``, or the path of a folder. Without it:
-            ``MARQUEE_LAKE``, or ``lake`` in the file that ``MARQUEE_CONFIG`` names. All other settings are taken from
-            there in any case.
+        url: URL of the lake, ``file:///folder`` or ``s3://bucket/prefix``, or the path of a folder. Default:
+            ``MARQUEE_LAKE``, or ``lake`` in the file that ``MARQUEE_CONFIG`` names. All other settings always come
+            from there.
 
     Raises:
         marquee.errors.ConfigError: a setting is missing or wrong.
@@ -324,7 +327,7 @@ def _uri(path: os.PathLike[str]) -> str:
 
 
 def _period_arguments(period: str | None) -> list[str]:
-    """Return a period, or a span, as the command takes it."""
+    """Return a period, or a span, as arguments of the command."""
     if period is None:
         return []
     try:
@@ -337,14 +340,14 @@ def _period_arguments(period: str | None) -> list[str]:
 
 
 def _status_of(row: Mapping[str, Any]) -> PeriodStatus:
-    """Return a period's status of a row that the command prints of it."""
+    """Return the status of a period from a row of the command's output."""
     made_at = None if row["made_at"] is None else datetime.fromisoformat(row["made_at"])
     typed = {"period": Period.parse(row["period"]), "state": State(row["state"]), "made_at": made_at}
     return PeriodStatus(**{**row, **typed})
 
 
 def _pass_on(lines: IO[str] | None) -> list[str]:
-    """Write what a command logs to standard error, as text; return its errors, or the last lines that are no log."""
+    """Write a command's log to standard error as text; return its errors, or without any the lines outside the log."""
     errors, others = [], []
     for line in lines or ():
         level, message = _log_line(line)
@@ -358,7 +361,7 @@ def _pass_on(lines: IO[str] | None) -> list[str]:
 
 
 def _log_line(line: str) -> tuple[str, str]:
-    """Return level and message of a line; what is no line of our log has no level."""
+    """Return level and message of a line; a line that is not a log record has an empty level."""
     try:
         record = json.loads(line)
         return str(record["level"]), str(record["message"])

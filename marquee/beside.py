@@ -1,8 +1,8 @@
-"""The package ``jobs`` that is installed beside this one, whatever other ``jobs`` the path has.
+"""Imports Marquee's own package ``jobs``, even if another ``jobs`` comes first in the search path.
 
-``jobs`` is a usual name for a folder of somebody's own. Where Python looks into such a folder first (``python -m`` in
-it, PYTHONPATH), ``import jobs`` would find theirs. Nothing is changed in the path itself: a folder of packages in front
-of the standard library would hide parts of it.
+``jobs`` is a common name of a folder. Where Python searches such a folder first (``python -m`` in it, PYTHONPATH),
+``import jobs`` would find the wrong package. The search path itself does not change: a folder of installed packages
+ahead of the standard library would hide parts of it.
 """
 
 import sys
@@ -13,14 +13,14 @@ from pathlib import Path
 from marquee.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
-"""The folder of both packages."""
+"""The folder that contains both packages, ``marquee`` and ``jobs``."""
 
 
 def import_jobs() -> None:
-    """Make ``jobs`` mean the package beside this one from now on. ConfigError where that is impossible."""
+    """Import ``jobs`` from the folder of this package. ConfigError if it is missing, or another ``jobs`` is loaded."""
     spec = PathFinder.find_spec("jobs", [str(ROOT)])
     if spec is None or spec.loader is None or spec.origin is None:
-        message = f"{ROOT} has no package 'jobs', where Marquee's commands and stages are: install marquee again"
+        message = f"{ROOT} has no package 'jobs', which holds Marquee's commands and stages. Install marquee again"
         raise ConfigError(message)
     known = sys.modules.get("jobs")
     if known is None:
@@ -28,5 +28,5 @@ def import_jobs() -> None:
         spec.loader.exec_module(module)
     elif getattr(known, "__file__", None) != spec.origin:
         where = getattr(known, "__file__", None) or "a folder without an __init__.py"
-        message = f"'jobs' is another package here already ({where}): expected {spec.origin}. Use a Python without it"
+        message = f"Another package 'jobs' is loaded from {where}, expected {spec.origin}. Use a Python without it"
         raise ConfigError(message)

@@ -39,14 +39,14 @@ MONTHS_A_QUARTER = 3
 
 @dataclass(frozen=True, order=True)
 class Period:
-    """A stretch of UTC time from ``start`` up to, not including, ``end``."""
+    """A UTC time interval from ``start`` up to, but not including, ``end``."""
 
     start: datetime
     grain: Grain
 
     @classmethod
     def parse(cls, text: str) -> "Period":
-        """Read a period's name; ValueError says which forms there are."""
+        """Parse a period's name; ValueError lists the accepted forms."""
         for grain, form in _FORMS.items():
             if match := form.fullmatch(text):
                 try:
@@ -114,34 +114,34 @@ class Period:
         yield from (first if first.start >= self.start else first.next()).until(self.end)
 
     def until(self, end: datetime) -> Iterator["Period"]:
-        """Yield this period and those that follow it, as far as they start before an instant."""
+        """Yield this period and the following ones that start before an instant."""
         period = self
         while period.start < end:
             yield period
             period = period.next()
 
     def next(self) -> "Period":
-        """Return the period of this grain that follows."""
+        """Return the next period of this grain."""
         return Period(self.end, self.grain)
 
     def previous(self) -> "Period":
-        """Return the period of this grain that came before."""
+        """Return the previous period of this grain."""
         return Period.containing(self.start - HOUR, self.grain)
 
 
 def hour(text: str) -> Period:
-    """Read an hour such as ``2026-01-05T13``."""
+    """Parse an hour such as ``2026-01-05T13``."""
     return _of_grain(text, Grain.HOUR)
 
 
 def day(text: str) -> Period:
-    """Read a day such as ``2026-01-05``."""
+    """Parse a day such as ``2026-01-05``."""
     return _of_grain(text, Grain.DAY)
 
 
 @dataclass(frozen=True)
 class Span:
-    """Any stretch of UTC time, from ``start`` up to, not including, ``end``; None is open."""
+    """Any UTC time interval from ``start`` up to, but not including, ``end``; None means unbounded."""
 
     start: datetime | None = None
     end: datetime | None = None
@@ -156,12 +156,12 @@ class Span:
 
     @classmethod
     def parse(cls, text: str) -> "Span":
-        """Read the name of a period, or of two as ``first/last``, both included; ValueError says what is wrong."""
+        """Parse a period's name, or two as ``first/last``, both included; ValueError says what is wrong."""
         first, slash, last = text.partition("/")
         return cls.of(Period.parse(first), Period.parse(last if slash else first))
 
     def touches(self, period: Period) -> bool:
-        """Tell whether the period and the span have time in common."""
+        """Return whether the period and the span overlap."""
         return (self.start is None or period.end > self.start) and (self.end is None or period.start < self.end)
 
 

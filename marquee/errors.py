@@ -1,7 +1,7 @@
-"""The errors a stage may end with, each with the exit code a scheduler acts on.
+"""The errors that end a stage, each with the exit code for schedulers.
 
-Codes follow sysexits.h where it has a fitting one: 65 EX_DATAERR, 70 EX_SOFTWARE, 75 EX_TEMPFAIL, 78 EX_CONFIG; 76 is
-ours.
+Codes follow sysexits.h where it has a suitable one: 65 EX_DATAERR, 70 EX_SOFTWARE, 75 EX_TEMPFAIL, 78 EX_CONFIG. Code
+76 (lost to another run) is Marquee's own.
 """
 
 import traceback
@@ -11,56 +11,56 @@ from typing import ClassVar, Literal
 DONE = 0
 USAGE = 2  # argparse's own
 INTERNAL = 70
-PIPE_CLOSED = 141  # 128 + SIGPIPE, what a shell reports of a process that wrote to nobody
-INTERRUPTED = 130  # 128 + SIGINT, what a shell reports of a process that ended on Ctrl-C
+PIPE_CLOSED = 141  # 128 + SIGPIPE, which a shell reports for a process that wrote to a closed pipe
+INTERRUPTED = 130  # 128 + SIGINT, which a shell reports for a process that Ctrl-C ended
 OURS = (Path(__file__).parent, Path(__file__).parents[1] / "jobs")
-"""Where our own code is."""
+"""Folders of Marquee's own code."""
 
-TERMINATED = 143  # 128 + SIGTERM, what a shell reports of a process that ended on that signal
+TERMINATED = 143  # 128 + SIGTERM, which a shell reports for a process that SIGTERM ended
 
 Kind = Literal["bad input", "internal", "try again", "lost to another run", "configuration"]
 
 
 class MarqueeError(Exception):
-    """A failure with a message for a person: what was wrong, where, what was expected, what to do."""
+    """A failure whose message says what was wrong, where, what was expected, and what to do."""
 
     exit_code: ClassVar[int] = INTERNAL
     kind: ClassVar[Kind] = "internal"
 
 
 class BadInputError(MarqueeError):
-    """The input is wrong beyond the threshold; running again without a change of the input fails again."""
+    """The input has more errors than the threshold allows; running again on the same input fails again."""
 
     exit_code = 65
     kind = "bad input"
 
 
 class TryAgainError(MarqueeError):
-    """Something outside failed for now (network, store, database); running again may succeed."""
+    """Something outside failed temporarily (network, store, database); a retry may succeed."""
 
     exit_code = 75
     kind = "try again"
 
 
 class LostRaceError(MarqueeError):
-    """Another run published this period first; its result stands and this run's objects are garbage."""
+    """Another run published this period first; its result is in force, and this run's objects are garbage."""
 
     exit_code = 76
     kind = "lost to another run"
 
 
 class ConfigError(MarqueeError):
-    """A setting is missing or wrong; found before any work."""
+    """A setting is missing or wrong; raised before any work."""
 
     exit_code = 78
     kind = "configuration"
 
 
 class CorruptLakeError(MarqueeError):
-    """An object in the lake is not what its manifest says."""
+    """An object in the lake differs from its manifest."""
 
 
-# What a run of several periods ends with: the code that most needs a person comes first.
+# Exit codes for a run of several periods: the code that most needs attention comes first.
 SEVERITY = (ConfigError.exit_code, INTERNAL, BadInputError.exit_code, LostRaceError.exit_code, TryAgainError.exit_code)
 
 
@@ -70,8 +70,9 @@ def worst(codes: list[int]) -> int:
 
 
 def describe_foreign(error: Exception) -> str:
-    """Return the class and the place of an error that is not ours. Not its text, which may hold data."""
-    return f"{type(error).__module__}.{type(error).__qualname__} at {_place(error)}: MARQUEE_LOG__LEVEL=debug tells all"
+    """Return the class and the place of an error that is not Marquee's, without its text, which may hold data."""
+    kind = f"{type(error).__module__}.{type(error).__qualname__}"
+    return f"{kind} at {_place(error)}. Set MARQUEE_LOG__LEVEL=debug for the traceback"
 
 
 def _place(error: Exception) -> str:

@@ -1,7 +1,7 @@
-"""Remembers, from one command to the next, what is costly to derive again and follows from a key alone.
+"""A cache that lasts from one command to the next, for values that depend on their key alone.
 
-A file of JSON for each kind of thing, in the user's cache folder. It may be deleted at any time: that costs time and
-nothing else. Where it cannot be read or written, everything is derived again.
+It keeps one JSON file for each kind of value in the user's cache folder. You can delete the files at any time; the
+values are then computed again. The same happens where a file cannot be read or written.
 """
 
 import json
@@ -14,11 +14,11 @@ from typing import Any
 from marquee.version import __version__
 
 KEPT = 500
-"""Entries of a file; beyond it the oldest go."""
+"""Maximum number of entries in a file; the oldest entries are dropped first."""
 
 
 def remember(kind: str, key: str, derive: Callable[[], Any]) -> Any:  # noqa: ANN401 - any JSON value
-    """Return the JSON value of a key: the one that was derived before, else what ``derive`` returns."""
+    """Return the cached JSON value of a key, or compute it with ``derive`` and cache it."""
     file = _folder() / f"{kind}.json"
     entries = _read(file)
     versioned = f"{__version__} {key}"

@@ -1,11 +1,11 @@
-"""Reads the ``.sql`` files of Marquee, and runs queries on DuckDB.
+"""Reads Marquee's ``.sql`` files, and runs queries on DuckDB.
 
-A file says in its head what its query makes: grain, inputs, units. Two notations stand in it for something else:
+The head of a file describes the query's result: grain, inputs, units. A file has two kinds of placeholders:
 
-    $name      a parameter: a value, bound by the database
-    {{name}}   SQL put in its place before the database sees it, where no parameter can stand, such as a field's path
+    $name      a parameter: a value, which the database binds
+    {{name}}   a piece of SQL, which is inserted as text where a parameter is not allowed, such as a field's path
 
-Comments are taken off, so no literal may hold ``--``.
+Comments are removed, so no literal may contain ``--``.
 """
 
 import re
@@ -25,7 +25,7 @@ _PIECE = re.compile(r"\{\{(\w+)\}\}")
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
 Values = Mapping[str, Any]
-"""Values of parameters by name; a query takes those that it names."""
+"""Values of parameters by name; a query uses only the names that it contains."""
 NOTHING: Values = {}
 
 
@@ -38,16 +38,16 @@ class Query:
 
     @cached_property
     def parameters(self) -> frozenset[str]:
-        """Names of its parameters."""
+        """Names of the statement's parameters."""
         return frozenset(_PARAMETER.findall(self.text))
 
     @cached_property
     def pyformat(self) -> str:
-        """The text as PyMySQL takes it, ``%(name)s`` for each parameter."""
+        """The text in PyMySQL's format, with ``%(name)s`` for each parameter."""
         return _PARAMETER.sub(r"%(\1)s", self.text)
 
     def bind(self, values: Values) -> dict[str, Any]:
-        """Return the values that the statement names. ValueError names those that are missing."""
+        """Return the values of the statement's parameters. ValueError lists missing ones."""
         missing = sorted(self.parameters.difference(values))
         if missing:
             message = f"{self.where} needs a value for {', '.join(f'${name}' for name in missing)}"
@@ -55,19 +55,19 @@ class Query:
         return {name: values[name] for name in self.parameters}
 
     def put(self, pieces: Mapping[str, str]) -> "Query":
-        """Return the query with SQL in the places of ``{{name}}``. The pieces must be our own, never input."""
+        """Return the query with SQL in place of each ``{{name}}``. The pieces must be our own SQL, never input."""
         return Query(_PIECE.sub(lambda match: pieces[match[1]], self.text), self.where)
 
     def select(self, db: "duckdb.DuckDBPyConnection", values: Values = NOTHING) -> "pa.Table":
-        """Return the rows."""
+        """Run the query; return the rows."""
         return db.sql(self.text, params=self.bind(values)).to_arrow_table()
 
     def create_table(self, db: "duckdb.DuckDBPyConnection", table: str, values: Values = NOTHING) -> None:
-        """Keep the rows as a table of the connection."""
+        """Store the rows in a temporary table of the connection."""
         db.execute(f"create or replace temp table {table} as {self.text}", self.bind(values))
 
     def create_view(self, db: "duckdb.DuckDBPyConnection", view: str) -> None:
-        """Make a view of the connection; the query has no parameters, and its rows are made whenever they are read."""
+        """Create a temporary view of the connection; the query must have no parameters, and runs on each read."""
         db.execute(f"create or replace temp view {view} as {self.text}")
 
 
@@ -84,7 +84,7 @@ def read_query(package: str, file: str) -> Query:
 
 @cache
 def read_statements(package: str, file: str) -> Mapping[str, Query]:
-    """Return the statements of a file by the names on the lines ``-- name: …`` above them."""
+    """Return the statements of a file by name; the line ``-- name: …`` above a statement names it."""
     _, *parts = _NAME.split(read_sql(package, file))
     named = zip(parts[::2], parts[1::2], strict=True)
     return {name: _query(text, f"{package}/{file}.sql, {name}") for name, text in named}

@@ -1,6 +1,6 @@
-"""Errors of the operating system about files, in words: what they mean for a run, where, and for which user.
+"""Translates the operating system's errors about files into Marquee's: what failed, where, for which user, what to do.
 
-Missing rights are a matter of the settings (78); a full disk passes once somebody makes room (75).
+Missing permissions are a configuration error (78). A full disk is temporary (75).
 """
 
 import errno
@@ -14,42 +14,42 @@ from pathlib import Path
 from marquee.errors import ConfigError, MarqueeError, TryAgainError
 
 _NO_ROOM = {
-    errno.ENOSPC: "the disk is full: make room, and run again",
-    errno.EDQUOT: "the disk quota of {user} is used up: make room, or have the quota raised, and run again",
+    errno.ENOSPC: "the disk is full. Free some space, and run again",
+    errno.EDQUOT: "the disk quota of {user} is used up. Free some space or raise the quota, and run again",
 }
 _BROKEN = {
-    errno.EIO: "the disk, or the network drive, failed: check it, and run again",
-    errno.ESTALE: "the network drive has lost this file: mount it again, and run again",
+    errno.EIO: "the disk or network drive failed. Check it, and run again",
+    errno.ESTALE: "the network drive has lost this file. Mount it again, and run again",
 }
 _REFUSED = {
-    errno.EACCES: "{user} has no permission: grant it, or name another folder in the settings",
-    errno.EPERM: "{user} is not permitted to: grant it, or name another folder in the settings",
-    errno.EROFS: "the file system is read-only: mount it for writing, or name another folder in the settings",
-    errno.ENOTDIR: "a part of this path is a file: expected folders",
-    errno.EEXIST: "a part of this path is a file: expected folders",
-    errno.EISDIR: "this is a folder: expected a file",
-    errno.ENAMETOOLONG: "the file system takes no name as long as this: choose a shorter one",
-    errno.ELOOP: "the links in this path lead back to themselves: mend them",
+    errno.EACCES: "{user} has no permission. Grant it, or set another folder in the settings",
+    errno.EPERM: "{user} has no permission. Grant it, or set another folder in the settings",
+    errno.EROFS: "the file system is read-only. Mount it for writing, or set another folder in the settings",
+    errno.ENOTDIR: "a part of this path is a file. Use a path of folders",
+    errno.EEXIST: "a part of this path is a file. Use a path of folders",
+    errno.EISDIR: "this is a folder. Use the path of a file",
+    errno.ENAMETOOLONG: "the name is too long for the file system. Use a shorter one",
+    errno.ELOOP: "the symbolic links in this path form a loop. Remove the loop",
 }
 _DUCKDB = {"duckdb", "_duckdb"}
 _NO_ROOM_TO_SPILL = "max_temp_directory_size"
-"""DuckDB names this setting when the disk has no room for what it spills: its limit is what the disk has."""
+"""DuckDB names this setting when the disk has no space for its spill files: the disk's free space is its limit."""
 
 
 def explain(error: BaseException, path: Path | str | None = None, doing: str = "use") -> MarqueeError | None:
-    """Return the error to raise in place of one of the operating system or, through DuckDB, of a file.
+    """Return the Marquee error for an error of the operating system about a file, also one that DuckDB reports.
 
     Args:
         error: any error.
-        path: what could not be used; when left out, what the error names, or the scratch folder if there is no room.
-        doing: what was being done with it: read, write, list, delete.
+        path: the file or folder. Default: the one that the error names, or the scratch folder if the disk is full.
+        doing: the operation that failed: read, write, list, delete.
 
     Returns:
-        None for an error that is not about files, or that says nothing a person could act on.
+        None for an error that is not about files, or that the user cannot act on.
     """
     number = _number_of(error)
     where = path or getattr(error, "filename", None)
-    if where is None and number in _NO_ROOM:  # whoever writes elsewhere says where
+    if where is None and number in _NO_ROOM:  # code that writes to another folder passes its path
         where = tempfile.gettempdir()
     if number is None or where is None:
         return None
@@ -63,7 +63,7 @@ def explain(error: BaseException, path: Path | str | None = None, doing: str = "
 
 @contextmanager
 def explained(path: Path | str, doing: str) -> Iterator[None]:
-    """Have errors of the system about a file, or through DuckDB, raised in words that say what to do."""
+    """Translate errors of the operating system about a file, also those that DuckDB reports, while the body runs."""
     try:
         yield
     except Exception as error:
@@ -74,11 +74,11 @@ def explained(path: Path | str, doing: str) -> Iterator[None]:
 
 
 def user_name() -> str:
-    """Return the user as whom this process uses files."""
+    """Return the name and id of the user that owns this process."""
     number = os.geteuid()
     try:
         return f"user {pwd.getpwuid(number).pw_name} (uid {number})"
-    except KeyError:  # as in a container, for whose users nobody made an entry
+    except KeyError:  # as in a container, whose user has no entry in /etc/passwd
         return f"uid {number}"
 
 
@@ -87,7 +87,7 @@ def _number_of(error: BaseException) -> int | None:
         return error.errno
     if type(error).__module__.partition(".")[0] not in _DUCKDB:
         return None
-    text = str(error)  # DuckDB keeps the words of the system alone
+    text = str(error)  # DuckDB keeps only the text of the system's error
     if _NO_ROOM_TO_SPILL in text:
         return errno.ENOSPC
     return next((number for number in (*_NO_ROOM, *_BROKEN, *_REFUSED) if os.strerror(number) in text), None)

@@ -20,7 +20,7 @@ from marquee.settings.names import check_names
 from marquee.settings.sections import StageSettings
 
 SHOWN = 20
-"""How many stretches of periods that are not done are listed."""
+"""How many ranges of periods that are not done are listed."""
 INDENT = "  "
 
 
@@ -76,12 +76,12 @@ def print_summary(listed: Sequence[PeriodStatus], now: datetime, places: Mapping
 
 
 def _print_not_done(left: Sequence[PeriodStatus]) -> None:
-    stretches = fold(left)
-    if not stretches:
+    ranges = fold(left)
+    if not ranges:
         return
-    more = f"; the first {SHOWN} lines, --all lists them all" if len(stretches) > SHOWN else ""
+    more = f"; the first {SHOWN} lines, --all lists them all" if len(ranges) > SHOWN else ""
     say(f"\nNot done: {len(left):,} periods{more}", "bold")
-    for one in stretches[:SHOWN]:
+    for one in ranges[:SHOWN]:
         say(f"{one.first.state}: {one.first.label} {one.periods}")
         if one.first.reason:
             say(f"{INDENT}{one.first.reason}", "dim")

@@ -1,1 +1,1 @@
-"""What computes: this machine's cores, or Spark."""
+"""The engines that run kernels: this machine's cores, or Spark."""

@@ -1,8 +1,8 @@
-"""Two engines with the same two verbs, ``map`` and ``map_reduce``: the cores of this machine, or Spark's.
+"""Interface of the engines, ``map`` and ``map_reduce``, the same for this machine's cores and for Spark.
 
-A kernel is a function of one of Marquee's own modules. It gets a unit of work, a frozen dataclass, and a task. Spark
-sends a kernel as the names of its module and function, never its code. Between mapper and reducer go Arrow tables;
-Spark carries them as buffers through its own shuffle, so retries, spilling and executors are Spark's.
+A kernel is a function of one of Marquee's own modules. It takes a unit of work (a frozen dataclass) and a task. Spark
+sends a kernel as the names of its module and function, never as code. Arrow tables pass from mapper to reducer. Spark
+carries them as buffers through its own shuffle, so Spark handles retries, spilling and executors.
 
     map:         kernel(unit, task) -> value
     map_reduce:  mapper(unit, task) -> (key, table) pairs;  reducer(key, tables, parameters, task) -> value
@@ -34,13 +34,13 @@ _packages = {"jobs", "marquee"}
 
 @dataclass(frozen=True)
 class Task:
-    """What a kernel may use: a scratch folder of its own, and a share of the memory."""
+    """Resources of one kernel call: its own scratch folder, and its share of the memory in MiB."""
 
     scratch: Path
     memory_mb: int
 
     def database(self) -> "duckdb.DuckDBPyConnection":
-        """Open a session of this thread's DuckDB, bounded by the task's share of memory."""
+        """Open a session of this thread's DuckDB, limited to the task's share of the memory."""
         from marquee.engine.duckdb import open_database  # noqa: PLC0415 - planning opens no database
 
         return open_database(self.memory_mb, self.scratch.parent)
@@ -51,15 +51,15 @@ P = TypeVar("P")
 V = TypeVar("V")
 
 Kernel: TypeAlias = Callable[[U, Task], V]
-"""Makes a value of a unit."""
+"""Computes a value from a unit."""
 Mapper: TypeAlias = Callable[[U, Task], Iterable[tuple[int, "pa.Table"]]]
-"""Makes tables of a unit, each under a key."""
+"""Computes tables from a unit, each with a key."""
 Reducer: TypeAlias = Callable[[int, Iterator["pa.Table"], P, Task], V]
-"""Makes a value of a key and its tables."""
+"""Computes a value from a key and its tables."""
 
 
 class Engine(Protocol):
-    """Runs kernels over units, somewhere."""
+    """Runs kernels over units of work."""
 
     name: str
 
@@ -67,11 +67,11 @@ class Engine(Protocol):
         """Return the kernel's value for each unit, in their order."""
 
     def map_reduce(self, mapper: Mapper[U], reducer: Reducer[P, V], units: Sequence[U], parameters: P) -> list[V]:
-        """Return the reducer's value for each key that the mapper gave, in the order of keys."""
+        """Return the reducer's value for each key of the mapper, in the order of keys."""
 
 
 class _NoEngine:
-    """Computes nothing: for planning, which asks no engine for anything."""
+    """Computes nothing. Planning uses it, because planning runs no kernel."""
 
     name = "none"
 
@@ -86,18 +86,18 @@ NO_ENGINE: Engine = _NoEngine()
 
 
 _elsewhere: list["Accumulator[float]"] = []
-"""CPU seconds of tasks that this process has had done elsewhere, for each engine."""
+"""CPU seconds of tasks in other processes (Spark's workers), one entry for each engine."""
 
 
 def cpu_seconds() -> float:
-    """Return the CPU time of this process up to now, and that of the tasks that it has had done elsewhere."""
+    """Return the CPU seconds used so far by this process and by its tasks in other processes."""
     return time.process_time() + sum(one.value for one in _elsewhere)
 
 
 def kernel_path(kernel: Callable[..., Any]) -> str:
     """Return the path of a kernel, such as ``jobs.rollup.kernel:parse_objects``. ValueError unless it is Marquee's own.
 
-    It must be what its module has under its name: so no lambda, no function within a function, no method.
+    A kernel must be a top-level function: no lambda, no nested function, no method.
     """
     if isfunction(kernel):
         module, name = kernel.__module__, kernel.__qualname__
@@ -105,12 +105,12 @@ def kernel_path(kernel: Callable[..., Any]) -> str:
         if ours and getattr(sys.modules.get(module), name, None) is kernel:
             return f"{module}:{name}"
     below = " or ".join(sorted(_packages))
-    message = f"{kernel!r} cannot be a kernel: expected a function of a module below {below}, by its name there"
+    message = f"{kernel!r} cannot be a kernel. Use a top-level function of a module below {below}"
     raise ValueError(message)
 
 
 def load_kernel(path: str) -> Callable[..., Any]:
-    """Return the kernel of a path that ``kernel_path`` gave."""
+    """Return the kernel of a path from ``kernel_path``."""
     module, _, name = path.partition(":")
     kernel: Callable[..., Any] = getattr(importlib.import_module(module), name)
     return kernel
@@ -118,7 +118,7 @@ def load_kernel(path: str) -> Callable[..., Any]:
 
 @contextmanager
 def kernels_of(package: str) -> Iterator[None]:
-    """Accept the kernels of one more package for a while: those of tests."""
+    """Accept the kernels of one more package while the body runs. Tests use it for their own kernels."""
     _packages.add(package)
     try:
         yield

@@ -9,21 +9,21 @@ from pathlib import Path
 import duckdb
 
 DRIVER_MEMORY_MB = 256
-"""MiB for what is merged once the tasks are done: tables that are small by design."""
+"""MiB for merging the tasks' results, which are small by design."""
 
 _databases: dict[tuple[int, int, int, Path], duckdb.DuckDBPyConnection] = {}
-"""Databases by process, thread, memory and folder. Not in a ``threading.local``: a fork, as Spark's start makes one,
-would take down those of other threads in the child, which crashes it.
+"""Databases by process, thread, memory and folder. A ``threading.local`` does not work here: after a fork, which
+starting Spark does, the child would close the databases of other threads and crash.
 """
 
 
 def open_database(memory_mb: int = DRIVER_MEMORY_MB, spill: Path | None = None) -> duckdb.DuckDBPyConnection:
-    """Open a session of this thread's in-memory DuckDB: one core, and beyond its memory it spills to disk.
+    """Open a session of this thread's in-memory DuckDB. It uses one core, and spills to disk beyond its memory.
 
-    A database takes 15 ms to start, a session of it none; a session's temporary tables go with it, so close it.
+    Starting a database takes 15 ms, opening a session almost nothing. Close the session to drop its temporary tables.
     """
     folder = spill or Path(tempfile.gettempdir())
-    owner = (os.getpid(), threading.get_ident(), memory_mb, folder)  # of threads that have ended idents are used again
+    owner = (os.getpid(), threading.get_ident(), memory_mb, folder)  # idents of ended threads are reused
     if owner not in _databases:
         _databases[owner] = _start_database(memory_mb, folder)
     return _databases[owner].cursor()

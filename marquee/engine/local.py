@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """How much of a machine an engine may use; ``memory_mb`` is for all its workers together."""
+    """How much of a machine an engine may use; ``memory_mb`` is the MiB for all workers together."""
 
     workers: int
     memory_mb: int
@@ -22,12 +22,12 @@ class EngineOptions:
 
     @property
     def task_memory_mb(self) -> int:
-        """The share of one task."""
+        """The memory of one task, in MiB."""
         return self.memory_mb // self.workers
 
 
 class LocalEngine:
-    """The cores of this machine, one thread a task: the kernels' work is done outside Python's lock."""
+    """Runs each task in a thread of this machine; kernels do their work outside Python's global lock."""
 
     name = "local"
 
@@ -36,7 +36,7 @@ class LocalEngine:
         self._pool = ThreadPoolExecutor(options.workers, "marquee-worker")
 
     def map(self, kernel: Kernel[U, V], units: Sequence[U]) -> list[V]:
-        kernel_path(kernel)  # refuses here what Spark would
+        kernel_path(kernel)  # reject here what Spark would reject
         return self._run(kernel, units)
 
     def map_reduce(self, mapper: Mapper[U], reducer: Reducer[P, V], units: Sequence[U], parameters: P) -> list[V]:
@@ -57,7 +57,7 @@ class LocalEngine:
         try:
             return [future.result() for future in futures]
         finally:
-            # After a failure nothing of this call goes on behind the next one's back.
+            # After a failure, no task of this call still runs when the next call begins.
             for future in futures:
                 future.cancel()
             wait(futures)

@@ -1,7 +1,7 @@
-"""The scratch folder: where everything that this process writes for itself alone goes.
+"""The scratch folder, in which this process writes all its temporary files.
 
-It is the folder of ``engine.scratch``, else the system's. Whatever makes temporary files asks ``tempfile`` for their
-folder, so that one setting serves all: shuffles, fetched objects, rows on their way to MySQL, and what DuckDB spills.
+It is the folder of ``engine.scratch``, or the system's when unset. All code that writes temporary files takes the
+folder from ``tempfile``, so one setting covers shuffles, fetched objects, rows for MySQL, and DuckDB's spill files.
 """
 
 import tempfile
@@ -17,7 +17,7 @@ SETTING = "MARQUEE_ENGINE__SCRATCH"
 
 @contextmanager
 def temporary_files_in(folder: Path | None) -> Iterator[None]:
-    """Have this process's temporary files made in a folder; in the system's where there is none."""
+    """Create this process's temporary files in a folder while the body runs; None means the system's folder."""
     before = tempfile.tempdir
     tempfile.tempdir = before if folder is None else str(folder)
     try:
@@ -27,15 +27,15 @@ def temporary_files_in(folder: Path | None) -> Iterator[None]:
 
 
 def check_scratch(folder: Path | None) -> Path:
-    """Return the scratch folder, in which a file can be written.
+    """Return the scratch folder, after checking that this process can write a file there.
 
     Raises:
-        ConfigError: there is none, or this user may not write there.
+        ConfigError: the folder does not exist, or this user has no permission to write there.
         TryAgainError: its disk is full.
     """
     found = folder or _of_system()
     if not found.is_dir():
-        message = f"{SETTING}={found}: no such folder: make it, or name one that exists"
+        message = f"{SETTING}={found}: the folder does not exist. Create it, or set another"
         raise ConfigError(message)
     try:
         with tempfile.TemporaryFile(dir=found) as file:
@@ -43,7 +43,7 @@ def check_scratch(folder: Path | None) -> Path:
             file.flush()
     except OSError as error:
         where = f"{SETTING}={found}" if folder else f"{found}, the system's folder for temporary files"
-        message = f"cannot write {where}: {error.strerror}: name another folder"
+        message = f"cannot write {where}: {error.strerror}. Set {SETTING} to another folder"
         raise explain(error, where, "write") or ConfigError(message) from error
     return found
 
@@ -52,5 +52,5 @@ def _of_system() -> Path:
     try:
         return Path(tempfile.gettempdir())
     except FileNotFoundError as error:
-        message = f"no folder for temporary files can be written: set {SETTING} to one: {error.strerror}"
+        message = f"cannot write any folder for temporary files: {error.strerror}. Set {SETTING} to a folder"
         raise ConfigError(message) from error

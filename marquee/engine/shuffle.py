@@ -1,4 +1,4 @@
-"""The local engine's shuffle: tables by key between mappers and reducers, in memory up to a budget, then in files."""
+"""The local engine's shuffle: holds tables by key between mappers and reducers, in memory first, then in files."""
 
 import threading
 from collections import defaultdict
@@ -9,7 +9,7 @@ import pyarrow as pa
 
 
 class Shuffle:
-    """Takes what mappers give and gives it to reducers; ``budget`` is in bytes."""
+    """Groups the mappers' tables by key for the reducers; beyond ``budget`` bytes, tables go to files."""
 
     def __init__(self, folder: Path, budget: int) -> None:
         self._folder = folder

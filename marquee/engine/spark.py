@@ -1,4 +1,4 @@
-"""The Spark engine. The configuration comes from spark-submit or from the settings."""
+"""The Spark engine. Its configuration comes from spark-submit or from the settings."""
 
 import os
 import sys
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from pyspark import RDD, SparkContext
     from pyspark.accumulators import Accumulator
 
-import_jobs()  # Spark's workers, too, import this module before they read kernels and units, which are of `jobs`
+import_jobs()  # Spark's workers import this module before they load kernels and units, which are in `jobs`
 
 _FAILED = -(1 << 32)
-"""In Spark's shuffle, the key of a mapper's error; keys of tables are greater."""
+"""Key of a mapper's error in Spark's shuffle; all keys of tables are greater."""
 
 
 class SparkEngine:
-    """Spark's scheduler and shuffle; the units go out as tasks, tables travel as Arrow buffers, never as rows."""
+    """Runs kernels on Spark's scheduler and shuffle. Each unit is a task; tables travel as Arrow buffers, not rows."""
 
     name = "spark"
 
@@ -42,7 +42,7 @@ class SparkEngine:
         _elsewhere.append(self._cpu)
 
     def map(self, kernel: Kernel[U, V], units: Sequence[U]) -> list[V]:
-        path = kernel_path(kernel)  # a wrong one fails here, not in tasks that Spark tries again
+        path = kernel_path(kernel)  # a wrong kernel fails here, not in tasks that Spark retries
         if not units:
             return []
         return _values(self._send(units).map(self._task(_map_one, path)).collect())
@@ -60,7 +60,7 @@ class SparkEngine:
         return self._context.parallelize(list(units), len(units))
 
     def _task(self, work: Callable[..., Any], *arguments: object) -> Callable[[Any], Any]:
-        """Return what Spark sends to its workers: names of functions of ours, and values; no code."""
+        """Return what Spark sends to its workers: names of Marquee's functions, and values, but no code."""
         return partial(work, _Tasks(self._task_memory_mb, self._cpu, self._scratch), *arguments)
 
 
@@ -93,7 +93,7 @@ def _reduce_one(tasks: "_Tasks", path: str, parameters: object, pair: tuple[int,
 
 
 def _ours(error: Exception) -> MarqueeError:
-    """Return the error that a task gives back as its value; raise any other, which has Spark try the task again."""
+    """Return the error that a task returns as its value; raise any other error, so that Spark retries the task."""
     found = error if isinstance(error, MarqueeError) else explain(error)
     if found is None:
         raise error
@@ -102,7 +102,7 @@ def _ours(error: Exception) -> MarqueeError:
 
 @dataclass(frozen=True)
 class _Tasks:
-    """What Spark's workers know of tasks."""
+    """What Spark's workers need to start tasks."""
 
     memory_mb: int
     cpu: "Accumulator[float]"
@@ -110,7 +110,7 @@ class _Tasks:
 
     @contextmanager
     def start(self) -> Iterator[Task]:
-        """Start a task with a scratch folder of its own; its CPU time counts when it ends."""
+        """Start a task with its own scratch folder; count its CPU time when it ends."""
         began = time.process_time()
         with tempfile.TemporaryDirectory(prefix="marquee-task-", dir=check_scratch(self.scratch)) as folder:
             yield Task(Path(folder), self.memory_mb)
@@ -118,7 +118,7 @@ class _Tasks:
 
 
 def _values(values: list[Any]) -> list[Any]:
-    """Return what came back from Spark, or raise the first error of ours: thrown in a task, its class would be lost."""
+    """Return the values from Spark, or raise the first error among them: raised in a task, it would lose its class."""
     for value in values:
         if isinstance(value, MarqueeError):
             raise value
@@ -138,25 +138,25 @@ def _from_buffer(buffer: bytes) -> pa.Table:
 
 
 SUBMITTED = "PYSPARK_GATEWAY_PORT"
-"""Set by spark-submit, whose Java process has a configuration already, with a name."""
+"""Set by spark-submit. Its Java process already has a configuration, including the application's name."""
 
 
 def start_spark(conf: Mapping[str, str], task_memory_mb: int, scratch: Path | None = None) -> SparkEngine:
     """Return an engine on the running Spark, or on a new one with this configuration.
 
-    Tasks, and Spark where its configuration names no folder, make their temporary files in ``scratch``, which must
-    exist on every machine.
+    Tasks create their temporary files in ``scratch``, which must exist on every machine. Spark does so, too, unless its
+    configuration names a folder.
     """
     try:
         from pyspark import SparkConf, SparkContext  # noqa: PLC0415 - an extra
     except ImportError as error:
-        message = "MARQUEE_ENGINE__KIND='spark' needs pyspark: install marquee[spark], or set it to 'local'"
+        message = "MARQUEE_ENGINE__KIND='spark' needs pyspark. Install marquee[spark], or set it to 'local'"
         raise ConfigError(message) from error
-    # Tasks must run on the interpreter that has Marquee. PySpark would take whatever `python3` is first in the path,
-    # and is told in no other way: spark.pyspark.python counts for spark-submit alone, which sets this variable.
+    # Tasks must run on the interpreter that has Marquee. By default PySpark uses the first `python3` in the path. Only
+    # this variable changes that: spark.pyspark.python works for spark-submit alone, which sets this variable itself.
     os.environ.setdefault("PYSPARK_PYTHON", conf.get("spark.pyspark.python", sys.executable))
     configured = SparkConf().setAll(list(conf.items()))
-    configured.setIfMissing("spark.executorEnv.PYTHONSAFEPATH", "1")  # no modules from the folder that one is in
+    configured.setIfMissing("spark.executorEnv.PYTHONSAFEPATH", "1")  # no modules from the current folder
     if scratch is not None:
         configured.setIfMissing("spark.local.dir", str(scratch))
     if SUBMITTED not in os.environ:

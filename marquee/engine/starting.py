@@ -1,13 +1,13 @@
-"""Starts the engine of the settings."""
+"""Starts the engine that the settings name."""
 
 from marquee.engine.base import Engine
 from marquee.settings.sections import EngineSettings
 
 
 def start_engine(settings: EngineSettings) -> Engine:
-    """Start an engine; ConfigError when it cannot be had here."""
+    """Start an engine; ConfigError when its packages are not installed."""
     if settings.kind == "local":
-        from marquee.engine.local import EngineOptions, LocalEngine  # noqa: PLC0415 - as costly as what it computes with
+        from marquee.engine.local import EngineOptions, LocalEngine  # noqa: PLC0415 - slow to import
 
         return LocalEngine(EngineOptions(settings.workers, settings.memory_mb, settings.scratch))
     from marquee.engine.spark import start_spark  # noqa: PLC0415 - an extra

@@ -1,1 +1,1 @@
-"""What is in the lake: keys, datasets, manifests, and the markers by which a run is published."""
+"""The contents of the lake: keys, datasets, manifests, and the markers that publish runs."""

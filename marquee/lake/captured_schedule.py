@@ -1,7 +1,7 @@
-"""The schedule as captured so far: what profile and mart_load join plays with.
+"""The captured schedule, which profile and mart_load join to plays.
 
-Each captured day is one reading of the schedule service; shows and episodes turn up in many of them, sometimes changed.
-Of several versions the *latest* counts: the one whose show was updated last at the service, then the one fetched last.
+Each captured day is one reading of the schedule service. Shows and episodes appear in many of them, in several
+versions. The *latest* version counts: the one whose show was updated last at the service, then the one fetched last.
 The order in which days were fetched or loaded does not matter.
 """
 
@@ -39,7 +39,7 @@ def read_captures(markers: Markers, dataset: Dataset) -> pa.Table:
 
 
 def open_catalogue(markers: Markers, *others: Dataset) -> duckdb.DuckDBPyConnection:
-    """Open a database with ``shows``, ``episodes`` and the others as captured, and the views of ``latest.sql``."""
+    """Open a database with the captured rows of ``shows``, ``episodes`` and others, and the ``latest.sql`` views."""
     db = duckdb.connect(config={"threads": 1})
     for dataset in (SHOWS, EPISODES, *others):
         db.register(dataset.name, read_captures(markers, dataset))

@@ -1,4 +1,4 @@
-"""Files of the lake: written under a run's prefix, and read only as their manifest lists them."""
+"""Files of the lake: writes them under a run's prefix, and reads them checked against their manifest."""
 
 import hashlib
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def write_bytes(store: Store, key: str, dataset: str, data: bytes, rows: int) ->
 
 
 def read_bytes(store: Store, output: Output) -> bytes:
-    """Return an object that a marker lists; CorruptLakeError if it is not what the marker says."""
+    """Return the bytes of an object that a marker lists; CorruptLakeError if they differ from the marker."""
     with _listed(store, output):
         data = store.get(output.key)
     _check(store, output, len(data), hashlib.sha256(data).hexdigest())
@@ -38,7 +38,7 @@ def read_bytes(store: Store, output: Output) -> bytes:
 
 
 def fetch_output(store: Store, output: Output, scratch: Path) -> Path:
-    """Return a local file of an object that a marker lists, checked: for what is too large to be held in memory."""
+    """Return a checked local file of an object that a marker lists, for objects that are too large for the memory."""
     with _listed(store, output):
         path = store.fetch(output.key, scratch)
     with path.open("rb") as file:
@@ -48,14 +48,14 @@ def fetch_output(store: Store, output: Output, scratch: Path) -> Path:
 
 
 def read_output(store: Store, output: Output) -> pa.Table:
-    """Return the rows of a Parquet object that a marker lists, checked, their number too."""
+    """Return the rows of a Parquet object that a marker lists; checks its bytes and the number of rows."""
     table = from_parquet(read_bytes(store, output))
     _check_rows(store, output, table.num_rows)
     return table
 
 
 def read_fetched(store: Store, output: Output, path: Path) -> Iterator[pa.Table]:
-    """Yield the rows of a Parquet object that ``fetch_output`` has brought here, a row group at a time."""
+    """Yield the rows of a Parquet object that ``fetch_output`` has fetched, a row group at a time."""
     with pq.ParquetFile(path) as file:
         _check_rows(store, output, file.metadata.num_rows)
         for batch in file.iter_batches(batch_size=ROWS_A_GROUP):
@@ -67,15 +67,15 @@ def _listed(store: Store, output: Output) -> Iterator[None]:
     try:
         yield
     except ObjectNotFoundError as error:
-        message = f"{store.url}/{output.key} is gone, but its manifest lists it: run its period again with --force"
+        message = f"{store.url}/{output.key} is missing, but its manifest lists it. Run its period again with --force"
         raise CorruptLakeError(message) from error
 
 
 def _check(store: Store, output: Output, size: int, sha256: str) -> None:
     if (size, sha256) != (output.size, output.sha256):
         message = (
-            f"{store.url}/{output.key} is damaged: its manifest says {output.size} bytes with SHA-256 {output.sha256}, "
-            f"found {size} bytes with {sha256}: run its period again with --force"
+            f"{store.url}/{output.key} is damaged: expected {output.size} bytes with SHA-256 {output.sha256}, as its "
+            f"manifest says, found {size} bytes with {sha256}. Run its period again with --force"
         )
         raise CorruptLakeError(message)
 
@@ -83,7 +83,7 @@ def _check(store: Store, output: Output, size: int, sha256: str) -> None:
 def _check_rows(store: Store, output: Output, rows: int) -> None:
     if rows != output.rows:
         message = (
-            f"{store.url}/{output.key}: its manifest says {output.rows} rows, found {rows}: "
-            "run its period again with --force"
+            f"{store.url}/{output.key} is damaged: expected {output.rows} rows, as its manifest says, found {rows}. "
+            "Run its period again with --force"
         )
         raise CorruptLakeError(message)

@@ -1,11 +1,11 @@
-"""Garbage: what may be deleted from a lake without anybody missing it.
+"""Garbage: objects of a lake that nothing needs any more.
 
 * Runs that no success marker names: superseded, failed, lost to another run, or killed.
-* Failure markers that a success has settled, where its run was killed before it cleared them.
-* What killed writes have left: hidden files in a local folder, uploads to S3 that were never completed.
+* Failure markers that a later success has settled, but whose run was killed before it cleared them.
+* Leftovers of killed writes: hidden files in a local folder, incomplete uploads to S3.
 
-All of it only once it is older than the grace: a run may still be at work, and a reader may still be at the objects of
-a run that has been superseded since. What a success marker lists is never garbage, in whichever run's prefix it lies.
+All of these count as garbage only when they are older than the grace period: a run may still be writing, and a reader
+may still be reading a superseded run. An object that a success marker lists is never garbage, in any run's prefix.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from marquee.lake.markers import Markers
 from marquee.storage.base import ObjectInfo, Store, in_parallel
 
 GRACE = timedelta(days=7)
-"""Longer than any run, and than anything that reads a run's objects."""
+"""Grace period: longer than any run, and than any read of a run's objects."""
 
 Run = tuple[str, Period, str]
 """Stage, period and run id."""
@@ -29,22 +29,22 @@ Run = tuple[str, Period, str]
 
 @dataclass(frozen=True)
 class Garbage:
-    """Objects that go together: a run's, under its prefix, or a single one, whose key the prefix is then."""
+    """Objects that are deleted together: a run's under its prefix, or one object, whose key is then the prefix."""
 
     prefix: str
     keys: tuple[str, ...]
     bytes: int
     leftover: bool = False
-    """What a killed write has left, which is no object: the key is one to sweep, not to delete."""
+    """Whether it is the leftover of a killed write, which is not an object: ``sweep`` removes it, not ``delete``."""
 
     @property
     def objects(self) -> int:
-        """How many objects there are."""
+        """Number of objects."""
         return len(self.keys)
 
 
 def plan_garbage(store: Store, markers: Markers, now: datetime, grace: timedelta = GRACE) -> list[Garbage]:
-    """Return what may be deleted, in the order of prefixes; nothing is changed."""
+    """Return the garbage of a lake in the order of prefixes, without deleting any."""
     before = now - grace
     runs = _list_runs(store)
     stages = _stages(keys.run_prefix(*run) for run in runs)
@@ -62,16 +62,16 @@ def plan_garbage(store: Store, markers: Markers, now: datetime, grace: timedelta
 
 
 def plan_digest(plan: Iterable[Garbage]) -> str:
-    """Return the SHA-256 of a plan's keys: who confirms it confirms exactly these."""
+    """Return the SHA-256 of a plan's keys, which confirms exactly these keys."""
     keys = sorted(key for one in plan for key in one.keys)
     return hashlib.sha256("\n".join(keys).encode()).hexdigest()
 
 
 def collect(store: Store, plan: Iterable[Garbage]) -> list[Garbage]:
-    """Delete what the plan lists, and return what was deleted: all but what has come to count since it was planned."""
+    """Delete the objects of a plan and return what was deleted. Objects that a newer marker lists are kept."""
     listed = list(plan)
     runs = [keys.run_of(one.prefix) for one in listed]
-    markers = Markers(store)  # read anew: the plan may be hours old
+    markers = Markers(store)  # read again: the plan may be hours old
     stages = _stages(one.prefix for one in listed)
     named, settled = _named_runs(markers, stages), _settled_failures(markers, stages)
     deleted = []
@@ -92,7 +92,7 @@ def _list_runs(store: Store) -> dict[Run, list[ObjectInfo]]:
 
 
 def _stages(prefixes: Iterable[str]) -> set[str]:
-    """Return the stages whose markers decide about these: all that are known, and those that are named here."""
+    """Return the stages whose markers apply to these prefixes: all known stages, and those in the prefixes."""
     below = (prefix.split("/")[1:2] for prefix in prefixes if prefix.startswith(("data/", "markers/")))
     return {*keys.STAGES, *(stage for stages in below for stage in stages)}
 
@@ -103,17 +103,17 @@ def _named_runs(markers: Markers, stages: Iterable[str]) -> set[Run]:
 
 def _runs_of(marker: Marker) -> Iterator[Run]:
     yield marker.stage, Period.parse(marker.period), marker.run_id
-    for output in marker.outputs:  # may lie in an earlier run's prefix, carried on unchanged
+    for output in marker.outputs:  # an unchanged output may be in the prefix of an earlier run
         if run := keys.run_of(output.key):
             yield run
 
 
-def _is_over(run: Run, standing: Marker | None, before: datetime) -> bool:
+def _is_over(run: Run, published: Marker | None, before: datetime) -> bool:
     try:
         begun = keys.run_started(run[2])
-    except ValueError:  # no run of ours
+    except ValueError:  # not a run of Marquee
         return False
-    return begun < before and (standing is None or datetime.fromisoformat(standing.finished_at) < before)
+    return begun < before and (published is None or datetime.fromisoformat(published.finished_at) < before)
 
 
 def _settled_failures(markers: Markers, stages: Iterable[str]) -> dict[str, Failure]:

@@ -1,7 +1,7 @@
 -- The latest version of each captured show and episode, as views.
 --
 -- in:   shows, episodes (as captured, each row with requested_day and fetched_at, UTC)
--- out:  latest_show      show: the version that the service updated last; of those, the one fetched last
+-- out:  latest_show      show: the version that the service updated last, and of several the one fetched last
 --       latest_episode   episode: the version captured with the latest version of its show
 create temp view latest_show as
 select *

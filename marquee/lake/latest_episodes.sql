@@ -1,4 +1,4 @@
--- Episodes with the runtime to reckon with: their own, else their show's average, else their show's plan; 0 is none.
+-- Episodes with a runtime: their own, else their show's average, else their show's plan. A runtime of 0 is unknown.
 --
 -- in:   latest_show, latest_episode (see latest.sql)
 -- out:  episode: show_id, runtime_seconds (null if unknown); sorted by its key

@@ -1,8 +1,8 @@
-"""Runs, manifests, markers: how a period's result comes to stand, all at once or not at all.
+"""Runs, manifests and markers, which publish a period's result atomically.
 
-A run writes new objects under its own prefix and nothing else. Its success marker is its manifest: what it read, what
-it wrote with checksums and counts, and by which definitions. Publishing the run is one conditional write of that
-marker; readers open exactly what the marker lists. A period is stale when its inputs are no longer those of the marker.
+A run writes new objects under its own prefix only. Its success marker is its manifest: its inputs, its outputs with
+checksums and counts, and its definitions. One conditional write of that marker publishes the run; readers open exactly
+the objects that the marker lists. A period is stale when its inputs differ from those in the marker.
 """
 
 import dataclasses
@@ -20,15 +20,15 @@ from marquee.lake.datasets import Dataset
 from marquee.version import __version__
 
 MARKER_FORMAT = 2
-"""1 had no ``cpu_seconds``."""
+"""Format 1 had no ``cpu_seconds``."""
 
 Parameters = Mapping[str, Any]
-"""Settings that decide the result, as JSON values; they stand in the marker and count as inputs."""
+"""Settings that affect the result, as JSON values. The marker contains them, and they count as inputs."""
 
 
 @dataclass(frozen=True)
 class Input:
-    """One thing a run read: a raw object (key, etag, size) or a dataset of a stage upstream (name, digest, size)."""
+    """One input of a run: a raw object (key, etag, size) or a dataset of an upstream stage (name, digest, size)."""
 
     name: str
     etag: str
@@ -37,7 +37,7 @@ class Input:
 
 @dataclass(frozen=True)
 class Output:
-    """One object a run wrote, with the SHA-256 of its bytes."""
+    """One object that a run wrote: its size in bytes, the SHA-256 of its bytes, and its rows."""
 
     dataset: str
     key: str
@@ -48,7 +48,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Marker:
-    """The manifest of the run that stands for a period."""
+    """The manifest of a period's published run."""
 
     stage: str
     period: str
@@ -69,26 +69,26 @@ class Marker:
     etag: str = field(default="", compare=False)
 
     def to_json(self) -> bytes:
-        """Return the bytes of the marker object; the etag is the store's, not the marker's."""
+        """Return the bytes of the marker object, without the etag, which is the store's."""
         fields = dataclasses.asdict(self)
         del fields["etag"]
         return json.dumps(fields, indent=1, sort_keys=True, ensure_ascii=False).encode()
 
     @classmethod
     def from_json(cls, data: bytes, key: str, etag: str) -> "Marker":
-        """Read a marker object; CorruptLakeError names it when it is none, or of a newer format."""
+        """Parse a marker object; CorruptLakeError if it is not a marker, or of a newer format."""
         try:
             fields = json.loads(data)
             if fields["format"] > MARKER_FORMAT:
                 message = (
-                    f"{key} has format {fields['format']}, this version reads up to {MARKER_FORMAT}: upgrade Marquee"
+                    f"{key} has format {fields['format']}; this version reads up to {MARKER_FORMAT}. Upgrade Marquee"
                 )
                 raise CorruptLakeError(message)
             fields["inputs"] = tuple(Input(**one) for one in fields["inputs"])
             fields["outputs"] = tuple(Output(**one) for one in fields["outputs"])
             return cls(**fields, etag=etag)
         except (ValueError, KeyError, TypeError) as error:
-            message = f"{key} is no marker: {error}: delete it to have the period made again"
+            message = f"{key} is not a valid marker: {error}. Delete it; the next run makes the period again"
             raise CorruptLakeError(message) from error
 
     def of(self, dataset: Dataset) -> list[Output]:
@@ -96,12 +96,12 @@ class Marker:
         return sorted((one for one in self.outputs if one.dataset == dataset.name), key=lambda one: one.key)
 
     def rows(self, dataset: Dataset) -> int:
-        """Return how many rows a dataset of this run has."""
+        """Return the number of rows of a dataset of this run."""
         return sum(one.rows for one in self.of(dataset))
 
     @property
     def rows_moved(self) -> dict[str, int]:
-        """The rows in and out of the run, as its stage counts them: lines and plays, episodes, or rows of datasets."""
+        """The rows in and out of the run in its stage's units: lines and plays, episodes, or rows of datasets."""
         counts = self.counts
         return {
             "in": counts.get("rows_in", counts.get("episodes_in", 0)),
@@ -114,7 +114,7 @@ class Marker:
         return {"in": sum(one.size for one in self.inputs), "out": sum(one.size for one in self.outputs)}
 
     def as_input(self, dataset: Dataset) -> Input:
-        """Return a dataset of this run as an input downstream: the same content has the same digest in any run."""
+        """Return a dataset of this run as an input of a downstream stage. Equal content has an equal digest."""
         outputs = self.of(dataset)
         prefix = keys.run_prefix(self.stage, Period.parse(self.period), self.run_id)
         content = [[one.key.removeprefix(prefix), one.sha256] for one in outputs]
@@ -123,7 +123,7 @@ class Marker:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why the last run of a period failed. In force until a success of its generation."""
+    """Why the last run of a period failed. It is in force until a run of its generation succeeds."""
 
     stage: str
     period: str
@@ -140,35 +140,35 @@ class Failure:
 
     @classmethod
     def from_json(cls, data: bytes, key: str) -> "Failure":
-        """Read a failure marker; CorruptLakeError names it when it is none."""
+        """Parse a failure marker; CorruptLakeError if it is not a failure marker."""
         try:
             return cls(**json.loads(data))
         except (ValueError, TypeError) as error:
-            message = f"{key} is no failure marker: {error}: delete it to have the period tried again"
+            message = f"{key} is not a valid failure marker: {error}. Delete it; the next run tries the period again"
             raise CorruptLakeError(message) from error
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a stage made of a period: the objects it wrote, and its counts (rows in, rejects by reason, …)."""
+    """A stage's result for a period: the objects that it wrote, and its counts (rows in, rejects by reason, …)."""
 
     outputs: tuple[Output, ...]
     counts: Mapping[str, Any]
 
 
 def digest_inputs(inputs: Iterable[Input], parameters: Parameters, definition_version: str) -> str:
-    """Return the digest by which staleness is judged; the order of the inputs does not count."""
+    """Return the digest that decides whether a period is stale. The order of the inputs does not matter."""
     listed = sorted([one.name, one.etag, one.size] for one in inputs)
     return _digest([listed, dict(parameters), definition_version])
 
 
 def now_text(now: datetime) -> str:
-    """Return an instant as markers hold it."""
+    """Return an instant in the format of markers."""
     return now.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
 def code_version() -> str:
-    """Return the version of the code, as markers hold it."""
+    """Return the version of the code for markers."""
     return __version__
 
 

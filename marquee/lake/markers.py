@@ -1,4 +1,4 @@
-"""Markers: how a run is published, and the markers of a lake as one process sees them."""
+"""Markers: publishes runs, and caches the markers of a lake for one process."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from marquee.system_errors import explain
 
 
 def publish(store: Store, marker: Marker, previous: Marker | None) -> Marker:
-    """Make a run stand by one conditional write, and clear the failure. LostRaceError if another run came first."""
+    """Publish a run by one conditional write, and clear the failure. LostRaceError if another run was first."""
     period = Period.parse(marker.period)
     key = keys.success_key(marker.stage, period)
     data = marker.to_json()
@@ -24,29 +24,32 @@ def publish(store: Store, marker: Marker, previous: Marker | None) -> Marker:
         info = put(key, data)
         published = dataclasses.replace(marker, etag=info.etag)
     except PreconditionError as error:
-        # The write may have landed although its answer was lost, and the client's own retry found it: then we won.
-        standing = read_marker(store, marker.stage, period)
-        if standing is None or standing.run_id != marker.run_id:
-            winner = f"run {standing.run_id}, generation {standing.generation}" if standing else "another run"
-            message = f"{marker.stage} {period}: {winner} was published during run {marker.run_id}; its result stands"
+        # The write may have succeeded while its answer was lost; the client's own retry then finds this run's marker.
+        found = read_marker(store, marker.stage, period)
+        if found is None or found.run_id != marker.run_id:
+            winner = f"run {found.run_id}, generation {found.generation}" if found else "another run"
+            message = (
+                f"{marker.stage} {period}: {winner} was published during run {marker.run_id}; its result is kept, "
+                "and this run's is dropped"
+            )
             raise LostRaceError(message) from error
-        published = standing
+        published = found
     store.delete(keys.failed_key(marker.stage, period))
     return published
 
 
 def read_marker(store: Store, stage: str, period: Period) -> Marker | None:
-    """Return a period's marker, None if it has none."""
+    """Return a period's success marker, or None."""
     key = keys.success_key(stage, period)
     info = store.head(key)
-    # The etag is taken before the body: were the marker replaced in between, a conditional write only fails.
+    # The etag is read before the body: if the marker is replaced in between, a later conditional write fails safely.
     return Marker.from_json(store.get(key), key, info.etag) if info else None
 
 
 class Markers:
-    """The markers of a lake as one process sees them: read once a stage, and kept up with its own publishing.
+    """Cache of a lake's markers for one process: reads each stage once, and adds what the process itself publishes.
 
-    What lives on beside others that publish calls ``refresh``.
+    A long-running process calls ``refresh`` to see what other processes publish.
     """
 
     def __init__(self, store: Store) -> None:
@@ -54,7 +57,7 @@ class Markers:
         self._success: dict[str, dict[Period, Marker]] = {}
         self._failed: dict[str, dict[Period, Failure]] = {}
         self._etags: dict[str, dict[str, str]] = {}
-        """By stage and key, as they were listed when they were read."""
+        """Etags by stage and key, from the listing before the last read."""
 
     def of(self, stage: str) -> dict[Period, Marker]:
         """Return the success markers of a stage by period."""
@@ -62,7 +65,7 @@ class Markers:
         return self._success[stage]
 
     def failures(self, stage: str) -> dict[Period, Failure]:
-        """Return the failures in force of a stage by period: those that no later success has settled."""
+        """Return a stage's failures in force by period: those that no later success has settled."""
         self._load(stage)
         return {
             period: failure
@@ -71,34 +74,34 @@ class Markers:
         }
 
     def settled(self, stage: str) -> dict[Period, Failure]:
-        """Return the failures that a success has settled, yet left there: its run was killed before it cleared them."""
+        """Return the settled failures whose markers remain because the run was killed before it cleared them."""
         in_force = self.failures(stage)
         return {period: failure for period, failure in self._failed[stage].items() if period not in in_force}
 
     def note(self, marker: Marker) -> None:
-        """Take up a marker that this process has just published, and the failure marker cleared."""
+        """Add a marker that this process has just published, and drop the period's failure."""
         period = Period.parse(marker.period)
         self.of(marker.stage)[period] = marker
         self._failed[marker.stage].pop(period, None)
 
     def forget(self, stage: str) -> None:
-        """Read the stage anew when it is asked for next: another process has published there."""
+        """Drop a stage from the cache, so that the next call reads it again."""
         self._success.pop(stage, None)
         self._failed.pop(stage, None)
 
     def note_failure(self, failure: Failure) -> None:
-        """Take up a failure that this process has just written."""
+        """Add a failure that this process has just written."""
         self._load(failure.stage)
         self._failed[failure.stage][Period.parse(failure.period)] = failure
 
     def settle(self, stage: str, period: Period) -> None:
-        """Clear a period's failure: what failed then has been done since."""
+        """Delete a period's failure marker, because the period is done."""
         self._load(stage)
         self.store.delete(keys.failed_key(stage, period))
         self._failed[stage].pop(period, None)
 
     def refresh(self, stage: str) -> None:
-        """List the markers of a stage, and read those that have come, or changed, since they were last read."""
+        """List the markers of a stage, and read those that are new or changed since the last read."""
         kept: Mapping[str, Mapping[Period, Any]] = {
             keys.SUCCESS: self._success.get(stage, {}),
             keys.FAILED: self._failed.get(stage, {}),
@@ -116,7 +119,7 @@ class Markers:
                 of[period] = kept[name][period]
             elif (body := bodies[info.key]) is not None:
                 of[period] = _read_marker(name, body, info)
-        # At the very end: after an error halfway, the stage is not taken for one that has been read.
+        # Assign at the end, so that an error halfway leaves the stage unread.
         self._success[stage], self._failed[stage] = success, failed
         self._etags[stage] = {info.key: info.etag for *_, info in listed}
 
@@ -127,7 +130,7 @@ class Markers:
     def _body(self, key: str) -> bytes | None:
         try:
             return self.store.get(key)
-        except ObjectNotFoundError:  # another run has cleared its failure since the listing
+        except ObjectNotFoundError:  # another run has cleared its failure after the listing
             return None
 
 
@@ -138,7 +141,7 @@ def _read_marker(name: str, body: bytes, info: ObjectInfo) -> Marker | Failure:
 
 
 def failure_of(error: Exception, stage: str, period: Period, run_id: str, generation: int, now: datetime) -> Failure:
-    """Describe a failed run. Of an error that is not ours only the class and the place: its text may hold data."""
+    """Return the failure of a run. Of a foreign error it has only class and place: the text may hold data."""
     error = explain(error) or error
     if isinstance(error, MarqueeError):
         kind, code, reason = error.kind, error.exit_code, str(error)

@@ -1,7 +1,7 @@
-"""Tables to Parquet and back, byte for byte the same for the same rows.
+"""Writes and reads Parquet. Equal rows give equal bytes.
 
-Rows come sorted by the dataset's key from the query that makes them; here only the schema is laid on and the writer's
-settings are fixed. Compression is zstd.
+The query that computes the rows sorts them by the dataset's key. This module applies the schema and fixed writer
+settings. Compression is zstd.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,13 +18,13 @@ Rows: TypeAlias = pa.Table | pa.RecordBatchReader
 
 
 def to_parquet(rows: Rows, dataset: Dataset) -> bytes:
-    """Return the bytes of a file with the dataset's schema; columns go by name, a reader is never held whole."""
+    """Return the bytes of a file with the dataset's schema. Columns match by name; a reader is streamed."""
     schema = dataset.schema
     batches = rows.to_batches() if isinstance(rows, pa.Table) else rows
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(sink, schema, compression="zstd", store_schema=False) as writer:
         for group in _row_groups(batches):
-            # One chunk a column: the writer ends its pages where chunks end, and the batches' borders would show.
+            # One chunk per column: the writer ends pages where chunks end, so batch boundaries would change the bytes.
             whole = group.select(schema.names).cast(schema).combine_chunks()
             writer.write_table(whole, row_group_size=ROWS_A_GROUP)
     data: bytes = sink.getvalue().to_pybytes()
@@ -37,7 +37,7 @@ def from_parquet(data: bytes) -> pa.Table:
 
 
 def count_rows(data: bytes) -> int:
-    """Return how many rows a file has."""
+    """Return the number of rows of a file."""
     rows: int = pq.read_metadata(pa.BufferReader(data)).num_rows
     return rows
 
@@ -48,7 +48,7 @@ def empty(dataset: Dataset) -> pa.Table:
 
 
 def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Yield the rows in tables of ``ROWS_A_GROUP``, however the batches were cut."""
+    """Yield the rows in tables of ``ROWS_A_GROUP``, independent of the batches' sizes."""
     held: list[pa.RecordBatch] = []
     rows = 0
     for batch in batches:

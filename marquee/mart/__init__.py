@@ -1,1 +1,1 @@
-"""The mart as loader and readers see it: connection, schema, load status and questions."""
+"""The mart: connections, schema, load status and questions."""

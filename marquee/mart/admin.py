@@ -1,4 +1,4 @@
-"""What an administrator does with a mart: make it, with its users; bring it to this version's schema; check it."""
+"""Administration of a mart: create it and its users, upgrade its schema, check it."""
 
 import logging
 
@@ -16,14 +16,14 @@ from marquee.mart.mysql.database import (
     upgrade_database,
 )
 from marquee.mart.mysql.users import make_users
-from marquee.mart.settings import MartSettings, is_mysql, kiosk_path
+from marquee.mart.settings import MartSettings, duckdb_path, is_mysql
 from marquee.system_errors import user_name
 
 log = logging.getLogger(__name__)
 
 
 def init_mart(settings: MartSettings) -> list[str]:
-    """Make a mart where there is none, and its users; return what is there now, a line each."""
+    """Create a mart if there is none, and its users; return a line for each of them."""
     if not is_mysql(settings.url):
         with open_duckdb_mart(settings):
             return [f"{settings.url} is a mart of schema version {schema.VERSION}"]
@@ -34,34 +34,34 @@ def init_mart(settings: MartSettings) -> list[str]:
 
 
 def upgrade_mart(settings: MartSettings) -> list[str]:
-    """Bring a mart to this version's schema; return what was done, a line each."""
+    """Upgrade a mart to this version's schema; return a line for each action."""
     if not is_mysql(settings.url):
-        with read_mart(settings):  # which refuses another version, and says to load the file anew
-            return [f"{settings.url} has schema version {schema.VERSION} already"]
+        with read_mart(settings):  # rejects another version and says to load the file again
+            return [f"{settings.url} already has schema version {schema.VERSION}"]
     with mysql_session(settings) as session:
         before = upgrade_database(session)
-        return [f"{name_of(session)}: schema version {before} is now {schema.VERSION}, its views are made anew"]
+        return [f"{name_of(session)}: schema version {before} is now {schema.VERSION}; all views are created again"]
 
 
 def check_mart(settings: MartSettings) -> str:
-    """Check that a mart can be loaded, as far as that can be told without changing it; return what was found.
+    """Check that a mart can be loaded, without changing it; return a description of it.
 
     Raises:
-        ConfigError: a setting, here or at the server, is in the way.
-        TryAgainError: it cannot be reached, or is being loaded.
+        ConfigError: a setting, of Marquee or of the server, prevents loading.
+        TryAgainError: the mart cannot be reached, or is being loaded.
     """
     if not is_mysql(settings.url):
-        check_writable(kiosk_path(settings.url))
+        check_writable(duckdb_path(settings.url))
         try:
             with read_mart(settings):
-                return f"{settings.url}: schema version {schema.VERSION}; may be written as {user_name()}"
+                return f"{settings.url}: schema version {schema.VERSION}; {user_name()} can write it"
         except NoMartError:
-            return f"{settings.url}: no mart yet; the first load makes one"
+            return f"{settings.url}: no mart yet; the first load creates it"
     with mysql_session(settings) as session:
         server = check_version(session)
         try:
             check_database(session)
         except NoMartError:
-            return f"{name_of(session)}: {server}; no mart yet: the first load, or `marquee mart init`, makes one"
+            return f"{name_of(session)}: {server}; no mart yet; the first load, or `marquee mart init`, creates it"
         probe_privileges(session)
-        return f"{name_of(session)}: {server}; schema version {schema.VERSION}; may be loaded"
+        return f"{name_of(session)}: {server}; schema version {schema.VERSION}; can be loaded"

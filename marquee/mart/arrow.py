@@ -1,7 +1,7 @@
-"""Answers as Arrow tables, with the same types whichever database holds the mart.
+"""Converts answers to Arrow tables with the same types for every database.
 
-Whole numbers are int64 (decimal where they do not fit), other numbers float64, days date32, times timestamps of
-microseconds (without a zone: those of a mart are UTC), text string.
+Whole numbers are int64 (decimal if they do not fit), other numbers float64, days date32, times timestamps in
+microseconds (without a zone; a mart's times are UTC), and texts string.
 """
 
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ LARGE = pa.decimal128(38, 0)
 
 
 def normalise(table: pa.Table) -> pa.Table:
-    """Return a table with the types above; types of another kind, such as lists, stay as they are."""
+    """Return a table with the types above; other types, such as lists, do not change."""
     columns = [_normal(column) for column in table.columns]
     return pa.table(columns, names=table.column_names)
 
 
 def column_of(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    """Return Python's values as a column of one of the types above."""
+    """Return Python values as a column of one of the types above."""
     if kind == WHOLE:
         try:
             return pa.array(values, WHOLE)

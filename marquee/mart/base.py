@@ -1,4 +1,4 @@
-"""A mart, whatever holds it: what loading and asking need of it. The URL's scheme chooses."""
+"""Interface of a mart, the same for DuckDB and MySQL. The URL's scheme selects the database."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -12,39 +12,40 @@ if TYPE_CHECKING:
 
 
 class Mart(Protocol):
-    """An open mart. Each load is one transaction that writes rows and the ledger's word on them together.
+    """An open mart. Each load is one transaction that writes both the rows and their ledger entries.
 
-    It tells whether it wrote: not when another loader has meanwhile loaded the same (LostRaceError: something newer).
+    A load returns whether it wrote. It writes nothing if another loader has meanwhile loaded the same run, and raises
+    LostRaceError if that run is newer.
     """
 
     def ledger(self) -> Ledger:
-        """Return what is loaded."""
+        """Return the ledger: which runs are loaded."""
 
     def load_dimensions(self, tables: "Mapping[str, pa.Table]", change: Change) -> bool:
         """Replace all dimensions."""
 
     def load_viewership(self, hours: "Iterable[pa.Table]", change: Change) -> bool:
-        """Replace the viewership of the change's hours; ``hours`` are its new rows, read but once."""
+        """Replace the viewership of the change's hours; ``hours`` are the new rows, which are read only once."""
 
     def load_audience(self, tables: "Mapping[str, pa.Table]", change: Change) -> bool:
         """Replace the audience of the change's period."""
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> Answer:
-        """Answer a query; ``?`` stands for a parameter."""
+        """Run a query; ``?`` marks a parameter."""
 
     def table(self, sql: str, parameters: Sequence[Any] = ()) -> "pa.Table":
-        """Answer a query as an Arrow table with the types of marquee/mart/arrow.py. QueryError if it is wrong."""
+        """Run a query; return an Arrow table with the types of marquee/mart/arrow.py. QueryError if it is invalid."""
 
 
 def open_mart(settings: MartSettings) -> AbstractContextManager[Mart]:
-    """Open a mart for loading; there is one afterwards.
+    """Open a mart for loading; create it if there is none.
 
     Raises:
-        TryAgainError: it cannot be reached, or another process has it open.
-        ConfigError: what is there is no mart, one of another version, or for another period.
+        TryAgainError: the mart cannot be reached, or another process has it open.
+        ConfigError: the database is not a mart, or a mart of another version or for another period.
     """
     if is_mysql(settings.url):
-        from marquee.mart.mysql.mart import open_mysql_mart  # noqa: PLC0415 - one of the two is never needed
+        from marquee.mart.mysql.mart import open_mysql_mart  # noqa: PLC0415 - import only the driver in use
 
         return open_mysql_mart(settings)
     from marquee.mart.duckdb.mart import open_duckdb_mart  # noqa: PLC0415
@@ -53,7 +54,7 @@ def open_mart(settings: MartSettings) -> AbstractContextManager[Mart]:
 
 
 def read_mart(settings: MartSettings) -> AbstractContextManager[Mart]:
-    """Open a mart for reading. ConfigError if there is none, TryAgainError while it cannot be read."""
+    """Open a mart for reading. ConfigError if there is none, TryAgainError if it is locked or cannot be reached."""
     if is_mysql(settings.url):
         from marquee.mart.mysql.mart import read_mysql_mart  # noqa: PLC0415 - as above
 

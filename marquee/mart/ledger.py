@@ -1,8 +1,8 @@
-"""What there is to load: the lake's markers compared with the kiosk's ledger. Pure.
+"""Plans a load by comparing the lake's markers with the mart's ledger, without I/O.
 
-The ledger is the truth about the kiosk. A marker is *loaded* when the ledger has its content, *pending* when it has
-none of the period, *stale* when it has that of an older run. When the kiosk's is of a *newer* run, the marker is
-refused: a loader that slept through another's load must not turn the kiosk back.
+The ledger records what the mart contains. A marker is *loaded* when the ledger has its content, *pending* when the
+ledger has nothing of the period, and *stale* when it has an older run. When the ledger has a *newer* run, the marker is
+rejected: a loader that was delayed during another load must not restore old rows.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,21 +33,21 @@ LOADED_OF: Mapping[str, tuple[Dataset, ...]] = {
     keys.ROLLUP: (VIEWERSHIP,),
     keys.AUDIENCE: (AUDIENCE, AUDIENCE_BASE),
 }
-"""Which datasets of which stage go into a kiosk, in the order of loading."""
+"""The datasets that each stage contributes to a mart, in the order of loading."""
 
 
 class LoadStatus(StrEnum):
-    """How a marker of the lake compares with the kiosk."""
+    """How a marker of the lake compares with the mart."""
 
     LOADED = "loaded"
     PENDING = "pending"
     STALE = "stale"
-    NEWER = "newer in the kiosk"
+    NEWER = "newer in the mart"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A row of the ledger: which run's rows of a dataset stand in the kiosk for a period."""
+    """A row of the ledger: the run whose rows of a dataset the mart has for a period."""
 
     dataset: str
     period: str
@@ -62,27 +62,27 @@ Ledger = Mapping[tuple[str, str], Entry]
 """The ledger by dataset and period."""
 
 LEDGER = "select dataset, period, generation, run_id, digest, rows_loaded, loaded_at from load_ledger"
-"""What a mart is asked for its ledger."""
+"""The query for a mart's ledger."""
 
 
 def ledger_of(rows: Iterable[Sequence[Any]]) -> Ledger:
-    """Return the ledger of what a mart answers to ``LEDGER``."""
+    """Return the ledger from the rows of the query ``LEDGER``."""
     entries = [replace(Entry(*row), loaded_at=row[-1].replace(tzinfo=UTC)) for row in rows]
     return {(entry.dataset, entry.period): entry for entry in entries}
 
 
 def naive(instant: datetime) -> datetime:
-    """Return a UTC instant as a database holds it, without a zone."""
+    """Return an instant in UTC without a zone, as databases store it."""
     return instant.astimezone(UTC).replace(tzinfo=None)
 
 
 Answer = tuple[list[str], list[tuple[Any, ...]]]
-"""Columns and rows that a mart answers with."""
+"""Columns and rows of a query's result."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """What a stage made of one period, and how it compares with the kiosk."""
+    """A stage's marker of one period, and how it compares with the mart."""
 
     stage: str
     period: Period
@@ -92,9 +92,9 @@ class Item:
 
 @dataclass(frozen=True)
 class Step:
-    """What is loaded in one transaction: new captures of the schedule, hours of one day, or the audience of one period.
+    """The content of one transaction: new captures of the schedule, hours of one day, or the audience of one period.
 
-    ``period`` is the one by which a failure is reported.
+    ``period`` is the period of a failure report.
     """
 
     stage: str
@@ -104,7 +104,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Change:
-    """What a transaction writes into the ledger, and for which step."""
+    """The ledger entries that a transaction writes, and its step."""
 
     step: Step
     entries: tuple[Entry, ...]
@@ -112,14 +112,14 @@ class Change:
 
     @classmethod
     def of(cls, step: Step, now: datetime, *, force: bool) -> "Change":
-        """Return the change that a step makes when it is loaded now."""
+        """Return the change of loading a step now."""
         entries = (replace(entry, loaded_at=now) for item in step.items for entry in entries_of(item.marker))
         return cls(step, tuple(entries), force)
 
     def wanted(self, ledger: Ledger) -> bool:
-        """Decide again by what the ledger says now: False when another loader has loaded all of it.
+        """Return whether the current ledger still needs this change. It does not if another loader has loaded it all.
 
-        LostRaceError when another has loaded something newer.
+        LostRaceError if another loader has loaded a newer run.
         """
         if self.force:
             return True
@@ -127,14 +127,14 @@ class Change:
         for status, item in found:
             if status is LoadStatus.NEWER:
                 message = (
-                    f"{item.stage} {item.period}: another loader has loaded something newer than generation "
-                    f"{item.marker.generation} of run {item.marker.run_id}; it stands"
+                    f"{item.stage} {item.period}: another loader has loaded a newer run than generation "
+                    f"{item.marker.generation} of run {item.marker.run_id}; the newer run is kept"
                 )
                 raise LostRaceError(message)
         return any(status is not LoadStatus.LOADED for status, _ in found)
 
     def made(self, ledger: Ledger) -> bool:
-        """Tell whether the ledger has exactly this change, and not one like it by another loader."""
+        """Return whether the ledger has exactly this change, and not an equal one of another loader."""
         found = [ledger.get((one.dataset, one.period)) for one in self.entries]
         return found == list(self.entries) and [one.loaded_at for one in found if one] == [
             one.loaded_at for one in self.entries
@@ -143,7 +143,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a load does: its steps in order, what it refuses, and how many markers are loaded already."""
+    """The plan of a load: its steps in order, the rejected items, and the number of markers already loaded."""
 
     steps: tuple[Step, ...]
     refused: tuple[Item, ...]
@@ -151,7 +151,7 @@ class Plan:
 
 
 def entries_of(marker: Marker) -> list[Entry]:
-    """Return the rows that the ledger has once a marker is loaded."""
+    """Return the ledger entries of a marker that is loaded."""
     return [
         Entry(one.name, marker.period, marker.generation, marker.run_id, marker.as_input(one).etag, marker.rows(one))
         for one in LOADED_OF[marker.stage]
@@ -164,20 +164,20 @@ def load_status_of(marker: Marker, ledger: Ledger) -> LoadStatus:
     found = [ledger.get((one.dataset, one.period)) for one in wanted]
     known = [one for one in found if one is not None]
     same_run = all(one.run_id == marker.run_id for one in known)
-    # The same bytes are the same content, whatever the run; but of captures the time of fetching counts too.
+    # Equal bytes are equal content in any run; but captures also differ by the time of fetching.
     if [one.digest for one in known] == [one.digest for one in wanted] and (
         same_run or marker.stage != keys.SCHEDULE_FETCH
     ):
         return LoadStatus.LOADED
-    # Run ids sort by time: they decide when a marker was deleted and its generations counted anew.
+    # Run ids sort by time. They decide if a marker was deleted and its generations start again at 1.
     if any((one.generation, one.run_id) > (marker.generation, marker.run_id) for one in known):
         return LoadStatus.NEWER
     return LoadStatus.STALE if known else LoadStatus.PENDING
 
 
 def compare(markers: Markers, ledger: Ledger, scope: Span) -> list[Item]:
-    """Return what belongs in a kiosk of a scope: every capture of the schedule, and hours and periods in the scope."""
-    # From the end of the pipeline to its start: what an audience was made of has its markers by the time they are read.
+    """Return the items of a mart for a scope: every capture of the schedule, and hours and periods in the scope."""
+    # Read downstream stages first: the markers of an audience's inputs then exist when they are read.
     found = {stage: markers.of(stage) for stage in reversed(list(LOADED_OF))}
     return [
         Item(stage, period, marker, load_status_of(marker, ledger))
@@ -188,9 +188,9 @@ def compare(markers: Markers, ledger: Ledger, scope: Span) -> list[Item]:
 
 
 def make_plan(items: Iterable[Item], span: Span, *, force: bool) -> Plan:
-    """Return what to do in a span; with ``force`` everything is loaded, whatever the ledger says.
+    """Return the plan of a load over a span; ``force`` loads everything, even if the ledger has it already.
 
-    One changed capture makes the dimensions anew from all days, so their step holds every capture, whatever the span.
+    One changed capture rebuilds the dimensions from all days, so their step has every capture, even outside the span.
     """
     chosen = [item for item in items if item.stage == keys.SCHEDULE_FETCH or span.touches(item.period)]
     refused = tuple(item for item in chosen if item.status is LoadStatus.NEWER and not force)
@@ -208,5 +208,5 @@ def make_plan(items: Iterable[Item], span: Span, *, force: bool) -> Plan:
 
 
 def within(period: Period, scope: Span) -> bool:
-    """Tell whether the whole period lies in a span."""
+    """Return whether a span contains the whole period."""
     return (scope.start is None or scope.start <= period.start) and (scope.end is None or period.end <= scope.end)

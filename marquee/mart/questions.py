@@ -31,7 +31,7 @@ class Question:
 
     @property
     def view(self) -> str:
-        """The view that answers."""
+        """The view that answers the question."""
         return "q_" + self.name.replace("-", "_")
 
 
@@ -112,14 +112,14 @@ QUESTIONS = (
     Question(
         "engagement-by-genre",
         "How engaged are our customers, by genre?",
-        "Hours of the genre, and those hours divided by all active viewers. A show counts in full for each of its "
+        "Hours of the genre, and these hours divided by all active viewers. A show counts in full for each of its "
         "genres.",
         "place, genre",
     ),
     Question(
         "engagement-by-network",
         "How engaged are our customers, by network?",
-        "Hours of the shows of a network or streaming channel, and those hours divided by all active viewers.",
+        "Hours of the shows of a network or streaming channel, and these hours divided by all active viewers.",
         "place, network",
     ),
     Question(
@@ -129,17 +129,17 @@ QUESTIONS = (
         "place, country",
     ),
 )
-"""All questions, in the order in which they are shown."""
+"""All questions, in the order of lists."""
 
 
 def find_question(name: str) -> Question:
-    """Return a question by its name. ConfigError names the nearest, or all."""
+    """Return a question by its name. ConfigError suggests the nearest name, or lists all."""
     found = next((one for one in QUESTIONS if one.name == name), None)
     if found is None:
         names = [one.name for one in QUESTIONS]
         near = difflib.get_close_matches(name, names, 1, 0.5)
-        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(names)}"
-        message = f"{name!r} is no question: {hint}"
+        hint = f"Did you mean {near[0]}?" if near else f"Use one of: {', '.join(names)}"
+        message = f"Unknown question {name!r}. {hint}"
         raise ConfigError(message)
     return found
 
@@ -147,16 +147,16 @@ def find_question(name: str) -> Question:
 def ask(
     settings: MartSettings, question: str | None = None, limit: int | None = None, only: Mapping[str, str] | None = None
 ) -> Answer:
-    """Return the columns and rows that answer a question; without one, the questions.
+    """Return the columns and rows that answer a question; without a question, return the list of questions.
 
     Args:
-        settings: which mart.
+        settings: the mart.
         question: name of a question.
-        limit: most rows; the question's own when None, all when 0.
+        limit: maximum number of rows; the question's own when None, all when 0.
         only: values that columns of the answer must have, such as ``{"country": "KR"}``.
 
     Raises:
-        ConfigError: there is no such mart, question or column.
+        ConfigError: the mart, question or column does not exist.
         TryAgainError: the mart is being loaded, or cannot be reached.
     """
     if question is None:
@@ -176,11 +176,11 @@ def query_of(
     """Return the query that answers a question, and its parameters.
 
     Args:
-        mart: the mart that is to be asked.
+        mart: the mart.
         question: the question.
-        limit: most rows; all when 0.
+        limit: maximum number of rows; all when 0.
         only: values that columns of the answer must have.
-        period: the one period, or span ``first/last``, that it is asked of; what the view chooses when None.
+        period: the period, or span ``first/last``, of the answer; the view's own choice when None.
 
     Raises:
         ConfigError: the answer has no such column, or nothing of the period is loaded.
@@ -188,7 +188,7 @@ def query_of(
     columns, _ = mart.query(f"select * from {question.view} where 1 = 0")  # noqa: S608 - our own names
     for name in only:
         if name not in columns:
-            message = f"{name!r} is no column of {question.name}: expected one of {', '.join(columns)}"
+            message = f"{question.name} has no column {name!r}. Use one of: {', '.join(columns)}"
             raise ConfigError(message)
     where = "".join(f" and cast({name} as char) = ?" for name in only)
     most = f" limit {limit}" if limit > 0 else ""
@@ -201,7 +201,7 @@ def query_of(
 
 
 def audience_periods(mart: Mart) -> list[str]:
-    """Return the periods whose audience is loaded, in the order of time, shorter ones first."""
+    """Return the periods whose audience is loaded, in chronological order, shorter ones first."""
     _, rows = mart.query(
         "select period from load_ledger where dataset = 'audience_base' order by ends_at, starts_at desc"
     )
@@ -211,16 +211,14 @@ def audience_periods(mart: Mart) -> list[str]:
 def _check_loaded(mart: Mart, question: Question, period: str, *, audience: bool) -> None:
     if audience:
         if period not in (loaded := audience_periods(mart)):
-            message = (
-                f"{question.name}: the mart has no audience of {period!r}: expected one of "
-                f"{', '.join(loaded) or '(none is loaded)'}"
-            )
+            there = f"Use one of: {', '.join(loaded)}" if loaded else "No audience is loaded"
+            message = f"{question.name}: the mart has no audience of {period!r}. {there}"
             raise ConfigError(message)
         return
     hours = "from load_ledger where dataset = 'viewership'"
     _, found = mart.query(f"select 1 {hours} and starts_at >= ? and ends_at <= ? limit 1", bounds_of(period))
     if not found:
         _, ((first, last),) = mart.query(f"select min(period), max(period) {hours}")
-        there = f"expected a period that touches {first} to {last}" if first else "no hour is loaded"
-        message = f"{question.name}: the mart has no viewership of {period!r}: {there}"
+        there = f"Use a period that overlaps {first} to {last}" if first else "No hour is loaded"
+        message = f"{question.name}: the mart has no viewership of {period!r}. {there}"
         raise ConfigError(message)

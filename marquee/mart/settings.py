@@ -1,4 +1,4 @@
-"""Settings of the mart: ``MARQUEE_MART__…``, or ``[mart]`` in the file."""
+"""Settings of the mart: ``MARQUEE_MART__…``, or the section ``[mart]`` of the TOML file."""
 
 import ipaddress
 import re
@@ -11,7 +11,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from marquee.calendar import FORMS_HINT, Span
 from marquee.settings.sections import Section
 
-URL_HINT = "expected duckdb:///folder/kiosk.duckdb or mysql://user@host:3306/database"
+URL_FORMS = "duckdb:///folder/kiosk.duckdb or mysql://user@host:3306/database"
 MYSQL_PORT = 3306
 _NAME = re.compile(r"[A-Za-z0-9_]{1,32}", re.ASCII)
 _USER = re.compile(r"[^@/?#:]+")
@@ -21,26 +21,28 @@ _PLACE = re.compile(
 
 
 class MartSettings(Section):
-    """The mart: where it is, and for which period; what is told of passwords, TLS and timeouts is for MySQL."""
+    """The mart's location and period. Passwords, TLS and timeouts apply to MySQL only."""
 
-    url: str = Field(description=f"URL of the mart: {URL_HINT.removeprefix('expected ')}")
+    url: str = Field(description=f"URL of the mart: {URL_FORMS}")
     period: str = Field(
-        "", description="the kiosk's one period, such as 2026-Q1, or first/last of a span; all there is when unset"
+        "", description="the mart's period, such as 2026-Q1, or first/last of a span; all periods when unset"
     )
-    memory_mb: int = Field(400, ge=128, description="MiB for DuckDB while loading and asking; beyond it spills")
+    memory_mb: int = Field(400, ge=128, description="MiB for DuckDB while loading; beyond that it spills to disk")
     password: SecretStr | None = Field(None, description="password of the URL's user")
-    socket: Path | None = Field(None, description="the server's socket file, to be used in place of host and port")
+    socket: Path | None = Field(None, description="the server's socket file, used instead of host and port")
     tls_ca: Path | None = Field(
-        None, description="file of CA certificates; with it TLS is required, and certificate and host name are verified"
+        None, description="file of CA certificates; requires TLS and verifies certificate and host name"
     )
-    plaintext: bool = Field(default=False, description="allow a connection beyond this machine without TLS")
+    plaintext: bool = Field(default=False, description="allow connections to other machines without TLS")
     connect_timeout_s: int = Field(10, ge=1, description="seconds to wait for a connection")
     timeout_s: int = Field(600, ge=1, description="seconds to wait for the answer to a statement")
     lock_timeout_s: int = Field(50, ge=1, description="seconds to wait for rows or tables that others have locked")
-    loader: str = Field("marquee_loader", description="user that `marquee mart init` makes for loading")
-    loader_password: SecretStr | None = Field(None, description="password of that user; none is made without")
-    analyst: str = Field("marquee_analyst", description="user that `marquee mart init` makes for asking: SELECT only")
-    analyst_password: SecretStr | None = Field(None, description="password of that user; none is made without")
+    loader: str = Field("marquee_loader", description="user for loading, which `marquee mart init` creates")
+    loader_password: SecretStr | None = Field(None, description="password of the loader; no user is created without")
+    analyst: str = Field(
+        "marquee_analyst", description="user for queries (SELECT only), which `marquee mart init` creates"
+    )
+    analyst_password: SecretStr | None = Field(None, description="password of the analyst; no user is created without")
 
     @field_validator("url")
     @classmethod
@@ -48,7 +50,7 @@ class MartSettings(Section):
         if is_mysql(url):
             mysql_address(url)
         else:
-            kiosk_path(url)
+            duckdb_path(url)
         return url
 
     @field_validator("period")
@@ -61,7 +63,7 @@ class MartSettings(Section):
     @classmethod
     def _plain_user(cls, name: str) -> str:
         if not _NAME.fullmatch(name):
-            message = f"{name!r} is no user's name here: expected 1 to 32 of A-Z, a-z, 0-9 and _"
+            message = f"Invalid user name {name!r}. Use 1 to 32 of the characters A-Z, a-z, 0-9 and _"
             raise ValueError(message)
         return name
 
@@ -71,21 +73,21 @@ class MartSettings(Section):
             host = mysql_address(self.url).host
             if not _is_here(host):
                 message = (
-                    f"url names {host!r}, another machine, and nothing protects the way there: expected "
-                    "MARQUEE_MART__TLS_CA (or, in a network that is safe, MARQUEE_MART__PLAINTEXT=true)"
+                    f"The connection to {host!r}, another machine, is not encrypted. Set MARQUEE_MART__TLS_CA (or, in "
+                    "a trusted network, MARQUEE_MART__PLAINTEXT=true)"
                 )
                 raise ValueError(message)
         return self
 
     @property
     def span(self) -> Span:
-        """The time of which the mart holds facts."""
+        """The time interval of the mart's facts."""
         return span_of(self.period)
 
 
 @dataclass(frozen=True)
 class MysqlAddress:
-    """Whom and what a mysql:// URL names."""
+    """User, server and database of a mysql:// URL."""
 
     user: str
     host: str
@@ -94,19 +96,19 @@ class MysqlAddress:
 
 
 def is_mysql(url: str) -> bool:
-    """Tell whether a mart is in MySQL (or MariaDB)."""
+    """Return whether a URL is of a mart in MySQL (or MariaDB)."""
     return url.startswith("mysql://")
 
 
 def mysql_address(url: str) -> MysqlAddress:
-    """Read a mysql:// URL. ValueError says what is expected, and does not repeat the URL, which may hold a password."""
+    """Parse a mysql:// URL. ValueError does not repeat the URL, which may contain a password."""
     userinfo, _, place = url.removeprefix("mysql://").rpartition("@")
     if ":" in userinfo:
-        message = "it holds a password: expected mysql://user@host:3306/database, and MARQUEE_MART__PASSWORD"
+        message = "The URL has a password. Use mysql://user@host:3306/database, and MARQUEE_MART__PASSWORD"
         raise ValueError(message)
     found = _PLACE.fullmatch(place)
     if not (found and _USER.fullmatch(userinfo)):
-        message = "it is no mart: expected mysql://user@host:3306/database, the database of A-Z, a-z, 0-9, _ and -"
+        message = "Invalid URL. Use mysql://user@host:3306/database, with a database name of A-Z, a-z, 0-9, _ and -"
         raise ValueError(message)
     host = found["host"].strip("[]")
     return MysqlAddress(unquote(userinfo), host, int(found["port"] or MYSQL_PORT), found["database"])
@@ -119,18 +121,18 @@ def _is_here(host: str) -> bool:
         return False
 
 
-def kiosk_path(url: str) -> Path:
+def duckdb_path(url: str) -> Path:
     """Return the file of a duckdb:// URL."""
     parts = urlsplit(url)
     path = unquote(parts.path)
     if parts.scheme != "duckdb" or parts.netloc or path in {"", "/"} or path.endswith("/"):
-        message = f"{url!r} is no kiosk: {URL_HINT}"
+        message = f"Invalid URL {url!r}. Use {URL_FORMS}"
         raise ValueError(message)
     return Path(path)
 
 
 def span_of(text: str) -> Span:
-    """Read the period of a kiosk: a period's name, ``first/last``, or nothing for everything there is."""
+    """Parse the period of a mart: a period's name, ``first/last``, or an empty text for all periods."""
     if not text:
         return Span()
     try:

@@ -1,4 +1,4 @@
-"""The state of the mart against the lake, by its ledger, for `marquee status` and the exporter; nothing is loaded."""
+"""Compares the mart's ledger with the lake, for `marquee status` and the exporter. It loads nothing."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -11,36 +11,36 @@ from marquee.lake.markers import Markers
 from marquee.mart.base import read_mart
 from marquee.mart.errors import NoMartError
 from marquee.mart.ledger import LEDGER, Item, Ledger, LoadStatus, compare, entries_of, ledger_of
-from marquee.mart.settings import MartSettings, is_mysql, kiosk_path
+from marquee.mart.settings import MartSettings, duckdb_path, is_mysql
 from marquee.memo import remember
 from marquee.runs.stage import State
 from marquee.runs.status import PeriodStatus
 
 REASONS = {
     LoadStatus.PENDING: "not loaded yet",
-    LoadStatus.STALE: "made again since it was loaded",
-    LoadStatus.NEWER: "the mart has rows of a newer run: see the log of the last load",
+    LoadStatus.STALE: "made again after it was loaded",
+    LoadStatus.NEWER: "the mart has rows of a newer run; see the log of the last load",
 }
 """Why a period is not loaded."""
 
 
 def ledger_states(settings: MartSettings, markers: Markers) -> list[PeriodStatus]:
-    """Return where every period that belongs in the kiosk stands. TryAgainError while a load is on."""
+    """Return the state of every period that belongs in the mart. TryAgainError while the mart is being loaded."""
     ledger = _ledger(settings)
     reasons = {period: failure.reason for period, failure in markers.failures(keys.MART_LOAD).items()}
     return [_state_of(item, ledger, reasons) for item in compare(markers, ledger, settings.span)]
 
 
 def _ledger(settings: MartSettings) -> Ledger:
-    """Return the ledger, none without a mart. That of a file is remembered: opening it costs more than all else."""
+    """Return the ledger, empty without a mart. The ledger of a file is cached, because opening the file is slow."""
     if is_mysql(settings.url):
         return ledger_of(_ledger_rows(settings))
-    path = kiosk_path(settings.url)
+    path = duckdb_path(settings.url)
     try:
         status = path.stat()
     except OSError:
-        return ledger_of(_ledger_rows(settings))  # which knows what is wrong
-    if path.with_name(f"{path.name}.wal").exists():  # a load is on, or was killed
+        return ledger_of(_ledger_rows(settings))  # reports what is wrong
+    if path.with_name(f"{path.name}.wal").exists():  # a load is running, or was killed
         return ledger_of(_ledger_rows(settings))
     key = f"{path.resolve()} {status.st_ino} {status.st_size} {status.st_mtime_ns}"
     rows = remember("ledgers", key, lambda: [[*row[:-1], row[-1].isoformat()] for row in _ledger_rows(settings)])

@@ -1,1 +1,1 @@
-"""Tables for a terminal and pages for a browser."""
+"""Output for people: tables in a terminal, and HTML pages."""

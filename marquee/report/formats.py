@@ -1,4 +1,4 @@
-"""The forms in which rows are printed, and times in words. Quick to import."""
+"""The output formats of rows, and durations as text. Quick to import."""
 
 from datetime import timedelta
 from typing import Literal
@@ -8,7 +8,7 @@ FORMATS: tuple[Format, ...] = ("table", "json", "csv")
 
 
 def time_text(passed: timedelta | None) -> str | None:
-    """Return a stretch of time in its two largest units, such as ``2 d 3 h``; None stays None."""
+    """Return a duration in its two largest units, such as ``2 d 3 h``; None stays None."""
     if passed is None:
         return None
     minutes = int(passed.total_seconds() // 60)

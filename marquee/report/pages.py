@@ -1,8 +1,8 @@
-"""`marquee status --html`: the state of everything as one page of HTML that needs nothing else, and no network.
+"""`marquee status --html`: the state of all stages as one self-contained HTML page, which needs no network.
 
-At the top a heat map: a row for each of the last days, a cell for each hour of the rollup and for each daily stage.
-Each state has a letter beside its colour, so that the page can be read in black and white, and read out. There are
-colours for light and for dark, as the reader's system has it.
+The page starts with a heat map: a row for each of the last days, with a cell for each hour of the rollup and each daily
+stage. Each state has a letter and a colour, so the page works in black and white and with a screen reader. The colours
+follow the system's light or dark theme.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,20 +18,20 @@ from marquee.version import __version__
 
 DAYS_SHOWN = 35
 OPEN_SHOWN = 200
-"""How many lines of periods that are not done the page lists."""
+"""Maximum number of lines in the page's list of periods that are not done."""
 DAILY = (keys.SCHEDULE_FETCH, keys.PROFILE, keys.AUDIENCE)
-"""Stages with a period for each day, in columns of their own."""
+"""Stages with a period for each day. Each has its own column."""
 
 ABSENT = "none"
 MARKS: Mapping[str, tuple[str, str]] = {
     State.DONE: ("✓", "done"),
-    State.WAITING: ("·", "waiting: not over yet, or something upstream is missing"),
-    State.PENDING: ("P", "pending: could be made now"),
+    State.WAITING: ("·", "waiting: not over yet, or an upstream input is missing"),
+    State.PENDING: ("P", "pending: can be made now"),
     State.STALE: ("S", "stale: its inputs have changed"),
     State.FAILED: ("F", "failed"),
-    ABSENT: ("", "no such period: no events in it, and none after it"),
+    ABSENT: ("", "no such period: no events in it or after it"),
 }
-"""Letter and words of each kind of cell."""
+"""Letter and description of each kind of cell."""
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --soft: #59636e; --line: #d1d9e0; --page: #fff;
@@ -58,7 +58,7 @@ th { text-align: left; font-weight: 600; } .number { text-align: right; }
 
 
 def status_page(listed: Sequence[PeriodStatus], now: datetime, places: Mapping[str, str] | None = None) -> str:
-    """Return the page; ``places`` tell which lake, mart and environment it is of."""
+    """Return the page; ``places`` maps labels to the lake, mart and environment that it shows."""
     summaries = summarise(listed)
     return "\n".join(
         [
@@ -100,7 +100,7 @@ def _heat_map(listed: Sequence[PeriodStatus]) -> Iterator[str]:
         Period.containing(max(days[0].start, days[-1].start - (DAYS_SHOWN - 1) * DAY), Grain.DAY).until(days[-1].end)
     )
     daily = [stage for stage in DAILY if any(of == stage and period.grain is Grain.DAY for of, period in known)]
-    yield "<h2>Hours of the rollup, and days of the other stages</h2>"
+    yield "<h2>Hours of the rollup and days of the other stages</h2>"
     yield '<div class="wide"><table class="map">'
     hours = "".join(f'<th scope="col">{hour:02}</th>' for hour in range(24))
     names = "".join(f'<td class="gap"></td><th scope="col">{escape(stage)}</th>' for stage in daily)
@@ -116,12 +116,12 @@ def _heat_map(listed: Sequence[PeriodStatus]) -> Iterator[str]:
 def _cell(period: Period, one: PeriodStatus | None) -> str:
     kind = ABSENT if one is None else one.state
     letter, words = MARKS[kind]
-    told = [f"{period}: {words}"]
+    details = [f"{period}: {words}"]
     if one is not None and one.made_at:
-        told.append(f"{one.rows:,} rows, {one.rejects:,} rejects, made {one.made_at:%Y-%m-%d %H:%M}")
+        details.append(f"{one.rows:,} rows, {one.rejects:,} rejects, made {one.made_at:%Y-%m-%d %H:%M}")
     if one is not None and one.reason:
-        told.append(one.reason)
-    return f'<td class="{kind}" title="{escape("; ".join(told))}">{letter}</td>'
+        details.append(one.reason)
+    return f'<td class="{kind}" title="{escape("; ".join(details))}">{letter}</td>'
 
 
 def _key(kind: str) -> str:
@@ -148,12 +148,12 @@ def _stages(summaries: Sequence[StageSummary], now: datetime) -> Iterator[str]:
 
 
 def _open(left: Sequence[PeriodStatus]) -> Iterator[str]:
-    stretches = fold(left)
-    if not stretches:
+    ranges = fold(left)
+    if not ranges:
         return
-    more = f", the first {OPEN_SHOWN} lines of {len(stretches):,}" if len(stretches) > OPEN_SHOWN else ""
+    more = f", the first {OPEN_SHOWN} lines of {len(ranges):,}" if len(ranges) > OPEN_SHOWN else ""
     yield f"<h2>Not done: {len(left):,}{more}</h2>"
-    rows = ([one.first.label, one.periods, one.first.state, one.first.reason] for one in stretches[:OPEN_SHOWN])
+    rows = ([one.first.label, one.periods, one.first.state, one.first.reason] for one in ranges[:OPEN_SHOWN])
     yield from _table(["stage", "periods", "state", "why"], rows)
 
 

@@ -1,4 +1,4 @@
-"""Tables for a person at a terminal, and the same as JSON or CSV for a machine."""
+"""Prints rows as a table for people, or as JSON or CSV for programs."""
 
 import csv
 import io
@@ -22,16 +22,16 @@ from marquee.report.formats import Format
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 ONCE = frozenset({"period", "country", "country_name", "genre"})
-"""Columns that are told once, above a table, when all its rows agree on them."""
+"""Columns that are printed once, beside the title, when all rows have the same value."""
 GAP = 2
 """Spaces between columns."""
 FOLDED = 12
-"""Characters to which a column of words may be narrowed, its cells folded over several lines."""
+"""Minimum width in characters of a text column, whose cells are folded over several lines."""
 DECIMALS = 3
 NONE = "–"
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""Control characters, of the direction of writing too: a name that comes from elsewhere must not steer a terminal."""
+"""Control characters, including those of the writing direction: names from outside must not control the terminal."""
 
 Rows = Sequence[Sequence[Any]]
 
@@ -47,9 +47,9 @@ def print_rows(columns: Sequence[str], rows: Rows, form: Format, title: str = ""
 
 
 def print_answer(title: str, columns: Sequence[str], rows: Rows, width: int | None = None) -> None:
-    """Print rows as a table; columns of one value only, such as the period, stand beside the title instead.
+    """Print rows as a table. A column with a single value, such as the period, is printed beside the title instead.
 
-    ``width`` is the most characters of a line; as many as the terminal has when left out.
+    ``width`` is the maximum width in characters. Default: the width of the terminal.
     """
     once = {
         number: _cell(rows[0][number], DECIMALS)
@@ -73,19 +73,19 @@ def to_json(columns: Sequence[str], rows: Rows) -> str:
 
 
 def to_csv(columns: Sequence[str], rows: Rows) -> str:
-    """Return rows as CSV; a text that a spreadsheet would take for a formula gets an apostrophe before it (OWASP)."""
+    """Return rows as CSV; a text that a spreadsheet would read as a formula gets an apostrophe first (OWASP)."""
     text = io.StringIO()
     for row in (columns, *rows):
         plain = [_plain(cell) if isinstance(cell, date) else cell for cell in row]
         safe = [f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell for cell in plain]
-        # A carriage return ends a row for readers; Python's writer does not know to quote it.
+        # Readers take a carriage return for the end of a row; Python's writer does not quote it.
         returns = any(isinstance(cell, str) and "\r" in cell for cell in safe)
         csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL).writerow(safe)
     return text.getvalue()
 
 
 def to_table(columns: Sequence[str], rows: Rows, width: int) -> tuple[Table, int]:
-    """Return rows as a table no wider than ``width`` characters, and how many columns on its right that leaves out."""
+    """Return rows as a table of at most ``width`` characters, and the number of columns that do not fit."""
     shaped = [_shape(name, [row[number] for row in rows]) for number, name in enumerate(columns)]
     while len(shaped) > 1 and sum(one.least + GAP for one in shaped) - GAP > width:
         shaped.pop()
@@ -100,7 +100,7 @@ def to_table(columns: Sequence[str], rows: Rows, width: int) -> tuple[Table, int
 
 @dataclass(frozen=True)
 class _Column:
-    """A column as text: its head, folded to the width of its cells, and the least width it can do with."""
+    """A column as text: its head, folded to the width of its cells, its width and its minimum width."""
 
     head: Text
     cells: list[str]
@@ -110,7 +110,7 @@ class _Column:
 
 
 def _fit(columns: Sequence[_Column], width: int) -> list[int]:
-    """Return the columns' widths, together within ``width``: words are folded first, then names, from the right."""
+    """Return the columns' widths for a table of ``width``: text is narrowed first, then names, from the right."""
     widths = [one.width for one in columns]
     has_words = [any(" " in cell for cell in one.cells) for one in columns]
     for number in sorted(range(len(columns)), key=lambda number: (not has_words[number], -number)):
@@ -131,7 +131,7 @@ def _print_table(columns: Sequence[str], rows: Rows, title: str, beside: str = "
     out.print(table)
     if left_out:
         what = "column is" if left_out == 1 else "columns are"
-        out.print(f"({left_out} more {what} left out: widen the terminal, or use --format json)", style="dim")
+        out.print(f"({left_out} more {what} left out. Widen the terminal, or use --format json)", style="dim")
 
 
 def _shape(name: str, values: Sequence[Any]) -> _Column:
@@ -146,7 +146,7 @@ def _shape(name: str, values: Sequence[Any]) -> _Column:
 
 
 def _decimals(value: float) -> int:
-    """Return how many decimals a number has, up to a few."""
+    """Return the number of decimals of a number, at most ``DECIMALS``."""
     return len(f"{value:.{DECIMALS}f}".rstrip("0").partition(".")[2])
 
 

@@ -1,1 +1,1 @@
-"""The life of a run, the status of periods, and a stage as a command."""
+"""Running a stage, the status of its periods, and its command line."""

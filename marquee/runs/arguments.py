@@ -1,4 +1,4 @@
-"""What the command lines of all jobs have in common: periods, exit codes, the form of their help. Quick to import."""
+"""Common parts of all command lines: periods, exit codes, the layout of help. Quick to import."""
 
 import argparse
 import re
@@ -17,11 +17,11 @@ exit codes: 0 done, or nothing to do; 2 usage; 65 bad input over the threshold;
 
 
 PERIOD, FORCE = (env_name((name,)) for name in ("period", "force"))
-BY_SETTING = f"that of {PERIOD}, else all that is pending"
+BY_SETTING = f"the period of {PERIOD}, or all pending periods"
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Leaves paragraphs as they are, and has room for the names of commands beside their texts."""
+    """Keeps paragraphs unchanged, and leaves space for the names of commands beside their descriptions."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=24)
@@ -29,14 +29,14 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors say what to write instead; the exit codes stand below its help."""
+    """A parser whose errors say what to write instead, and whose help ends with the exit codes."""
 
     def __init__(self, prog: str, description: str | None = None, **more: Any) -> None:  # noqa: ANN401 - argparse's own
         more = dict[str, Any](epilog=EXIT_CODES, formatter_class=HelpFormatter, allow_abbrev=False) | more
         super().__init__(prog, description=description, **more)
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:  # noqa: ANN401 - as argparse has it
-        """Read a command line; an option or a word too many ends the program with usage."""
+        """Parse a command line; an unknown option or argument ends the program with exit code 2."""
         found, unknown = self.parse_known_args(args, namespace)
         if unknown:
             of: Parser = getattr(found, "parser", self)
@@ -44,7 +44,7 @@ class Parser(argparse.ArgumentParser):
         return found
 
     def error(self, message: str) -> NoReturn:
-        """Print what is wrong, and how to get help; end the program with 2."""
+        """Print what is wrong and how to get help; end the program with exit code 2."""
         self.exit(USAGE, f"{self.prog}: error: {_reworded(message)}\nSee {self.prog} --help\n")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:  # noqa: ANN401
@@ -61,7 +61,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def whole_number(text: str) -> int:
-    """Read a whole number of 0 or more."""
+    """Parse a whole number of 0 or more."""
     if not text.isdecimal():
         message = f"Invalid number {text!r}. Use a whole number of 0 or more"
         raise argparse.ArgumentTypeError(message)
@@ -69,35 +69,35 @@ def whole_number(text: str) -> int:
 
 
 def _nearest(text: str, choices: Sequence[str]) -> str:
-    import difflib  # noqa: PLC0415 - for errors alone
+    import difflib  # noqa: PLC0415 - only for errors
 
     near = difflib.get_close_matches(text, choices, 1)
     return f"Did you mean {near[0]}?" if near else f"Use one of: {', '.join(choices)}"
 
 
 def _reworded(message: str) -> str:
-    """Return argparse's own errors in our words."""
+    """Return argparse's own errors in the style of Marquee's."""
     if needed := re.fullmatch(r"the following arguments are required: (.*)", message):
         return f"Missing {needed[1]}"
     if argument := re.fullmatch(r"argument ([^:]*): expected (?:one argument|at least one argument)", message):
         return f"{argument[1].partition('/')[0]} needs a value"
-    # A value that its own check refuses: the check says all, the name of the argument stands in usage.
+    # The error of an invalid value is complete without the name of the argument.
     return re.sub(r"^argument [^:]*: (?=Invalid )", "", message)
 
 
 def add_period_arguments(parser: argparse.ArgumentParser, *, force: bool = True, otherwise: str = BY_SETTING) -> None:
     """Add PERIOD, --from, --to and --force to a command."""
-    forms = f"{FORMS_HINT}; without one: {otherwise}"
+    forms = f"{FORMS_HINT}; default: {otherwise}"
     parser.add_argument("period", nargs="?", type=_period, metavar="PERIOD", help=forms)
-    parser.add_argument("--from", dest="first", type=_period, metavar="PERIOD", help="from this period on")
+    parser.add_argument("--from", dest="first", type=_period, metavar="PERIOD", help="start with this period")
     parser.add_argument("--to", dest="last", type=_period, metavar="PERIOD", help="up to and including this period")
     if force:
-        text = f"also make again what is done; as {FORCE}=true"
+        text = f"also make periods again that are done; same as {FORCE}=true"
         parser.add_argument("--force", action="store_true", help=text)
 
 
 def read_span(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Span:
-    """Return the span that a command line names; ends the program with usage when it makes no sense."""
+    """Return the span that a command line names; an invalid span ends the program with exit code 2."""
     if given.period and (given.first or given.last):
         parser.error("Use a PERIOD, or --from and --to, not both")
     try:

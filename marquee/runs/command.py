@@ -1,7 +1,7 @@
-"""A stage as a command: ``python -m jobs.<stage> [PERIOD] [--from PERIOD] [--to PERIOD] [--force]``.
+"""The command line of a stage: ``python -m jobs.<stage> [PERIOD] [--from PERIOD] [--to PERIOD] [--force]``.
 
-At a terminal a progress bar shows how far the periods are; elsewhere the log alone tells. With ``--config`` it only
-lists its settings: where there is no ``marquee``, as in an image, whoever runs a stage sees what it is told.
+At a terminal, a progress bar shows how many periods are finished; elsewhere only the log does. ``--config`` lists the
+settings in force, also in an image, where the command ``marquee`` is missing.
 """
 
 import logging
@@ -41,19 +41,19 @@ log = logging.getLogger(__name__)
 
 
 class Outcome(Protocol):
-    """What a stage's run ends with."""
+    """The result of a stage's run."""
 
     @property
     def exit_code(self) -> int:
-        """0, or the code that most needs a person."""
+        """0, or the code that most needs attention."""
 
     @property
     def changed(self) -> int:
-        """How many periods were made, or loaded."""
+        """The number of periods that were made, or loaded."""
 
     @property
     def note(self) -> str:
-        """What else a person should know, such as why there was nothing to make; empty without."""
+        """Additional information for the user, such as why there was nothing to make; may be empty."""
 
 
 S = TypeVar("S", bound=StageSettings)
@@ -61,7 +61,7 @@ S_contra = TypeVar("S_contra", bound=StageSettings, contravariant=True)
 
 
 class Run(Protocol[S_contra]):
-    """Runs a stage over a span; with ``force`` also what is done."""
+    """Runs a stage over a span; ``force`` includes periods that are done."""
 
     def __call__(
         self, settings: S_contra, markers: Markers, span: Span, *, force: bool, advance: Advance
@@ -71,10 +71,10 @@ class Run(Protocol[S_contra]):
 def stage_command(
     name: str, description: str, kind: type[S], run: Run[S], arguments: Sequence[str] | None = None
 ) -> int:
-    """Do what the command line says; return the exit code."""
+    """Run a stage's command line; return the exit code."""
     parser = Parser(f"python -m jobs.{name}", description)
     add_period_arguments(parser)
-    parser.add_argument("--config", action="store_true", help="list the settings in force, secrets masked, and end")
+    parser.add_argument("--config", action="store_true", help="list the settings in force, secrets masked, and exit")
     parser.add_argument("--version", action="version", version=f"marquee {__version__}")
     given = parser.parse_args(arguments)
     span = read_span(parser, given)
@@ -91,8 +91,8 @@ def stage_command(
 
 
 def run_over(kind: type[S], run: Run[S], name: str, span: Span, *, force: bool, **overrides: object) -> Outcome:
-    """Load a stage's settings, of which some are given, and run it: measured, with a progress bar at a terminal."""
-    from marquee.telemetry.job_metrics import MetricsOptions, measured  # noqa: PLC0415 - what only reads needs no metrics
+    """Load a stage's settings, apply the overrides, and run it with metrics and, at a terminal, a progress bar."""
+    from marquee.telemetry.job_metrics import MetricsOptions, measured  # noqa: PLC0415 - commands that only read need no metrics
 
     check_names()
     settings = load_settings(kind, **overrides)
@@ -111,8 +111,8 @@ def run_over(kind: type[S], run: Run[S], name: str, span: Span, *, force: bool, 
 
 
 def print_settings(kinds: Sequence[type[StageSettings]]) -> None:
-    """Print what is read of the settings, a line each: variable, value, and where it came from."""
-    from marquee.settings.listing import list_settings  # noqa: PLC0415 - rarely asked for
+    """Print the settings in force, one line each: variable, value, and source."""
+    from marquee.settings.listing import list_settings  # noqa: PLC0415 - rarely needed
 
     check_names()
     for name, value, source in list_settings(kinds):
@@ -120,43 +120,43 @@ def print_settings(kinds: Sequence[type[StageSettings]]) -> None:
 
 
 def summary_of(name: str, outcome: Outcome) -> str:
-    """Return one line on what a run did."""
+    """Return one line that summarises a run."""
     note = f"; {outcome.note}" if outcome.note else ""
     if outcome.changed or outcome.exit_code:
-        failed = "; some failed, as the log tells" if outcome.exit_code else ""
+        failed = "; some periods failed, see the log" if outcome.exit_code else ""
         return f"{name}: {outcome.changed} made{failed}{note}"
     return f"{name}: nothing was pending{note}"
 
 
 def guarded(command: Callable[[], int], form: LogForm | None = None, *, for_a_person: bool = False) -> int:
-    """Run a command; an error made for a person is logged as one line, and its exit code returned.
+    """Run a command; log a MarqueeError as one line and return its exit code.
 
     Args:
         command: returns the exit code.
-        form: the form of the log, in place of the settings'.
-        for_a_person: whether ``auto`` in the settings is text through a pipe too.
+        form: the format of the log. Default: the format of the settings.
+        for_a_person: whether ``auto`` in the settings means text through a pipe, too.
     """
     common = _set_up(form, for_a_person=for_a_person)
     with _ended_by_signal(), temporary_files_in(common.engine.scratch):
         try:
             code = command()
-            sys.stdout.flush()  # here, where a closed pipe can be told
+            sys.stdout.flush()  # here, where a closed pipe can be handled
         except KeyboardInterrupt:
-            log.warning("interrupted: what was published stands; run it again to go on")
+            log.warning("interrupted: published periods are kept. Run the command again to continue")
             return INTERRUPTED
         except BrokenPipeError:  # `marquee status | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that Python can flush at its end
             return PIPE_CLOSED
         except MarqueeError as error:
-            log.error("%s", error)  # noqa: TRY400 - the message says all; a traceback would hide it
+            log.error("%s", error)  # noqa: TRY400 - the message is complete; a traceback would hide it
             return error.exit_code
-        except Exception as error:  # the edge of the program: whatever it is, a scheduler gets a code that it knows
+        except Exception as error:  # the edge of the program: a scheduler always gets a documented exit code
             if known := explain(error):
                 log.error("%s", known)  # noqa: TRY400 - as above
                 return known.exit_code
-            # Of the system's errors the text tells of files and addresses, which a person may mend.
-            text = f": {error}" if isinstance(error, OSError) else ""
-            log.error("%s%s", describe_foreign(error), text)  # noqa: TRY400 - the traceback is for debugging
+            # The text of a system error names files and addresses, which the user may be able to fix.
+            text = f"{error}: " if isinstance(error, OSError) else ""
+            log.error("%s%s", text, describe_foreign(error))  # noqa: TRY400 - the traceback is for debugging
             log.debug("traceback", exc_info=error)
             return INTERNAL
         else:
@@ -164,17 +164,17 @@ def guarded(command: Callable[[], int], form: LogForm | None = None, *, for_a_pe
 
 
 class _Common(StageSettings):
-    """What every command is told, whether it needs a lake or not."""
+    """Settings of every command, also of those that need no lake."""
 
     model_config = SettingsConfigDict(validate_default=False)
     lake: str = ""
 
 
 def _set_up(form: LogForm | None, *, for_a_person: bool) -> _Common:
-    """Set up logs; return the settings that every command reads."""
+    """Set up logging; return the settings that every command reads."""
     try:
         settings = load_settings(_Common)
-    except ConfigError:  # the command reads its settings too, and says what is wrong
+    except ConfigError:  # the command reads its settings, too, and reports the error
         settings = _Common.model_construct()
     automatic: LogForm = "text" if for_a_person else "auto"
     set_up_logs(settings.log.level, form or (automatic if settings.log.format == "auto" else settings.log.format))
@@ -183,7 +183,7 @@ def _set_up(form: LogForm | None, *, for_a_person: bool) -> _Common:
 
 @contextmanager
 def _ended_by_signal() -> Iterator[None]:
-    """End the program by an exception on SIGTERM, so that scratch folders go and no marker is written."""
+    """Turn SIGTERM into an exception, so that scratch folders are deleted and no marker is written."""
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
         yield
@@ -192,15 +192,15 @@ def _ended_by_signal() -> Iterator[None]:
 
 
 def wait_for_signal() -> NoReturn:
-    """Wait until a signal ends the program, by the exception that its handler raises in the main thread."""
+    """Wait until a signal handler raises the exception that ends the program."""
     while True:
-        # Not for ever in one go: another thread may get the signal, and that wakes no thread that waits.
+        # Short waits: if another thread receives the signal, a waiting main thread does not wake up.
         time.sleep(1)
 
 
 @contextmanager
 def progress_bar(label: str) -> Iterator[Advance]:
-    """Show a bar at a terminal, where rich is installed; yields what is told of each period."""
+    """Show a progress bar at a terminal if rich is installed; yield the function that advances it."""
     if not sys.stderr.isatty() or find_spec("rich") is None:
         yield lambda _done, _all, _period: None
         return

@@ -1,8 +1,9 @@
-"""The life of a run, the same for every stage: plan, make, publish, or say why not.
+"""Runs a stage: plan its periods, make those that are due, publish them, or record why they failed.
 
-A stage names the periods it could make and, for each, what it would be made of now. A period is *pending* without a
-marker, *stale* when its inputs are no longer the marker's, else *done*; *failed* when its last run failed. So late
-files, restated hours and re-fetched schedules flow downstream by themselves, and a run without a change does nothing.
+A stage lists the periods that it could make and the current inputs of each. A period is *pending* without a marker,
+*stale* when its inputs differ from the marker's, otherwise *done*; it is *failed* when its last run failed. So
+late-arriving files, restated hours and re-fetched schedules propagate downstream, and a run without changes does
+nothing.
 """
 
 import logging
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class State(StrEnum):
-    """The state of a period. It waits while it is not over, or while something upstream is missing."""
+    """The state of a period. It is WAITING until it has ended and its upstream inputs are available."""
 
     DONE = "done"
     WAITING = "waiting"
@@ -34,7 +35,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Target:
-    """A period that a stage can make now, and what it would be made of."""
+    """A period that a stage can make now, and its current inputs."""
 
     period: Period
     inputs: tuple[Input, ...]
@@ -42,7 +43,7 @@ class Target:
 
 @dataclass(frozen=True)
 class RunContext:
-    """What a stage is given to make a period: where to write, and the run that stands so far."""
+    """The run for which a stage makes a period: its id, its prefix to write under, and the published marker so far."""
 
     run_id: str
     prefix: str
@@ -50,76 +51,76 @@ class RunContext:
 
 
 class Stage(Protocol):
-    """One stage of the pipeline, ready to run. Stages derive from it."""
+    """Base of all stages of the pipeline."""
 
     name: str
     definition_version: str
     gives_up_after: int | None = None
-    """After how many periods in a row that fail with "try again" the rest is not tried; None: all are tried."""
+    """Number of consecutive periods that fail with "try again" after which a run stops; None: never."""
 
     @property
     def parameters(self) -> Parameters:
-        """Settings that decide the result, as they stand in the marker."""
+        """Settings that affect the result, in the form of the marker."""
 
     def periods(self, span: Span) -> Sequence[Period]:
-        """Return the periods there could be, in the order in which they must be made."""
+        """Return the possible periods, in the order in which they must be made."""
 
     def target(self, period: Period) -> Target | None:
-        """Return what the period would be made of now; None while something upstream is missing or an hour is open."""
+        """Return the period with its current inputs; None while an upstream input is missing or an hour is open."""
 
     def waits_for(self, period: Period) -> str:
         """Return what a period without a target waits for."""
 
     def make(self, target: Target, run: RunContext) -> Result:
-        """Make the period: write its objects under the run's prefix. May raise any MarqueeError."""
+        """Make the period: write its objects under the run's prefix. Any MarqueeError may be raised."""
 
     def known_periods(self, span: Span) -> Sequence[Period]:
-        """Return the periods of the span whose state is reported; unless a stage knows better, those it could make."""
+        """Return the periods of the span for status reports. Default: those that the stage could make."""
         return self.periods(span)
 
-    def settled(self, period: Period) -> bool:  # noqa: ARG002 - most stages come back to every period
-        """Tell whether a period counts as done whatever it would be made of now."""
+    def settled(self, period: Period) -> bool:  # noqa: ARG002 - most stages check every period
+        """Return whether a period counts as done even if its inputs have changed."""
         return False
 
     def check(self, span: Span, *, force: bool) -> None:  # noqa: ARG002 - most stages have nothing to check
-        """See that a run over the span may begin; ConfigError when the settings do not fit what the lake has."""
+        """Check that a run over the span may begin; ConfigError when the settings conflict with the lake."""
         return
 
     def explain(self, span: Span) -> str:  # noqa: ARG002 - most stages have nothing to say
-        """Say why a run over the span, whose periods were looked for, had nothing to make; empty if all is done.
+        """Return why a run over the span had nothing to make; empty if all periods are done.
 
-        ConfigError when the settings, or the span, are why.
+        ConfigError when the settings or the span are the cause.
         """
         return ""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a run of a stage did."""
+    """The result of a stage's run."""
 
     made: tuple[Marker, ...] = ()
     failed: tuple[tuple[Period, int], ...] = ()
     unchanged: int = 0
     note: str = ""
-    """What else a person should know: why there was nothing to make, or that the rest was not tried."""
+    """Additional information for the user: why there was nothing to make, or that the run stopped early."""
 
     @property
     def exit_code(self) -> int:
-        """0, or the code that most needs a person."""
+        """0, or the code that most needs attention."""
         return worst([code for _, code in self.failed])
 
     @property
     def changed(self) -> int:
-        """How many periods were made."""
+        """The number of periods that were made."""
         return len(self.made)
 
 
 Advance = Callable[[int, int, str], None]
-"""Told at the start and after each period: how many are through, of how many, and the last one's name."""
+"""Called at the start and after each period with the number of finished periods, their total, and the last name."""
 
 
 def state_of(stage: Stage, target: Target | None, markers: Markers) -> State:
-    """Return the state of a target; without one its period waits."""
+    """Return the state of a target; None is WAITING."""
     if target is None:
         return State.WAITING
     marker = markers.of(stage.name).get(target.period)
@@ -139,12 +140,12 @@ def run_stage(
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     advance: Advance = lambda _done, _all, _period: None,
 ) -> Report:
-    """Make every period of the span that is not done (with ``force``: all). One that fails does not stop the others.
+    """Make every period of the span that is not done (with ``force``: all). A failed period does not stop the others.
 
-    Only when as many in a row as the stage says fail with "try again", the rest is left for the next run.
+    The exception is ``gives_up_after`` consecutive periods that fail with "try again": the next run makes the rest.
 
     Raises:
-        ConfigError: the settings do not fit what the lake has, or there is nothing that they could be meant for.
+        ConfigError: the settings conflict with the lake, or there are no inputs for them.
     """
     stage.check(span, force=force)
     made: list[Marker] = []
@@ -176,15 +177,15 @@ def run_stage(
 def _give_up(stage: Stage, in_a_row: int, left: Sequence[Period]) -> str:
     if not left:
         return ""
-    note = f"{in_a_row} periods in a row failed, so the {len(left)} that were left were not tried; run it again later"
+    note = f"{in_a_row} periods in a row failed, so the remaining {len(left)} were not tried; run it again later"
     log.error("%s: %s: %s to %s", stage.name, note, left[0], left[-1], extra={"stage": stage.name})
     return note
 
 
 def plan_stage(stage: Stage, markers: Markers, span: Span = EVER, *, force: bool = False) -> list[Period]:
-    """Return the periods that a run would make as things stand; to make one of them may make others due.
+    """Return the periods that a run would make now. Making one of them may make others due.
 
-    ConfigError as of ``run_stage``, before any work.
+    Raises ConfigError as ``run_stage`` does.
     """
     stage.check(span, force=force)
     return _due(stage, markers, stage.periods(span), force=force)
@@ -196,7 +197,7 @@ def _due(stage: Stage, markers: Markers, periods: Sequence[Period], *, force: bo
 
 
 def _is_due(stage: Stage, target: Target, markers: Markers, *, force: bool) -> bool:
-    """Tell whether a target is to be made; of one that is not, what had made it fail was taken back."""
+    """Return whether a target is due. If it is done, clear its failure: the failing change was reverted."""
     if force or state_of(stage, target, markers) is not State.DONE:
         return True
     if target.period in markers.failures(stage.name):
@@ -234,7 +235,7 @@ def _run_one(stage: Stage, target: Target, markers: Markers, clock: Callable[[],
         markers.forget(stage.name)
         _count_failed()
         return error.exit_code
-    except Exception as error:  # noqa: BLE001 - the edge of a run: whatever failed, the period gets its failure marker
+    except Exception as error:  # noqa: BLE001 - the edge of a run: every failure gets a failure marker
         return record_failure(markers, failure_of(error, stage.name, period, run_id, generation, clock()), error)
     markers.note(published)
     _count_published(published)
@@ -246,7 +247,7 @@ def _run_one(stage: Stage, target: Target, markers: Markers, clock: Callable[[],
 def record_failure(markers: Markers, failure: Failure, error: Exception) -> int:
     """Log a period's failure, write its failure marker and count it; return the exit code."""
     context = {"stage": failure.stage, "period": failure.period, "run_id": failure.run_id}
-    # At this level without the traceback: the texts of errors that are not ours may hold data.
+    # The traceback goes to the debug level only: the text of a foreign error may hold data.
     log.error("%s %s failed: %s", failure.stage, failure.period, failure.reason, extra=context)
     log.debug("traceback", exc_info=error, extra=context)
     markers.store.put(keys.failed_key(failure.stage, Period.parse(failure.period)), failure.to_json())
@@ -264,7 +265,7 @@ def _digest(stage: Stage, target: Target) -> str:
 
 
 def merge(reports: Iterable[Report]) -> Report:
-    """Return several runs' reports as one."""
+    """Merge the reports of several runs."""
     listed = list(reports)
     return Report(
         tuple(marker for one in listed for marker in one.made),

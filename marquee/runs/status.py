@@ -1,6 +1,6 @@
-"""The state of every period: of the stages, for ``marquee status``, the page and the exporter alike.
+"""The state of every period of every stage, the same for ``marquee status``, its HTML page and the exporter.
 
-``read_states`` asks a stage about each period; ``summarise``, ``not_done`` and ``fold`` are made of the answers.
+``read_states`` reads the state of each period; ``summarise``, ``not_done`` and ``fold`` aggregate the result.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,10 +15,10 @@ from marquee.lake.markers import Markers
 from marquee.runs.stage import Stage, State, Target, state_of
 
 URGENCY = (State.FAILED, State.STALE, State.PENDING, State.WAITING)
-"""The states that are not done; the one that most needs a person comes first."""
+"""The states that are not done, most urgent first."""
 
 NAMED = 2
-"""Inputs that a reason names; of more it tells the number."""
+"""Maximum number of inputs that a reason names; of more it gives the number."""
 
 
 @dataclass(frozen=True)
@@ -26,15 +26,15 @@ class PeriodStatus:
     """The state of one period of a stage.
 
     Attributes:
-        stage: the stage, ``mart_load`` for what is loaded into the mart.
+        stage: the stage; ``mart_load`` for the loads into the mart.
         period: the period.
         state: its state.
-        rows: rows of the stage's main dataset; of the mart, those of the lake's marker.
+        rows: rows of the stage's main dataset; for the mart, the rows of the lake's marker.
         rejects: rejected lines, or episodes.
-        generation: how often it was made; None if it never was.
-        made_at: when it was made, or loaded; None if it never was.
-        reason: why it failed, is stale or is pending, or what it waits for.
-        source: of the mart, the stage whose rows are loaded.
+        generation: how many times the period was made; None if never.
+        made_at: when the period was made, or loaded; None if never.
+        reason: why the period failed, is stale or is pending, or what it waits for.
+        source: for the mart, the stage whose rows are loaded; otherwise empty.
     """
 
     stage: str
@@ -54,14 +54,14 @@ class PeriodStatus:
 
     @property
     def open(self) -> bool:
-        """Whether there is something to be done about it now."""
+        """Whether the period needs a run now."""
         return self.state not in {State.DONE, State.WAITING}
 
 
 def read_states(
     stage: Stage, markers: Markers, periods: Iterable[Period], main: Dataset | None = None
 ) -> Iterator[PeriodStatus]:
-    """Yield the states of periods of a stage, in their order; ``rows`` are of the main dataset, if it is given."""
+    """Yield the states of a stage's periods in the given order; ``rows`` counts the main dataset, 0 without one."""
     failures, made = markers.failures(stage.name), markers.of(stage.name)
     for period in periods:
         target, marker = stage.target(period), made.get(period)
@@ -85,11 +85,11 @@ def read_states(
 
 
 def why_due(stage: Stage, target: Target, marker: Marker | None) -> str:
-    """Return why a target is not done: it was never made, or which setting, definition or input has changed."""
+    """Return why a target is not done: never made, or the settings, definition and inputs that have changed."""
     if marker is None:
         return "not made yet"
     reasons = [
-        f"setting {name} was {_short(marker.parameters.get(name))}, is {_short(value)}"
+        f"setting {name} was {_short(marker.parameters.get(name))}, is now {_short(value)}"
         for name, value in stage.parameters.items()
         if marker.parameters.get(name) != value
     ]
@@ -144,7 +144,7 @@ class StageSummary:
 
 
 def summarise(listed: Sequence[PeriodStatus]) -> list[StageSummary]:
-    """Return the stages in the order in which they come."""
+    """Return a summary of each stage, in order of appearance."""
     return [
         _summary(stage, source, [one for one in listed if (one.stage, one.source) == (stage, source)])
         for stage, source in dict.fromkeys((one.stage, one.source) for one in listed)
@@ -165,13 +165,13 @@ def _summary(stage: str, source: str, own: Sequence[PeriodStatus]) -> StageSumma
 
 
 def not_done(listed: Sequence[PeriodStatus]) -> list[PeriodStatus]:
-    """Return what is not done, what needs a person first."""
+    """Return the periods that are not done, most urgent first."""
     return sorted((one for one in listed if one.state in URGENCY), key=lambda one: URGENCY.index(one.state))
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """Periods one after another, of one stage and grain, that are in one state for one reason."""
+class PeriodRange:
+    """Consecutive periods of one stage and grain with the same state and reason."""
 
     first: PeriodStatus
     last: Period
@@ -179,14 +179,14 @@ class Stretch:
 
     @property
     def periods(self) -> str:
-        """The period, or the first and the last one and how many there are."""
+        """The period, or the first and the last period and their number."""
         if self.count == 1:
             return str(self.first.period)
         return f"{self.first.period} to {self.last} ({self.count})"
 
 
-def fold(listed: Iterable[PeriodStatus]) -> list[Stretch]:
-    """Return the periods with those that follow each other, and have the same state and reason, taken together."""
+def fold(listed: Iterable[PeriodStatus]) -> list[PeriodRange]:
+    """Return the periods grouped into ranges of consecutive ones with the same state and reason."""
 
     def alike(one: PeriodStatus) -> tuple[object, ...]:
         return one.stage, one.source, one.state, one.reason, one.period.grain
@@ -194,5 +194,5 @@ def fold(listed: Iterable[PeriodStatus]) -> list[Stretch]:
     folded = []
     for _, group in groupby(listed, alike):
         own = list(group)
-        folded.append(Stretch(own[0], own[-1].period, len(own)))
+        folded.append(PeriodRange(own[0], own[-1].period, len(own)))
     return folded

@@ -1,1 +1,1 @@
-"""Settings: their sections, how they are loaded and checked, and how they are listed."""
+"""Settings: sections, loading, checking and listing."""

@@ -1,4 +1,4 @@
-"""The settings in force, each with where it came from: what ``marquee config`` lists."""
+"""Lists the settings in force with their sources, for ``marquee config``."""
 
 import json
 import logging
@@ -16,13 +16,13 @@ from marquee.settings.sections import StageSettings
 log = logging.getLogger(__name__)
 
 _SECRET_NAME = re.compile("secret|password|token|access.?key|credential", re.IGNORECASE)
-"""Names in a table of free names, Spark's, whose values are secrets; as Spark's own ``spark.redaction.regex``."""
+"""Names in the Spark configuration whose values are secrets, as in Spark's own ``spark.redaction.regex``."""
 
 
 def list_settings(kinds: Sequence[type[StageSettings]]) -> list[list[str]]:
-    """Return rows of (variable, value, source), in the order of variables; secrets are masked.
+    """Return rows of (variable, value, source), sorted by variable; secrets are masked.
 
-    A stage whose settings are wrong is passed over with a warning; when all are, the first one's ConfigError is raised.
+    A stage with wrong settings is skipped with a warning. If all are wrong, the ConfigError of the first is raised.
     """
     file = read_file()
     found: dict[str, list[str]] = {}
@@ -52,7 +52,7 @@ def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str,
 
 
 def _text(value: object) -> str:
-    """Return a value as a variable would have it."""
+    """Return a value in the format of an environment variable."""
     if value is None:
         return ""
     if isinstance(value, SecretStr):

@@ -1,6 +1,6 @@
-"""Settings: one class a stage, read from the environment (``MARQUEE_…``, ``__`` between levels) and a TOML file.
+"""Loads settings from the environment (``MARQUEE_…``, ``__`` between levels) and a TOML file, one class per stage.
 
-The file is named by ``MARQUEE_CONFIG``; the environment wins over it. Wrong values and misspelt names fail at start,
+``MARQUEE_CONFIG`` names the file; the environment takes precedence. Wrong values and misspelt names fail at start,
 before any work.
 """
 
@@ -22,17 +22,17 @@ from marquee.settings.sections import StageSettings, is_section, setting_types
 
 MASK = "**********"
 MESSAGES = {"missing": "is not set", "tuple_type": 'expected a list in JSON, such as ["one", "two"]'}
-"""Our words for some types of pydantic's errors."""
+"""Messages that replace pydantic's, by type of error."""
 
 _PASSWORD = re.compile(r"(?<=://)[^\s\"']*@")
-"""User and password in a URL, up to its last @: a password may hold others."""
+"""User and password in a URL, up to its last @, because a password may contain @."""
 
 
 S = TypeVar("S", bound=StageSettings)
 
 
 class WrongSettingsError(ConfigError):
-    """Settings are missing or wrong; ``lines`` says so for each of them."""
+    """Settings are missing or wrong; ``lines`` has a message for each of them."""
 
     def __init__(self, lines: Sequence[str]) -> None:
         super().__init__("wrong settings:\n  " + "\n  ".join(lines))
@@ -40,24 +40,26 @@ class WrongSettingsError(ConfigError):
 
 
 def load_settings(kind: type[S], **overrides: Any) -> S:  # noqa: ANN401 - values of the settings class
-    """Read a stage's settings; ConfigError lists every wrong one with its name and value, secrets masked."""
-    read_file()  # pydantic-settings takes a file that is not there for an empty one
+    """Load a stage's settings; ConfigError lists every wrong one with its name and value, secrets masked."""
+    read_file()  # pydantic-settings treats a missing file as an empty one
     try:
         return kind(**overrides)
     except ValidationError as error:
         lines = _explain(kind, error)
     except SettingsError as error:
         lines = list(_no_json(kind)) or [f"{error}: expected JSON"]
-    raise WrongSettingsError(lines)  # out here, it does not carry along pydantic's error, which has the secrets
+    raise WrongSettingsError(
+        lines
+    )  # outside the handlers, so that it does not chain pydantic's error, which contains secrets
 
 
 def masked(text: str) -> str:
-    """Return a text without users and passwords in URLs."""
+    """Return a text in which users and passwords of URLs are masked."""
     return _PASSWORD.sub(f"{MASK}@", text)
 
 
 def source_of(path: tuple[str, ...], file: Mapping[str, Any]) -> str:
-    """Tell where a setting came from: its variable, one of its section or of a part of it, the file, or the default."""
+    """Return the source of a setting: its variable, that of its section or a part of it, the file, or the default."""
     given = {name.upper(): name for name in os.environ}
     for depth in range(len(path), 0, -1):
         name = given.get(env_name(path[:depth]))
@@ -85,7 +87,7 @@ def _json(text: str) -> object:
 
 
 def _no_json(kind: type[BaseModel]) -> Iterator[str]:
-    """Name the variables of lists, tables and sections that hold no JSON; only of a list the value is shown."""
+    """Yield a message for each list, table or section whose variable is not JSON; it shows the value of lists only."""
     given = {name.upper(): text for name, text in os.environ.items()}
     for path, annotation in setting_types(kind):
         name, text = env_name(path), given.get(env_name(path))
@@ -114,7 +116,7 @@ def _explain(kind: type[BaseSettings], error: ValidationError) -> list[str]:
 
 
 def _is_public(kind: type[BaseModel], path: tuple[str, ...]) -> bool:
-    """Tell whether a wrong value may be shown: not a secret's, a misspelt name's (perhaps a secret), a section's."""
+    """Return whether a wrong value may be shown: not if it is a secret, a section, or has a misspelt name."""
     annotation: Any = kind
     for name in path:
         sections = [one for one in (annotation, *get_args(annotation)) if hasattr(one, "model_fields")]

@@ -13,16 +13,16 @@ NOT_SETTINGS = frozenset({CONFIG})
 
 
 def known_names() -> frozenset[str]:
-    """Return the environment variables of all settings, from ``names.txt``, which `make docs` writes."""
-    from importlib import resources  # noqa: PLC0415 - not needed for help, as the next ones
+    """Return the environment variables of all settings, from ``names.txt``, which `make docs` generates."""
+    from importlib import resources  # noqa: PLC0415 - not needed for help, as the imports below
 
     return frozenset(resources.files(__package__).joinpath("names.txt").read_text(encoding="ascii").split())
 
 
 def check_names(known: Collection[str] | None = None) -> None:
-    """Refuse ``MARQUEE_…`` variables and TOML entries that are no setting; ConfigError names the nearest right one.
+    """Reject ``MARQUEE_…`` variables and TOML entries that are not settings; ConfigError suggests the nearest name.
 
-    The names are data, so that a job needs no other job's settings classes to know them.
+    The names are generated data, so a job does not import the settings classes of other jobs.
     """
     known = known_names() if known is None else known
     free = {f"{PREFIX}ENGINE__SPARK"}
@@ -32,15 +32,15 @@ def check_names(known: Collection[str] | None = None) -> None:
         if name not in known and not any(name == one or name.startswith(f"{one}__") for one in free):
             import difflib  # noqa: PLC0415
 
-            # Without the prefix, by which all names are alike.
+            # Compare without the prefix, which all names share.
             near = difflib.get_close_matches(name[len(PREFIX) :], [one[len(PREFIX) :] for one in sorted(known)], 1, 0.5)
-            hint = f": did you mean {PREFIX}{near[0]}?" if near else ": `marquee config` lists them all"
-            message = f"{name} is no setting{hint}"
+            hint = f"Did you mean {PREFIX}{near[0]}?" if near else "`marquee config` lists all settings"
+            message = f"Unknown setting {name}. {hint}"
             raise ConfigError(message)
 
 
 def read_file() -> dict[str, Any]:
-    """Return the entries of the TOML file, none without one."""
+    """Return the entries of the TOML file; empty without a file."""
     file = os.environ.get(CONFIG)
     if not file:
         return {}
@@ -49,7 +49,7 @@ def read_file() -> dict[str, Any]:
     try:
         return tomllib.loads(Path(file).read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        message = f"{CONFIG}={file!r} cannot be read: {error}"
+        message = f"cannot read {CONFIG}={file!r}: {error}. Set {CONFIG} to a readable TOML file"
         raise ConfigError(message) from error
 
 

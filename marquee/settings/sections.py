@@ -1,4 +1,4 @@
-"""The settings that several jobs share: one class for each section, and the base of every job's settings."""
+"""Settings that several jobs share: a class for each section, and the base class of every job's settings."""
 
 import os
 import re
@@ -23,42 +23,42 @@ from marquee.storage.opening import StoreAddress
 
 
 class Section(BaseModel):
-    """A group of settings; unknown names in it are errors."""
+    """A group of settings. An unknown name in it is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class S3Settings(Section):
-    """How to reach S3, beyond boto3's own chain of credentials and profiles."""
+    """Connection to S3, in addition to boto3's own chain of credentials and profiles."""
 
     endpoint_url: str | None = Field(None, description="URL of an S3-compatible server; AWS when unset")
-    region: str | None = Field(None, pattern=r"^[A-Za-z0-9-]+$", description="region, where boto3 does not know it")
-    path_style: bool = Field(default=False, description="address buckets by path, as most other servers need")
+    region: str | None = Field(None, pattern=r"^[A-Za-z0-9-]+$", description="region, if boto3 does not know it")
+    path_style: bool = Field(default=False, description="address buckets by path, which most servers but AWS need")
     ca_bundle: str | None = Field(
-        None, description="file of the authorities that the server's certificate is checked against; boto3's when unset"
+        None, description="file of CA certificates that verify the server's certificate; boto3's when unset"
     )
     connect_timeout_s: float = Field(5.0, gt=0, le=60, description="seconds to wait for a connection")
     read_timeout_s: float = Field(60.0, gt=0, le=600, description="seconds to wait for an answer")
     attempts: int = Field(
-        5, ge=1, le=20, description="how often a call is tried in all, with pauses of up to 20 seconds between"
+        5, ge=1, le=20, description="number of attempts per call in total, with pauses of up to 20 seconds between"
     )
     retry_mode: Literal["standard", "adaptive"] = Field(
-        "standard", description="boto3's: adaptive also slows down for a server that throttles"
+        "standard", description="boto3's retry mode: adaptive also slows down for a server that throttles"
     )
-    parallel_reads: int = Field(READERS, ge=1, le=256, description="objects that one task reads, or deletes, at a time")
+    parallel_reads: int = Field(READERS, ge=1, le=256, description="objects that one task reads or deletes at a time")
     part_mb: int = Field(
-        16, ge=5, le=1024, description="MiB from which an object is written, and read, in parts of that size"
+        16, ge=5, le=1024, description="MiB of a part; larger objects are written and read in parts of that size"
     )
     conditional_writes: bool = Field(
         default=True,
-        description="false for a server that lacks them: a marker is then looked at before it is written, but not held",
+        description="false for a server without them: a marker is then checked before it is written, but not locked",
     )
 
     @field_validator("endpoint_url")
     @classmethod
     def _is_url(cls, url: str | None) -> str | None:
         if url is not None and not re.match(r"https?://[^/]", url):
-            message = f"{url!r} is no endpoint: expected https://host or http://host:port"
+            message = f"Invalid endpoint {url!r}. Use https://host or http://host:port"
             raise ValueError(message)
         return url
 
@@ -66,66 +66,66 @@ class S3Settings(Section):
     @classmethod
     def _is_file(cls, path: str | None) -> str | None:
         if path is not None and not Path(path).is_file():
-            message = f"{path!r} is no file: expected certificates in PEM form"
+            message = f"No such file: {path!r}. Use a file of certificates in PEM format"
             raise ValueError(message)
         return path
 
 
 class LogSettings(Section):
-    """What is logged, and how."""
+    """Level and format of the log."""
 
-    level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level that is logged")
     format: Literal["auto", "json", "text"] = Field("auto", description="auto: text at a terminal, JSON elsewhere")
 
 
 class MetricsSettings(Section):
-    """Where metrics are to be had, and where to push them to."""
+    """Where metrics are served, and where they are pushed."""
 
     port: int | None = Field(
-        None, ge=1024, le=65535, description="port of /metrics; a job has none when unset, the exporter takes 9464"
+        None, ge=1024, le=65535, description="port of /metrics; when unset, jobs serve none and the exporter uses 9464"
     )
     address: str = Field("0.0.0.0", min_length=1, description="address to listen at; `::` for IPv6")  # noqa: S104 - a pod's own
     pushgateway_url: str | None = Field(
-        None, description="URL of a Pushgateway, to which a job pushes at its end, without user name and password"
+        None, description="URL of the Pushgateway to which a job pushes at its end, without user name and password"
     )
     push_timeout_s: float = Field(10.0, gt=0, le=60, description="seconds to wait for the Pushgateway")
 
     @model_validator(mode="after")
     def _plain_pushgateway(self) -> "MetricsSettings":
-        # Not left to the field's own validator, whose error shows the value.
+        # A model validator, because the error of a field's validator shows the value.
         if self.pushgateway_url is not None and not re.fullmatch(r"https?://[^/@?#]+(/[^@?#]*)?", self.pushgateway_url):
-            message = "pushgateway_url: expected http://host:port or https://host, without user name and password"
+            message = "Invalid pushgateway_url. Use http://host:port or https://host, without user name and password"
             raise ValueError(message)
         return self
 
 
 class ScratchSettings(Section):
-    """What computes, and how much of the machine it may use."""
+    """The part of the section ``engine`` that all jobs read."""
 
-    # What else the section has is for the jobs that compute: all jobs may share one file.
+    # Jobs that compute read the other names of the section, and all jobs may share one file.
     model_config = ConfigDict(extra="ignore")
 
-    scratch: Path | None = Field(
-        None, description="folder for temporary files, which must exist; the system's when unset"
-    )
+    scratch: Path | None = Field(None, description="existing folder for temporary files; the system's when unset")
 
 
 class EngineSettings(ScratchSettings):
-    """What computes, and how much of the machine it may use."""
+    """The engine, and how much of the machine it may use."""
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: Literal["local", "spark"] = Field("local", description="this machine's cores, or Spark")
+    kind: Literal["local", "spark"] = Field("local", description="local: this machine's cores; spark: Spark")
     workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1, ge=1, description="tasks at a time on this machine"
     )
-    memory_mb: int = Field(800, ge=128, description="MiB for all tasks of this machine together; beyond it they spill")
+    memory_mb: int = Field(
+        800, ge=128, description="MiB for all tasks of this machine together; beyond that they spill to disk"
+    )
     task_memory_mb: int = Field(400, ge=128, description="MiB for one task on Spark")
-    spark: dict[str, str] = Field(default_factory=dict, description="Spark configuration, names as Spark spells them")
+    spark: dict[str, str] = Field(default_factory=dict, description="Spark configuration, by Spark's own names")
 
 
 class StageSettings(BaseSettings):
-    """What every stage is told."""
+    """The settings of every stage."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -139,11 +139,11 @@ class StageSettings(BaseSettings):
     period: str | None = Field(
         None, description="period, or first/last, that a stage's command runs over when its arguments name none"
     )
-    force: bool = Field(default=False, description="make again what is done, too; needs a period")
+    force: bool = Field(default=False, description="also make periods again that are done; needs a period")
     environment: str = Field(
         "local",
         pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$",
-        description="name of this environment, such as dev or prod: the label by which its metrics are told apart",
+        description="name of this environment, such as dev or prod; the label environment of its metrics",
     )
     s3: S3Settings = S3Settings()
     log: LogSettings = LogSettings()
@@ -159,7 +159,7 @@ class StageSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take settings from the environment, then from the TOML file."""
+        """Read settings from the environment, then from the TOML file."""
         file = os.environ.get(CONFIG)
         toml = (TomlConfigSettingsSource(settings_cls, toml_file=file),) if file else ()
         return (init_settings, env_settings, *toml)
@@ -167,7 +167,7 @@ class StageSettings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _open_sections(cls, values: dict[str, Any]) -> dict[str, Any]:
-        # A section of which nothing is set counts as empty, so that the error names the setting missing in it.
+        # An unset section counts as empty, so that the error names the missing setting in it.
         sections: dict[str, Any] = {
             name: {} for name, field in cls.model_fields.items() if is_section(field.annotation)
         }
@@ -177,7 +177,7 @@ class StageSettings(BaseSettings):
     @classmethod
     def _known_store(cls, url: str) -> str:
         if not re.match(r"(file:///|s3://)[^/]", url):
-            message = f"{url!r} is no store: expected file:///folder or s3://bucket/prefix"
+            message = f"Invalid URL {url!r}. Use file:///folder or s3://bucket/prefix"
             raise ValueError(message)
         return url.rstrip("/")
 
@@ -189,12 +189,12 @@ class StageSettings(BaseSettings):
         return text
 
     def asked(self, span: Span, *, force: bool) -> tuple[Span, bool]:
-        """Return the span to run over, and whether by force; the command line's span wins over the settings'."""
+        """Return the span to run over, and whether to force it; the command line takes precedence over settings."""
         if span == EVER and self.period is not None:
             span = Span.parse(self.period)
         if span == EVER and self.force:
             message = (
-                f"{env_name(('force',))}=true would make again everything there is, with every run: set "
+                f"{env_name(('force',))}=true without a period would make all periods again in every run. Set "
                 f"{env_name(('period',))}, too: {FORMS_HINT}, or first/last"
             )
             raise ConfigError(message)
@@ -205,7 +205,7 @@ class StageSettings(BaseSettings):
         return self.address(url).open()
 
     def address(self, url: str) -> StoreAddress:
-        """Return the address of a store by which tasks open it with these settings."""
+        """Return the address of a store, with which tasks open it with these settings."""
         return StoreAddress(url, S3Options(**self.s3.model_dump()))
 
     @cached_property
@@ -215,23 +215,23 @@ class StageSettings(BaseSettings):
 
 
 class ComputeSettings(StageSettings):
-    """What a stage that computes over viewers is told."""
+    """The settings of a stage that runs kernels."""
 
     engine: EngineSettings = EngineSettings()
 
 
 def is_section(annotation: object) -> bool:
-    """Tell whether a field holds a section."""
+    """Return whether a field's type is a section."""
     return isinstance(annotation, type) and issubclass(annotation, Section)
 
 
 def setting_names(kind: type[BaseModel]) -> Iterator[str]:
-    """Yield the environment variables of a settings class, those of sections and of their entries."""
+    """Yield the environment variables of a settings class, including sections and their entries."""
     return (env_name(path) for path, _ in setting_types(kind))
 
 
 def setting_types(kind: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
-    """Yield (path, type) of the settings of a class, those of sections and of their entries."""
+    """Yield (path, type) of each setting of a class, including sections and their entries."""
     for name, field in kind.model_fields.items():
         path = (*above, name)
         yield path, field.annotation

@@ -1,1 +1,1 @@
-"""Objects by key, in a local folder or in S3, behind one interface."""
+"""Object stores, in a local folder or in S3, with one interface."""

@@ -1,7 +1,7 @@
-"""One small interface over two stores: a local folder (``local.py``) and S3 (``s3.py``).
+"""Interface of the two object stores: a local folder (``local.py``) and S3 (``s3.py``).
 
-Both list in the order of keys, both write whole objects atomically, and both have conditional writes; the same tests
-run on each.
+Both list objects in the order of keys, write whole objects atomically, and have conditional writes. The same tests run
+on both.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -14,12 +14,12 @@ from typing import Literal, Protocol, TypeVar
 from marquee.errors import MarqueeError
 
 READERS = 16
-"""Calls at a time, unless the settings of S3 say otherwise."""
+"""Default number of calls at a time."""
 
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """What a listing tells of an object: its key, size in bytes, and etag (changes whenever the object does)."""
+    """An object in a listing: its key, its size in bytes, and its etag, which changes whenever the object changes."""
 
     key: str
     size: int
@@ -28,7 +28,7 @@ class ObjectInfo:
 
 @dataclass(frozen=True)
 class S3Options:
-    """How to reach S3, beyond what boto3's own configuration chain knows."""
+    """Connection to S3, in addition to boto3's own configuration chain."""
 
     endpoint_url: str | None = None
     region: str | None = None
@@ -44,11 +44,11 @@ class S3Options:
 
 
 class ObjectNotFoundError(MarqueeError):
-    """There is no object of that key."""
+    """There is no object with this key."""
 
 
 class PreconditionError(MarqueeError):
-    """A conditional write found the object there already, or changed; nothing was written."""
+    """The condition of a write does not hold: the object exists already or has changed. Nothing was written."""
 
 
 class Store(Protocol):
@@ -56,43 +56,43 @@ class Store(Protocol):
 
     url: str
     readers: int
-    """How many calls at a time are worth while."""
+    """Recommended number of calls at a time."""
 
     def get(self, key: str) -> bytes:
         """Return an object's bytes; ObjectNotFoundError if there is none."""
 
     def head(self, key: str) -> ObjectInfo | None:
-        """Return what is known of an object; None if there is none."""
+        """Return key, size and etag of an object; None if there is none."""
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Yield the objects whose key starts with the prefix, in the order of keys."""
 
     def names(self, folder: str = "") -> Sequence[str]:
-        """Return the names right below a folder (``""``, or ending in a slash), sorted; a folder's ends in a slash."""
+        """Return the sorted names in a folder (``""``, or ending in a slash); a folder's name ends in a slash."""
 
     def put(self, key: str, data: bytes) -> ObjectInfo:
-        """Write an object, atomically, over an older one if there is one."""
+        """Write an object atomically. It replaces an existing one."""
 
     def put_if_absent(self, key: str, data: bytes) -> ObjectInfo:
-        """Write an object unless there is one: PreconditionError then."""
+        """Write an object; PreconditionError if there is one already."""
 
     def put_if_unchanged(self, key: str, data: bytes, etag: str) -> ObjectInfo:
-        """Replace an object if its etag is still this one: PreconditionError otherwise."""
+        """Replace an object that still has this etag; PreconditionError otherwise."""
 
     def delete(self, key: str) -> None:
-        """Delete an object; none there is fine."""
+        """Delete an object if it exists."""
 
     def leftovers(self, before: datetime) -> Iterator[ObjectInfo]:
-        """Yield what killed writes have left, begun before then: never listed, but there to ``sweep`` by these keys."""
+        """Yield leftovers of killed writes that began before an instant. ``list`` omits, ``sweep`` deletes them."""
 
     def sweep(self, key: str) -> None:
-        """Delete what killed writes have left under a key that ``leftovers`` gave; none there is fine."""
+        """Delete the leftover with a key from ``leftovers`` if it exists."""
 
     def server_time(self) -> datetime | None:
-        """Return what the clock of the store's server says; None where there is no server."""
+        """Return the time of the store's server; None without a server."""
 
     def fetch(self, key: str, scratch: Path) -> Path:
-        """Return a local file to read the object from: itself where it is local, else a copy in ``scratch``."""
+        """Return a local file with the object: the object itself if it is local, otherwise a copy in ``scratch``."""
 
 
 A = TypeVar("A")
@@ -100,9 +100,9 @@ R = TypeVar("R")
 
 
 def in_parallel(store: Store, call: Callable[[A], R], arguments: Iterable[A]) -> Generator[R]:
-    """Yield what a call to the store gives for each argument, in their order, while further calls are under way.
+    """Call the store for all arguments in parallel; yield the results in the order of the arguments.
 
-    The first error is raised; calls that have not begun then are not made.
+    The first error is raised, and calls that have not started are cancelled.
     """
     pool = ThreadPoolExecutor(store.readers)
     try:
@@ -112,5 +112,5 @@ def in_parallel(store: Store, call: Callable[[A], R], arguments: Iterable[A]) ->
 
 
 def not_found(store: Store, key: str) -> ObjectNotFoundError:
-    """Return the error of a store that has no object of a key."""
+    """Return the error for a key without an object."""
     return ObjectNotFoundError(f"{store.url}/{key}: no such object")

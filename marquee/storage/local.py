@@ -1,4 +1,4 @@
-"""A store in a local folder. A local object's etag is its time of change and size."""
+"""The object store in a local folder. The etag of an object is its modification time and size."""
 
 import fcntl
 import os
@@ -19,7 +19,7 @@ _HIDDEN = re.compile(r"\..+\.[0-9a-f]{8}")
 
 
 class LocalStore:
-    """A folder. Writes go to a hidden file and are renamed; conditional ones are serialised by a lock on the folder."""
+    """A folder. A write goes to a hidden file, which is then renamed. A lock file serialises conditional writes."""
 
     readers = READERS
     LOCK = ".lock"
@@ -47,7 +47,7 @@ class LocalStore:
         return _local_info(key, status) if stat.S_ISREG(status.st_mode) else None
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        # The order of keys is not the order of folders ("a.b" sorts before "a/b"), so all keys are sorted at the end.
+        # Keys sort differently from folders ("a.b" is before "a/b"), so all keys are sorted at the end.
         folder = self.root / prefix.rpartition("/")[0]
         found = []
         for path, folders, files in os.walk(folder, onerror=_unless_gone):
@@ -74,7 +74,7 @@ class LocalStore:
                 file = Path(path, name)
                 try:
                     status = file.stat()
-                except FileNotFoundError:  # its writer is alive
+                except FileNotFoundError:  # its writer has just renamed it
                     continue
                 if datetime.fromtimestamp(status.st_mtime, UTC) < before:
                     yield _local_info(file.relative_to(self.root).as_posix(), status)
@@ -89,14 +89,14 @@ class LocalStore:
 
     def put_if_absent(self, key: str, data: bytes) -> ObjectInfo:
         temporary = self._write_hidden(key, data)
-        # Of what we write, not of what stands there by the time we return: that may be another writer's.
+        # Taken from the file before the link: afterwards another writer may already have replaced the object.
         info = _local_info(key, temporary.stat())
         path = self._path(key)
         with explained(path, "write"):
             try:
                 path.hardlink_to(temporary)
             except FileExistsError as error:
-                message = f"{self.url}/{key} is there already"
+                message = f"{self.url}/{key} exists already"
                 raise PreconditionError(message) from error
             finally:
                 temporary.unlink()
@@ -116,7 +116,7 @@ class LocalStore:
         path = self._path(key)
         with explained(path, "delete"):
             path.unlink(missing_ok=True)
-        # Empty folders are no objects; a folder that another writer has just filled stays.
+        # Delete empty parent folders; stop at a folder that is not empty, for example because of another writer.
         for folder in path.parents:
             if folder == self.root:
                 break
@@ -138,7 +138,7 @@ class LocalStore:
 
     def _path(self, key: str) -> Path:
         if not key or any(part in {"", ".", ".."} for part in key.split("/")):
-            message = f"{key!r} is no key: expected names separated by single slashes, none of them '.' or '..'"
+            message = f"Invalid key {key!r}. Use names separated by single slashes, none of them '.' or '..'"
             raise ValueError(message)
         return self.root / key
 
@@ -151,14 +151,14 @@ class LocalStore:
                     path.parent.mkdir(parents=True, exist_ok=True)
                     temporary.write_bytes(data)
                     break
-                except (FileNotFoundError, FileExistsError):  # a delete takes the empty folders away meanwhile
+                except (FileNotFoundError, FileExistsError):  # a concurrent delete has removed the empty folders
                     if not tries_left:
                         raise
-                except OSError:  # what was written of it would take up the room that is short
+                except OSError:  # a partly written file would occupy space on a full disk
                     with suppress(OSError):
                         temporary.unlink()
                     raise
-        # The kernel stamps files with a clock of some milliseconds: two writes in one tick would share an etag.
+        # The kernel's file timestamps are milliseconds apart, so two writes in a row could share an etag.
         now = time.time_ns()
         os.utime(temporary, ns=(now, now))
         return temporary
@@ -179,6 +179,6 @@ def _local_info(key: str, status: os.stat_result) -> ObjectInfo:
 
 
 def _unless_gone(error: OSError) -> None:
-    """Let a listing fail rather than leave out a folder that cannot be read; one that is not there holds nothing."""
+    """Raise the error of a listing, unless the folder is gone: a listing must not omit an unreadable folder."""
     if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
         raise explain(error, doing="list") or error from error

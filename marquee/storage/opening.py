@@ -1,4 +1,4 @@
-"""Opens the store of a URL."""
+"""Opens the object store of a URL."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,13 +20,13 @@ def open_store(url: str, s3: S3Options | None = None) -> Store:
         from marquee.storage.s3 import S3Store  # noqa: PLC0415 - boto3 is slow, and unused on local folders
 
         return S3Store(parts.netloc, parts.path.strip("/"), s3 or S3Options())
-    message = f"{url!r} is no store: expected file:///folder or s3://bucket/prefix"
+    message = f"Invalid URL {url!r}. Use file:///folder or s3://bucket/prefix"
     raise ConfigError(message)
 
 
 @dataclass(frozen=True)
 class StoreAddress:
-    """Where a store is and how to reach it: what goes to a task, which opens it there."""
+    """The URL and connection options of a store. A task receives them and opens the store itself."""
 
     url: str
     s3: S3Options

@@ -1,7 +1,7 @@
-"""The store on S3, or on a server like it: boto3 with a budget of time and tries, and errors that say what to do.
+"""The object store on S3 or a compatible server: boto3 with limited time and retries, and errors that say what to do.
 
-Credentials come from boto3's own chain. boto3 tries again, with backoff, what failed on the way (5xx, throttling, lost
-connections); to that is added here what it does not: 409, which S3 answers to conditional writes that collide.
+Credentials come from boto3's own chain. boto3 retries temporary failures with backoff (5xx, throttling, lost
+connections). This module adds retries for 409, with which S3 answers conditional writes that collide.
 """
 
 import io
@@ -28,28 +28,28 @@ log = logging.getLogger(__name__)
 PARTS_AT_A_TIME = 4
 """Connections, and parts held in memory, of one large object."""
 LEAST_CONNECTIONS = 32
-"""As many as the probe of conditional writes has writers: they must be able to write at once."""
+"""The number of writers of the conditional-write check, which must all write at the same time."""
 
 MIB = 1 << 20
 UPLOAD = "?uploadId="
-"""Between key and id in the name of an upload that was never completed; as in the request that aborts it."""
+"""Separates key and id in the name of an incomplete upload, as in the request that aborts it."""
 
 _COLLIDED = {"ConditionalRequestConflict", "OperationAborted"}
 _GONE = frozenset({"NoSuchKey", "NotFound", "404"})
 _NO_UPLOAD = frozenset({"NoSuchUpload"})
 _PASSING = {408, 429, 500, 502, 503, 504}
 _PASSING_CODES = _COLLIDED | _NO_UPLOAD
-"""An upload is gone in the midst of it: aborted by somebody, or completed by a try whose answer was lost."""
+"""Codes of temporary failures. An upload may vanish because another client aborted it, or a retry completed it."""
 _PRECONDITION_FAILED = 412
 _FULL = 507
 _FULL_CODES = {"QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded"}
-"""What servers other than AWS's answer when their disks are full, or a quota is used up."""
+"""Codes of servers other than AWS when a disk is full or a quota is used up."""
 
 _REGION = "set MARQUEE_S3__REGION to the bucket's region"
-_CREDENTIALS = "check the credentials, which boto3 takes from its variables, profiles and roles"
+_CREDENTIALS = "check the credentials, which boto3 reads from its variables, profiles and roles"
 _ADVICE = {
-    "NoSuchBucket": "there is no such bucket: check the URL and MARQUEE_S3__ENDPOINT_URL",
-    "AccessDenied": "check the policies of the bucket and of whose credentials these are",
+    "NoSuchBucket": "the bucket does not exist; check the URL and MARQUEE_S3__ENDPOINT_URL",
+    "AccessDenied": "check the policies of the bucket and of the user or role of these credentials",
     "RequestTimeTooSkewed": "set this machine's clock",
     "AuthorizationHeaderMalformed": _REGION,
     "IllegalLocationConstraintException": _REGION,
@@ -57,11 +57,11 @@ _ADVICE = {
     "301": _REGION,
     "400": "check the region and the credentials",
     "NotImplemented": (
-        "it lacks what Marquee asks for; if that is conditional writes, set MARQUEE_S3__CONDITIONAL_WRITES=false "
-        "(`marquee preflight` tells)"
+        "the server lacks this operation; if it lacks conditional writes (run `marquee preflight`), set "
+        "MARQUEE_S3__CONDITIONAL_WRITES=false"
     ),
 }
-"""What to do by error code; answers to HEAD have the status alone."""
+"""What to do, by error code. Answers to HEAD requests have only the status."""
 
 
 class S3Store:
@@ -95,7 +95,7 @@ class S3Store:
             for page in pages.paginate(Bucket=self.bucket, Prefix=self.prefix + prefix):
                 for item in page.get("Contents", []):
                     key = item["Key"].removeprefix(self.prefix)
-                    if key.endswith("/"):  # what consoles make to show an empty folder
+                    if key.endswith("/"):  # consoles create such objects to show an empty folder
                         continue
                     yield ObjectInfo(key, item["Size"], item["ETag"].strip('"'))
 
@@ -116,7 +116,7 @@ class S3Store:
             self._client.upload_fileobj(io.BytesIO(data), **self._at(key), Config=_transfer(self._options))
         info = self.head(key)
         if info is None:
-            message = f"{self.url}/{key} was deleted as soon as it was written: run it again"
+            message = f"{self.url}/{key} was deleted right after it was written. Run again"
             raise TryAgainError(message)
         return info
 
@@ -144,8 +144,8 @@ class S3Store:
         try:
             with self._translated(""):
                 uploads = [upload for page in pages for upload in page.get("Uploads", [])]
-        except ConfigError as error:  # not every server, nor every policy, lets them be listed
-            log.warning("what killed uploads have left cannot be told: %s", error)
+        except ConfigError as error:  # some servers and policies do not allow this listing
+            log.warning("cannot list incomplete uploads: %s", error)
             return
         for upload in uploads:
             if upload["Initiated"] < before:
@@ -178,7 +178,7 @@ class S3Store:
         return ObjectInfo(key, len(data), answer["ETag"].strip('"'))
 
     def _look_first(self, key: str, etag: str | None) -> None:
-        """See that an object has this etag (None: that there is none). What comes between this and a write is lost."""
+        """Check that an object has this etag (None: that it does not exist). A write in between is overwritten."""
         _warn(self.url)
         found = self.head(key)
         if (found.etag if found else None) != etag:
@@ -195,7 +195,7 @@ class S3Store:
         try:
             with self._translated(key, gone=_NO_UPLOAD):
                 return sum(part["Size"] for page in pages for part in page.get("Parts", []))
-        except ObjectNotFoundError:  # completed, or aborted, since it was listed
+        except ObjectNotFoundError:  # completed or aborted after it was listed
             return 0
 
     @contextmanager
@@ -216,21 +216,21 @@ class S3Store:
 
 
 def _refusal(where: str, response: dict[str, Any]) -> MarqueeError:
-    """Return the error that stands for an answer of the server."""
+    """Return the Marquee error for an error response of the server."""
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     code = response.get("Error", {}).get("Code", "")
     said = f"{code}, {status}: {response.get('Error', {}).get('Message', '')}"
     if status == _PRECONDITION_FAILED:
-        return PreconditionError(f"{where} is there already, or has changed")
+        return PreconditionError(f"{where} exists already, or has changed")
     if status == _FULL or code in _FULL_CODES:
-        return TryAgainError(f"{where}: the server has no room left ({said}): make room there, and run again")
+        return TryAgainError(f"{where}: the server's disk is full ({said}): free some space there, and run again")
     if status in _PASSING or code in _PASSING_CODES:
         return TryAgainError(f"{where}: the server failed ({said}): try again")
-    return ConfigError(f"{where}: the server refused ({said}): {_ADVICE.get(code, _CREDENTIALS)}")
+    return ConfigError(f"{where}: the server refused the request ({said}): {_ADVICE.get(code, _CREDENTIALS)}")
 
 
 def _breakdown(where: str, error: Exception) -> MarqueeError:
-    """Return the error that stands for one that boto3 made: no answer, or none asked for."""
+    """Return the Marquee error for an error of boto3 itself: no answer arrived, or no request was sent."""
     from botocore import exceptions  # noqa: PLC0415 - slow, and unused on local folders
 
     if isinstance(error, exceptions.NoCredentialsError):
@@ -238,14 +238,14 @@ def _breakdown(where: str, error: Exception) -> MarqueeError:
     if isinstance(error, exceptions.ParamValidationError):
         return ConfigError(f"{where}: {error}: check the URL")
     if isinstance(error, exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return ConfigError(f"{where}: {error}: set MARQUEE_S3__CA_BUNDLE to the file of the server's authorities")
+        return ConfigError(f"{where}: {error}: set MARQUEE_S3__CA_BUNDLE to the file of the server's CA certificates")
     return TryAgainError(f"{where}: {error}: check the endpoint and the network, and try again")
 
 
 @lru_cache(maxsize=16)
 def _warn(url: str) -> None:
-    """Say once a process, not at each write, what is amiss."""
-    log.warning("%s: conditional writes are switched off: of two runs of one period at once the last one stands", url)
+    """Log the warning once per process, not at each write."""
+    log.warning("%s: conditional writes are off. If two runs make one period at the same time, the last one wins", url)
 
 
 @lru_cache(maxsize=32)
@@ -276,15 +276,18 @@ def _s3_client(options: S3Options) -> "BaseClient":
         retries={"mode": options.retry_mode, "total_max_attempts": options.attempts},
         s3={"addressing_style": "path" if options.path_style else "auto"},
         max_pool_connections=max(LEAST_CONNECTIONS, options.parallel_reads * PARTS_AT_A_TIME),
-        # What stages read is checked against the SHA-256 of its manifest; without this, each download asks twice.
+        # Stages check what they read against the manifest's SHA-256. Without this, each download sends two requests.
         response_checksum_validation="when_required",
     )
     where = {"endpoint_url": options.endpoint_url, "region_name": options.region, "verify": options.ca_bundle}
     try:
-        # A session of its own: tasks open stores in threads, and boto3's default session must not be shared by those.
+        # A new session, because tasks open stores in threads and boto3's default session is not thread-safe.
         client = boto3.Session().client("s3", config=config, **where)
     except (ValueError, BotoCoreError) as error:
-        message = f"S3 cannot be reached with endpoint_url={options.endpoint_url!r}, region={options.region!r}: {error}"
+        message = (
+            f"cannot connect to S3 with endpoint_url={options.endpoint_url!r}, region={options.region!r}: {error}. "
+            "Check MARQUEE_S3__ENDPOINT_URL and MARQUEE_S3__REGION"
+        )
         raise ConfigError(message) from error
     client.meta.events.register("needs-retry.s3", _Collisions(options.attempts).wait_s)
     watch_s3(client)
@@ -292,7 +295,7 @@ def _s3_client(options: S3Options) -> "BaseClient":
 
 
 class _Collisions:
-    """Has conditional writes that collided tried again, as boto3 has other failures, up to so many tries in all."""
+    """Makes boto3 retry conditional writes that collided, up to ``attempts`` attempts in total."""
 
     BASE_S, MOST_S = 0.1, 5.0
 
@@ -300,7 +303,7 @@ class _Collisions:
         self._attempts = attempts
 
     def wait_s(self, response: tuple[Any, dict[str, Any]] | None, attempts: int, **_: object) -> float | None:
-        """Return how long to wait before another try; None to leave it to others."""
+        """Return the seconds to wait before a retry; None leaves the decision to boto3."""
         code = response[1].get("Error", {}).get("Code") if response else None
         if code not in _COLLIDED or attempts >= self._attempts:
             return None

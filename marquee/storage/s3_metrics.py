@@ -1,4 +1,4 @@
-"""Measures the calls of a client of S3: how long they take, retries and errors."""
+"""Measures the calls of an S3 client: duration, retries and errors."""
 
 import time
 from typing import TYPE_CHECKING, Any
@@ -16,15 +16,15 @@ _OPERATIONS = {
     "DeleteObject": "delete",
     "AbortMultipartUpload": "delete",
 }
-"""Of S3's operations; all others write."""
+"""Labels of S3's operations; all other operations are ``put``."""
 _BEGAN = "marquee_began"
 _ERRORS_FROM = 400
 _ANSWERS = frozenset({404, 412})
-"""Statuses that are no errors: there is no such object, or a condition does not hold."""
+"""Statuses that do not count as errors: no such object, or a condition that does not hold."""
 
 
 def watch_s3(client: "BaseClient") -> None:
-    """Have a client of S3 measure its calls, retries and errors."""
+    """Measure the calls, retries and errors of an S3 client."""
     events = client.meta.events
     events.register("before-call.s3", _begin)
     events.register("after-call.s3", _end)

@@ -1,7 +1,7 @@
-"""What the calls of a job are measured by: stores, mart and schedule client record here, wherever they are called from.
+"""The instruments with which stores, mart and schedule client measure their calls.
 
-One process is one job, so the instruments are the process'. ``job_metrics.py`` tells them; where nobody does, as in
-Spark's executors, what is recorded goes unseen.
+They are global, because one process is one job. ``job_metrics.py`` publishes them. In processes that publish nothing,
+such as Spark's executors, the measurements are lost.
 """
 
 from collections.abc import Mapping
@@ -12,9 +12,9 @@ from marquee.telemetry import metrics
 from marquee.telemetry.metrics import STAGE, make_counter, make_gauge, make_histogram
 
 WORK = CollectorRegistry()
-"""What is told while a job runs."""
+"""Metrics that are served while a job runs."""
 PROGRESS = CollectorRegistry()
-"""What is pushed at its end, too."""
+"""Metrics that are served while a job runs, and pushed at its end."""
 
 JOB_PERIODS = make_gauge(metrics.JOB_PERIODS, PROGRESS, STAGE)
 JOB_ROWS = make_counter(metrics.JOB_ROWS, WORK, STAGE)
@@ -29,7 +29,7 @@ SCHEDULE_RETRIES = make_counter(metrics.SCHEDULE_RETRIES, WORK, STAGE)
 
 
 def count_work(rows: Mapping[str, int], size: Mapping[str, int]) -> None:
-    """Count the rows and bytes that a run has read and written, by direction: ``in`` or ``out``."""
+    """Count the rows and bytes that a run has read (direction ``in``) and written (``out``)."""
     for direction, number in rows.items():
         JOB_ROWS.labels(direction).inc(number)
     for direction, number in size.items():

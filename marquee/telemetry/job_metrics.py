@@ -1,8 +1,8 @@
-"""A job's own metrics: to be scraped while it runs, where it has a port, and pushed at its end to a Pushgateway.
+"""A job's own metrics: served on a port while it runs, and pushed to a Pushgateway at its end.
 
-A push is a POST: it replaces metrics of the same names alone, so that a failure, which has no time of success, leaves
-that of the last success. Whatever happens to metrics, the run goes on: a port that is taken or a push that fails is
-logged.
+A push is a POST, which replaces only metrics with the same names. A failed job has no time of success, so the time of
+the last success remains. Errors with metrics, such as a port in use or a failed push, are logged and do not stop the
+job.
 """
 
 import logging
@@ -21,12 +21,12 @@ from marquee.telemetry.server import MetricsServer, serving
 log = logging.getLogger(__name__)
 
 PUSHED_AS = "marquee"
-"""The label `job` of what is pushed, which a Pushgateway asks for."""
+"""The label `job` of pushed metrics, which the Pushgateway requires."""
 
 
 @dataclass(frozen=True)
 class MetricsOptions:
-    """Where a job's metrics are served and pushed: not at all without a port, and without a URL."""
+    """Where a job's metrics are served (nowhere without a port) and pushed (nowhere without a URL)."""
 
     environment: str
     address: str
@@ -36,7 +36,7 @@ class MetricsOptions:
 
 
 class Job:
-    """How far a job is, and how it ended."""
+    """Progress and result of a job, as metrics."""
 
     def __init__(self, options: MetricsOptions, stage: str) -> None:
         self._options = options
@@ -44,14 +44,14 @@ class Job:
         self._began = time.time()
         self._own = CollectorRegistry()
         self._through = 0
-        """Periods that stages before the one under way were through with."""
+        """Number of periods finished by the earlier stages of this job."""
         self._done = 0
         make_gauge(metrics.JOB_START, self._own, STAGE).set(self._began)
         for state in ("done", "left", "failed"):
             instruments.JOB_PERIODS.labels(state).set(0)
 
     def advance(self, done: int, every: int, _: str) -> None:
-        """Take note of the progress of a stage; that of the next, in the same job, begins with 0 again."""
+        """Record the progress of a stage. The next stage of the same job starts again at 0."""
         if done <= self._done:
             self._through += self._done
         self._done = done
@@ -60,7 +60,7 @@ class Job:
 
     @contextmanager
     def served(self) -> Iterator[None]:
-        """Answer scrapes while the body runs, where there is a port for it."""
+        """Serve metrics while the body runs, if there is a port."""
         where = self._options
         with ExitStack() as stack:
             if where.port is not None:
@@ -68,11 +68,11 @@ class Job:
                 try:
                     stack.enter_context(serving(MetricsServer(where.address, where.port, registry)))
                 except OSError as error:
-                    log.warning("no metrics at %s:%s: %s", where.address, where.port, error)
+                    log.warning("cannot serve metrics at %s:%s: %s", where.address, where.port, error)
             yield
 
     def end(self, exit_code: int) -> None:
-        """Push how the job ended, where there is a Pushgateway."""
+        """Push the job's result, if there is a Pushgateway."""
         now = time.time()
         make_gauge(metrics.JOB_DURATION, self._own, STAGE).set(now - self._began)
         make_gauge(metrics.JOB_COMPLETION, self._own, STAGE).set(now)
@@ -85,19 +85,19 @@ class Job:
         registry = self._registry(instruments.PROGRESS, self._own)
         try:
             pushadd_to_gateway(url, PUSHED_AS, registry, self._labels, self._options.push_timeout_s)
-        except Exception as error:  # noqa: BLE001 - whatever a server answers, the run is not to fail by it
-            log.warning("metrics could not be pushed to %s: %s: %s", url, type(error).__name__, error)
+        except Exception as error:  # noqa: BLE001 - a failed push must not fail the job
+            log.warning("cannot push metrics to %s: %s: %s", url, type(error).__name__, error)
 
     def _registry(self, *registries: CollectorRegistry) -> CollectorRegistry:
-        told = CollectorRegistry()
+        labelled = CollectorRegistry()
         for one in registries:
-            told.register(Labelled(one, **self._labels))
-        return told
+            labelled.register(Labelled(one, **self._labels))
+        return labelled
 
 
 @contextmanager
 def measured(options: MetricsOptions, stage: str) -> Iterator[Job]:
-    """Tell of a job while the body runs it; the body says how it ended, unless an error does."""
+    """Publish a job's metrics while the body runs. The body calls ``end``, unless it raises an error."""
     job = Job(options, stage)
     with job.served():
         try:
@@ -108,7 +108,7 @@ def measured(options: MetricsOptions, stage: str) -> Iterator[Job]:
 
 
 def _code_of(error: BaseException) -> int:
-    """Return the exit code that the program will end with."""
+    """Return the exit code with which an error ends the program."""
     if isinstance(error, MarqueeError):
         return error.exit_code
     if isinstance(error, SystemExit) and isinstance(error.code, int):

@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line for a machine, readable lines for a person. Everything goes to standard error."""
+"""Logs to standard error: one JSON object per line for programs, or readable text for people."""
 
 import json
 import logging
@@ -12,7 +12,7 @@ _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "ta
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, and what was given as ``extra``."""
+    """One JSON object per line: time, level, logger, message, and the fields of ``extra``."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record."""
@@ -52,7 +52,7 @@ def set_up_logs(level: str, form: LogForm) -> None:
 
 
 class _ToStandardError(logging.StreamHandler[TextIO]):
-    """Writes to what is standard error when a line comes, which a progress bar takes over to stay below the log."""
+    """Writes to the current standard error, which a progress bar replaces in order to stay below the log."""
 
     @property
     def stream(self) -> TextIO:

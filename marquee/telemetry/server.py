@@ -1,4 +1,4 @@
-"""/metrics over HTTP, from a thread of this process, and beside it checks of its health for Kubernetes."""
+"""An HTTP server in a thread of this process, with /metrics and health checks for Kubernetes."""
 
 import logging
 import socket
@@ -14,13 +14,13 @@ from prometheus_client.exposition import choose_encoder
 log = logging.getLogger(__name__)
 
 Check = Callable[[], str]
-"""Returns what is wrong, nothing when all is well."""
+"""A health check: returns what is wrong, or an empty text."""
 
 TEXT = "text/plain; charset=utf-8"
 
 
 class MetricsServer(ThreadingHTTPServer):
-    """Answers /metrics with what a registry tells, and each check's path with 200 or 503."""
+    """Serves a registry at /metrics, and each health check at its path with status 200 or 503."""
 
     daemon_threads = True
 
@@ -33,8 +33,8 @@ class MetricsServer(ThreadingHTTPServer):
         self.checks = checks or {}
 
     def handle_error(self, *_: object) -> None:
-        """Say no more of a client that hangs up than that."""
-        log.debug("a scrape broke off")
+        """Log a client that disconnects as one line."""
+        log.debug("a client closed its connection during a scrape")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -54,7 +54,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(status, TEXT, f"{wrong or 'ok'}\n".encode())
         else:
             paths = ", ".join(["/metrics", *self.server.checks])
-            self._answer(HTTPStatus.NOT_FOUND, TEXT, f"expected one of {paths}\n".encode())
+            self._answer(HTTPStatus.NOT_FOUND, TEXT, f"No such path. Use one of {paths}\n".encode())
 
     def _answer(self, status: HTTPStatus, kind: str, body: bytes) -> None:
         self.send_response(status)
@@ -64,13 +64,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *said: object) -> None:
-        """Log at the level of debugging: scrapes are many."""
+        """Log a request at the debug level, because scrapes are frequent."""
         log.debug("%s", said)
 
 
 @contextmanager
 def serving(server: MetricsServer) -> Iterator[MetricsServer]:
-    """Have a server answer while the body runs."""
+    """Run a server while the body runs."""
     thread = threading.Thread(target=server.serve_forever, name="marquee-metrics", daemon=True)
     thread.start()
     try:

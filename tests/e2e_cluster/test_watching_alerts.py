@@ -138,7 +138,7 @@ def test_mart_that_refuses_its_loader(watched: Watched) -> None:
             seen = look(watched, "MarqueeExporterStuck", "exporter", broken="helm test")
         finally:
             cursor.execute("alter user marquee_loader account unlock")
-    assert "account is locked: the user may not log in" in seen
+    assert "account is locked: ask the server's administrator" in seen
     clears(watched, "MarqueeExporterStuck", "exporter")
 
 

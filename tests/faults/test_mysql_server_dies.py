@@ -123,7 +123,7 @@ def test_the_disk_is_full(mariadb_data: Path, little_disk: Path, lake: LocalStor
         free = os.statvfs(little_disk)
         (little_disk / "filler").write_bytes(bytes(free.f_bavail * free.f_frsize - 300_000))
         assert load_mysql(lake, mart).exit_code == 75
-        assert "make room at the server" in reasons(small)
+        assert "free disk space or memory of the server" in reasons(small)
         assert all_rows(mart) == old
         (little_disk / "filler").unlink()
         assert load_mysql(lake, mart).replaced == 1

@@ -211,7 +211,7 @@ def test_uploads_that_may_not_be_listed_are_no_garbage(
     """If the right to list uploads is missing, a warning is logged, and other garbage can still be collected."""
     s3_proxy.faults = [Fault("refuse", "GET", 1, 403, "AccessDenied", path="?uploads")]
     assert list(behind().leftovers(FAR_FUTURE)) == []
-    assert "what killed uploads have left cannot be told: s3://" in caplog.text
+    assert "cannot list incomplete uploads: s3://" in caplog.text
 
 
 # Permanent refusals
@@ -223,7 +223,9 @@ def test_uploads_that_may_not_be_listed_are_no_garbage(
 def test_server_without_room_may_have_some_later(s3_proxy: S3Proxy, behind: Behind, status: int, code: str) -> None:
     """A full disk or an exhausted quota of the server ends with 75, like a full local disk."""
     s3_proxy.faults = [Fault("refuse", "PUT", 100, status, code)]
-    with pytest.raises(TryAgainError, match=rf"lake/a: the server has no room left \({code}, {status}: .*: make room"):
+    with pytest.raises(
+        TryAgainError, match=rf"lake/a: the server's disk is full \({code}, {status}: .*: free some space"
+    ):
         behind().put("a", b"1")
 
 

@@ -95,7 +95,7 @@ def test_misspelt_setting(
 ) -> None:
     """Every command rejects a misspelt setting with code 78, suggests the correct name, and does nothing."""
     monkeypatch.setenv("MARQUEE_ROLUP__BUCKETS", "3")
-    expected = "MARQUEE_ROLUP__BUCKETS is no setting: did you mean MARQUEE_ROLLUP__BUCKETS?"
+    expected = "Unknown setting MARQUEE_ROLUP__BUCKETS. Did you mean MARQUEE_ROLLUP__BUCKETS?"
     assert error_of(capsys, *command, code=78) == expected
     assert world.generations()[f"rollup/{FIRST}"] == 1
 
@@ -103,7 +103,7 @@ def test_misspelt_setting(
 def test_misspelt_entry_of_the_file(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
     """A misspelt entry of the configuration file is rejected with a suggestion, like a misspelt variable."""
     world.config.write_text(world.config.read_text().replace("first_day", "frist_day"))
-    expected = "MARQUEE_SCHEDULE_FETCH__FRIST_DAY is no setting: did you mean MARQUEE_SCHEDULE_FETCH__FIRST_DAY?"
+    expected = "Unknown setting MARQUEE_SCHEDULE_FETCH__FRIST_DAY. Did you mean MARQUEE_SCHEDULE_FETCH__FIRST_DAY?"
     assert error_of(capsys, "run", code=78) == expected
 
 
@@ -282,7 +282,7 @@ def test_status_of_a_late_file(capsys: pytest.CaptureFixture[str], world: SmallW
     shown = out_of(capsys, "status")
     assert "Not done: 2" in shown
     assert f"stale: profile {DAY}\n  changed: rollup/{FIRST}/viewer_hour\n" in shown
-    assert f"stale: mart_load rollup {FIRST}\n  made again since it was loaded\n" in shown
+    assert f"stale: mart_load rollup {FIRST}\n  made again after it was loaded\n" in shown
 
 
 def test_status_of_new_events(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
@@ -398,11 +398,9 @@ def test_ask_without_rows(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        pytest.param(["bing"], "'bing' is no question: did you mean binge?", id="nearly"),
-        pytest.param(["weather"], "'weather' is no question: expected one of genre-hours, ", id="not at all"),
-        pytest.param(
-            ["binge", "--only", "land=KR"], "'land' is no column of binge: expected one of period, ", id="column"
-        ),
+        pytest.param(["bing"], "Unknown question 'bing'. Did you mean binge?", id="nearly"),
+        pytest.param(["weather"], "Unknown question 'weather'. Use one of: genre-hours, ", id="not at all"),
+        pytest.param(["binge", "--only", "land=KR"], "binge has no column 'land'. Use one of: period, ", id="column"),
     ],
 )
 def test_ask_what_there_is_not(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
@@ -413,7 +411,7 @@ def test_ask_what_there_is_not(capsys: pytest.CaptureFixture[str], arguments: li
 def test_ask_without_a_kiosk(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
     """Asking without a mart is an error that explains how to load one."""
     world.kiosk.unlink()
-    assert "load one first, with `marquee mart-load`" in error_of(capsys, "ask", "binge", code=78)
+    assert "Load one first with `marquee mart-load`" in error_of(capsys, "ask", "binge", code=78)
 
 
 # gc
@@ -503,7 +501,7 @@ def test_force_makes_again_what_is_done(capsys: pytest.CaptureFixture[str], worl
 def test_bad_input_is_65(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
     """Too many rejected lines end a run with 65, and the published hour stays as it was."""
     world.events(LAST, [], file=1, bad_lines=2)
-    assert out_of(capsys, "rollup", code=65) == "rollup: 0 made; some failed, as the log tells\n"
+    assert out_of(capsys, "rollup", code=65) == "rollup: 0 made; some periods failed, see the log\n"
     assert world.generations()[f"rollup/{LAST}"] == 1
 
 
@@ -528,7 +526,7 @@ def test_kiosk_ahead_of_the_lake_is_76(capsys: pytest.CaptureFixture[str], world
     assert main(["run"]) == 0
     shutil.rmtree(world.lake.root)
     shutil.copytree(tmp_path / "old", world.lake.root)
-    assert out_of(capsys, "mart-load", code=76) == "mart-load: 0 made; some failed, as the log tells\n"
+    assert out_of(capsys, "mart-load", code=76) == "mart-load: 0 made; some periods failed, see the log\n"
     assert out_of(capsys, "mart-load", "--force") == "mart-load: 8 made\n"
 
 

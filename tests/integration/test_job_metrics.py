@@ -141,7 +141,7 @@ def test_push_that_is_refused_fails_no_run(gateway: Pushgateway, capsys: pytest.
     """A refused push is logged with the answer of the Pushgateway, and does not change the outcome of the run."""
     gateway.status = 400
     assert run_job(lambda _: Ended()) == 0
-    assert f"metrics could not be pushed to {gateway.url}: HTTPError: HTTP Error 400" in capsys.readouterr().err
+    assert f"cannot push metrics to {gateway.url}: HTTPError: HTTP Error 400" in capsys.readouterr().err
 
 
 def test_pushgateway_that_is_not_there_fails_no_run(
@@ -150,7 +150,7 @@ def test_pushgateway_that_is_not_there_fails_no_run(
     """An unreachable Pushgateway fails no run and does not hide the outcome of the run."""
     monkeypatch.setenv("MARQUEE_METRICS__PUSHGATEWAY_URL", f"http://127.0.0.1:{free_port()}")
     assert run_job(lambda _: Ended(65)) == 65
-    assert "metrics could not be pushed" in capsys.readouterr().err
+    assert "cannot push metrics" in capsys.readouterr().err
 
 
 # Scraped metrics
@@ -188,4 +188,4 @@ def test_port_that_is_taken_fails_no_run(monkeypatch: pytest.MonkeyPatch, capsys
         monkeypatch.setenv("MARQUEE_METRICS__PORT", str(port))
         monkeypatch.setenv("MARQUEE_METRICS__ADDRESS", "127.0.0.1")
         assert run_job(lambda _: Ended()) == 0
-    assert f"no metrics at 127.0.0.1:{port}" in capsys.readouterr().err
+    assert f"cannot serve metrics at 127.0.0.1:{port}" in capsys.readouterr().err

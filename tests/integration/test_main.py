@@ -56,7 +56,7 @@ def test_library_without_jobs_says_so(tmp_path: Path) -> None:
     done = run((*COMMAND, "--version"), tmp_path)
     assert done.returncode == 78
     assert done.stderr == (
-        f"marquee: {tmp_path} has no package 'jobs', where Marquee's commands and stages are: install marquee again\n"
+        f"marquee: {tmp_path} has no package 'jobs', which holds Marquee's commands and stages. Install marquee again\n"
     )
 
 
@@ -66,7 +66,8 @@ def test_library_beside_a_foreign_jobs_says_so(tmp_path: Path) -> None:
     done = run((*COMMAND, "--version"), tmp_path)
     assert done.returncode == 78
     assert done.stderr == (
-        f"marquee: the package 'jobs' in {tmp_path} has no jobs.cli, and so is not Marquee's: install marquee again\n"
+        f"marquee: The package 'jobs' in {tmp_path} has no module jobs.cli: it is not Marquee's. "
+        "Install marquee again\n"
     )
 
 
@@ -76,7 +77,10 @@ def test_foreign_jobs_imported_before_is_named(tmp_path: Path) -> None:
     start = "import sys, jobs; from marquee.__main__ import main; sys.exit(main())"
     done = run((sys.executable, "-c", start), folder)
     assert done.returncode == 78
-    assert f"another package here already ({folder / 'jobs' / '__init__.py'}): expected {jobs.__file__}" in done.stderr
+    assert (
+        f"Another package 'jobs' is loaded from {folder / 'jobs' / '__init__.py'}, expected {jobs.__file__}"
+        in done.stderr
+    )
 
 
 @pytest.mark.parametrize("moment", ["jobs.cli", "argparse", "shlex", "pydantic", "marquee.report.tables"])

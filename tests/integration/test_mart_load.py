@@ -138,7 +138,7 @@ def test_comments_are_in_the_database(small: SmallLake, file: Path) -> None:
     """
     assert rows_of(file, without) == []
     assert rows_of(file, "select comment from duckdb_columns() where column_name = 'plays'") == [
-        ("play events counted once (one is about a minute of play)",)
+        ("play events without duplicates (one event is about a minute of play)",)
     ]
 
 
@@ -256,11 +256,9 @@ def test_a_kiosk_for_a_period(small: SmallLake, kiosk: Kiosk) -> None:
     assert rows_of(kiosk, "select distinct cast(hour as date) from fact_viewership") == [(date(2026, 1, 5),)]
     assert rows_of(kiosk, "select distinct period from fact_audience") == [("2026-01-05",)]
     assert rows_of(kiosk, "select episode_id from dim_episode where show_id = 1") == [(11,), (12,), (13,)]
-    with pytest.raises(
-        ConfigError, match=r"is a kiosk for 2026-01-05, .*PERIOD='2026-W02' asks for 2026-W02: name another "
-    ):
+    with pytest.raises(ConfigError, match=r"is a mart for 2026-01-05, .*PERIOD='2026-W02' selects 2026-W02. Set "):
         load(small.store, kiosk, "2026-W02")
-    with pytest.raises(ConfigError, match="asks for everything there is"):
+    with pytest.raises(ConfigError, match="selects all periods"):
         load(small.store, kiosk)
 
 
@@ -326,7 +324,7 @@ def test_a_damaged_capture_stops_the_load(lake: LocalStore, kiosk: Kiosk) -> Non
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"rows": 3}, "its manifest says 3 rows, found 1"), ({"size": 3}, "its manifest says 3 bytes")],
+    [({"rows": 3}, "expected 3 rows, as its manifest says, found 1"), ({"size": 3}, "expected 3 bytes")],
     ids=["rows", "size"],
 )
 def test_an_object_must_be_as_its_manifest_says(
@@ -551,7 +549,7 @@ def test_two_loaders_at_once(small: SmallLake, file: Path) -> None:
     with subprocess.Popen(command_line, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
-        message = r"kiosk\.duckdb is open in another process: let its load \(or its questions\) end, and try again"
+        message = r"kiosk\.duckdb is open in another process, which loads or queries it\. Try again"
         with pytest.raises(TryAgainError, match=message):
             load(small.store, file)
         with pytest.raises(TryAgainError, match=message):
@@ -565,7 +563,7 @@ def test_two_loaders_at_once(small: SmallLake, file: Path) -> None:
 @pytest.mark.parametrize(
     ("sql", "message"),
     [
-        ("create table mine (i integer)", "is a database, but no kiosk"),
+        ("create table mine (i integer)", "is a database, but not a mart"),
         (
             "create table schema_version (version integer); insert into schema_version values (0)",
             "version 0, .* delete it",
@@ -591,9 +589,9 @@ def test_other_databases_are_left_alone(lake: LocalStore, tmp_path: Path, sql: s
 def test_a_file_that_is_no_database_is_left_alone(lake: LocalStore, tmp_path: Path) -> None:
     """A path that is no database or whose folder cannot be created is refused and not changed."""
     (tmp_path / "kiosk.duckdb").write_text("notes")
-    with pytest.raises(ConfigError, match=r"kiosk\.duckdb cannot be opened: .*delete it to have one loaded anew"):
+    with pytest.raises(ConfigError, match=r"cannot open .*kiosk\.duckdb as a mart: .*Delete the file"):
         load(lake, tmp_path / "kiosk.duckdb")
-    with pytest.raises(ConfigError, match="expected a folder that can be written"):
+    with pytest.raises(ConfigError, match="Use a folder that you can write"):
         load(lake, tmp_path / "kiosk.duckdb" / "below.duckdb")
 
 

@@ -35,4 +35,4 @@ def test_metrics_and_checks_are_answered(lake: LocalStore) -> None:
         status, text = ask(f"{url}/metrics?name=x")
         assert status == 200
         assert 'marquee_dataset_bytes{dataset="mart",environment="dev"} 1.0\n' in text
-        assert ask(f"{url}/") == (404, "expected one of /metrics, /healthz, /readyz\n")
+        assert ask(f"{url}/") == (404, "No such path. Use one of /metrics, /healthz, /readyz\n")

@@ -80,7 +80,7 @@ def test_a_server_gets_no_file_of_ours(mysql_mart: MysqlDatabase, lake: LocalSto
         assert SECRET not in repr(given), kind
         assert set(given) <= {b""}, kind
         if kind not in LOW_LEVEL:
-            assert "the server asked for a file" in reason, kind
+            assert "The server requested a file" in reason, kind
 
 
 def test_the_proxy_would_get_a_file(mysql_mart: MysqlDatabase, secret: Path) -> None:

@@ -95,7 +95,7 @@ def test_names_that_are_keys_go_in_exactly(small: SmallLake, mysql_mart: MysqlDa
         ),
         (
             {"shows": [{"show_id": 1, "rating": float("nan")}]},
-            r"dim_show\.rating, row of show_id '1': the value is none of the column's type",
+            r"dim_show\.rating, row of show_id '1': the value is not of the column's type",
         ),
         (
             {"shows": [{"show_id": 1, "language": "x" * 101}]},
@@ -135,7 +135,7 @@ def test_a_row_too_many_for_its_key_is_refused(small: SmallLake, mysql_mart: Mys
     small.hour("2026-01-05T00", (11, "KR", 9, "tv", 60), (11, "KR", 9, "tv", 120))
     assert load(small.store, mysql_mart).exit_code == 65
     (failure,) = Markers(small.store).failures("mart_load").values()
-    assert "fact_viewership, row of key '2026-01-05 00:00:00-11-KR-9-tv': its key is there twice" in failure.reason
+    assert "fact_viewership, row of key '2026-01-05 00:00:00-11-KR-9-tv': the key is a duplicate" in failure.reason
 
 
 def test_blanks_at_the_end_of_keys_do_not_count(small: SmallLake, new_kiosk: Callable[[], Kiosk]) -> None:
@@ -199,15 +199,15 @@ def test_the_schema_in_the_database(lake: LocalStore, mysql_mart: MysqlDatabase)
 @pytest.mark.parametrize(
     ("statements", "message"),
     [
-        (["create table mine (i int)"], "is a database, but no mart: expected a mart, or nothing"),
-        (["update schema_version set version = 99"], "schema version 99, this Marquee expects .*: upgrade Marquee"),
-        (["update schema_version set version = 1"], "schema version 1, .*: run `marquee mart upgrade`"),
-        (["alter table dim_genre add column mine int"], r"has not the tables .*: dim_genre\.mine"),
-        (["drop table fact_audience"], r"has not the tables .*: fact_audience\."),
-        (["alter table fact_audience engine = MyISAM"], "fact_audience is in MyISAM: expected InnoDB"),
+        (["create table mine (i int)"], "has tables, but is not a mart"),
+        (["update schema_version set version = 99"], r"schema version 99, this Marquee expects .*\. Upgrade Marquee"),
+        (["update schema_version set version = 1"], r"schema version 1, .*\. Run `marquee mart upgrade`"),
+        (["alter table dim_genre add column mine int"], r"does not have the tables .*: dim_genre\.mine"),
+        (["drop table fact_audience"], r"does not have the tables .*: fact_audience\."),
+        (["alter table fact_audience engine = MyISAM"], "fact_audience is in MyISAM; expected InnoDB"),
         (
             ["alter table dim_episode modify name varchar(1000) collate utf8mb4_general_ci"],
-            r"dim_episode\.name has collation utf8mb4_general_ci: expected InnoDB and utf8mb4_bin",
+            r"dim_episode\.name has collation utf8mb4_general_ci; expected InnoDB and utf8mb4_bin",
         ),
     ],
     ids=["of somebody else", "newer", "older", "a column more", "a table less", "engine", "collation"],
@@ -264,7 +264,10 @@ def test_an_upgrade(lake: LocalStore, mysql_mart: MysqlDatabase, monkeypatch: py
 
 @pytest.mark.parametrize(
     ("version", "message"),
-    [(0, "schema version 0, too old for an upgrade: load an empty database"), (99, "version 99, .*: upgrade Marquee")],
+    [
+        (0, "schema version 0, too old for an upgrade. Load an empty database"),
+        (99, r"version 99, .*\. Upgrade Marquee"),
+    ],
 )
 def test_no_way_to_upgrade(lake: LocalStore, mysql_mart: MysqlDatabase, version: int, message: str) -> None:
     """A mart whose schema version is too old or too new for an upgrade is refused and not changed."""
@@ -277,7 +280,7 @@ def test_no_way_to_upgrade(lake: LocalStore, mysql_mart: MysqlDatabase, version:
 
 def test_an_upgrade_needs_a_mart(mysql_mart: MysqlDatabase) -> None:
     """Upgrading a database without a mart is an error that names the command to create one."""
-    with pytest.raises(ConfigError, match=r"there is no mart in database .*: make one with `marquee mart init`"):
+    with pytest.raises(ConfigError, match=r"There is no mart in database .*\. Create one with `marquee mart init`"):
         upgrade_mart(kiosk_of(mysql_mart))
 
 
@@ -309,7 +312,7 @@ def test_users_may_do_what_they_need_and_no_more(small: SmallLake, mysql_mart: M
 
     loader, analyst = as_user(settings.loader, "l'%s"), as_user(settings.analyst, "a")
     assert load_mart(loader, Markers(small.store)).loaded == 2
-    assert "may be loaded" in check_mart(loader.mart)
+    assert "can be loaded" in check_mart(loader.mart)
     assert ask(analyst.mart, "genre-hours")[0][0] == "period"
     with pytest.raises(ConfigError, match="DELETE command denied"):
         check_mart(analyst.mart)
@@ -327,12 +330,12 @@ def test_check_tells_what_is_there(lake: LocalStore, mysql_mart: MysqlDatabase) 
     assert "MariaDB 10" in check_mart(kiosk_of(mysql_mart))
     assert "no mart yet" in check_mart(kiosk_of(mysql_mart))
     load(lake, mysql_mart)
-    assert f"schema version {schema.VERSION}; may be loaded" in check_mart(kiosk_of(mysql_mart))
+    assert f"schema version {schema.VERSION}; can be loaded" in check_mart(kiosk_of(mysql_mart))
 
 
 @pytest.mark.parametrize(
     ("state", "message"),
-    [("account lock", "4151 .*: the user may not log in: .* unlock it"), ("password expire", "1820 .*has expired: ")],
+    [("account lock", "4151 .*: ask .* to unlock the account"), ("password expire", "1820 .*has expired: ")],
 )
 def test_check_tells_of_a_user_who_is_kept_out(mysql_mart: MysqlDatabase, state: str, message: str) -> None:
     """The check of a user without access reports the server's message and a remedy."""
@@ -390,7 +393,7 @@ def test_a_loader_that_comes_late_does_not_turn_back(small: SmallLake, mysql_mar
     assert load_while(overtake, small, mysql_mart).exit_code == 76
     assert rows_of(mysql_mart, "select watched_seconds from fact_viewership") == [(120,)]
     (failure,) = Markers(small.store).failures("mart_load").values()
-    assert "another loader has loaded something newer than generation 1" in failure.reason
+    assert "another loader has loaded a newer run than generation 1" in failure.reason
 
 
 def test_a_lock_held_by_another_is_waited_for_and_told(small: SmallLake, mysql_mart: MysqlDatabase) -> None:
@@ -405,7 +408,7 @@ def test_a_lock_held_by_another_is_waited_for_and_told(small: SmallLake, mysql_m
         assert ask(short.mart, "genre-hours", 0)[1] != []
     assert report.exit_code == TryAgainError.exit_code
     (failure,) = Markers(small.store).failures("mart_load").values()
-    assert "MARQUEE_MART__LOCK_TIMEOUT_S: let them end, and try again" in failure.reason
+    assert "MARQUEE_MART__LOCK_TIMEOUT_S: wait until they end, and try again" in failure.reason
 
 
 def test_orphans_are_looked_for_only_where_they_may_be(

@@ -149,7 +149,7 @@ def test_misspelt_setting_does_not_hide_the_rest(
     monkeypatch.setenv("MARQUEE_ROLUP__TOPIC", "plays")
     code, findings = found(capsys)
     assert (code, findings["names of settings"][0], findings["raw events"][0]) == (78, "failed", "ok")
-    assert "did you mean MARQUEE_ROLLUP__TOPIC?" in findings["names of settings"][1]
+    assert "Did you mean MARQUEE_ROLLUP__TOPIC?" in findings["names of settings"][1]
 
 
 def test_raw_folder_that_does_not_exist_fails(world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
@@ -315,7 +315,7 @@ def test_scratch_folder_is_looked_at(
     monkeypatch.setenv("MARQUEE_ENGINE__SCRATCH", str(world.folder / "scratch"))
     code, findings = found(capsys)
     assert (code, findings["scratch folder"][0]) == (78, "failed")
-    assert f"MARQUEE_ENGINE__SCRATCH={world.folder}/scratch: no such folder" in findings["scratch folder"][1]
+    assert f"MARQUEE_ENGINE__SCRATCH={world.folder}/scratch: the folder does not exist" in findings["scratch folder"][1]
     (world.folder / "scratch").mkdir()
     monkeypatch.setenv("MARQUEE_ENGINE__MEMORY_MB", "1000000000")
     code, findings = found(capsys)
@@ -422,7 +422,7 @@ def test_policy_that_allows_too_little_fails(
     s3_proxy.faults = [Fault("refuse", method, 100, 403, "AccessDenied")]
     code, findings = found(capsys)
     assert (code, findings["lake"][0]) == (78, "failed")
-    assert "the server refused (AccessDenied, 403: as scripted): check the policies" in findings["lake"][1]
+    assert "the server refused the request (AccessDenied, 403: as scripted): check the policies" in findings["lake"][1]
 
 
 @pytest.mark.usefixtures("raw")
@@ -484,11 +484,11 @@ def test_mart_is_looked_at(
     monkeypatch.setenv("MARQUEE_MART__PASSWORD", mysql_mart.password)
     code, findings = found(capsys)
     assert (code, findings["mart"][0]) == (0, "ok")
-    assert "no mart yet: the first load, or `marquee mart init`, makes one" in findings["mart"][1]
+    assert "no mart yet; the first load, or `marquee mart init`, creates it" in findings["mart"][1]
     monkeypatch.setenv("MARQUEE_MART__PASSWORD", "wrong")
     code, findings = found(capsys)
     assert (code, findings["mart"][0]) == (78, "failed")
-    assert "set MARQUEE_MART__URL and MARQUEE_MART__PASSWORD right" in findings["mart"][1]
+    assert "correct MARQUEE_MART__URL and MARQUEE_MART__PASSWORD" in findings["mart"][1]
 
 
 def test_further_checks_are_made_whatever_the_others_found() -> None:

@@ -50,7 +50,7 @@ def test_missing_rights_end_a_rollup_with_78(world: SmallWorld, place: str, mode
     finally:
         folder.chmod(0o700)
     assert code == 78, log
-    assert re.search(rf"{words}.*: user \S+ \(uid \d+\) has no permission: grant it, or name another folder", log), log
+    assert re.search(rf"{words}.*: user \S+ \(uid \d+\) has no permission\. Grant it, or set another folder", log), log
     assert world.markers() == {}
 
 
@@ -74,7 +74,7 @@ def test_missing_rights_end_a_load_with_78(world: SmallWorld) -> None:
 @pytest.mark.parametrize(
     ("mode", "words"),
     [
-        pytest.param(None, "MARQUEE_ENGINE__SCRATCH={}: no such folder: make it", id="missing"),
+        pytest.param(None, "MARQUEE_ENGINE__SCRATCH={}: the folder does not exist. Create it", id="missing"),
         pytest.param(0o500, "cannot write MARQUEE_ENGINE__SCRATCH={} (Permission denied): user ", id="not writable"),
     ],
 )
@@ -98,7 +98,7 @@ def test_full_disk_ends_a_rollup_with_75_and_publishes_nothing(world: SmallWorld
         filling = fill(world.lake.root, leave=4096)
         code, log = run(world, "rollup", HOUR)
         assert code == 75, log
-        assert re.search(r"cannot write .*/world/lake/\S+ \(No space left on device\): the disk is full: make", log), (
+        assert re.search(r"cannot write .*/world/lake/\S+ \(No space left on device\): the disk is full\. Free", log), (
             log
         )
         assert world.markers() == {}

@@ -79,7 +79,7 @@ def test_bucket_that_does_not_exist_is_named(world: World, s3_server: S3Server) 
     s3 = S3Settings(endpoint_url=s3_server.url, path_style=True)
     options = S3Options(**s3.model_dump())
     elsewhere = World(S3Store("no-such-bucket", "raw", options), world.lake, s3)
-    assert "there is no such bucket: check the URL and MARQUEE_S3__ENDPOINT_URL" in refusal(elsewhere)
+    assert "the bucket does not exist; check the URL and MARQUEE_S3__ENDPOINT_URL" in refusal(elsewhere)
 
 
 def test_empty_raw_store_is_an_error_of_settings(world: World) -> None:

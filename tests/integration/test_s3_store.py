@@ -113,7 +113,7 @@ def test_without_conditional_writes_it_looks_first(
         store.put_if_unchanged("b", b"3", "x")
     assert (store.get("a"), keys(store)) == (b"2", ["a"])
     assert [record.message for record in caplog.records] == [
-        f"{store.url}: conditional writes are switched off: of two runs of one period at once the last one stands"
+        f"{store.url}: conditional writes are off. If two runs make one period at the same time, the last one wins"
     ]
 
 
@@ -127,7 +127,7 @@ def test_without_conditional_writes_it_looks_first(
         pytest.param({"AWS_SECRET_ACCESS_KEY": None}, "Partial credentials found in env", id="half of them"),
         pytest.param(
             {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None},
-            "Unable to locate credentials: check the credentials, which boto3 takes from",
+            "Unable to locate credentials: check the credentials, which boto3 reads from",
             id="none",
         ),
     ],
@@ -205,7 +205,9 @@ def test_missing_bucket_is_a_wrong_setting(s3_options: S3Options, call: str) -> 
         "list": lambda: keys(store),
         "put": lambda: store.put("a", b"x"),
     }
-    with pytest.raises(ConfigError, match=r"the server refused \(NoSuchBucket, 404: .*\): there is no such bucket"):
+    with pytest.raises(
+        ConfigError, match=r"the server refused the request \(NoSuchBucket, 404: .*\): the bucket does not exist"
+    ):
         calls[call]()
 
 

@@ -233,7 +233,7 @@ def test_service_that_is_down_is_asked_for_three_days(
     report = capture(days_back=28)
     assert (len(report.made), report.exit_code) == (1, 75)
     assert sorted(failures(lake)) == [str(one) for one in days[1:4]]
-    assert report.note == "3 periods in a row failed, so the 25 that were left were not tried; run it again later"
+    assert report.note == "3 periods in a row failed, so the remaining 25 were not tried; run it again later"
     assert not any(str(one) in path for path in service.asked for one in days[4:])
 
 

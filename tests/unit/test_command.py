@@ -122,7 +122,7 @@ def test_stage_is_run_with_its_settings(
 
     assert stage_command("rollup", "", StageSettings, run, ["--force"]) == 65
     assert seen == [tmp_path.as_uri(), tmp_path.as_uri(), EVER, True]
-    assert [line["message"] for line in logged(capsys)] == ["rollup: 3 made; some failed, as the log tells"]
+    assert [line["message"] for line in logged(capsys)] == ["rollup: 3 made; some periods failed, see the log"]
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_period_and_force_may_be_settings(
         pytest.param("PERIOD", "2026-01-05/", "Value error, Invalid period ''. Use", id="no last one"),
         pytest.param("PERIOD", "2026-02/2026-01", "2026-02 is after --to 2026-01", id="first after last"),
         pytest.param("FORCE", "perhaps", "MARQUEE_FORCE='perhaps': Input should be a valid boolean", id="no boolean"),
-        pytest.param("FORCE", "true", "set MARQUEE_PERIOD, too: 2026-01-05T13 (hour)", id="everything, every time"),
+        pytest.param("FORCE", "true", "Set MARQUEE_PERIOD, too: 2026-01-05T13 (hour)", id="everything, every time"),
     ],
 )
 def test_wrong_period_and_force_are_refused_before_any_work(
@@ -194,11 +194,11 @@ def test_wrong_period_and_force_are_refused_before_any_work(
     [
         pytest.param(Ended(0, 0), "rollup: nothing was pending", id="nothing to do"),
         pytest.param(Ended(0, 3), "rollup: 3 made", id="made"),
-        pytest.param(Ended(76, 0), "rollup: 0 made; some failed, as the log tells", id="all failed"),
+        pytest.param(Ended(76, 0), "rollup: 0 made; some periods failed, see the log", id="all failed"),
         pytest.param(Ended(0, 0, "no hour is over"), "rollup: nothing was pending; no hour is over", id="why nothing"),
         pytest.param(
             Ended(75, 1, "2 days were not tried"),
-            "rollup: 1 made; some failed, as the log tells; 2 days were not tried",
+            "rollup: 1 made; some periods failed, see the log; 2 days were not tried",
             id="given up",
         ),
     ],
@@ -213,7 +213,7 @@ def test_summary_is_one_line(outcome: Ended, line: str) -> None:
     [
         pytest.param("MARQUEE_LAKE", "MARQUEE_LAKE: is not set", id="missing"),
         pytest.param(
-            "MARQUEE_ROLUP__BUCKETS", "did you mean MARQUEE_ROLLUP__BUCKETS?", id="misspelt, of another stage"
+            "MARQUEE_ROLUP__BUCKETS", "Did you mean MARQUEE_ROLLUP__BUCKETS?", id="misspelt, of another stage"
         ),
     ],
 )
@@ -254,7 +254,7 @@ def test_config_refuses_what_the_stage_would_refuse(
     monkeypatch.setenv("MARQUEE_LAKE", "s3://lake/marquee")
     monkeypatch.setenv("MARQUEE_LOG__LEVL", "info")
     assert stage_command("profile", "", StageSettings, run_never, ["--config"]) == 78
-    assert "MARQUEE_LOG__LEVL is no setting: did you mean MARQUEE_LOG__LEVEL?" in logged(capsys)[0]["message"]
+    assert "Unknown setting MARQUEE_LOG__LEVL. Did you mean MARQUEE_LOG__LEVEL?" in logged(capsys)[0]["message"]
 
 
 def test_version_is_that_of_the_code(capsys: pytest.CaptureFixture[str]) -> None:
@@ -300,7 +300,9 @@ def test_other_errors_are_internal_and_tell_no_data(capsys: pytest.CaptureFixtur
     assert guarded(raising(KeyError(SECRET))) == 70
     (line,) = logged(capsys)
     assert SECRET not in str(line)
-    assert re.fullmatch(r"builtins.KeyError at command.py:\d+ in \w+: \S+=debug tells all", line["message"])
+    assert re.fullmatch(
+        r"builtins.KeyError at command.py:\d+ in \w+\. Set \S+=debug for the traceback", line["message"]
+    )
 
 
 def test_errors_of_the_system_tell_what_they_met(capsys: pytest.CaptureFixture[str]) -> None:
@@ -310,7 +312,7 @@ def test_errors_of_the_system_tell_what_they_met(capsys: pytest.CaptureFixture[s
     assert guarded(raising(OSError(28, "No space left on device", "/lake"))) == 75
     assert logged(capsys)[0]["message"].startswith("cannot use /lake (No space left on device): the disk is full")
     assert guarded(raising(OSError(24, "Too many open files", "/lake"))) == 70
-    assert logged(capsys)[0]["message"].endswith("tells all: [Errno 24] Too many open files: '/lake'")
+    assert logged(capsys)[0]["message"].startswith("[Errno 24] Too many open files: '/lake': builtins.OSError at ")
 
 
 def test_traceback_is_there_for_who_asks(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -325,7 +327,7 @@ def test_traceback_is_there_for_who_asks(capsys: pytest.CaptureFixture[str], mon
 def test_ctrl_c_is_130(capsys: pytest.CaptureFixture[str]) -> None:
     """Ctrl-C ends a command with code 130 and a message that says how to resume."""
     assert guarded(raising(KeyboardInterrupt())) == 130
-    assert logged(capsys)[0]["message"] == "interrupted: what was published stands; run it again to go on"
+    assert logged(capsys)[0]["message"] == "interrupted: published periods are kept. Run the command again to continue"
 
 
 def test_sigterm_ends_it_in_order(capsys: pytest.CaptureFixture[str]) -> None:

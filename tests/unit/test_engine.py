@@ -126,7 +126,9 @@ NOT_OURS = [
 @pytest.mark.parametrize("kernel", NOT_OURS)
 def test_kernel_of_somebody_else_is_refused(engine: Engine, kernel: Callable[..., Any]) -> None:
     """A kernel must be a function of a module of Marquee under its own name; anything else is refused at once."""
-    with pytest.raises(ValueError, match="cannot be a kernel: expected a function of a module below jobs or marquee"):
+    with pytest.raises(
+        ValueError, match=r"cannot be a kernel\. Use a top-level function of a module below jobs or marquee"
+    ):
         engine.map(kernel, units(1))
     with pytest.raises(ValueError, match="cannot be a kernel"):
         engine.map_reduce(kernel, kernels.add, units(1), Sum())
@@ -138,7 +140,7 @@ def test_kernels_of_a_package_are_accepted_for_a_while(monkeypatch: pytest.Monke
     """Kernels of an allowed package are accepted; a package whose name begins with the same letters is not."""
     assert kernel_path(kernels.double) == "tests.sample_kernels:double"
     monkeypatch.setattr(kernels.double, "__module__", "testsome.kernels")
-    with pytest.raises(ValueError, match="below jobs or marquee or tests, by its name there"):
+    with pytest.raises(ValueError, match=r"below jobs or marquee or tests$"):
         kernel_path(kernels.double)
 
 

@@ -122,7 +122,7 @@ def test_damaged_marker_stops_everything(store: Store) -> None:
     """A damaged marker stops the plan, because the objects that it lists are unknown."""
     write_run(store, NOON)
     store.put(success_key("words", NEXT), b"{")
-    with pytest.raises(CorruptLakeError, match="2026-01-05T14/_SUCCESS is no marker"):
+    with pytest.raises(CorruptLakeError, match="2026-01-05T14/_SUCCESS is not a valid marker"):
         planned(store, NOON + 2 * DAYS)
 
 

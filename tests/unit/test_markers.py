@@ -228,7 +228,7 @@ def test_commit_that_landed_but_was_reported_refused_is_ours(tmp_path: Path) -> 
 def test_marker_of_a_newer_format_is_refused_by_name(lake: LocalStore) -> None:
     """A marker of a newer format is refused with the advice to upgrade, not as damaged."""
     lake.put(KEY, marker(format=3).to_json())
-    message = f"{KEY} has format 3, this version reads up to 2: upgrade Marquee"
+    message = f"{KEY} has format 3; this version reads up to 2. Upgrade Marquee"
     with pytest.raises(CorruptLakeError, match=message):
         read_marker(lake, "words", HOUR)
     with pytest.raises(CorruptLakeError, match=message):
@@ -253,14 +253,16 @@ def test_damaged_marker_is_named(lake: LocalStore, data: bytes) -> None:
     lake.put(KEY, data)
     markers = Markers(lake)
     for _ in range(2):
-        with pytest.raises(CorruptLakeError, match=f"{KEY} is no marker: .*: delete it to have the period made again"):
+        with pytest.raises(
+            CorruptLakeError, match=rf"{KEY} is not a valid marker: .*\. Delete it; the next run makes the period again"
+        ):
             markers.of("words")
 
 
 def test_damaged_failure_marker_is_named(lake: LocalStore) -> None:
     """A damaged failure marker is an error that names the object."""
     lake.put(failed_key("words", HOUR), b'{"reason": ')
-    with pytest.raises(CorruptLakeError, match="2026-01-05T13/_FAILED is no failure marker"):
+    with pytest.raises(CorruptLakeError, match="2026-01-05T13/_FAILED is not a valid failure marker"):
         Markers(lake).failures("words")
 
 
@@ -293,16 +295,16 @@ def test_damaged_object_is_named(lake: LocalStore, output: Output, tmp_path: Pat
     with pytest.raises(CorruptLakeError) as caught:
         read(lake, output, tmp_path)
     message = str(caught.value)
-    assert f"{output.key} is damaged: its manifest says 5 bytes with SHA-256 5994471abb" in message
+    assert f"{output.key} is damaged: expected 5 bytes with SHA-256 5994471abb" in message
     assert f"found {len(data)} bytes with " in message
-    assert message.endswith("run its period again with --force")
+    assert message.endswith("Run its period again with --force")
 
 
 @pytest.mark.parametrize("read", READERS)
 def test_missing_object_is_damage(lake: LocalStore, output: Output, tmp_path: Path, read: Reader) -> None:
     """A missing object that a manifest lists is damage of the lake."""
     lake.delete(output.key)
-    with pytest.raises(CorruptLakeError, match=f"{output.key} is gone, but its manifest lists it"):
+    with pytest.raises(CorruptLakeError, match=f"{output.key} is missing, but its manifest lists it"):
         read(lake, output, tmp_path)
 
 
@@ -326,7 +328,7 @@ def test_unknown_error_tells_its_class_alone() -> None:
     """A failure marker has only the class of an unknown error, because its text may contain data."""
     failed = failure_of(KeyError(SECRET), "words", HOUR, "r1", 1, START)
     assert (failed.kind, failed.exit_code) == ("internal", 70)
-    assert failed.reason == "builtins.KeyError at an unknown place: MARQUEE_LOG__LEVEL=debug tells all"
+    assert failed.reason == "builtins.KeyError at an unknown place. Set MARQUEE_LOG__LEVEL=debug for the traceback"
 
 
 @pytest.mark.parametrize(

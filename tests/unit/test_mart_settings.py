@@ -12,7 +12,7 @@ from marquee.errors import ConfigError
 from marquee.mart.settings import (
     MartSettings,
     MysqlAddress,
-    kiosk_path,
+    duckdb_path,
     mysql_address,
     span_of,
 )
@@ -33,13 +33,13 @@ def test_other_urls_are_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> No
     """An unsupported URL is an error that shows the value and the expected form."""
     monkeypatch.setenv("MARQUEE_LAKE", "file:///lake")
     monkeypatch.setenv("MARQUEE_MART__URL", url)
-    with pytest.raises(ConfigError, match=r"MARQUEE_MART__URL=.*expected duckdb:///folder/kiosk\.duckdb"):
+    with pytest.raises(ConfigError, match=r"MARQUEE_MART__URL=.*Use duckdb:///folder/kiosk\.duckdb"):
         load_settings(MartLoadSettings)
 
 
 def test_a_url_may_hold_escapes() -> None:
     """A URL may contain escapes, such as %20 for a space in the name of a folder."""
-    assert kiosk_path("duckdb:///my%20kiosks/q1.duckdb") == Path("/my kiosks/q1.duckdb")
+    assert duckdb_path("duckdb:///my%20kiosks/q1.duckdb") == Path("/my kiosks/q1.duckdb")
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_other_mysql_urls_are_refused(monkeypatch: pytest.MonkeyPatch, url: str)
     """An invalid MySQL URL is an error that shows the expected form."""
     monkeypatch.setenv("MARQUEE_LAKE", "file:///lake")
     monkeypatch.setenv("MARQUEE_MART__URL", url)
-    with pytest.raises(ConfigError, match=r"MARQUEE_MART__URL=.*expected mysql://user@host:3306/database"):
+    with pytest.raises(ConfigError, match=r"MARQUEE_MART__URL=.*Use mysql://user@host:3306/database"):
         load_settings(MartLoadSettings)
 
 

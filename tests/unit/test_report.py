@@ -99,7 +99,7 @@ def test_table_leaves_out_what_cannot_fit(capsys: pytest.CaptureFixture[str], mo
     print_rows(columns, [[1_000_000 + n for n in range(8)]], "table")
     lines = lines_of(capsys)
     assert lines[2] == "1,000,000  1,000,001  1,000,002"
-    assert " ".join(lines[3:]) == "(5 more columns are left out: widen the terminal, or use --format json)"
+    assert " ".join(lines[3:]) == "(5 more columns are left out. Widen the terminal, or use --format json)"
 
 
 def test_where_there_is_no_terminal_nothing_is_folded(capsys: pytest.CaptureFixture[str]) -> None:

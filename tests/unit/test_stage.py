@@ -147,7 +147,7 @@ def test_rest_is_not_tried_after_three_in_a_row_that_are_to_be_tried_again(
     report = run(words, lake)
     assert [marker.period for marker in report.made] == [str(hours[0])]
     assert (report.failed, report.exit_code) == (tuple((period, 75) for period in hours[1:4]), 75)
-    note = "3 periods in a row failed, so the 2 that were left were not tried; run it again later"
+    note = "3 periods in a row failed, so the remaining 2 were not tried; run it again later"
     assert report.note == note
     assert caplog.messages[-1] == f"words: {note}: {hours[4]} to {hours[5]}"
     assert sorted(Markers(lake).failures("words")) == hours[1:4]

@@ -53,7 +53,7 @@ def test_heat_map_has_a_cell_for_each_hour_and_each_daily_stage() -> None:
     assert [kind for kind, _, _ in cells[19:]] == ["none", "done", "failed", "stale", "pending", "done", "waiting"]
     assert cells[20][2] == "2026-01-06T20: done; 1,200 rows, 3 rejects, made 2026-01-06 23:30"
     assert cells[21][2] == "2026-01-06T21: failed; 9 of 10 lines were rejected"
-    assert cells[23][2] == "2026-01-06T23: pending: could be made now"
+    assert cells[23][2] == "2026-01-06T23: pending: can be made now"
     assert cells[24][2] == "2026-01-06: done; 7 rows, 0 rejects, made 2026-01-06 23:30"
     assert [letter for _, letter, _ in cells_of(page, "2026-01-07")] == ["·", *[""] * 23, "", ""]
     # The audience has no column, because it has no period of a day; the latest day comes first.

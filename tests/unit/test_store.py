@@ -291,7 +291,7 @@ def test_unreadable_folder_fails_the_listing(lake: LocalStore, monkeypatch: pyte
 @pytest.mark.parametrize("key", ["", "/a", "a//b", "a/", "./a", "a/../../b", ".."])
 def test_key_that_leads_elsewhere_is_refused(lake: LocalStore, key: str) -> None:
     """A key cannot leave the folder or have a second spelling."""
-    with pytest.raises(ValueError, match="is no key: expected names separated by single slashes"):
+    with pytest.raises(ValueError, match=r"Invalid key .*\. Use names separated by single slashes"):
         lake.put(key, b"x")
 
 
@@ -318,6 +318,6 @@ def test_url_opens_a_store() -> None:
 @pytest.mark.parametrize("url", ["", "/folder", "folder", "file://host/folder", "s3://", "s3:///key", "http://host/"])
 def test_other_url_is_refused(url: str) -> None:
     """An unsupported URL is an error with the URL and the two valid forms."""
-    with pytest.raises(ConfigError, match=r"is no store: expected file:///folder or s3://bucket/prefix") as caught:
+    with pytest.raises(ConfigError, match=r"Invalid URL .*\. Use file:///folder or s3://bucket/prefix") as caught:
         open_store(url)
     assert repr(url) in str(caught.value)

@@ -1,7 +1,8 @@
-"""The mart as a DuckDB file: opening it, and replacing what is in it, one transaction at a time.
+"""The mart in a DuckDB file: opens it, and replaces its rows one transaction at a time.
 
-A transaction writes rows and the ledger's word on them together, so a loader that dies anywhere leaves the old or the
-new, and the ledger true. DuckDB lets one process write, or several read: the file's lock keeps a second loader out.
+A transaction writes both the rows and their ledger entries, so a killed loader leaves either the old or the new state,
+and a correct ledger. DuckDB allows one process that writes or several that read; the file's lock excludes a second
+loader.
 """
 
 import hashlib
@@ -22,7 +23,7 @@ from marquee.mart import schema
 from marquee.mart.arrow import normalise
 from marquee.mart.errors import NoMartError, QueryError
 from marquee.mart.ledger import LEDGER, Answer, Change, Entry, Ledger, ledger_of, naive
-from marquee.mart.settings import MartSettings, kiosk_path
+from marquee.mart.settings import MartSettings, duckdb_path
 from marquee.sql import Values, read_statements
 from marquee.system_errors import explained
 
@@ -30,14 +31,14 @@ _EVER = (datetime(1, 1, 1), datetime(9999, 1, 1))  # noqa: DTZ001 - the database
 
 
 class DuckdbMart:
-    """An open file. No other loader can come between: the file's lock keeps it out."""
+    """An open DuckDB file. Its lock excludes other loaders."""
 
     def __init__(self, db: duckdb.DuckDBPyConnection, path: Path) -> None:
         self._db = db
         self._path = path
 
     def ledger(self) -> Ledger:
-        """Return what is loaded."""
+        """Return the ledger: which runs are loaded."""
         return ledger_of(self.execute(LEDGER).fetchall())
 
     def load_dimensions(self, tables: Mapping[str, pa.Table], change: Change) -> bool:
@@ -75,23 +76,23 @@ class DuckdbMart:
 
     def table(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
         try:
-            # Not by execute(), which would make all rows twice.
+            # Not with execute(), which would compute all rows twice.
             found: Any = self._db.sql(sql, params=list(parameters) or None)
             return pa.table({}) if found is None else normalise(found.to_arrow_table())
         except duckdb.OutOfMemoryException as error:
-            message = f"{self._path}: {error}: free some memory, or ask for less, and try again"
+            message = f"{self._path}: {error}. Free some memory, or query fewer rows, and try again"
             raise TryAgainError(message) from error
         except duckdb.Error as error:
-            message = f"{self._path}: {error}\nExpected a query of SQL that DuckDB answers without writing"
+            message = f"{self._path}: {error}\nUse a query in DuckDB's SQL that only reads"
             raise QueryError(message) from error
 
     def execute(self, sql: str, parameters: Sequence[Any] | Values = ()) -> duckdb.DuckDBPyConnection:
-        """Run one statement. TryAgainError when the disk or the memory does not suffice."""
+        """Run one statement. TryAgainError if the disk is full or the memory too small."""
         try:
             with explained(self._path, "load"):
                 return self._db.execute(sql, parameters)
         except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
-            message = f"{self._path}: {error}: make room on the disk, or raise MARQUEE_MART__MEMORY_MB, and try again"
+            message = f"{self._path}: {error}. Free disk space, or raise MARQUEE_MART__MEMORY_MB, and try again"
             raise TryAgainError(message) from error
 
     @contextmanager
@@ -104,7 +105,7 @@ class DuckdbMart:
             self.execute("insert into load_ledger by name select * from entry")
             self.execute("commit")
         except BaseException:
-            # A commit that failed has ended the transaction; a failure in writing it has ended the connection, too.
+            # A failed commit has ended the transaction; if writing it failed, the connection has ended, too.
             with suppress(duckdb.TransactionException, duckdb.FatalException):
                 self._db.execute("rollback")
             raise
@@ -136,18 +137,18 @@ class DuckdbMart:
 
 @contextmanager
 def open_duckdb_mart(settings: MartSettings) -> Iterator[DuckdbMart]:
-    """Open a file for loading; there is one afterwards.
+    """Open a file for loading; create it if there is none.
 
     Raises:
         TryAgainError: another process has it open.
-        ConfigError: the file is none of ours, of another version, or a kiosk for another period.
+        ConfigError: the file is not a mart, or a mart of another version or for another period.
     """
-    path = kiosk_path(settings.url)
+    path = duckdb_path(settings.url)
     try:
         with explained(path.parent, "make"):
             path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        message = f"{settings.url!r}: {error}: expected a folder that can be written"
+        message = f"{settings.url!r}: {error}. Use a folder that you can write"
         raise ConfigError(message) from error
     with _connect(path, memory_mb=settings.memory_mb) as db:
         with explained(path, "create"):
@@ -161,11 +162,11 @@ def open_duckdb_mart(settings: MartSettings) -> Iterator[DuckdbMart]:
 @contextmanager
 def read_duckdb_mart(settings: MartSettings) -> Iterator[DuckdbMart]:
     """Open a file for reading. ConfigError if there is none, TryAgainError while it is being loaded."""
-    path = kiosk_path(settings.url)
+    path = duckdb_path(settings.url)
     with explained(path, "read"):
         exists = path.exists()
     if not exists:
-        message = f"there is no kiosk at {settings.url!r}: load one first, with `marquee mart-load`"
+        message = f"There is no mart at {settings.url!r}. Load one first with `marquee mart-load`"
         raise NoMartError(message)
     with _connect(path, read_only=True) as db:
         _check(db, path)
@@ -173,8 +174,8 @@ def read_duckdb_mart(settings: MartSettings) -> Iterator[DuckdbMart]:
 
 
 def check_writable(path: Path) -> None:
-    """See that this user may write a file, and others beside it, as loading does; ConfigError if not."""
-    folder = next(one for one in path.parents if one.exists())  # the first load makes what is missing of the way
+    """Check that this user can write a mart's file and other files in its folder; ConfigError if not."""
+    folder = next(one for one in path.parents if one.exists())  # the first load creates missing folders
     with explained(folder, "write"), tempfile.TemporaryFile(dir=folder):
         pass
     if path.exists():
@@ -199,9 +200,9 @@ def _connect(
             db = duckdb.connect(path, read_only=read_only, config=config)
     except (duckdb.IOException, duckdb.ConnectionException) as error:
         if "lock" in str(error) or isinstance(error, duckdb.ConnectionException):
-            message = f"{path} is open in another process: let its load (or its questions) end, and try again: {error}"
+            message = f"{path} is open in another process, which loads or queries it. Try again when it ends: {error}"
             raise TryAgainError(message) from error
-        message = f"{path} cannot be opened: {error}: expected a kiosk, or no file; delete it to have one loaded anew"
+        message = f"cannot open {path} as a mart: {error}. Delete the file and load the mart again, or use another file"
         raise ConfigError(message) from error
     with db:
         yield db
@@ -223,21 +224,21 @@ def _create(db: duckdb.DuckDBPyConnection, period: str) -> None:
 
 def _check(db: duckdb.DuckDBPyConnection, path: Path) -> None:
     if "schema_version" not in _tables(db):
-        message = f"{path} is a database, but no kiosk: expected a kiosk, or no file; name another in MARQUEE_MART__URL"
+        message = f"{path} is a database, but not a mart. Set MARQUEE_MART__URL to a mart, or to a new file"
         raise ConfigError(message)
     ((version,),) = db.execute("select max(version) from schema_version").fetchall()
     if version != schema.VERSION:
-        todo = "upgrade Marquee" if version and version > schema.VERSION else "delete it to have it loaded anew"
-        message = f"{path} has schema version {version}, this Marquee expects {schema.VERSION}: {todo}"
+        todo = "Upgrade Marquee" if version and version > schema.VERSION else "Delete it and load it again"
+        message = f"{path} has schema version {version}, this Marquee expects {schema.VERSION}. {todo}"
         raise ConfigError(message)
 
 
 def _check_period(db: duckdb.DuckDBPyConnection, path: Path, period: str) -> None:
-    ((standing,),) = db.execute("select period from kiosk").fetchall()
-    if standing != period:
+    ((found,),) = db.execute("select period from kiosk").fetchall()
+    if found != period:
         message = (
-            f"{path} is a kiosk for {standing or 'everything there is'}, and MARQUEE_MART__PERIOD={period!r} asks for "
-            f"{period or 'everything there is'}: name another file in MARQUEE_MART__URL, or delete this one"
+            f"{path} is a mart for {found or 'all periods'}, but MARQUEE_MART__PERIOD={period!r} selects "
+            f"{period or 'all periods'}. Set MARQUEE_MART__URL to another file, or delete this one"
         )
         raise ConfigError(message)
 

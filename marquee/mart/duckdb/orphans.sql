@@ -1,5 +1,5 @@
--- Orphans in DuckDB: what facts name and no captured schedule knows, an episode of show 0 or a country with neither
--- name nor zone. It gets a row of its own with the first fact that names it, and loses it with the last.
+-- Orphans in DuckDB: episodes (show 0) and countries (without name and zone) that facts name but that are in no
+-- captured schedule. An orphan gets a dimension row with the first fact that names it, and loses the row with the last.
 --
 --   in:  $first_hour, $last_hour   the hours whose viewership has just been written
 --   out: rows added to dim_episode and dim_country, or deleted from them

@@ -1,8 +1,8 @@
-"""A connection to MySQL or MariaDB: opened safely, its session set and verified, its errors translated into ours.
+"""Connections to MySQL or MariaDB, with verified session variables and errors translated into Marquee's.
 
-Rows go to the server by LOAD DATA LOCAL, from memory. In that protocol the *server* names the file that the client is
-to send, so a hostile one could ask for any. This client opens none: it sends the rows it has prepared, when asked for a
-name that only this connection knows, once; any other request ends the connection.
+Rows go to the server from memory, with LOAD DATA LOCAL. In that protocol the *server* names the file that the client
+sends, so a hostile server could request any file. This client opens no file: it sends its prepared rows once, for a
+random name that only this connection knows. Any other request ends the connection.
 """
 
 import re
@@ -33,7 +33,7 @@ from marquee.telemetry.instruments import MART_DURATION
 COLLATION = "utf8mb4_bin"
 SQL_MODE = "STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 _TEXT_OR_MARK = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`[^`]*`|\?""", re.DOTALL)
-"""A quoted text or name, in which a question mark means itself, or the mark of a parameter."""
+"""A quoted text or name, in which a question mark is literal, or the marker of a parameter."""
 _KINDS = {
     **dict.fromkeys((FIELD_TYPE.TINY, FIELD_TYPE.SHORT, FIELD_TYPE.INT24, FIELD_TYPE.LONG), WHOLE),
     **dict.fromkeys((FIELD_TYPE.LONGLONG, FIELD_TYPE.YEAR), WHOLE),
@@ -43,9 +43,9 @@ _KINDS = {
     FIELD_TYPE.TIME: pa.duration("us"),
     FIELD_TYPE.NULL: pa.null(),
 }
-"""Arrow types of the protocol's; all others are text or bytes."""
+"""Arrow types by the protocol's types; all others are text or bytes."""
 IDLE_S = 120
-"""A loader that is silent for so long between statements is taken for dead: its locks are freed."""
+"""Seconds without a statement after which the server drops a loader's connection and its locks."""
 
 
 class _Result(MySQLResult):  # type: ignore[misc]  # PyMySQL publishes no types
@@ -62,35 +62,35 @@ class _Connection(Connection):  # type: ignore[misc]  # as above
     _source: tuple[bytes, Infile] | None = None
 
     def offer(self, source: Infile) -> str:
-        """Hold rows ready for one request; return the name to ask for them."""
+        """Prepare rows for one request; return the name under which the server must request them."""
         name = secrets.token_hex(16)
         self._source = (name.encode(), source)
         return name
 
     def take_source(self, name: bytes) -> Infile:
-        """Return the rows held ready, for the name by which they were offered, once."""
+        """Return the prepared rows once, for the name from ``offer``."""
         offered, self._source = self._source, None
         if offered is None or not secrets.compare_digest(offered[0], name):
             self._force_close()
-            message = "the server asked for a file of this machine; nothing was sent: make sure that it is your server"
+            message = "The server requested a file of this machine; nothing was sent. Make sure that it is your server"
             raise ConfigError(message)
         return offered[1]
 
     def dial(self, path: str | None, connect_timeout_s: int, timeout_s: int) -> None:
-        """Connect; to a socket's path by a socket of our own, for PyMySQL leaves one open where nobody listens."""
-        self._read_timeout = self._write_timeout = connect_timeout_s  # the greeting is to come as soon
+        """Connect. For a socket's path this opens the socket itself, because PyMySQL leaks it when connecting fails."""
+        self._read_timeout = self._write_timeout = connect_timeout_s  # also limits the wait for the greeting
         if path is None:
             self.connect()
         else:
             with _closed_on_error(socket.socket(socket.AF_UNIX)) as own:
                 own.settimeout(connect_timeout_s)
                 own.connect(path)
-                self._secure = True  # a password may go in the clear: nobody listens in
+                self._secure = True  # a local socket is safe for a password in clear text
                 self.connect(own)
         self._read_timeout = self._write_timeout = timeout_s
 
     def _read_query_result(self, unbuffered: bool = False) -> int:  # noqa: FBT001, FBT002 - PyMySQL's signature
-        del unbuffered  # nobody asks for it
+        del unbuffered  # not used
         self._result = None
         result = _Result(self)
         result.read()
@@ -113,7 +113,7 @@ class MysqlSession:
         try:
             self._connection = _Connection(**_arguments(settings))
         except (OSError, ssl.SSLError) as error:
-            message = f"MARQUEE_MART__TLS_CA='{settings.tls_ca}': {error}: expected a file of CA certificates"
+            message = f"MARQUEE_MART__TLS_CA='{settings.tls_ca}': {error}. Use a file of CA certificates"
             raise ConfigError(message) from error
         path = str(settings.socket) if settings.socket else None
         with self._translating():
@@ -125,12 +125,12 @@ class MysqlSession:
             raise
 
     def execute(self, sql: str, parameters: Parameters = ()) -> int:
-        """Run one statement, ``%s`` or ``%(name)s`` for each parameter; return how many rows it changed."""
+        """Run one statement with ``%s`` or ``%(name)s`` for parameters; return the number of changed rows."""
         with self._translating("delete" if sql.startswith("delete") else "other"), self._connection.cursor() as cursor:
             return int(cursor.execute(sql, parameters or None))
 
     def execute_again(self, sql: str) -> None:
-        """Run a statement that changes the schema, and may have been run before: what is there already is no error."""
+        """Run a statement that changes the schema; it is not an error if it ran before."""
         try:
             self.execute(sql)
         except pymysql.err.MySQLError as error:
@@ -149,7 +149,7 @@ class MysqlSession:
             return [name for name, *_ in cursor.description or ()], list(cursor.fetchall())
 
     def table(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
-        """Run a query; return its answer as an Arrow table."""
+        """Run a query; return an Arrow table."""
         with self._translating(), self._connection.cursor() as cursor:
             cursor.execute(sql, tuple(parameters) or None)
             described, rows = cursor.description or (), cursor.fetchall()
@@ -164,10 +164,10 @@ class MysqlSession:
         return [value for (value,) in self.query(sql, parameters)[1]]
 
     def load(self, table: str, source: Infile) -> None:
-        """Insert rows: all of them and exactly, for LOAD DATA LOCAL itself would only warn.
+        """Insert all rows unchanged. On its own, LOAD DATA LOCAL would only warn about rows that it changes or skips.
 
         Raises:
-            BadInputError: names the first row that does not go in as it is.
+            BadInputError: the server cannot store a row unchanged; the message names the first one.
         """
         source.flush()
         name = self._connection.offer(source)
@@ -183,21 +183,23 @@ class MysqlSession:
             _, ((_, code, text), *_) = self.query("show warnings limit 1")
             raise refused(table.removeprefix("staged_"), source, code, text)
         if loaded != source.rows:
-            message = f"{self.where}: {table} took {loaded} of {source.rows} rows without a word; nothing is kept"
+            message = (
+                f"{self.where}: {table} stored {loaded} of {source.rows} rows without a warning; all are rolled back"
+            )
             raise TryAgainError(message)
 
     def commit(self) -> None:
-        """Commit. LostConnectionError leaves open whether it was done."""
+        """Commit. After a LostConnectionError the transaction may or may not be committed."""
         with self._translating("commit"):
             self._connection.commit()
 
     def rollback(self) -> None:
-        """Roll back; where the connection is gone the server does."""
+        """Roll back. If the connection is lost, the server rolls back by itself."""
         with suppress(pymysql.err.Error, OSError):
             self._connection.rollback()
 
     def close(self) -> None:
-        """Close."""
+        """Close the connection."""
         with suppress(pymysql.err.Error, OSError):
             self._connection.close()
 
@@ -209,13 +211,13 @@ class MysqlSession:
         except pymysql.err.MySQLError as error:
             raise ours(error, self.where) from error
         except OSError as error:
-            message = f"{self.where}: no connection: {error}: start the server, or set MARQUEE_MART__URL right"
+            message = f"{self.where}: cannot connect: {error}. Start the server, or correct MARQUEE_MART__URL"
             raise LostConnectionError(message) from error
 
 
 @contextmanager
 def mysql_session(settings: MartSettings) -> Iterator[MysqlSession]:
-    """Open a connection for a while."""
+    """Open a connection while the body runs."""
     session = MysqlSession(settings)
     try:
         yield session
@@ -225,7 +227,7 @@ def mysql_session(settings: MartSettings) -> Iterator[MysqlSession]:
 
 @contextmanager
 def _closed_on_error(own: socket.socket) -> Iterator[socket.socket]:
-    """Close a socket only when what is done with it fails."""
+    """Close a socket only if the body fails."""
     try:
         yield own
     except BaseException:
@@ -235,7 +237,7 @@ def _closed_on_error(own: socket.socket) -> Iterator[socket.socket]:
 
 def _arguments(settings: MartSettings) -> dict[str, Any]:
     address = mysql_address(settings.url)
-    # All three: with ssl_ca alone PyMySQL verifies neither the certificate nor the name.
+    # With ssl_ca alone, PyMySQL verifies neither the certificate nor the host name.
     tls = {"ssl_ca": str(settings.tls_ca), "ssl_verify_cert": True, "ssl_verify_identity": True}
     return {
         **(tls if settings.tls_ca else {"ssl_disabled": True}),
@@ -256,31 +258,31 @@ def _arguments(settings: MartSettings) -> dict[str, Any]:
 
 
 def marks(values: Collection[Any]) -> str:
-    """Return the marks of a statement's parameters, one for each value."""
+    """Return the parameter markers of a statement, one for each value."""
     return ", ".join(["%s"] * len(values))
 
 
 def _number(text: str) -> int | float:
-    """Read what MySQL calls decimal: sums of whole numbers, above all."""
+    """Parse a MySQL decimal, which is mostly a sum of whole numbers."""
     return float(text) if "." in text else int(text)
 
 
 def as_pymysql(sql: str, parameters: Collection[Any]) -> str:
-    """Return a query whose parameters are marked with ``?`` as PyMySQL reads it; without any it is left alone."""
+    """Return a query with PyMySQL's ``%s`` in place of each ``?``; a query without parameters does not change."""
     if not parameters:
         return sql
     return _TEXT_OR_MARK.sub(lambda found: "%s" if found[0] == "?" else found[0], sql.replace("%", "%%"))
 
 
 def _kind(code: int, scale: int | None) -> pa.DataType:
-    """Return the Arrow type of a column by its type in the protocol."""
+    """Return the Arrow type of a column for its type in the protocol."""
     if code in {FIELD_TYPE.DECIMAL, FIELD_TYPE.NEWDECIMAL}:
         return pa.float64() if scale else WHOLE
     return _KINDS.get(code, pa.string())
 
 
 def _set_session(session: MysqlSession, settings: MartSettings) -> None:
-    """Set what loading and asking rely on, as far as the server has it, and read it back."""
+    """Set the session variables that loading and queries rely on, if the server has them, and verify them."""
     session.execute("set session transaction isolation level repeatable read")
     to_set = {
         "sql_mode": SQL_MODE,
@@ -288,7 +290,7 @@ def _set_session(session: MysqlSession, settings: MartSettings) -> None:
         "innodb_lock_wait_timeout": settings.lock_timeout_s,
         "lock_wait_timeout": settings.lock_timeout_s,
         "wait_timeout": IDLE_S,
-        "idle_write_transaction_timeout": IDLE_S,  # MariaDB's alone
+        "idle_write_transaction_timeout": IDLE_S,  # MariaDB only
     }
     expected = {name: str(value) for name, value in to_set.items()} | {
         **dict.fromkeys(("transaction_isolation", "tx_isolation"), "REPEATABLE-READ"),  # each server has one of them
@@ -303,7 +305,8 @@ def _set_session(session: MysqlSession, settings: MartSettings) -> None:
     for name, value in session.query(show, list(expected))[1]:
         if {*value.upper().split(",")} != {*expected[name].upper().split(",")}:
             message = (
-                f"{session.where}: the server keeps {name} at {value!r}: expected {expected[name]!r}; nothing is done"
+                f"{session.where}: the server keeps {name} at {value!r}, expected {expected[name]!r}. "
+                "Allow it at the server"
             )
             raise ConfigError(message)
     session.commit()

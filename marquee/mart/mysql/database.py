@@ -1,8 +1,8 @@
-"""The database of a mart in MySQL: making its schema, and knowing it again.
+"""The database of a mart in MySQL: creates, checks and upgrades its schema.
 
-A database is one of ours when it has a version, and when its tables have our columns, InnoDB and exact collations. What
-creates them commits by itself, so the version is written last: a database without one is not done yet, and is gone on
-with.
+A database is a mart when it has a schema version and its tables have the expected columns, the engine InnoDB and the
+expected collations. Statements that create tables commit by themselves, so the version is written last: a database
+without a version is incomplete, and initialization resumes.
 """
 
 import re
@@ -16,7 +16,7 @@ from marquee.mart.mysql import schema as mysql_schema
 from marquee.mart.mysql.connection import COLLATION, MysqlSession
 
 MIGRATIONS: Mapping[int, Sequence[str]] = {}
-"""Version of the schema -> what makes it of the one before. There is none yet: marts in MySQL begin with version 2."""
+"""Statements that upgrade to a schema version from the previous one. Empty so far: MySQL marts begin with version 2."""
 OLDEST = {"MySQL": (8, 0), "MariaDB": (10, 11)}
 
 _TABLES = "select table_name from information_schema.tables where table_schema = database()"
@@ -28,44 +28,44 @@ _ENGINES = "select table_name, coalesce(engine, '') from information_schema.tabl
 
 
 def open_database(session: MysqlSession, period: str) -> None:
-    """Make the schema in an empty database, for a period; check the one that is there."""
+    """Create the schema in an empty database for a period, or check an existing mart."""
     check_version(session)
     if version_of(session) is None:
         with _alone(session):
             if version_of(session) is None:
                 _create(session, period)
     check_database(session)
-    (standing,) = session.column("select period from kiosk")
-    if standing != period:
+    (found,) = session.column("select period from kiosk")
+    if found != period:
         message = (
-            f"{name_of(session)} is a kiosk for {standing or 'everything there is'}, and MARQUEE_MART__PERIOD="
-            f"{period!r} asks for {period or 'everything there is'}: name another database in MARQUEE_MART__URL"
+            f"{name_of(session)} is a mart for {found or 'all periods'}, but MARQUEE_MART__PERIOD={period!r} selects "
+            f"{period or 'all periods'}. Set MARQUEE_MART__URL to another database"
         )
         raise ConfigError(message)
     session.commit()
 
 
 def check_database(session: MysqlSession) -> None:
-    """Refuse what is no mart, is of another version, or has not our tables."""
+    """Check that the database is a mart of this version with the expected tables; ConfigError if not."""
     version = version_of(session)
     if version is None:
-        message = f"there is no mart in {name_of(session)}: load one first, with `marquee mart-load`"
+        message = f"There is no mart in {name_of(session)}. Load one first with `marquee mart-load`"
         raise NoMartError(message)
     if version != schema.VERSION:
-        todo = "upgrade Marquee" if version > schema.VERSION else "run `marquee mart upgrade`"
-        message = f"{name_of(session)} has schema version {version}, this Marquee expects {schema.VERSION}: {todo}"
+        todo = "Upgrade Marquee" if version > schema.VERSION else "Run `marquee mart upgrade`"
+        message = f"{name_of(session)} has schema version {version}, this Marquee expects {schema.VERSION}. {todo}"
         raise ConfigError(message)
     _check_shape(session)
 
 
 def version_of(session: MysqlSession) -> int | None:
-    """Return the version of the schema; None where there is none, or none that is done. ConfigError if not ours."""
+    """Return the schema version; None if it is missing or incomplete. ConfigError if the database is not a mart."""
     tables = set(session.column(_TABLES))
     if "schema_version" not in tables:
         if tables:
             message = (
-                f"{name_of(session)} is a database, but no mart: expected a mart, or nothing; name another in "
-                "MARQUEE_MART__URL"
+                f"{name_of(session)} has tables, but is not a mart. Set MARQUEE_MART__URL to a mart, or to an empty "
+                "database"
             )
             raise ConfigError(message)
         return None
@@ -74,27 +74,27 @@ def version_of(session: MysqlSession) -> int | None:
 
 
 def name_of(session: MysqlSession) -> str:
-    """Return how the database is called in messages."""
+    """Return the name of the database in messages."""
     return f"database {session.address.database!r} of {session.where}"
 
 
 def check_version(session: MysqlSession) -> str:
-    """Return the server's name and version; ConfigError for one that is too old, or takes no rows from its client."""
+    """Return the server's name and version; ConfigError if it is too old or does not allow LOAD DATA LOCAL."""
     (text,) = session.column("select version()")
     server = "MariaDB" if "mariadb" in text.lower() else "MySQL"
     version = tuple(int(part) for part in re.findall(r"\d+", text)[:2])
     if version < OLDEST[server]:
-        message = f"{session.where}: {server} {text}: expected MySQL 8.0 or later or MariaDB 10.11 or later"
+        message = f"{session.where}: {server} {text} is too old. Use MySQL 8.0 or later, or MariaDB 10.11 or later"
         raise ConfigError(message)
     _, rows = session.query("show variables like 'local_infile'")
     if rows and rows[0][1] != "ON":
-        message = f"{session.where}: local_infile is {rows[0][1]}: the server has to allow LOAD DATA LOCAL: set it to 1"
+        message = f"{session.where}: local_infile is {rows[0][1]}, so LOAD DATA LOCAL is off. Set local_infile=1 there"
         raise ConfigError(message)
     return f"{server} {text}"
 
 
 def probe_privileges(session: MysqlSession) -> None:
-    """Try whatever a load does, on no rows. ConfigError names the first that the user may not."""
+    """Try every kind of statement of a load on no rows. ConfigError names the first missing privilege."""
     for table in mysql_schema.tables().values():
         column = table.columns[0].name
         session.execute(f"delete from {table.name} where 1 = 0")  # noqa: S608 - our own names
@@ -106,19 +106,19 @@ def probe_privileges(session: MysqlSession) -> None:
 
 
 def upgrade_database(session: MysqlSession) -> int:
-    """Bring a mart to this version's schema, and make its views anew; return the version it had.
+    """Upgrade a mart to this version's schema and create its views again; return the previous version.
 
-    What changes tables commits by itself: a migration may be cut short anywhere, and is then run again from its start.
+    Statements that change tables commit by themselves. An interrupted migration runs again from its start.
     """
     with _alone(session):
         before = version_of(session)
         if before is None:
-            message = f"there is no mart in {name_of(session)}: make one with `marquee mart init`"
+            message = f"There is no mart in {name_of(session)}. Create one with `marquee mart init`"
             raise NoMartError(message)
         for version in range(before + 1, schema.VERSION + 1):
             if version not in MIGRATIONS:
                 message = (
-                    f"{name_of(session)} has schema version {before}, too old for an upgrade: load an empty database"
+                    f"{name_of(session)} has schema version {before}, too old for an upgrade. Load an empty database"
                 )
                 raise ConfigError(message)
             for statement in MIGRATIONS[version]:
@@ -144,13 +144,13 @@ def _create(session: MysqlSession, period: str) -> None:
 
 @contextmanager
 def _alone(session: MysqlSession) -> Iterator[None]:
-    """Keep other makers of the schema out: what creates tables commits, so no transaction can."""
+    """Exclude other processes that change the schema. A transaction cannot, because creating tables commits it."""
     lock = f"marquee {session.address.database}"[:64]
     (got,) = session.column("select get_lock(%s, %s)", [lock, 60])
     if not got:
-        message = f"{name_of(session)}: another process has been making its schema for a minute: try again"
+        message = f"{name_of(session)}: another process has been changing its schema for a minute. Try again"
         raise TryAgainError(message)
-    session.commit()  # what is read from now on was there when the lock was got
+    session.commit()  # start a new snapshot, which includes everything before the lock
     try:
         yield
     finally:
@@ -164,9 +164,9 @@ def _check_shape(session: MysqlSession) -> None:
     found = {(table, column): collation for table, column, collation in rows if table in ours}
     if differing := expected ^ set(found):
         message = (
-            f"{name_of(session)} has not the tables of schema version {schema.VERSION}: "
-            f"{', '.join(sorted('.'.join(one) for one in differing)[:5])} are missing or too many: "
-            "load into an empty database"
+            f"{name_of(session)} does not have the tables of schema version {schema.VERSION}: "
+            f"{', '.join(sorted('.'.join(one) for one in differing)[:5])} are missing or unexpected. "
+            "Load into an empty database"
         )
         raise ConfigError(message)
     wrong = [
@@ -179,6 +179,6 @@ def _check_shape(session: MysqlSession) -> None:
     ]
     if wrong:
         message = (
-            f"{name_of(session)}: {', '.join(wrong[:5])}: expected InnoDB and {COLLATION}: load into an empty database"
+            f"{name_of(session)}: {', '.join(wrong[:5])}; expected InnoDB and {COLLATION}. Load into an empty database"
         )
         raise ConfigError(message)

@@ -1,8 +1,8 @@
-"""What facts and dimensions share, in MySQL: names that the facts bring, orphans, and the merge of the dimensions.
+"""Dimensions in MySQL: adds names that facts bring, adds and drops orphans, and merges captured dimensions.
 
-An *orphan* is what facts name and no captured schedule knows: an episode of show 0, or a country with neither name nor
-zone. It comes with the first fact that names it and goes with the last. Orphans are looked for among the names at hand,
-never by reading all facts, unless one may just have lost its last.
+An *orphan* is an episode (show 0) or a country (without name and zone) that facts name but that is in no captured
+schedule. It is added with the first fact that names it and dropped with the last. The search for orphans covers only
+the names of the current load. It reads all facts only if an orphan may have lost its last fact.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -32,18 +32,18 @@ class Named:
     countries: set[str] = field(default_factory=set)
 
     def add(self, facts: pa.Table) -> None:
-        """Take up what these facts name."""
+        """Add the names in these facts."""
         if "episode_id" in facts.column_names:
             self.episodes.update(pc.unique(facts["episode_id"]).to_pylist())
         self.countries.update(pc.unique(facts["country"]).to_pylist())
 
     def without(self, others: "Named") -> "Named":
-        """Return what the others do not name."""
+        """Return the names that ``others`` does not have."""
         return Named(self.episodes - others.episodes, self.countries - others.countries)
 
 
 def stage_named(session: MysqlSession, named: Named) -> None:
-    """Bring what facts name into the staging tables ``staged_episode_id`` and ``staged_country``."""
+    """Load the names of facts into the staging tables ``staged_episode_id`` and ``staged_country``."""
     staged: dict[str, list[int] | list[str]] = {
         "episode_id": sorted(named.episodes),
         "country": sorted(named.countries),
@@ -60,7 +60,7 @@ def stage_named(session: MysqlSession, named: Named) -> None:
 
 
 def add_named(session: MysqlSession) -> None:
-    """Give each staged name that no dimension has a row of its own."""
+    """Add a dimension row for each staged name that has none."""
     for name in ("add_episodes", "add_countries"):
         session.execute(_statement(name).pyformat)
 
@@ -77,16 +77,16 @@ def audience_orphans_of(session: MysqlSession, period: str) -> Named:
 
 
 def drop_orphans(session: MysqlSession, candidates: Named) -> None:
-    """Remove those of the candidates that nothing names any more; reads all facts, if there are candidates."""
+    """Delete the candidates that nothing names any more. Reads all facts if there are candidates."""
     gone = candidates.without(_still_named(session, candidates))
     _delete(session, "dim_episode", "episode_id", gone.episodes)
     _delete(session, "dim_country", "country", gone.countries)
 
 
 def merge_dimensions(session: MysqlSession, staged: Sequence[str]) -> None:
-    """Make the dimensions as their staging tables are, and keep the orphans that facts name.
+    """Make the dimensions equal to their staging tables, and keep the orphans that facts name.
 
-    Parents first come, then children; then those that are gone go, children first.
+    Rows are added to parent tables first, and deleted from child tables first.
     """
     tables = [mysql_schema.tables()[name] for name in staged]
     lost = Named(
@@ -137,7 +137,7 @@ def _still_named(session: MysqlSession, candidates: Named) -> Named:
 
 
 def _names(session: MysqlSession, statement: str, **values: object) -> set[Any]:
-    """Return the names that a statement of ``orphans.sql`` finds."""
+    """Return the names from a statement of ``orphans.sql``."""
     query = _statement(statement)
     return set(session.column(query.pyformat, query.bind(values)))
 

@@ -1,7 +1,7 @@
-"""What the errors of MySQL and MariaDB mean to a person: a code to one of our errors, with what to do.
+"""Translates error codes of MySQL and MariaDB into Marquee's errors, which say what to do.
 
-Codes are those of the servers' own lists; below 1000 PyMySQL's, from 2000 on the client's. Texts of the server are
-passed on, but for those that may hold values of the data.
+The codes are those of the servers' lists; codes below 1000 are PyMySQL's, codes from 2000 the client's. Messages
+include the server's text, except where it may contain values of the data.
 """
 
 import re
@@ -15,53 +15,51 @@ from marquee.mart.errors import LostConnectionError
 from marquee.mart.mysql.infile import Infile
 
 LOST = frozenset({0, 1053, 1152, 1158, 1159, 1160, 1161, 1927, 2006, 2013, 2014, 2027, 2055, 4031})
-"""Codes that leave open whether the last statement was done; 0 is PyMySQL's for a connection that was closed."""
+"""Codes after which the last statement may or may not have run; 0 is PyMySQL's code for a closed connection."""
 _COLUMN = re.compile(r"column ['`](?:[^'`]*[.`])*(?P<name>\w+)['`]")
 _NUMBER = re.compile(r"at row (?P<number>\d+)")
 _ENTRY = re.compile(r"Duplicate entry '(?P<key>.*)' for key", re.DOTALL)
 
 ALREADY_DONE = frozenset({1050, 1060, 1061, 1068, 1091, 1826})
-"""Codes that say: this table, column, key or constraint is there, or gone, already."""
+"""Codes for a table, column, key or constraint that already exists, or is already dropped."""
 TLS = 2026
 MISSING_PARENT = 1452
 READ_ONLY = 1792
 
 _TLS_HINT = "set MARQUEE_MART__TLS_CA to the CA of a certificate that names the host of MARQUEE_MART__URL"
 _LATER: Mapping[int, str] = {
-    1205: "others hold what this needs, for longer than MARQUEE_MART__LOCK_TIMEOUT_S: let them end, and try again",
-    1213: "another transaction was in the way: try again",
-    **dict.fromkeys((1021, 1030, 1041, 1114, 1135), "make room at the server, on its disk or in memory, and try again"),
-    **dict.fromkeys((1290, 1792, 1836), "the server takes no writes now: try again when it does"),
-    **dict.fromkeys((1040, 1203, 1226), "it has too many connections now: try again later"),
+    1205: "others hold the lock for longer than MARQUEE_MART__LOCK_TIMEOUT_S: wait until they end, and try again",
+    1213: "deadlock with another transaction: try again",
+    **dict.fromkeys((1021, 1030, 1041, 1114, 1135), "free disk space or memory of the server, and try again"),
+    **dict.fromkeys((1290, 1792, 1836), "the server is read-only now: try again when it allows writes"),
+    **dict.fromkeys((1040, 1203, 1226), "the server has too many connections now: try again later"),
     **dict.fromkeys((1317, 1969, 3024), "the server, or its administrator, has ended the statement: try again"),
-    **dict.fromkeys((2002, 2003), "it cannot be reached: start it, or set MARQUEE_MART__URL right"),
+    **dict.fromkeys((2002, 2003), "the server cannot be reached: start it, or correct MARQUEE_MART__URL"),
 }
 _SETTINGS: Mapping[int, str] = {
-    **dict.fromkeys((1045, 1130, 1251, 1698, 2059), "set MARQUEE_MART__URL and MARQUEE_MART__PASSWORD right"),
-    **dict.fromkeys((1820, 1862), "the password has expired: have an administrator of the server set one"),
-    **dict.fromkeys((3118, 3955, 4150, 4151), "the user may not log in: have an administrator of the server unlock it"),
-    1129: "the server takes no connection from here after many that failed: let an administrator `flush hosts` there",
+    **dict.fromkeys((1045, 1130, 1251, 1698, 2059), "correct MARQUEE_MART__URL and MARQUEE_MART__PASSWORD"),
+    **dict.fromkeys((1820, 1862), "the password has expired: ask the server's administrator to set one"),
+    **dict.fromkeys((3118, 3955, 4150, 4151), "ask the server's administrator to unlock the account"),
+    1129: "the server blocks this host after many failed connections: ask its administrator to run `flush hosts`",
     **dict.fromkeys(
         (1044, 1142, 1143, 1227, 1370, 1410),
-        "the user may not do that: grant it, or let an administrator run `marquee mart init`",
+        "the user lacks a privilege: grant it, or ask an administrator to run `marquee mart init`",
     ),
     1049: "create the database first: create database … character set utf8mb4 collate utf8mb4_bin",
-    **dict.fromkeys((1148, 3948, 4166), "the server has to allow LOAD DATA LOCAL: set local_infile=1 there"),
-    **dict.fromkeys(
-        (1115, 1193, 1231, 1273, 1286), "expected MySQL 8.0 or later or MariaDB 10.11 or later, with InnoDB"
-    ),
+    **dict.fromkeys((1148, 3948, 4166), "the server does not allow LOAD DATA LOCAL: set local_infile=1 there"),
+    **dict.fromkeys((1115, 1193, 1231, 1273, 1286), "use MySQL 8.0 or later, or MariaDB 10.11 or later, with InnoDB"),
 }
 _DATA: Mapping[int, str] = {
-    **dict.fromkeys((1048, 1263), "there is null, where a value has to be"),
-    1062: "its key is there twice, or differs from another's only in blanks at its end",
+    **dict.fromkeys((1048, 1263), "the value is null, but the column is not null"),
+    1062: "the key is a duplicate, or differs from another only in trailing blanks",
     1264: "the value is out of range",
-    **dict.fromkeys((1265, 1406), "the value is too long, or none of the column's type"),
-    **dict.fromkeys((1292, 1366, 1411), "the value is none of the column's type"),
+    **dict.fromkeys((1265, 1406), "the value is too long, or not of the column's type"),
+    **dict.fromkeys((1292, 1366, 1411), "the value is not of the column's type"),
 }
 
 
 def ours(error: MySQLError, where: str) -> Exception:  # noqa: PLR0911 - a list of cases
-    """Return the error to raise for one of PyMySQL's; the same where it is none that we know."""
+    """Return the Marquee error for an error of PyMySQL; an unknown one does not change."""
     code = error.args[0] if error.args and isinstance(error.args[0], int) else -1
     text = f"{where}: {code} {error.args[1] if len(error.args) > 1 else ''}"
     if code == TLS or isinstance(getattr(error, "original_exception", None), ssl.SSLError):
@@ -72,21 +70,21 @@ def ours(error: MySQLError, where: str) -> Exception:  # noqa: PLR0911 - a list 
         return TryAgainError(f"{text}: {_LATER[code]}")
     if code in _SETTINGS:
         return ConfigError(f"{text}: {_SETTINGS[code]}")
-    if code == -1 and isinstance(error, OperationalError):  # PyMySQL's own: an answer out of place
-        return TryAgainError(f"{where}: {error}: make sure that it is a MySQL server, and yours")
+    if code == -1 and isinstance(error, OperationalError):  # PyMySQL's own: an unexpected packet
+        return TryAgainError(f"{where}: {error}: make sure that it is your MySQL server")
     if code == MISSING_PARENT:
-        return CorruptLakeError(f"{text}: a capture names what none has: run schedule-fetch again with --force")
+        return CorruptLakeError(f"{text}: a capture refers to a missing row: run schedule-fetch again with --force")
     unknown: Exception = error
     return unknown
 
 
 def refused(table: str, source: Infile, code: int, text: str) -> MarqueeError:
-    """Return the error for a row that does not go in exactly: it names table, column and key, and why."""
+    """Return the error for a row that the server cannot store unchanged: table, column, key and reason."""
     column, number, entry = _COLUMN.search(text), _NUMBER.search(text), _ENTRY.search(text)
     place = f"{table}.{column['name']}" if column else table
     key = source.key_of(int(number["number"])) if number else {"key": entry["key"]} if entry else {}
     row = ", ".join(f"{name} {value!r}" for name, value in key.items())
     return BadInputError(
-        f"{place}{f', row of {row}' if row else ''}: {_DATA.get(code, f'refused with code {code}')}. Nothing of its "
-        "period is loaded: correct it where it comes from"
+        f"{place}{f', row of {row}' if row else ''}: {_DATA.get(code, f'rejected with code {code}')}. Nothing of its "
+        "period is loaded. Correct the row in its source"
     )

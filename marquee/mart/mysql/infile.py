@@ -1,8 +1,8 @@
-r"""Rows as LOAD DATA reads them: one line a row, columns between tabs, ``\N`` for null, specials after a backslash.
+r"""Encodes rows for LOAD DATA: one line per row, tabs between columns, ``\N`` for null, backslash escapes.
 
-They are encoded by pyarrow, column by column, in threads of their own while further rows are being read, and held
-compactly until they are sent (in memory; beyond ``IN_MEMORY`` in a file without a name), so that nothing that is slow
-or may fail comes between the first and the last row at the server.
+pyarrow encodes the rows column by column in separate threads, while further rows are read. The encoded rows are held
+until they are sent, in memory up to ``IN_MEMORY`` bytes and then in an unnamed file. So the server receives all rows at
+once, without slow steps or steps that may fail in between.
 """
 
 import tempfile
@@ -16,16 +16,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 IN_MEMORY = 16 << 20
-CHUNK = 1 << 18  # a packet, which must be smaller than the server's max_allowed_packet
+CHUNK = 1 << 18  # bytes of a packet; must be smaller than the server's max_allowed_packet
 ROWS_AT_ONCE = 65_536
 ENCODERS = 2
-"""Threads; as many pieces at most wait to be encoded."""
+"""Number of encoder threads, and maximum number of pieces that wait for encoding."""
 _ESCAPES = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"), ("\0", "\\0"))
 _UNESCAPES = {"t": "\t", "n": "\n", "r": "\r", "0": "\0", "\\": "\\"}
 
 
 class Infile:
-    """Encoded rows: of ``columns``, in their order, of which the first ``key`` tell one row from another."""
+    """Encoded rows with ``columns`` in this order; the first ``key`` columns are the primary key."""
 
     def __init__(self, columns: Sequence[str], key: int) -> None:
         self.columns = tuple(columns)
@@ -45,7 +45,7 @@ class Infile:
         self._file.close()
 
     def add(self, rows: pa.Table) -> None:
-        """Append rows; their columns go by name."""
+        """Append rows; columns match by name."""
         chosen = rows.select(self.columns)
         for start in range(0, chosen.num_rows, ROWS_AT_ONCE):
             self._encoding.append(self._pool.submit(encode, chosen.slice(start, ROWS_AT_ONCE)))
@@ -53,18 +53,18 @@ class Infile:
         self.rows += rows.num_rows
 
     def flush(self) -> None:
-        """Wait until all that was added is encoded."""
+        """Wait until all added rows are encoded."""
         self._write_until(0)
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield all that was added."""
+        """Yield all added rows, encoded, in chunks."""
         self.flush()
         self._file.seek(0)
         while chunk := self._file.read(CHUNK):
             yield chunk
 
     def key_of(self, number: int) -> dict[str, str | None]:
-        """Return the key of a row by its number, from 1 on, as MySQL counts them in a warning."""
+        """Return the key of a row by its number in MySQL's warnings, which starts at 1."""
         self.flush()
         self._file.seek(0)
         line = next(line for count, line in enumerate(self._file, start=1) if count == number)
@@ -72,25 +72,25 @@ class Infile:
         return {name: _unescape(cell) for name, cell in zip(self.columns[: self._key], cells, strict=False)}
 
     def _write_until(self, waiting: int) -> None:
-        """Write what is encoded, in its order, until no more than so many pieces wait."""
+        """Write encoded pieces in order until at most ``waiting`` pieces are left."""
         while len(self._encoding) > waiting:
             self._file.write(self._encoding.popleft().result())
 
 
 def encode(rows: pa.Table) -> bytes:
-    """Return rows as lines."""
+    """Return rows as encoded lines."""
     if not rows.num_rows:
         return b""
     *cells, last = [_cells(pa.concat_arrays(column.chunks)) for column in rows.columns]
     ended = pc.binary_join_element_wise(last, _text(""), _text("\n"))
     lines = pc.binary_join_element_wise(*cells, ended, _text("\t"))
-    # The texts of an Arrow array lie one after the other in its last buffer, of which this array is all.
+    # The last buffer of an Arrow string array has its texts one after the other; this array uses the whole buffer.
     data: bytes = lines.buffers()[-1].to_pybytes()
     return data[: _length(lines)]
 
 
 def _cells(column: pa.Array) -> pa.Array:
-    """Return a column's texts. Of an hour's rows most texts and times are the same few: each is encoded once."""
+    """Return a column as texts. Most texts and times repeat within an hour, so each distinct value is encoded once."""
     if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
         texts = column.cast(pa.large_string())
     else:

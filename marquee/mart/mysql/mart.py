@@ -1,11 +1,12 @@
-"""The mart in MySQL or MariaDB: replacing what is in it, one transaction at a time.
+"""The mart in MySQL or MariaDB: replaces its rows one transaction at a time.
 
-A transaction first locks the kiosk's one row, which keeps other loaders out, and decides again by the ledger; then it
-writes rows and the ledger's word on them together. So analysts see the old or the new, are never made to wait, and a
-loader that dies anywhere leaves the old or the new. Where it is not known whether a commit was done, the ledger tells.
+A transaction locks the single row of the table ``kiosk``, which excludes other loaders, and compares its change with
+the ledger again. Then it writes both the rows and their ledger entries. So analysts see either the old or the new state
+without waiting, and a killed loader leaves one of the two. After a lost connection, the ledger shows whether the commit
+succeeded.
 
-Viewership goes by LOAD DATA straight into its table, within the transaction: a staging table in between would take half
-as long again. Names that facts and dimensions share go through staging tables of the connection's own.
+LOAD DATA writes viewership directly into its table within the transaction; a staging table would take 50 % longer.
+Names that facts and dimensions share go through temporary staging tables.
 """
 
 import logging
@@ -37,7 +38,7 @@ Write = Callable[[MysqlSession], None]
 
 
 class MysqlMart:
-    """An open mart; a connection that is lost is opened again."""
+    """An open mart. It reconnects after a lost connection."""
 
     def __init__(self, settings: MartSettings, session: MysqlSession) -> None:
         self._settings = settings
@@ -45,7 +46,7 @@ class MysqlMart:
 
     def ledger(self) -> Ledger:
         found = _ledger(self._session)
-        self._session.commit()  # what is asked next sees what others have committed since
+        self._session.commit()  # the next query sees what others have committed
         return found
 
     def load_dimensions(self, tables: Mapping[str, pa.Table], change: Change) -> bool:
@@ -107,8 +108,8 @@ class MysqlMart:
         except (MySQLError, TryAgainError) as error:
             cause = error if isinstance(error, MySQLError) else error.__cause__
             if error is not cause and not (isinstance(cause, MySQLError) and cause.args[0] == READ_ONLY):
-                raise  # the server is the reason, not the query
-            message = f"{self._session.where}: {cause}\nExpected a query of SQL that the server answers without writing"
+                raise  # a failure of the server, not of the query
+            message = f"{self._session.where}: {cause}\nUse a query in the server's SQL that only reads"
             raise QueryError(message) from error
 
     def close(self) -> None:
@@ -116,7 +117,7 @@ class MysqlMart:
         self._session.close()
 
     def _replace(self, change: Change, stage: Write, write: Write) -> bool:
-        """Do a change in one transaction; after a lost connection, once more, unless the ledger has it."""
+        """Apply a change in one transaction. After a lost connection, retry once unless the ledger has the change."""
         self._wake()
         try:
             return self._attempt(change, stage, write)
@@ -126,7 +127,7 @@ class MysqlMart:
         return change.made(self.ledger()) or self._attempt(change, stage, write)
 
     def _wake(self) -> None:
-        """Connect anew where the server has given up on a loader that was reading from the lake."""
+        """Reconnect if the server has closed the connection while the loader was reading from the lake."""
         try:
             self._session.query("select 1")
         except LostConnectionError:
@@ -157,7 +158,7 @@ class MysqlMart:
 
 @contextmanager
 def open_mysql_mart(settings: MartSettings) -> Iterator[MysqlMart]:
-    """Open a mart for loading; in an empty database one is made."""
+    """Open a mart for loading; create it in an empty database."""
     session = MysqlSession(settings)
     mart = MysqlMart(settings, session)
     try:

@@ -1,9 +1,9 @@
--- Orphans in MySQL: what facts name and no captured schedule knows, an episode of show 0 or a country with neither name
--- nor zone. See dimensions.py.
+-- Orphans in MySQL: episodes (show 0) and countries (without name and zone) that facts name but that are in no captured
+-- schedule. See dimensions.py.
 --
---   in:  staged_episode_id, staged_country        names that facts bring, one a row
+--   in:  staged_episode_id, staged_country        names in the new facts, one per row
 --        staged_dim_episode, staged_dim_country   the dimensions of all captures
---        $hours, $period, $country                those whose facts are asked about
+--        $hours, $period, $country                selection of the facts
 --   out: rows added to dim_episode and dim_country, or one column of names
 
 -- name: add_episodes
@@ -51,11 +51,11 @@ select dvd_country from show_history where dvd_country is not null;
 -- name: audience_countries
 select distinct country from fact_audience_base;
 
--- Any row will do.
+-- The country if any viewership names it.
 -- name: watched_country
 select country from fact_viewership where country = $country limit 1; -- noqa: AM09
 
--- What a capture knew and none knows any more.
+-- Names in the dimensions that are in no capture any more.
 -- name: lost_episodes
 select d.episode_id
 from dim_episode d

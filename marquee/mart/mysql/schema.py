@@ -1,9 +1,9 @@
-"""The schema as MySQL has it: statements made from the one schema that all marts share.
+"""MySQL statements for the schema that all marts share.
 
-Beyond it: InnoDB, utf8mb4 with a collation of exact bytes (names are keys, and the usual collations take ``Pokemon``
-for ``Pokémon``), comments where MySQL has them (tables and columns; it has none for views), the key of the viewership,
-by which it is stored, and foreign keys among the dimensions. Facts have none: they would cost a look-up a row, and
-loading adds whatever the facts name and the dimensions lack.
+They add: the engine InnoDB; utf8mb4 with a binary collation (names are keys, and the default collations treat
+``Pokemon`` and ``Pokémon`` as equal); comments on tables and columns (MySQL has none for views); a primary key of the
+viewership, which determines its storage order; and foreign keys among the dimensions. Facts have no foreign keys: each
+would cost a look-up per row, and the loader adds missing dimension rows itself.
 """
 
 import re
@@ -43,7 +43,7 @@ def create_table(table: Relation) -> str:
 
 
 def create_staging(table: Relation) -> str:
-    """Return the statement that creates a table of this connection alone, with the columns and the key of another."""
+    """Return the statement that creates a temporary table with the columns and the key of another table."""
     lines = [f"{one.name} {one.type}{'' if one.nullable else ' not null'}" for one in table.columns]
     lines.append(f"primary key ({', '.join(key_of(table))})")
     return f"create temporary table {staging(table.name)} ({', '.join(lines)}) {TABLE_OPTIONS}"
@@ -55,7 +55,7 @@ def staging(table: str) -> str:
 
 
 def create_views() -> list[str]:
-    """Return the statements that create the views, or replace them; each asks with the rights of whoever asks."""
+    """Return the statements that create or replace the views. Each view runs with the privileges of its user."""
     return [
         f"create or replace sql security invoker view {one.name} as\n{one.query}"
         for one in schema.relations()
@@ -64,7 +64,7 @@ def create_views() -> list[str]:
 
 
 def seed_rows() -> list[str]:
-    """Return the statements that insert the rows of tables that never change; they may be run twice."""
+    """Return the statements that insert the rows of constant tables; they are idempotent."""
     return [statement.replace("insert into", "insert ignore into", 1) for statement in schema.seed_rows()]
 
 
@@ -76,5 +76,5 @@ def references(table: Relation) -> list[tuple[str, str]]:
 
 
 def quoted(text: str) -> str:
-    """Return a text as a literal, whatever the SQL mode."""
+    """Return a text as a literal for the SQL mode of ``MysqlSession``."""
     return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"

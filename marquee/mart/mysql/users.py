@@ -1,4 +1,4 @@
-"""The users of a mart in MySQL, each with no more than it needs: one that loads, one that asks."""
+"""The two users of a mart in MySQL, with minimal privileges: one for loading and one for queries."""
 
 from marquee.mart.mysql.connection import MysqlSession
 from marquee.mart.settings import MartSettings
@@ -6,11 +6,11 @@ from marquee.mart.settings import MartSettings
 LOADER = "select, insert, update, delete, create temporary tables"
 ANALYST = "select"
 HOSTS = ("%", "localhost")
-"""The second because of MariaDB's users without a name: they come before those from anywhere."""
+"""``localhost`` is needed because MariaDB's anonymous local users take precedence over users of ``%``."""
 
 
 def make_users(session: MysqlSession, settings: MartSettings) -> list[str]:
-    """Make the users whose passwords are set, or give them these; return a line for each."""
+    """Create the users whose passwords are set, or update their passwords; return a line for each."""
     wanted = (
         (settings.loader, settings.loader_password, LOADER),
         (settings.analyst, settings.analyst_password, ANALYST),
@@ -18,9 +18,9 @@ def make_users(session: MysqlSession, settings: MartSettings) -> list[str]:
     made = []
     for user, password, privileges in wanted:
         if password is None:
-            made.append(f"user {user}: not made, for its password is not set")
+            made.append(f"user {user}: not created, because its password is not set")
             continue
-        # In a grant _ is any one letter.
+        # In a grant, _ matches any character.
         database = session.address.database.replace("_", "\\_")
         for host in HOSTS:
             session.execute(
@@ -28,5 +28,5 @@ def make_users(session: MysqlSession, settings: MartSettings) -> list[str]:
             )
             session.execute("alter user %s@%s identified by %s", [user, host, password.get_secret_value()])
             session.execute(f"grant {privileges} on `{database}`.* to %s@%s", [user, host])
-        made.append(f"user {user}: may {privileges} in {session.address.database}")
+        made.append(f"user {user}: granted {privileges} in {session.address.database}")
     return made

@@ -1,7 +1,7 @@
-"""The kiosk's schema: ``tables.sql`` and ``views.sql``, read as what they create and what they say of it.
+"""The mart's schema: parses ``tables.sql`` and ``views.sql`` with their comments.
 
-The files are plain SQL; comments become the database's own, so that each fact about a column stands once. A comment
-belongs to what follows it (a table, a view) or, after a column, to that column.
+The files are plain SQL. Their comments become comments in the database, so each definition of a column is written only
+once. A comment belongs to the table or view below it or, after a column, to that column.
 """
 
 import functools
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from marquee.sql import read_sql
 
 VERSION = 2
-"""Counted up with every change of tables or views: a kiosk of another version is not touched."""
+"""Version of the schema, incremented with every change of tables or views. Other versions of a mart are rejected."""
 
 _CREATE = re.compile(
     r"(?P<comment>(?:^-- [^\n]*\n)+)^create (?P<kind>table|view) (?P<name>\w+) (?P<body>.*?);$",
@@ -36,7 +36,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Relation:
-    """A table or view; of a view only its query, no columns."""
+    """A table or view. A view has its query, but no columns."""
 
     kind: str
     name: str
@@ -47,7 +47,7 @@ class Relation:
 
 
 def tables_sql() -> str:
-    """Return the statements that create the tables and fill those that never change."""
+    """Return the statements that create the tables and fill the constant ones."""
     return read_sql("marquee.mart.schema", "tables")
 
 
@@ -63,7 +63,7 @@ def relations() -> tuple[Relation, ...]:
 
 
 def seed_rows() -> list[str]:
-    """Return the statements that insert the rows of tables that never change."""
+    """Return the statements that insert the rows of constant tables."""
     return [statement.removesuffix(";") for statement in _SEED_ROWS.findall(tables_sql())]
 
 

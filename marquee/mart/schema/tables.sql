@@ -43,7 +43,7 @@ create table dim_country (
 
 -- Original languages of shows.
 create table dim_language (
-    language varchar(100) not null, -- in English words
+    language varchar(100) not null, -- English name of the language
     primary key (language)
 );
 
@@ -74,7 +74,7 @@ create table dim_show (
     runtime_minutes bigint, -- planned runtime of an episode
     average_runtime_minutes bigint, -- average runtime of the episodes so far
     premiered date, -- day of the first episode
-    ended date, -- day of the last episode, of a show that has ended
+    ended date, -- day of the last episode, for a show that has ended
     network_id bigint, -- -> dim_network with kind 'network'
     web_channel_id bigint, -- -> dim_network with kind 'web'
     dvd_country char(2), -- -> dim_country: country of its DVD release

@@ -62,7 +62,7 @@ where a.show_id <> 0;
 create view sizeable_show as
 select * from reported_show where reach >= 50;
 
--- All viewers of the reported period worldwide. One row.
+-- All viewers worldwide in the reported period. One row.
 create view reported_base as
 select b.* from reported_period p join fact_audience_base b on b.period = p.period and b.country = '**';
 
