@@ -1,5 +1,6 @@
 """``python -m jobs.cli``: the command ``marquee``."""
 
+import gc
 import sys
 from collections.abc import Sequence
 from pkgutil import resolve_name
@@ -18,7 +19,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code
     from marquee.runs.command import guarded  # noqa: PLC0415 - help and wrong usage end before it is needed
 
-    return guarded(lambda: resolve_name(given.do)(given), given.log, for_a_person=True)
+    do = resolve_name(given.do)
+    gc.enable()  # marquee/__main__.py has switched it off for loading modules
+    return guarded(lambda: do(given), given.log, for_a_person=True)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from marquee.runs.command import Outcome
 from marquee.runs.stage import Advance
 from marquee.runs.status import PeriodStatus, read_states
 from marquee.settings.loading import load_settings
+from marquee.settings.sections import StageSettings
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,11 @@ def read_status(span: Span, given: Mapping[str, object] | None = None) -> list[P
     """
     found: list[PeriodStatus] = []
     errors: list[MarqueeError] = []
-    parts = [partial(_mart_status, given or {}) if job is MART_LOAD else partial(_status_of, job) for job in PIPELINE]
+    read: dict[str, Markers] = {}
+    parts = [
+        partial(_mart_status, read, given or {}) if job is MART_LOAD else partial(_status_of, read, job)
+        for job in PIPELINE
+    ]
     for part in parts:
         try:
             found += part(span)
@@ -75,9 +80,14 @@ def read_status(span: Span, given: Mapping[str, object] | None = None) -> list[P
     return found
 
 
-def _status_of(job: Job, span: Span) -> list[PeriodStatus]:
+def _markers_of(read: dict[str, Markers], settings: StageSettings) -> Markers:
+    """Return the markers of the lake of some settings; all jobs of one lake read them once."""
+    return read.setdefault(settings.lake, Markers(settings.store))
+
+
+def _status_of(read: dict[str, Markers], job: Job, span: Span) -> list[PeriodStatus]:
     settings = load_settings(job.settings)
-    markers = Markers(settings.store)
+    markers = _markers_of(read, settings)
     stages = job.open_stages(settings, markers)
     return [
         one
@@ -86,9 +96,9 @@ def _status_of(job: Job, span: Span) -> list[PeriodStatus]:
     ]
 
 
-def _mart_status(given: Mapping[str, object], span: Span) -> list[PeriodStatus]:
+def _mart_status(read: dict[str, Markers], given: Mapping[str, object], span: Span) -> list[PeriodStatus]:
     from jobs.mart_load.settings import MartLoadSettings  # noqa: PLC0415 - nor the mart, which is slow to import
     from marquee.mart.status import ledger_states  # noqa: PLC0415
 
     settings = load_settings(MartLoadSettings, **given)
-    return [one for one in ledger_states(settings.mart, Markers(settings.store)) if span.touches(one.period)]
+    return [one for one in ledger_states(settings.mart, _markers_of(read, settings)) if span.touches(one.period)]
