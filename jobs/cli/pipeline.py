@@ -50,6 +50,10 @@ class _Total:
         return sum(outcome.changed for outcome in self.outcomes)
 
     @property
+    def failures(self) -> int:
+        return sum(outcome.failures for outcome in self.outcomes)
+
+    @property
     def note(self) -> str:
         return self.outcomes[-1].note
 

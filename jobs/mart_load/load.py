@@ -74,6 +74,11 @@ class MartReport:
         """How many periods were loaded, or replaced."""
         return self.loaded + self.replaced
 
+    @property
+    def failures(self) -> int:
+        """How many periods failed."""
+        return len(self.failed)
+
     def plus(self, other: "MartReport") -> "MartReport":
         """Return both reports as one."""
         return MartReport(

@@ -52,6 +52,10 @@ class Outcome(Protocol):
         """How many periods were made, or loaded."""
 
     @property
+    def failures(self) -> int:
+        """How many periods failed."""
+
+    @property
     def note(self) -> str:
         """What else a person should know, such as why there was nothing to make; empty without."""
 
@@ -123,7 +127,7 @@ def summary_of(name: str, outcome: Outcome) -> str:
     """Return one line on what a run did."""
     note = f"; {outcome.note}" if outcome.note else ""
     if outcome.changed or outcome.exit_code:
-        failed = "; some failed, as the log tells" if outcome.exit_code else ""
+        failed = f", {outcome.failures} failed; see the log" if outcome.failures else ""
         return f"{name}: {outcome.changed} made{failed}{note}"
     return f"{name}: nothing was pending{note}"
 

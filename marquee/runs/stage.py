@@ -113,6 +113,11 @@ class Report:
         """How many periods were made."""
         return len(self.made)
 
+    @property
+    def failures(self) -> int:
+        """How many periods failed."""
+        return len(self.failed)
+
 
 Advance = Callable[[int, int, str], None]
 """Told at the start and after each period: how many are through, of how many, and the last one's name."""

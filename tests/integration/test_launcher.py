@@ -548,11 +548,11 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, list[dict[str, Any]]]:
 def test_pending_hours_go_to_spark_and_its_code_comes_back(world: SmallWorld, cluster: FakeCluster) -> None:
     """Spark gets the day of the pending hour as arguments; the launcher logs JSON and ends with the driver's code."""
     cluster.script = [SUBMITTED, RUNNING, failed(65)]
-    cluster.log = '{"message": "rollup: 0 made; some failed, as the log tells"}\n'
+    cluster.log = '{"message": "rollup: 0 made, 1 failed; see the log"}\n'
     code, logged = finish(start(world, cluster))
     assert code == 65
     assert logged[0]["message"] == f"rollup --from {DAY}T10 --to {DAY}T10: 1 periods now, 0 left for the next run"
-    assert {"message": "rollup: 0 made; some failed, as the log tells", "pod": f"{name_of()}-driver"} in logged
+    assert {"message": "rollup: 0 made, 1 failed; see the log", "pod": f"{name_of()}-driver"} in logged
     assert cluster.stored[name_of()].manifest["spec"]["arguments"] == ["--from", f"{DAY}T10", "--to", f"{DAY}T10"]
 
 
