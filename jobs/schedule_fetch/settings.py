@@ -36,7 +36,9 @@ class ScheduleFetchOptions(Section):
     refetch_after_h: float = Field(24.0, gt=0, description="age in hours at which one of the refetch_days is refetched")
 
     rejects_allowed: int = Field(10, ge=0, description="number of episodes of a day that may be rejected in any case")
-    rejects_allowed_share: float = Field(0.01, ge=0, le=1, description="share of a day's episodes that may be rejected")
+    rejects_allowed_share: float = Field(
+        0.01, ge=0, le=1, description="share of a day's episodes that may be rejected, if that is more"
+    )
 
     calls_per_window: int = Field(
         20, ge=1, description="maximum number of calls in window_s, including failed attempts"

@@ -480,7 +480,7 @@ def test_rollup_under_another_key_is_refused(
 ) -> None:
     """Another viewer key makes no hour again by mistake; with --force, all hours are made again."""
     monkeypatch.setenv("MARQUEE_ROLLUP__VIEWER_KEY", "another key of the small world")
-    assert "is another key than that of 3 hours" in error_of(capsys, "rollup", code=78)
+    assert "differs from the key of 3 hours" in error_of(capsys, "rollup", code=78)
     assert set(world.generations().values()) == {1}
     assert out_of(capsys, "rollup", "--force") == "rollup: 3 made\n"
 

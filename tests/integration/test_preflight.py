@@ -452,8 +452,8 @@ def test_missing_settings_fail_and_stop_nothing(
 @pytest.mark.parametrize(
     ("key", "words"),
     [
-        pytest.param("topics/views/year=2026/x.json", "what it has at 'topics/': views/", id="another topic"),
-        pytest.param("topics/plays/year=2026/x.json", "what it has at 'topics/plays/': year=2026/", id="by year"),
+        pytest.param("topics/views/year=2026/x.json", "found in 'topics/': views/", id="another topic"),
+        pytest.param("topics/plays/year=2026/x.json", "found in 'topics/plays/': year=2026/", id="by year"),
     ],
 )
 @pytest.mark.usefixtures("raw")
