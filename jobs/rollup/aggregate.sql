@@ -5,9 +5,9 @@
 -- out:  hour × viewer × episode × country × language × viewer-local hour × device: plays, watched_seconds, first_at,
 --       last_at
 --
--- A duplicate is another event with the same id and viewer. Of duplicates the earliest counts; of two received at the same
--- instant, the first in the order of their columns, so that the order of arrival has no effect. Few events have
--- duplicates, so the query sorts only those.
+-- A duplicate is another event with the same id and viewer. The earliest counts; of two received at the same instant,
+-- the first in the order of their columns, so that the order of arrival has no effect. Few events have duplicates, so
+-- the query sorts only those.
 with repeated as materialized (
     select viewer, event_key
     from events

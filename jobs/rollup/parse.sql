@@ -1,5 +1,5 @@
--- Parses lines to play events, fast. A line is `sure` if it certainly satisfies the event contract. The reference parser
--- (contract.py) validates all other lines, and must accept every line that is sure here.
+-- Parses lines to play events, fast. A line is `sure` if it certainly satisfies the event contract. The reference
+-- parser (contract.py) validates all other lines, and must accept every line that is sure here.
 --
 -- in:   lines (row, text)
 --       {{event_id}}, …             place of each field in the producer's lines: a dotted path of names

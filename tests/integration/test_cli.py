@@ -467,7 +467,7 @@ def test_stages_say_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
     message = error_of(capsys, "rollup", "2025-12", code=78)
     assert f"there are no events of this period; events are from {FIRST} to {LAST}" in message
     assert out_of(capsys, "profile", "2025-12") == (
-        "profile: nothing was pending; no hour of this period is rolled up: those that are, are from "
+        "profile: nothing was pending; no hour of this period is rolled up; rolled-up hours are from "
         f"{FIRST} to {LAST}\n"
     )
     assert out_of(capsys, "mart-load", "2025-12") == (
