@@ -266,11 +266,13 @@ def test_status_of_all_periods_and_of_some(capsys: pytest.CaptureFixture[str]) -
 def test_status_as_a_page(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Option --html writes a page and prints its path; a path that cannot be written is an error with a remedy."""
     page = tmp_path / "status.html"
-    assert out_of(capsys, "status", "--html", str(page)) == f"Written: {page}\n"
+    assert out_of(capsys, "status", "--html", str(page)) == f"Wrote {page}\n"
     assert "<h1>Periods: 17 done</h1>" in page.read_text()
     assert f'title="{LAST}: done; 1 rows, 1 rejects, made ' in page.read_text()
     assert main(["status", "--html", str(tmp_path / "not" / "there.html")]) == 78
-    assert "there.html cannot be written: No such file or directory: expected a file in a" in capsys.readouterr().err
+    assert (
+        "there.html cannot be written: No such file or directory. Name a file in an existing" in capsys.readouterr().err
+    )
 
 
 def test_status_of_a_late_file(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
@@ -436,7 +438,9 @@ def test_gc_deletes_what_its_plan_says_and_no_other(capsys: pytest.CaptureFixtur
     command = shown.splitlines()[-1].split()
     assert command[:-1] == ["marquee", "gc", "--grace-hours", "0", "--delete"]
     wrong = error_of(capsys, "gc", "--grace-hours", "0", "--delete", "0123456789ab", code=78)
-    assert wrong == f"--delete 0123456789ab is not this plan's digest, {command[-1]}: see the plan without --delete"
+    assert (
+        wrong == f"--delete 0123456789ab differs from the plan's digest {command[-1]}. Run marquee gc to see the plan"
+    )
     assert [info.key for info in world.lake.list(prefix)] != []
     assert "Deleted 2 objects." in out_of(capsys, *command[1:])
     assert {info.key for info in world.lake.list()} == kept
