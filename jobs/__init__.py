@@ -1,1 +1,1 @@
-"""What runs: one folder an image, the command, and what looks at all of them."""
+"""The jobs: one folder for each image, the command line, and the registry."""

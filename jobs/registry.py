@@ -1,6 +1,6 @@
-"""Every job once: its names, the periods it makes, and where its code is.
+"""Registry of the jobs: the names, settings, datasets and code location of each, in one place.
 
-Reading the registry imports no job: what stands here as ``module:name`` is imported when it is asked for.
+Reading the registry imports no job. A ``module:name`` is imported on first use.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # the help of the command line reads the registry, and these cost time
+if TYPE_CHECKING:  # the command line's help reads the registry, and these imports are slow
     from marquee.lake.datasets import Dataset
     from marquee.lake.markers import Markers
     from marquee.runs.command import Run
@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # the help of the command line reads the registry, and these 
 
 
 def utc_now() -> datetime:
-    """Return the present."""
+    """Return the current time, in UTC."""
     return datetime.now(UTC)
 
 
@@ -27,13 +27,13 @@ class Job:
     """One job: a folder below ``jobs/``, an image, and a command.
 
     Attributes:
-        name: its name in keys, images and metrics; on the command line it has hyphens.
-        summary: what it does, for the help of the command line.
-        settings_class: the class of its settings.
-        runner: the function that runs it over a span; none of a server, or of what only starts another job.
-        opener: the function that opens its stages, for planning: ``(settings, markers, clock) -> stages``.
-        main: the main dataset of each of its stages, in the order in which they run.
-        on_spark: whether it can run as a SparkApplication.
+        name: name in keys, images and metrics. The command line uses hyphens for its underscores.
+        summary: what the job does, for the command line's help.
+        settings_class: class of the settings.
+        runner: function that runs the job over a span; empty for a server and for the launcher.
+        opener: function that opens the job's stages for planning: ``(settings, markers, clock) -> stages``.
+        main: main dataset of each stage, in the order in which the stages run.
+        on_spark: whether the job can run as a SparkApplication.
     """
 
     name: str
@@ -46,30 +46,30 @@ class Job:
 
     @property
     def command(self) -> str:
-        """The name on the command line."""
+        """Name on the command line."""
         return self.name.replace("_", "-")
 
     @property
     def settings(self) -> "type[StageSettings]":
-        """The class of its settings."""
+        """Class of the settings."""
         found: type[StageSettings] = resolve_name(self.settings_class)
         return found
 
     @property
     def run(self) -> "Run[Any]":
-        """What runs it over a span."""
+        """Function that runs the job over a span."""
         found: Run[Any] = resolve_name(self.runner)
         return found
 
     @property
     def main_datasets(self) -> "tuple[Dataset, ...]":
-        """The main dataset of each of its stages."""
+        """Main dataset of each stage."""
         return tuple(map(resolve_name, self.main))
 
     def open_stages(
         self, settings: "StageSettings", markers: "Markers", clock: Callable[[], datetime] = utc_now
     ) -> "Sequence[Stage]":
-        """Open its stages to ask about periods: they compute nothing, and nobody is asked for anything."""
+        """Open the job's stages for planning: they compute nothing and call no service."""
         found: Sequence[Stage] = resolve_name(self.opener)(settings, markers, clock)
         return found
 
@@ -118,11 +118,11 @@ LAUNCHER = Job(
 )
 
 PIPELINE = (SCHEDULE_FETCH, ROLLUP, PROFILE, MART_LOAD)
-"""The stages, in the order in which they feed each other."""
+"""The stages, upstream before downstream."""
 
 JOBS = (*PIPELINE, EXPORTER, LAUNCHER)
 
 
 def job_named(name: str) -> Job:
-    """Return the job of a name; KeyError if there is none."""
+    """Return the job with this name; KeyError if there is none."""
     return {job.name: job for job in JOBS}[name]

@@ -1,1 +1,1 @@
-"""The command `marquee`."""
+"""The command line ``marquee``."""

@@ -1,4 +1,4 @@
-"""``python -m jobs.cli``: the command ``marquee``."""
+"""Entry point of the command line ``marquee``, also as ``python -m jobs.cli``."""
 
 import gc
 import sys
@@ -10,14 +10,14 @@ from marquee.runs.arguments import read_span
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the command line says; return the exit code."""
+    """Run the command line; return the exit code."""
     given = make_parser().parse_args(arguments)
     if "first" in given:
         given.span = read_span(given.parser, given)
-    if "quick" in given:  # reads neither settings nor a lake
+    if "quick" in given:  # needs neither settings nor a lake
         code: int = resolve_name(given.do)(given)
         return code
-    from marquee.runs.command import guarded  # noqa: PLC0415 - help and wrong usage end before it is needed
+    from marquee.runs.command import guarded  # noqa: PLC0415 - help and usage errors end before it is needed
 
     do = resolve_name(given.do)
     gc.enable()  # marquee/__main__.py has switched it off for loading modules

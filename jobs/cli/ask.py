@@ -1,4 +1,4 @@
-"""``marquee ask``."""
+"""``marquee ask``: lists the questions, or answers one from the mart."""
 
 import argparse
 

@@ -1,6 +1,6 @@
-"""``marquee completion SHELL``: a script by which a shell completes Marquee's command lines.
+"""``marquee completion SHELL``: prints a script that completes Marquee's command lines in a shell.
 
-The script holds all names: pressing TAB starts no program.
+The script contains all names, so that pressing TAB starts no program.
 """
 
 import argparse
@@ -13,21 +13,21 @@ from marquee.runs.arguments import EXIT_CODES, HelpFormatter
 SHELLS = ("bash", "zsh", "fish")
 SUMMARY = "print a script that completes commands, options and names in your shell"
 NOTHING = {"zsh": "( )"}
-"""What completes a value that has no names: without an action, zsh would not complete the options either."""
+"""Completion of a value without known names. Without an action, zsh does not complete the options either."""
 INSTALL = """\
-Write the script to where your shell looks for it, then start a new shell:
+Write the script to your shell's folder for completions, then start a new shell:
 
   bash   marquee completion bash > ~/.marquee-completion
          echo 'source ~/.marquee-completion' >> ~/.bashrc
-  zsh    marquee completion zsh > FOLDER/_marquee, a FOLDER of $fpath
+  zsh    marquee completion zsh > FOLDER/_marquee, with a FOLDER in $fpath
   fish   marquee completion fish > ~/.config/fish/completions/marquee.fish
 
-Write it again after an update of Marquee.
+Repeat this after each update of Marquee.
 """
 
 
 def add(commands: Any, whole: argparse.ArgumentParser) -> None:  # noqa: ANN401 - argparse hides the type
-    """Add the command to the parser of all, which it completes."""
+    """Add the command to the parser of all commands, ``whole``."""
     parser = commands.add_parser(
         "completion",
         help=SUMMARY,
@@ -40,7 +40,7 @@ def add(commands: Any, whole: argparse.ArgumentParser) -> None:  # noqa: ANN401 
 
 
 def run(given: argparse.Namespace) -> int:
-    """Print the script of a shell."""
+    """Print the script for a shell."""
     import shtab  # noqa: PLC0415 - nothing else needs it, and images do not have it
 
     _annotate(given.whole)
@@ -49,7 +49,7 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _annotate(parser: argparse.ArgumentParser) -> None:
-    """Say what the values of arguments are, where their types and choices do not."""
+    """Add completions to arguments whose types and choices do not give them."""
     from jobs.cli.help import topics  # noqa: PLC0415 - this module is imported for the help of all commands
     from marquee.mart.questions import QUESTIONS  # noqa: PLC0415
 

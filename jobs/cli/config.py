@@ -1,4 +1,4 @@
-"""``marquee config``."""
+"""``marquee config``: lists the settings in force."""
 
 import argparse
 
@@ -10,7 +10,7 @@ from marquee.settings.names import check_names, read_file
 
 
 def run(given: argparse.Namespace) -> int:
-    """List the settings in force; those of the launcher only where some are set."""
+    """List the settings in force; those of the launcher only if one of them is set."""
     check_names()
     launched = source_of((LAUNCHER.name,), read_file()) != "default"
     kinds = [job.settings for job in JOBS if launched or job is not LAUNCHER]

@@ -1,11 +1,11 @@
-"""The demo: a simulated week, the whole pipeline on it, and the answers, all below one folder.
+"""``marquee demo``: simulates a week, runs the whole pipeline on it, and prints the answers, all in one folder.
 
-    <folder>/marquee.toml    the settings it runs with: MARQUEE_CONFIG=<folder>/marquee.toml marquee status
-    <folder>/raw             play events, as Kafka Connect would lay them down
-    <folder>/lake            what the stages make of them
-    <folder>/kiosk.duckdb    the kiosk
+    <folder>/marquee.toml    the demo's settings: MARQUEE_CONFIG=<folder>/marquee.toml marquee status
+    <folder>/raw             play events, in the layout of Kafka Connect
+    <folder>/lake            the outputs of the stages
+    <folder>/kiosk.duckdb    the mart
 
-Killed anywhere and run again it goes on; run again when done it finds nothing to do.
+The demo is idempotent: after an interruption another run completes it, and after that another run changes nothing.
 """
 
 import argparse
@@ -44,10 +44,10 @@ FILE = "marquee.toml"
 NAME = "marquee"
 ROWS_SHOWN = 6
 WIDTH = 80
-"""Characters of a line of an answer."""
+"""Maximum width of an answer, in characters."""
 
 SETTINGS = """\
-# The demo's settings. Look around with them: MARQUEE_CONFIG={file} marquee status
+# The demo's settings. To use them: MARQUEE_CONFIG={file} marquee status
 lake = "{folder}/lake"
 raw = "{folder}/raw"
 
@@ -59,7 +59,7 @@ url = "http://127.0.0.1:{port}"
 countries = [{countries}]
 first_day = {first_day}
 last_day = {last_day}
-calls_per_window = 100000  # the service is our own, on this machine
+calls_per_window = 100000  # the made-up service on this machine needs no rate limit
 
 [rollup]
 viewer_key = "{key}"
@@ -71,7 +71,7 @@ url = "{mart}"
 
 
 def command(given: argparse.Namespace) -> int:
-    """Do what the command line says."""
+    """Run the demo with the command line's options; return the exit code."""
     return run(given.folder.resolve(), settings_of(given, ("days", "events_per_day")))
 
 
@@ -87,54 +87,54 @@ def run(folder: Path, settings: SimulateSettings) -> int:
     _print_answers()
     seconds = f"{time.monotonic() - started:.0f} s"
     if changed:
-        say(f"Done in {seconds}. Run it again: it finds nothing to do.")
+        say(f"Done in {seconds}. Another run has nothing to do.")
     else:
-        say(f"Nothing had changed: everything was there already, and nothing was made again ({seconds}).")
-    say("Look around:")
+        say(f"Everything was up to date; nothing was made again ({seconds}).")
+    say("To look around:")
     say_command(f"  export MARQUEE_CONFIG={shlex.quote(str(folder / FILE))}")
     say_command("  {0} status; {0} ask; {0} ask binge --limit 3 --format json".format(_command()))
-    say(f"{CREDIT} (this demo's are made up)", "dim")
+    say(f"{CREDIT} (the demo's data are made up)", "dim")
     return 0
 
 
 def _command() -> str:
-    """Return how to call ``marquee``: by its path, from here, where a shell would not find it by name."""
+    """Return the command ``marquee`` by name, or by its relative path if it is not in PATH."""
     if shutil.which(NAME):
         return NAME
     return shlex.quote(os.path.relpath(Path(sys.executable).with_name(NAME)))
 
 
 def _run_all(settings: SimulateSettings, folder: Path) -> tuple[bool, int]:
-    """Simulate, run all stages, and again once the late files are there; tell if anything was made, and the code."""
+    """Simulate, run all stages, add the late files and run again; return whether anything changed, and the code."""
     raw = open_store((folder / "raw").as_uri())
     expected = settings.days * settings.events_per_day
     with progress_bar("simulate") as advance:
         summary = simulate(settings, raw, counter(advance, expected))
-    there = "" if summary.written else ", there already"
-    say(f"1. {summary.events:,} play events in {summary.files - summary.late_files:,} files below {raw.url}{there}")
+    there = "" if summary.written else " (already there)"
+    say(f"1. {summary.events:,} play events in {summary.files - summary.late_files:,} files in {raw.url}{there}")
     first = run_pipeline(EVER, progress_bar)
     say(f"2. {_made(first)}")
     with progress_bar("late files") as advance:
         late = add_late_files(settings, raw, counter(advance, expected)).written
-    come = {0: "the late files are there already", 1: "1 file comes late"}
-    say(f"3. {come.get(late, f'{late} files come late')}")
+    arrived = {0: "the late files had already arrived", 1: "1 file arrives late"}
+    say(f"3. {arrived.get(late, f'{late} files arrive late')}")
     second = run_pipeline(EVER, progress_bar) if late else {}
     if late:
-        say(f"4. {_made(second)}: the hours of the late files,")
-        say("   and what counts them. A day takes up the viewers seen before it, so days")
-        say("   after a late file are made again too.")
+        say(f"4. {_made(second)}: the hours of the late files")
+        say("   and everything downstream. A day builds on the viewers of earlier days, so")
+        say("   the days after a late file are made again too.")
     outcomes = [*first.values(), *second.values()]
     return any(one.changed for one in outcomes), worst([one.exit_code for one in outcomes])
 
 
 def _made(done: Mapping[str, Outcome]) -> str:
-    """Return what the stages made, such as ``made: rollup 4, profile 17``."""
+    """Describe what the stages made, such as ``made: rollup 4, profile 17``."""
     made = [f"{name} {outcome.changed}" for name, outcome in done.items() if outcome.changed]
     return f"made: {', '.join(made)}" if made else "nothing was pending"
 
 
 def _use_settings_of(folder: Path, settings: SimulateSettings) -> None:
-    """Write the demo's settings unless they are there, and make them the only ones in force."""
+    """Write the demo's settings unless the file exists, and make them the only settings in force."""
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         del os.environ[name]
     file = folder / FILE
@@ -159,13 +159,13 @@ def _use_settings_of(folder: Path, settings: SimulateSettings) -> None:
 
 @contextlib.contextmanager
 def _served(settings: SimulateSettings, folder: Path) -> Iterator[None]:
-    """Serve the schedule at the address in the demo's settings: another would be another service, to fetch anew."""
+    """Serve the schedule at the URL in the demo's settings; another URL would make all captured days stale."""
     port = urlsplit(load_settings(ScheduleFetchSettings).schedule_fetch.url).port or 0
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(serve(settings, port))
         except ConfigError as error:
-            message = f"{error}: delete {folder} to start afresh on another"
+            message = f"{error}. To use another port, delete {folder} and run the demo again"
             raise ConfigError(message) from error
         yield
 

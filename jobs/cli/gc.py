@@ -1,4 +1,4 @@
-"""``marquee gc``."""
+"""``marquee gc``: lists the lake's garbage, or deletes it."""
 
 import argparse
 from datetime import UTC, datetime, timedelta
@@ -16,14 +16,14 @@ DIGEST_SHOWN = 12
 
 
 def run(given: argparse.Namespace) -> int:
-    """List the garbage, or delete exactly what a plan lists."""
+    """List the garbage, or delete exactly the plan with the given digest."""
     check_names()
     settings = load_settings(StageSettings)
     grace = GRACE if given.grace_hours is None else given.grace_hours
     plan = plan_garbage(settings.store, Markers(settings.store), datetime.now(UTC), grace)
     digest = plan_digest(plan)[:DIGEST_SHOWN]
     if given.delete not in {None, digest}:
-        message = f"--delete {given.delete} is not this plan's digest, {digest}: see the plan without --delete"
+        message = f"--delete {given.delete} differs from the plan's digest {digest}. Run marquee gc to see the plan"
         raise ConfigError(message)
     if not plan:
         say(f"There is no garbage older than {grace / timedelta(hours=1):g} hours.")
@@ -31,7 +31,7 @@ def run(given: argparse.Namespace) -> int:
     print_rows(["garbage", "objects", "bytes"], [[one.prefix, one.objects, one.bytes] for one in plan], "table")
     if given.delete is None:
         again = "" if given.grace_hours is None else f" --grace-hours {grace / timedelta(hours=1):g}"
-        say("DRY RUN: nothing was deleted. To delete exactly this:")
+        say("DRY RUN: nothing was deleted. To delete exactly these objects:")
         say_command(f"  marquee gc{again} --delete {digest}")
     else:
         say(f"Deleted {sum(one.objects for one in collect(settings.store, plan)):,} objects.")

@@ -1,4 +1,4 @@
-"""``marquee mart init`` and ``marquee mart upgrade``."""
+"""``marquee mart init`` and ``marquee mart upgrade``: create a mart, and upgrade its schema."""
 
 import argparse
 from collections.abc import Callable

@@ -1,7 +1,7 @@
-"""The parser of ``marquee``: every command, its arguments and its help.
+"""The parser of ``marquee``: all commands with their arguments and help.
 
-It imports what help needs and no more; a command's own module, which stands here as ``module:function``, is imported
-when the command runs.
+To keep help fast, it imports nothing else. The module of a command, named as ``module:function``, is imported when the
+command runs.
 """
 
 import argparse
@@ -20,19 +20,20 @@ from marquee.runs.arguments import Parser, add_period_arguments, whole_number
 from marquee.version import __version__
 
 ABOUT = """\
-Marquee: from play events and a programme schedule to answers.
+Marquee answers questions about viewership from play events and a programme
+schedule.
 
-Stages read and write a lake, which is a folder or an S3 bucket. Settings are
-environment variables MARQUEE_… or entries of a TOML file named by
-MARQUEE_CONFIG; `marquee config` lists them. Periods are in UTC: hours, days,
-weeks, months or quarters, such as 2026-01-05T13, 2026-01-05, 2026-W02,
+Its stages read and write a lake, which is a folder or an S3 bucket. Settings
+are environment variables MARQUEE_… or entries of the TOML file that
+MARQUEE_CONFIG names; `marquee config` lists them. Periods are in UTC: hours,
+days, weeks, months or quarters, such as 2026-01-05T13, 2026-01-05, 2026-W02,
 2026-01, 2026-Q1.
 
-New here? `marquee demo` shows all of it on a simulated week.
+To start, run `marquee demo`, which shows everything on a simulated week.
 """
 DEMO_EVENTS_PER_DAY = 160_000
 GRACE_DAYS = 7
-"""Days for which `gc` spares what no marker names; ``marquee.lake.garbage.GRACE``."""
+"""Days before `gc` deletes objects without a marker; equal to ``marquee.lake.garbage.GRACE``."""
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -57,50 +58,50 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _add(commands: Any, name: str, summary: str, do: str) -> argparse.ArgumentParser:  # noqa: ANN401 - argparse hides the type
-    """Add a command; ``do`` is where its function is, which takes the arguments and returns the exit code."""
+    """Add a command; ``do`` names its function, which takes the arguments and returns the exit code."""
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
         help=summary,
         description=f"{summary[0].upper()}{summary[1:]}.",
     )
     parser.set_defaults(do=do, parser=parser)
-    log_help = "form of messages: text for a person, json for a machine (default text, or MARQUEE_LOG__FORMAT)"
+    log_help = "format of messages: text for a person, json for a machine (default: text, or MARQUEE_LOG__FORMAT)"
     parser.add_argument("--log", choices=["text", "json"], metavar="FORM", help=log_help)
     return parser
 
 
 def _add_format(parser: argparse.ArgumentParser, more: str = "") -> None:
-    text = f"table for a person, json or csv for a machine{more} (default %(default)s)"
+    text = f"table for a person, json or csv for a machine{more} (default: %(default)s)"
     parser.add_argument("--format", choices=FORMATS, default="table", metavar="FORMAT", help=text)
 
 
 def _add_mart(parser: argparse.ArgumentParser, *, period: bool = True) -> None:
-    parser.add_argument("--mart", metavar="URL", help="the mart, in place of MARQUEE_MART__URL")
+    parser.add_argument("--mart", metavar="URL", help="URL of the mart, instead of MARQUEE_MART__URL")
     if period:
-        text = "the one period that the mart holds, in place of MARQUEE_MART__PERIOD: 2026-Q1, or first/last"
+        text = "the period that the mart is limited to, instead of MARQUEE_MART__PERIOD: 2026-Q1, or first/last"
         parser.add_argument("--period", dest="mart_period", metavar="PERIOD", help=text)
 
 
 def _add_demo(commands: Any) -> None:  # noqa: ANN401
     parser = _add(
-        commands, "demo", "simulate a week, run everything on it, and print the answers", "jobs.cli.demo:command"
+        commands, "demo", "simulate a week, run the pipeline on it, and print the answers", "jobs.cli.demo:command"
     )
-    folder_help = "where it keeps everything (default %(default)s)"
+    folder_help = "folder of all files of the demo (default: %(default)s)"
     parser.add_argument("--folder", type=Path, default=Path(".demo"), metavar="FOLDER", help=folder_help)
     parser.add_argument(
         "--events-per-day",
         type=whole_number,
         default=DEMO_EVENTS_PER_DAY,
         metavar="N",
-        help="size (default %(default)s); below 130000 some planted shows reach too few viewers to be listed",
+        help="number of events per day (default: %(default)s); below 130000 some answers have too few viewers to show",
     )
     parser.add_argument(
-        "--days", type=whole_number, default=DAYS, metavar="N", help="days of events (default %(default)s)"
+        "--days", type=whole_number, default=DAYS, metavar="N", help="days of events (default: %(default)s)"
     )
 
 
 def _add_run(commands: Any) -> None:  # noqa: ANN401
-    parser = _add(commands, "run", "run all stages, in order, until nothing is pending", "jobs.cli.run:run_all")
+    parser = _add(commands, "run", "run all stages in order until nothing is pending", "jobs.cli.run:run_all")
     add_period_arguments(parser, force=False, otherwise="all that is pending")
     _add_format(parser)
 
@@ -115,19 +116,19 @@ def _add_job(commands: Any, job: Job) -> None:  # noqa: ANN401
 
 def _add_status(commands: Any) -> None:  # noqa: ANN401
     parser = _add(commands, "status", "show the state of every period of every stage", "jobs.cli.status:run")
-    add_period_arguments(parser, force=False, otherwise="all there are")
-    parser.add_argument("--all", action="store_true", help="list every period, not only those that are not done")
+    add_period_arguments(parser, force=False, otherwise="all periods")
+    parser.add_argument("--all", action="store_true", help="list every period, including those that are done")
     _add_mart(parser)
     _add_format(parser, ", which list every period")
     parser.add_argument(
-        "--html", type=Path, metavar="FILE", help="write a page with a heat map of the hours instead of printing"
+        "--html", type=Path, metavar="FILE", help="write an HTML page with a heat map of the hours instead of printing"
     )
 
 
 def _add_ask(commands: Any) -> None:  # noqa: ANN401
     parser = _add(commands, "ask", "list the questions, or answer one from the mart", "jobs.cli.ask:run")
     parser.add_argument(
-        "question", nargs="?", metavar="QUESTION", help="name of the question; without one they are listed"
+        "question", nargs="?", metavar="QUESTION", help="name of the question; without it, list the questions"
     )
     parser.add_argument(
         "--only",
@@ -135,12 +136,12 @@ def _add_ask(commands: Any) -> None:  # noqa: ANN401
         default=[],
         type=_assignment,
         metavar="COLUMN=VALUE",
-        help="only rows with this value, such as country=KR; more than once for more columns",
+        help="only rows with this value, such as country=KR; repeat it for several columns",
     )
     parser.add_argument(
         "--all", action="store_true", help="include every country and genre, not only those that the question names"
     )
-    parser.add_argument("--limit", type=whole_number, metavar="ROWS", help="most rows to show, 0 for all")
+    parser.add_argument("--limit", type=whole_number, metavar="ROWS", help="maximum number of rows; 0 for all")
     _add_mart(parser, period=False)
     _add_format(parser)
 
@@ -151,51 +152,51 @@ def _add_mart_commands(commands: Any) -> None:  # noqa: ANN401
         help="create a mart in MySQL, or upgrade it to this version",
         description="Create a mart, or upgrade it to this version.",
     )
-    actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, help="what to do")
+    actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, help="the action")
     summaries = {
         "init": "create the schema in an empty database, and the users whose passwords are set",
-        "upgrade": "upgrade the schema of a mart to this version, and create its views anew",
+        "upgrade": "upgrade the schema of a mart to this version, and replace its views",
     }
     for name, summary in summaries.items():
         _add_mart(_add(actions, name, summary, f"jobs.cli.mart:{name}"))
 
 
 def _add_config(commands: Any) -> None:  # noqa: ANN401
-    summary = "list the settings in force and where each came from, secrets masked"
+    summary = "list the settings in force with the source of each; secrets are masked"
     _add_format(_add(commands, "config", summary, "jobs.cli.config:run"))
 
 
 def _add_preflight(commands: Any) -> None:  # noqa: ANN401
-    summary = "check that all stages can work here: settings, stores, rights, events, clock"
+    summary = "check that all stages can run here: settings, stores, rights, events, clock"
     _add_format(_add(commands, "preflight", summary, "jobs.cli.preflight:run"))
 
 
 def _add_gc(commands: Any) -> None:  # noqa: ANN401
-    summary = "list, or delete, what superseded, failed and killed runs have left in the lake"
+    summary = "list or delete objects that superseded, failed and killed runs left in the lake"
     parser = _add(commands, "gc", summary, "jobs.cli.gc:run")
     parser.add_argument(
-        "--delete", metavar="DIGEST", help="delete the plan of this digest; without it nothing is deleted"
+        "--delete", metavar="DIGEST", help="delete the plan with this digest; without it, only list the plan"
     )
     parser.add_argument(
         "--grace-hours",
         type=_hours,
         metavar="HOURS",
-        help=f"spare what is younger ({GRACE_DAYS} days when left out); runs may be at work on it",
+        help=f"keep younger objects, which a run may still need (default: {GRACE_DAYS} days)",
     )
 
 
 def _add_simulate(commands: Any) -> None:  # noqa: ANN401
-    summary = "make up play events with planted answers, or serve the schedule alone"
+    summary = "simulate play events with known answers, or serve the simulated schedule"
     parser = _add(commands, "simulate", summary, "jobs.simulate.command:run")
     parser.add_argument(
         "what",
         nargs="?",
         choices=["serve"],
         metavar="serve",
-        help="the schedule service, on this machine, until Ctrl-C",
+        help="serve the schedule on this machine until Ctrl-C",
     )
     parser.add_argument(
-        "--folder", type=Path, metavar="FOLDER", help="where the raw events go; MARQUEE_RAW when left out"
+        "--folder", type=Path, metavar="FOLDER", help="folder to write raw events to (default: MARQUEE_RAW)"
     )
     for name, (default, text) in OPTIONS.items():
         is_date = isinstance(default, date)
@@ -204,19 +205,20 @@ def _add_simulate(commands: Any) -> None:  # noqa: ANN401
             type=str if is_date else whole_number,
             default=default,
             metavar="DATE" if is_date else "N",
-            help=f"{text} (default %(default)s)",
+            help=f"{text} (default: %(default)s)",
         )
     several = parser.add_mutually_exclusive_group()
     several.add_argument(
-        "--late", action="store_true", help="bring the files that come late, once the others are there"
+        "--late", action="store_true", help="write the late-arriving files, after a run without --late"
     )
     several.add_argument(
         "--hour",
         type=_hour,
         metavar="HOUR",
-        help="one busy hour instead, of --events-per-day events, for measuring: 2026-01-05T13",
+        help="write only this hour, with --events-per-day events, for benchmarks: 2026-01-05T13",
     )
-    parser.add_argument("--port", type=whole_number, default=8080, metavar="N", help="of serve (default %(default)s)")
+    port_help = "port of serve (default: %(default)s)"
+    parser.add_argument("--port", type=whole_number, default=8080, metavar="N", help=port_help)
 
 
 def _assignment(text: str) -> str:

@@ -1,4 +1,4 @@
-"""``marquee run`` and the commands of the stages."""
+"""``marquee run``, and the commands of the single stages."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""``marquee status``: the stages in numbers, then what is not done and why; or every period, or a page."""
+"""``marquee status``: a table of the stages, then the periods that are not done and why; or all periods, or a page."""
 
 import argparse
 import dataclasses
@@ -20,12 +20,12 @@ from marquee.settings.names import check_names
 from marquee.settings.sections import StageSettings
 
 SHOWN = 20
-"""How many ranges of periods that are not done are listed."""
+"""Maximum number of lines for periods that are not done; a line holds consecutive periods with the same reason."""
 INDENT = "  "
 
 
 def run(given: argparse.Namespace) -> int:
-    """Print the state of every period, or write it as a page."""
+    """Print the state of the periods, or write it as an HTML page."""
     check_names()
     mart = mart_given(given)
     listed, now = read_status(given.span, mart), datetime.now(UTC)
@@ -42,19 +42,19 @@ def run(given: argparse.Namespace) -> int:
 
 
 def places_of(mart: Mapping[str, object]) -> dict[str, str]:
-    """Return which lake, mart and environment the states are of, by what they are; ``mart`` as in ``mart_given``."""
+    """Return the lake, mart and environment of the states, by their kind; ``mart`` as from ``mart_given``."""
     places: dict[str, str] = {}
     try:
         common = load_settings(StageSettings)
         places |= {"lake": masked(common.lake), "environment": common.environment}
         places["mart"] = masked(load_settings(MART_LOAD.settings, **mart).mart.url)  # type: ignore[attr-defined]
-    except ConfigError:  # what is missing has been told of where it was needed
+    except ConfigError:  # already reported where the setting was needed
         pass
     return places
 
 
 def print_summary(listed: Sequence[PeriodStatus], now: datetime, places: Mapping[str, str]) -> None:
-    """Print the stages in numbers, then what is not done."""
+    """Print a table of the stages, then the periods that are not done."""
     for what, where in places.items():
         say(f"{what}: {where}", "dim")
     summaries = summarise(listed)
@@ -79,7 +79,7 @@ def _print_not_done(left: Sequence[PeriodStatus]) -> None:
     ranges = fold(left)
     if not ranges:
         return
-    more = f"; the first {SHOWN} lines, --all lists them all" if len(ranges) > SHOWN else ""
+    more = f"; the first {SHOWN} lines, --all lists every period" if len(ranges) > SHOWN else ""
     say(f"\nNot done: {len(left):,} periods{more}", "bold")
     for one in ranges[:SHOWN]:
         say(f"{one.first.state}: {one.first.label} {one.periods}")
@@ -91,6 +91,6 @@ def _write(file: Path, text: str) -> None:
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
-        message = f"{file} cannot be written: {error.strerror}: expected a file in a folder that is there"
+        message = f"{file} cannot be written: {error.strerror}. Name a file in an existing, writable folder"
         raise ConfigError(message) from error
-    say(f"Written: {file}")
+    say(f"Wrote {file}")

@@ -1,1 +1,1 @@
-"""The exporter: tells Prometheus where every period of every stage stands."""
+"""The exporter: publishes the state of the data to Prometheus."""

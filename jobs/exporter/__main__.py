@@ -1,4 +1,4 @@
-"""Tell Prometheus where every period of every stage stands, from markers and the mart's ledger."""
+"""Publish the state of the data to Prometheus, from the lake's markers and the mart's ledger."""
 
 import logging
 import sys
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry
 
+from jobs.exporter.collectors import make_collectors
 from jobs.exporter.exporter import Exporter
-from jobs.exporter.parts import make_parts
 from jobs.exporter.settings import DEFAULT_PORT, ExporterSettings
 from jobs.registry import PIPELINE
 from marquee.lake.markers import Markers
@@ -25,7 +25,9 @@ log = logging.getLogger(__name__)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; return the exit code."""
     parser = Parser("python -m jobs.exporter", __doc__, epilog=None)
-    parser.add_argument("--config", action="store_true", help="list the settings in force, secrets masked, and end")
+    parser.add_argument(
+        "--config", action="store_true", help="list the settings in force, with secrets masked, and exit"
+    )
     parser.add_argument("--version", action="version", version=f"marquee {__version__}")
     given = parser.parse_args(arguments)
 
@@ -41,13 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def export(settings: ExporterSettings) -> None:
-    """Look in the background and answer scrapes, until a signal ends the program."""
+    """Refresh in the background and serve scrapes, until a signal ends the program."""
     markers = Markers(settings.store)
-    exporter = Exporter(make_parts(settings, markers), markers, settings.exporter.stuck_after_s)
+    exporter = Exporter(make_collectors(settings, markers), markers, settings.exporter.stuck_after_s)
     registry = CollectorRegistry()
     registry.register(Labelled(exporter, environment=settings.environment))
     address, port = settings.metrics.address, settings.metrics.port or DEFAULT_PORT
-    checks = {"/healthz": exporter.what_is_stuck, "/readyz": exporter.what_is_missing}
+    checks = {"/healthz": exporter.liveness, "/readyz": exporter.readiness}
     with (
         serving(MetricsServer(address, port, registry, checks)),
         exporter.refreshing(settings.exporter.interval_s),

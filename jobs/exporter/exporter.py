@@ -1,6 +1,6 @@
-"""Looks at the parts, one after another, and remembers what it found: that is what a scrape gets.
+"""Refreshes the collectors in the background and keeps their samples, which a scrape returns.
 
-A part that fails keeps what was found before; its error is counted, and its time of refresh grows old.
+If a collector fails, its previous samples stay, its error counter rises, and its time of refresh gets older.
 """
 
 import logging
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
-from jobs.exporter.parts import Part
+from jobs.exporter.collectors import StateCollector
 from marquee.errors import MarqueeError, describe_foreign
 from marquee.lake.markers import Markers
 from marquee.telemetry import metrics
@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class _Found:
-    """What is known of a part."""
+class _Refreshed:
+    """Result of a collector's refreshes."""
 
     samples: Sequence[Sample] = ()
     refreshed_at: datetime | None = None
@@ -35,35 +35,35 @@ class _Found:
 
 
 class Exporter(Collector):
-    """The parts, and what was found of each; ``refresh`` is for one thread, all else for any."""
+    """The collectors, and the samples of each. Call ``refresh`` from one thread; all else is thread-safe."""
 
     def __init__(
         self,
-        parts: Sequence[Part],
+        collectors: Sequence[StateCollector],
         markers: Markers,
         stuck_after_s: float,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._parts = parts
+        self._collectors = collectors
         self._markers = markers
         self._stuck_after_s = stuck_after_s
         self._clock = clock
-        self._found = {part.name: _Found() for part in parts}
+        self._refreshed = {collector.name: _Refreshed() for collector in collectors}
         self._rounds = 0
         self._began: float | None = None
-        """When the look that is under way began, by the monotonic clock."""
+        """Start of the running refresh by the monotonic clock, None between refreshes."""
         self._thread: threading.Thread | None = None
 
     @contextmanager
     def refreshing(self, interval_s: float) -> Iterator[None]:
-        """Refresh in the background while the body runs, at once and then again and again."""
+        """Refresh in the background while the ``with`` block runs: at once, then every ``interval_s`` seconds."""
         stop = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(interval_s, stop), name="marquee-refresh", daemon=True)
         self._thread.start()
         try:
             yield
         finally:
-            stop.set()  # the look that is under way is not waited for
+            stop.set()  # does not wait for a running refresh
 
     def _run(self, interval_s: float, stop: threading.Event) -> None:
         left_s = 0.0
@@ -73,58 +73,58 @@ class Exporter(Collector):
             left_s = max(0.0, interval_s - (time.monotonic() - began))
 
     def refresh(self) -> None:
-        """Look at every part that is due."""
+        """Refresh every collector that is due."""
         now = self._clock()
         fresh: set[str] = set()
-        for part in self._parts:
-            before = self._found[part.name].refreshed_at
-            # A second's grace: rounds do not come by the clock.
-            if before is None or (now - before).total_seconds() > part.every.total_seconds() - 1:
-                self._refresh(part, now, fresh)
+        for collector in self._collectors:
+            before = self._refreshed[collector.name].refreshed_at
+            # A grace of a second, because rounds are not exactly on time.
+            if before is None or (now - before).total_seconds() > collector.every.total_seconds() - 1:
+                self._refresh(collector, now, fresh)
         self._rounds += 1
 
-    def _refresh(self, part: Part, now: datetime, fresh: set[str]) -> None:
-        before, self._began = self._found[part.name], time.monotonic()
+    def _refresh(self, collector: StateCollector, now: datetime, fresh: set[str]) -> None:
+        before, self._began = self._refreshed[collector.name], time.monotonic()
         try:
-            for stage in part.stages:
+            for stage in collector.stages:
                 if stage not in fresh:
                     self._markers.refresh(stage)
                     fresh.add(stage)
-            samples = list(part.look(now))
-        except Exception as error:  # the edge of a look: whatever failed, the others are looked at
+            samples = list(collector.read(now))
+        except Exception as error:  # the edge of a refresh: an error must not stop the other collectors
             reason = str(error) if isinstance(error, MarqueeError) else describe_foreign(error)
-            log.warning("%s cannot be looked at: %s", part.name, reason, extra={"part": part.name})
+            log.warning("%s could not be refreshed: %s", collector.name, reason, extra={"part": collector.name})
             log.debug("traceback", exc_info=error)
-            found = _Found(before.samples, before.refreshed_at, self._elapsed(), before.errors + 1)
+            refreshed = _Refreshed(before.samples, before.refreshed_at, self._elapsed(), before.errors + 1)
         else:
-            found = _Found(samples, now, self._elapsed(), before.errors)
-        self._found[part.name] = found  # at once: a scrape sees the old or the new
+            refreshed = _Refreshed(samples, now, self._elapsed(), before.errors)
+        self._refreshed[collector.name] = refreshed  # atomic: a scrape sees the old or the new samples
         self._began = None
 
     def _elapsed(self) -> float:
-        began = self._began  # once: it may change meanwhile
+        began = self._began  # read once: another thread may change it
         return 0.0 if began is None else time.monotonic() - began
 
     def collect(self) -> Iterator[Family]:
-        """Yield what was found last, and how the looks went."""
-        found = dict(self._found)
-        samples = [one for part in found.values() for one in part.samples]
-        for name, part in found.items():
-            if part.refreshed_at:
-                samples.append(sample(metrics.LAST_REFRESH, part.refreshed_at.timestamp(), part=name))
-            samples.append(sample(metrics.REFRESH_DURATION, part.seconds, part=name))
-            samples.append(sample(metrics.REFRESH_ERRORS, part.errors, part=name))
+        """Yield the latest samples of every collector, and the metrics of the refreshes."""
+        refreshed = dict(self._refreshed)
+        samples = [one for latest in refreshed.values() for one in latest.samples]
+        for name, latest in refreshed.items():
+            if latest.refreshed_at:
+                samples.append(sample(metrics.LAST_REFRESH, latest.refreshed_at.timestamp(), part=name))
+            samples.append(sample(metrics.REFRESH_DURATION, latest.seconds, part=name))
+            samples.append(sample(metrics.REFRESH_ERRORS, latest.errors, part=name))
         samples.append(sample(metrics.BUILD_INFO, 1, version=__version__))
         yield from families(samples)
 
-    def what_is_stuck(self) -> str:
-        """Tell why the process should be started anew, nothing while it does its work."""
+    def liveness(self) -> str:
+        """Return why the process must be restarted; empty while it works."""
         if self._thread is not None and not self._thread.is_alive():
-            return "nothing is refreshed any more: the thread has ended"
+            return "the refresh thread has ended: restart the exporter"
         if self._elapsed() > self._stuck_after_s:
-            return f"a look has taken {self._elapsed():.0f} s so far"
+            return f"a refresh is running for {self._elapsed():.0f} s: restart the exporter"
         return ""
 
-    def what_is_missing(self) -> str:
-        """Tell what there is to wait for before a scrape tells anything, nothing after the first round."""
-        return "" if self._rounds else "the first round is under way"
+    def readiness(self) -> str:
+        """Return why a scrape has no samples yet; empty after the first round of refreshes."""
+        return "" if self._rounds else "the first refresh is running"

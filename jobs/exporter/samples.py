@@ -1,7 +1,7 @@
-"""The state of the data as metrics: from success markers, states and an instant to samples. Pure.
+"""The state of the data as metrics: pure functions from success markers, states and a time to samples.
 
-A period is *complete* when its marker is of a run that started after the period was over: a day to date, as
-profile and audience make it, is none yet.
+A period is *complete* if the run of its marker started after the end of the period. A day to date, as profile and
+audience make it, is not complete.
 """
 
 from collections import Counter
@@ -20,10 +20,10 @@ from marquee.telemetry.metrics import Sample, sample
 
 WEEK = 7 * DAY
 WEEKLY = (Grain.HOUR, Grain.DAY, Grain.WEEK)
-"""Grains of which a week before a period there is another one."""
+"""Grains with a comparable period one week earlier."""
 
 DAYS_SHOWN = 7
-"""Days of the heat map, today being one."""
+"""Days of the heat map, including today."""
 NOT_OVER = 0
 CELLS = {State.WAITING: NOT_OVER, State.DONE: 1, State.PENDING: 2, State.STALE: 3, State.FAILED: 4}
 
@@ -31,7 +31,7 @@ Marked = Mapping[Period, Marker]
 
 
 def stage_samples(stage: str, marked: Marked, window: Sequence[PeriodStatus]) -> Iterator[Sample]:
-    """Yield what is told of a stage: its success markers, all there are, and the states in the window."""
+    """Yield the samples of a stage, from all its success markers and the states in the window."""
     for grain in Grain:
         own = {period: marker for period, marker in marked.items() if period.grain is grain}
         seen = [one for one in window if one.period.grain is grain]
@@ -47,9 +47,9 @@ def stage_samples(stage: str, marked: Marked, window: Sequence[PeriodStatus]) ->
 def state_samples(
     labels: Mapping[str, str], made: Collection[Period], window: Sequence[PeriodStatus], first: Period
 ) -> Iterator[Sample]:
-    """Yield what is told of the states of one grain: how many, the oldest that is open, and the watermark.
+    """Yield the states of one grain: the number of each, the oldest open period, and the watermark.
 
-    ``made`` are the periods that there are, of all time, and ``first`` is the first that there should be.
+    ``made`` are all published periods, and ``first`` is the first expected period.
     """
     counted = Counter(one.state for one in window)
     for state in State:
@@ -78,12 +78,12 @@ def _last_run(labels: Mapping[str, str], own: Marked) -> Iterator[Sample]:
 
 
 def is_complete(stage: str, period: Period, made_at: datetime) -> bool:
-    """Tell whether a period that was made then is made of all of its time; a day's schedule is known beforehand."""
+    """Return whether a period made at that time is complete; a day's schedule is complete in advance."""
     return stage == keys.SCHEDULE_FETCH or made_at >= period.end
 
 
 def _newest(labels: Mapping[str, str], own: Marked) -> Iterator[Sample]:
-    """Yield what is told of the newest complete period, and to compare it with."""
+    """Yield the counts of the newest complete period, and of the periods to compare it with."""
     stage = labels["stage"]
     newest = next(
         (
@@ -113,7 +113,7 @@ def _counts(
     duplicates: metrics.Metric,
     rejects: metrics.Metric,
 ) -> Iterator[Sample]:
-    """Yield the counts of markers, added up; those that the stage has."""
+    """Yield the summed counts of markers, as far as the stage has them."""
     moved: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     for marker in markers:
@@ -129,7 +129,7 @@ def _counts(
 
 
 def hour_samples(marked: Marked, window: Sequence[PeriodStatus], now: datetime, grace: timedelta) -> Iterator[Sample]:
-    """Yield the heat map: the state of each hour of the last days; an hour without events is open after the grace."""
+    """Yield the heat map: the state of each hour of the last days. An hour without events is open after the grace."""
     states = {one.period: one for one in window}
     known = [*marked, *states]
     if not known:
@@ -150,7 +150,7 @@ def _cell(status: PeriodStatus | None, *, over: bool) -> int:
 
 
 def ledger_samples(states: Sequence[PeriodStatus], window: Span) -> Iterator[Sample]:
-    """Yield what is told of the kiosk: the rollup's hours and the audience's periods by grain, and what is behind."""
+    """Yield the samples of the mart: hours and audience periods by grain, and the number of periods behind the lake."""
     for stage in LOADED_OF:
         behind = sum(one.source == stage and one.state is not State.DONE for one in states)
         yield sample(metrics.MART_BEHIND, behind, stage=stage)
@@ -176,7 +176,7 @@ def _grain_samples(labels: Mapping[str, str], own: Sequence[PeriodStatus], windo
 
 
 def dataset_samples(marked: Marked) -> Iterator[Sample]:
-    """Yield the size of each dataset that success markers name."""
+    """Yield the size of each dataset in the success markers."""
     totals = {
         metrics.DATASET_ROWS: Counter[str](),
         metrics.DATASET_BYTES: Counter[str](),
@@ -193,5 +193,5 @@ def dataset_samples(marked: Marked) -> Iterator[Sample]:
 
 
 def window_of(now: datetime, days: int) -> Span:
-    """Return the span of so many days up to now, that of today included, and of whatever comes after."""
+    """Return the span of the last ``days`` days, including today, without an end."""
     return Span(Period.containing(now - (days - 1) * DAY, Grain.DAY).start)

@@ -1,4 +1,4 @@
-"""What the exporter is told, beside the settings of the stages that it looks at."""
+"""Settings of the exporter, in addition to those of the stages that it reads."""
 
 from typing import Literal, get_args
 
@@ -6,36 +6,38 @@ from pydantic import Field, field_validator
 
 from marquee.settings.sections import Section, StageSettings
 
-PartName = Literal["schedule", "rollup", "profile", "mart", "garbage"]
-PARTS: tuple[PartName, ...] = get_args(PartName)
+CollectorName = Literal["schedule", "rollup", "profile", "mart", "garbage"]
+COLLECTORS: tuple[CollectorName, ...] = get_args(CollectorName)
 DEFAULT_PORT = 9464
 
 
 class ExporterOptions(Section):
-    """What the exporter looks at, and how often."""
+    """The exporter's collectors, and their refresh intervals."""
 
     parts: tuple[str, ...] = Field(
-        PARTS, min_length=1, description="what is looked at: schedule, rollup, profile (audience too), mart, garbage"
+        COLLECTORS, min_length=1, description="collectors: schedule, rollup, profile (and audience), mart, garbage"
     )
-    interval_s: float = Field(60.0, ge=1, description="seconds between two looks")
+    interval_s: float = Field(60.0, ge=1, description="seconds between two refreshes")
     window_days: int = Field(
-        35, ge=7, description="days up to now of which every period's state is told, and raw events are listed"
+        35, ge=7, description="number of days up to now for which states are published and raw events listed"
     )
     garbage_every_h: float = Field(
-        6.0, gt=0, description="hours between two looks for garbage, which list all of the lake"
+        6.0, gt=0, description="hours between two refreshes of garbage, each of which lists the whole lake"
     )
     stuck_after_s: float = Field(
-        1800.0, gt=0, description="seconds that one look may take, after which /healthz asks to be started anew"
+        1800.0,
+        gt=0,
+        description="maximum seconds of a refresh, after which /healthz fails so that the pod is restarted",
     )
 
     @field_validator("parts")
     @classmethod
-    def _known_parts(cls, parts: tuple[str, ...]) -> tuple[str, ...]:
-        for one in parts:
-            if one not in PARTS:
-                message = f"{one!r} is no part: expected some of {', '.join(PARTS)}"
+    def _known_collectors(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for one in names:
+            if one not in COLLECTORS:
+                message = f"Unknown collector {one!r}. Use some of {', '.join(COLLECTORS)}"
                 raise ValueError(message)
-        return tuple(one for one in PARTS if one in parts)
+        return tuple(one for one in COLLECTORS if one in names)
 
 
 class ExporterSettings(StageSettings):

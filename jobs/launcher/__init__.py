@@ -1,1 +1,1 @@
-"""The launcher: runs a Spark stage as a SparkApplication on Kubernetes, for as long as that takes."""
+"""The launcher: runs a Spark stage as a SparkApplication on Kubernetes, and waits for its end."""

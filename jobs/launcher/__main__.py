@@ -1,6 +1,6 @@
-"""Run what is pending of a Spark stage as a SparkApplication, from a pod of a Job, and follow it to its end.
+"""Run the pending periods of a Spark stage as a SparkApplication, from the pod of a Job, and wait for its end.
 
-With nothing pending it ends at once: no Spark is started, nothing asked of the cluster.
+If nothing is pending, it ends at once, without a call to the cluster.
 """
 
 import logging
@@ -24,7 +24,7 @@ log = logging.getLogger("jobs.launcher")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; return the exit code."""
     parser = Parser("python -m jobs.launcher", __doc__)
-    parser.add_argument("stage", choices=[job.name for job in JOBS if job.on_spark], help="what to run")
+    parser.add_argument("stage", choices=[job.name for job in JOBS if job.on_spark], help="the stage to run")
     add_period_arguments(parser)
     given = parser.parse_args(arguments)
     span = read_span(parser, given)
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def launch(stage: str, span: Span, *, force: bool) -> int:
-    """Plan the stage's next batch, and run it."""
+    """Plan the stage's next batch and run it; return the exit code."""
     check_names()
     job = job_named(stage)
     own, options = load_settings(job.settings), load_settings(LauncherSettings).launcher
@@ -47,7 +47,7 @@ def launch(stage: str, span: Span, *, force: bool) -> int:
 
 
 def _run(options: LauncherOptions, owner: Owner, template: Manifest, arguments: Sequence[str]) -> int:
-    # Not before it is needed: the client takes two seconds and 40 MB to load.
+    # Imported only when it is needed: the client takes two seconds and 40 MB to load.
     from jobs.launcher.cluster import Cluster  # noqa: PLC0415
     from jobs.launcher.follow import Launch  # noqa: PLC0415
 

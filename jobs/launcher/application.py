@@ -1,7 +1,8 @@
-"""A SparkApplication (spark-operator, v1beta2) as values: filled in from its template, and read. No I/O.
+"""SparkApplications (spark-operator, v1beta2) as values: rendered from a template, and parsed. No I/O.
 
-Its name is a digest of the Job, the stage and the attempt. So a Job's pod that is started anew finds the application
-that the one before it left, whatever is pending by then; a Job of its own, for the same hour too, makes its own.
+The name of an application contains a digest of the Job, the stage and the attempt. A restarted pod of a Job therefore
+finds the application of the previous pod, even if other periods are pending by then. Another Job, even for the same
+hour, creates its own application.
 """
 
 import copy
@@ -20,19 +21,19 @@ GROUP, VERSION, KIND, PLURAL = "sparkoperator.k8s.io", "v1beta2", "SparkApplicat
 STAGE_LABEL, JOB_LABEL = "marquee/stage", "marquee/job-uid"
 
 MAX_NAME = 40
-"""The operator and Spark make names and labels of up to 63 characters of it."""
+"""Maximum length of a name: the operator and Spark derive names and labels of up to 63 characters from it."""
 DIGITS = 10
 MAX_TEXT = 2_000
-"""Characters of what the cluster says that are shown."""
+"""Maximum length of the cluster's texts in messages."""
 
 NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 
 DRIVER = "spark-kubernetes-driver"
-"""The driver's container; others may stand before it in the pod."""
+"""The driver's container; the pod may have others before it."""
 
 COMPLETED, FAILED = "COMPLETED", "FAILED"
 STARTING = frozenset({"", "SUBMITTED", "SUBMISSION_FAILED", "PENDING_RERUN", "INVALIDATING", "RESUMING"})
-"""States before RUNNING. UNKNOWN is none: the driver's node does not answer, and may yet."""
+"""States before RUNNING. UNKNOWN is not one of them: the driver's node does not answer, but may recover."""
 
 WRONG_TEMPLATE = frozenset(
     {
@@ -46,17 +47,17 @@ WRONG_TEMPLATE = frozenset(
         "RunContainerError",
     }
 )
-"""Why a container waits that will hardly start without a change of image or settings."""
+"""Reasons of a waiting container that are unlikely to pass without a change of image or settings."""
 
 FINAL = frozenset({DONE, USAGE, BadInputError.exit_code, ConfigError.exit_code})
-"""Exit codes after which running again gives the same: but for 0, those after which the chart does not retry a Job."""
+"""Exit codes that another run would repeat; except for 0, the chart does not retry a Job after them."""
 
 Manifest = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Owner:
-    """The Job whose pod launches, and the stage that it is for."""
+    """The Job of the launching pod, and the stage to launch."""
 
     stage: str
     job_name: str
@@ -64,38 +65,38 @@ class Owner:
 
 
 def read_template(text: str, where: object) -> Manifest:
-    """Read the template, YAML or JSON; ConfigError if it is no SparkApplication."""
+    """Read the template, YAML or JSON; ConfigError if it is not a SparkApplication."""
     try:
         found = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        message = f"{where} is neither YAML nor JSON: {error}"
+        message = f"{where} is neither YAML nor JSON: {error}. Correct MARQUEE_LAUNCHER__APPLICATION"
         raise ConfigError(message) from error
     if not isinstance(found, dict):
-        message = f"{where} has {type(found).__name__}: expected a {KIND}"
+        message = f"{where} contains {type(found).__name__}, expected a {KIND}"
         raise ConfigError(message)
     kind = (found.get("apiVersion"), found.get("kind"))
     if kind != (f"{GROUP}/{VERSION}", KIND):
-        message = f"{where} is {kind[0]!r} {kind[1]!r}: expected {GROUP}/{VERSION} {KIND}"
+        message = f"{where} is {kind[0]!r} {kind[1]!r}, expected {GROUP}/{VERSION} {KIND}"
         raise ConfigError(message)
     name = _at(found, "metadata", "name")
     if not isinstance(name, str) or not NAME.fullmatch(name):
-        message = f"{where}: metadata.name is {name!r}: expected small letters, digits and dashes, a letter first"
+        message = f"{where}: invalid metadata.name {name!r}. Use lower-case letters, digits and hyphens, a letter first"
         raise ConfigError(message)
     if not isinstance(found.get("spec"), dict):
-        message = f"{where} has no spec: expected all of a {KIND} but owner, run labels and arguments"
+        message = f"{where} has no spec, expected a complete {KIND} except owner, run labels and arguments"
         raise ConfigError(message)
     return found
 
 
 def fill_in(template: Manifest, owner: Owner, arguments: Sequence[str], attempt: int) -> Manifest:
-    """Return the application of an attempt: the template with name, run labels, owner and arguments."""
+    """Return the application of an attempt: the template with its name, run labels, owner and arguments."""
     application = copy.deepcopy(template)
     metadata = application["metadata"]
     digest = hashlib.sha256(json.dumps([owner.job_uid, owner.stage, attempt]).encode()).hexdigest()[:DIGITS]
     prefix = metadata["name"][: MAX_NAME - DIGITS - 1].rstrip("-")
     metadata["name"] = f"{prefix}-{digest}"
     metadata["labels"] = {**(metadata.get("labels") or {}), STAGE_LABEL: owner.stage, JOB_LABEL: owner.job_uid}
-    # Without blockOwnerDeletion, which takes the right to change the Job's finalizers.
+    # Without blockOwnerDeletion, which needs the right to change the Job's finalizers.
     metadata["ownerReferences"] = [
         {"apiVersion": "batch/v1", "kind": "Job", "name": owner.job_name, "uid": owner.job_uid}
     ]
@@ -105,7 +106,7 @@ def fill_in(template: Manifest, owner: Owner, arguments: Sequence[str], attempt:
 
 @dataclass(frozen=True)
 class Application:
-    """What the cluster tells of an application."""
+    """State of an application in the cluster."""
 
     name: str
     uid: str
@@ -119,7 +120,7 @@ class Application:
 
     @classmethod
     def read(cls, found: Mapping[str, Any]) -> "Application":
-        """Read an application; its status may not be there yet."""
+        """Read an application, which may not have a status yet."""
         name = found["metadata"]["name"]
         return cls(
             name=name,
@@ -135,22 +136,22 @@ class Application:
 
     @property
     def ended(self) -> bool:
-        """Whether the operator is done with it."""
+        """Whether the application has ended."""
         return self.state in {COMPLETED, FAILED}
 
     def belongs_to(self, owner: Owner) -> bool:
-        """Tell whether it was made by this Job, for this stage."""
+        """Return whether this Job created it for this stage."""
         return (self.job_uid, self.stage) == (owner.job_uid, owner.stage)
 
 
 def driver_pod_of(name: str) -> str:
-    """Return the name that the operator gives the driver's pod."""
+    """Return the operator's name for the driver's pod."""
     return f"{name}-driver"
 
 
 @dataclass(frozen=True)
 class Driver:
-    """What the cluster tells of the driver's pod: why it does not run yet, whether it ever did, and how it ended."""
+    """State of the driver's pod: whether it started, why it waits, and how it ended."""
 
     began: bool = False
     waits: str = ""
@@ -166,17 +167,17 @@ class Driver:
         own = next((one.get("state") or {} for one in containers if one.get("name") == DRIVER), {})
         ended = own.get("terminated") or {}
         waiting = [one for container in containers if (one := _at(container, "state", "waiting"))]
-        # One that cannot start tells more than those that wait for it.
+        # A container that cannot start says more than the containers that wait for it.
         waiting.sort(key=lambda one: one.get("reason") not in WRONG_TEMPLATE)
         unscheduled = [
             one
             for one in status.get("conditions") or []
             if (one.get("type"), one.get("status")) == ("PodScheduled", "False")
         ]
-        told = [*unscheduled, *waiting]
+        reasons = [*unscheduled, *waiting]
         return cls(
             began="running" in own or "terminated" in own,
-            waits=": ".join(filter(None, (told[0].get("reason"), told[0].get("message")))) if told else "",
+            waits=": ".join(filter(None, (reasons[0].get("reason"), reasons[0].get("message")))) if reasons else "",
             wrong_template=bool(waiting) and waiting[0].get("reason") in WRONG_TEMPLATE,
             exit_code=ended.get("exitCode"),
             ended=ended.get("reason") or "",
@@ -186,24 +187,24 @@ class Driver:
 def why_not_started(
     application: Application, driver: Driver | None, events: Sequence[str], waited_s: float
 ) -> MarqueeError:
-    """Return the error of an application whose driver does not run in time."""
-    told = "".join(f"; {one}" for one in (application.error, *events) if one)
+    """Return the error for an application whose driver did not start in time."""
+    details = "".join(f"; {one}" for one in (application.error, *events) if one)
     late = f"{application.name}: no driver after {waited_s:.0f} s"
     if driver is None:
         state = application.state or "without a state"
         message = (
-            f"{late}: there is no pod {application.driver_pod}, the application is {state}{told}: "
-            "is the spark-operator running, and does it watch this namespace?"
+            f"{late}: there is no pod {application.driver_pod}, the application is {state}{details}. "
+            "Check that the spark-operator is running and watches this namespace"
         )
         return TryAgainError(message)
-    message = f"{late}: {driver.waits or 'its pod waits'}{told}"
+    message = f"{late}: {driver.waits or 'its pod waits'}{details}"
     if driver.wrong_template:
-        return ConfigError(f"{message}: set the image and what its pod refers to right")
+        return ConfigError(f"{message}. Correct the image, or the objects that the pod refers to")
     return TryAgainError(message)
 
 
 def result_of(application: Application, driver: Driver | None) -> tuple[int, str]:
-    """Return the exit code of an application that has ended, and what is to be said."""
+    """Return the exit code and the message of an application that has ended."""
     if application.state == COMPLETED:
         return 0, f"{application.name} completed"
     reason = application.error or "no reason given"
@@ -216,7 +217,7 @@ def result_of(application: Application, driver: Driver | None) -> tuple[int, str
 
 
 def mark(line: str, pod: str) -> str:
-    """Return a line of the driver's log as one of JSON that names its pod: what is JSON keeps its entries."""
+    """Return a line of the driver's log as JSON with the pod's name; a line that is JSON keeps its entries."""
     try:
         entries = json.loads(line)
     except ValueError:
@@ -233,7 +234,7 @@ def last_warnings(events: Iterable[Mapping[str, Any]], most: int = 3) -> list[st
     return [f"{one.get('reason')}: {one.get('message')}" for one in warnings[-most:]]
 
 
-def _at(found: Mapping[str, Any], *path: str) -> Any:  # noqa: ANN401 - whatever the cluster says
+def _at(found: Mapping[str, Any], *path: str) -> Any:  # noqa: ANN401 - any JSON value of the cluster
     value: Any = found
     for name in path:
         value = value.get(name) if isinstance(value, Mapping) else None

@@ -1,4 +1,4 @@
-"""Whether a launch would do: what it is told, and, with nothing changed in the cluster, what it may do there."""
+"""Checks that a launch can work: its settings, and its rights in the cluster, without changing anything there."""
 
 from contextlib import suppress
 
@@ -9,7 +9,7 @@ from marquee.settings.loading import load_settings
 
 
 def read_application(options: LauncherOptions) -> Manifest:
-    """Read the template of the application; ConfigError if it is not there, or is none."""
+    """Read the template of the application; ConfigError if it is missing or is not a SparkApplication."""
     try:
         text = options.application.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -19,10 +19,10 @@ def read_application(options: LauncherOptions) -> Manifest:
 
 
 def check_launch(stage: str) -> str:
-    """Ask the cluster for all that a launch does, but that nothing is created; return what was found.
+    """Try all calls of a launch without creating anything; return the finding.
 
-    That it is created is tried by a dry run, which takes the kind of object, the right to create it, and whatever
-    looks at one before it is stored: its schema, the operator's webhook, quotas.
+    A dry run tests the creation: the kind of object, the right to create it, and the admission checks, which are its
+    schema, the operator's webhook and quotas.
     """
     from jobs.launcher.cluster import Cluster, NotThereError  # noqa: PLC0415 - as slow as in the launcher
 

@@ -1,7 +1,7 @@
-"""The few calls to Kubernetes that it takes to launch an application: all I/O of the launcher is here.
+"""The launcher's calls to Kubernetes. All I/O of the launcher is in this module.
 
-Rights: sparkapplications create, get, delete; pods get; pods/log get; events list. Nothing is ever changed in place,
-for a changed application is run again.
+Rights: sparkapplications create, get, delete; pods get; pods/log get; events list. It never updates an application,
+because the operator runs an updated one again.
 """
 
 import json
@@ -20,41 +20,41 @@ from marquee.errors import ConfigError, TryAgainError
 MAX_LOG_BYTES = 256 << 10
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND, CONFLICT, TOO_MANY, SERVER_ERRORS = 401, 403, 404, 409, 429, 500
 HINTS = {
-    UNAUTHORIZED: "is the token of the launcher's service account in its pod?",
-    FORBIDDEN: "give the launcher's service account the right to",
-    NOT_FOUND: f"is {KIND} ({GROUP}/{VERSION}) there? Install the spark-operator, or have the stage's engine local",
+    UNAUTHORIZED: "check that the launcher's pod has the token of its service account",
+    FORBIDDEN: "give this right to the launcher's service account",
+    NOT_FOUND: f"check that {KIND} ({GROUP}/{VERSION}) exists: install the spark-operator, or set the engine to local",
 }
 
 
 class NoAnswerError(TryAgainError):
-    """The cluster did not answer, or not now (429, 5xx)."""
+    """The cluster did not answer, or asks to retry (429, 5xx)."""
 
 
 class RefusedError(ConfigError):
-    """The cluster refuses what it is asked for: no right, no such kind, or no such object can be."""
+    """The cluster refused a call: a missing right, an unknown kind, or an invalid object."""
 
 
 class NotThereError(RefusedError):
-    """What is asked for is not there (404): the object, or its kind or namespace."""
+    """The object, its kind or its namespace does not exist (404)."""
 
 
 class ConflictError(Exception):
-    """Another object is in the way (409): one of this name, or one that took its name meanwhile."""
+    """Another object is in the way (409): it has this name, or has taken the name since."""
 
 
 class Cluster:
-    """One namespace of a cluster."""
+    """Client of one namespace of a cluster."""
 
     def __init__(self, namespace: str, timeout_s: float) -> None:
         self.namespace = namespace
         self._timeout = {"_request_timeout": timeout_s}
         api = client.ApiClient(_configuration())
-        # Of any type: what they return depends on their arguments.
+        # Untyped: the return types depend on the arguments.
         self._custom: Any = client.CustomObjectsApi(api)
         self._core: Any = client.CoreV1Api(api)
 
     def create(self, manifest: Manifest, *, dry_run: bool = False) -> Application:
-        """Create an application, or see that it could be; ConflictError if there is one of its name."""
+        """Create an application, or check that it can be created; ConflictError if one with its name exists."""
         only_try = {"dry_run": "All"} if dry_run else {}
         with self._translated("create", manifest["metadata"]["name"]):
             made = self._custom.create_namespaced_custom_object(
@@ -72,7 +72,7 @@ class Cluster:
         return Application.read(found)
 
     def delete(self, application: Application) -> None:
-        """Delete an application, and with it its pods; nothing if it is gone, or its name is another's by now."""
+        """Delete an application with its pods. Does nothing if it is gone, or if another one has taken its name."""
         options = client.V1DeleteOptions(
             preconditions=client.V1Preconditions(uid=application.uid), propagation_policy="Background"
         )
@@ -111,7 +111,7 @@ class Cluster:
         return GROUP, VERSION, self.namespace, PLURAL
 
     def _raw(self) -> dict[str, Any]:
-        # As JSON: the client's models refuse what they do not know.
+        # As JSON, because the client's models refuse unknown values.
         return {"_preload_content": False, **self._timeout}
 
     @staticmethod
@@ -127,22 +127,22 @@ class Cluster:
         except ApiException as error:
             raise _as_ours(error, what) from error
         except (urllib3.exceptions.HTTPError, OSError, config.ConfigException) as error:
-            message = f"the cluster did not answer to {what}: {error}"
+            message = f"the cluster did not answer ({what}): {error}"
             raise NoAnswerError(message) from error
 
 
 def _as_ours(error: ApiException, what: str) -> Exception:
-    message = f"the cluster answered {error.status} to {what}: {_text_of(error)}"
+    message = f"the cluster answered {error.status} ({what}): {_text_of(error)}"
     if error.status == CONFLICT:
         return ConflictError(message)
     if error.status == TOO_MANY or (error.status or SERVER_ERRORS) >= SERVER_ERRORS:
         return NoAnswerError(message)
     kind = NotThereError if error.status == NOT_FOUND else RefusedError
-    return kind(f"{message}: {HINTS.get(error.status or 0, 'mend the template of the application')}")
+    return kind(f"{message}: {HINTS.get(error.status or 0, 'correct the template of the application')}")
 
 
 def _configuration() -> client.Configuration:
-    """Return how to reach the cluster: KUBECONFIG, if that is set, else the service account of this pod."""
+    """Return the connection to the cluster, from KUBECONFIG if it is set, else from the pod's service account."""
     configuration = client.Configuration()
     try:
         if file := os.environ.get("KUBECONFIG"):
@@ -150,14 +150,14 @@ def _configuration() -> client.Configuration:
         else:
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     except (config.ConfigException, OSError) as error:
-        message = f"no cluster to launch in: {error}: expected a service account's token in this pod, or KUBECONFIG"
+        message = f"no cluster to launch in: {error}. Give this pod a service account's token, or set KUBECONFIG"
         raise ConfigError(message) from error
-    configuration.retries = False  # the launcher has its own, which watch the clock
+    configuration.retries = False  # the launcher has its own retries, with deadlines
     return configuration
 
 
 def _text_of(error: ApiException) -> str:
-    """Return what the API server says is wrong, which is in its Status object, if it sent one."""
+    """Return the API server's message, from its Status object if it sent one."""
     try:
         text = str(json.loads(error.body or "")["message"])
     except (ValueError, KeyError, TypeError):

@@ -1,6 +1,6 @@
-"""One application from its creation to its end: created or adopted, watched, and deleted where it must not outlive us.
+"""Runs one application: creates or adopts it, waits for its end, and deletes it if it must not outlive the launcher.
 
-Polls, so that nothing is missed by a watch that broke. Answers that fail to come are waited for until a deadline.
+It polls, because a broken watch could miss changes. If the cluster does not answer, it retries until a deadline.
 """
 
 import logging
@@ -33,14 +33,14 @@ log = logging.getLogger(__name__)
 
 MAX_PAUSE_S = 60.0
 REMOVAL_S = 15.0
-"""Within the 30 seconds that a pod has between SIGTERM and SIGKILL."""
+"""Seconds to delete the application in, which fit in a pod's 30 seconds between SIGTERM and SIGKILL."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Clock:
-    """Seconds that go on, and how they are waited for."""
+    """A monotonic clock in seconds, and a sleep."""
 
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
@@ -56,9 +56,9 @@ class Launch:
         self._deadline = self._begun + options.deadline_s
 
     def run(self, template: Manifest, arguments: Sequence[str]) -> int:
-        """Have an application do what the arguments say; return its exit code.
+        """Run an application with these arguments; return its exit code.
 
-        What an earlier pod of the Job left is adopted, and its result taken unless running again may give another.
+        An application of an earlier pod of the Job is adopted. Its result counts, unless a retry may give another one.
         """
         attempt = 0
         while True:
@@ -74,22 +74,22 @@ class Launch:
             attempt += 1
 
     def _place(self, manifest: Manifest) -> Application:
-        """Create the application, or return the one that an earlier pod of this Job left."""
+        """Create the application, or return the one from an earlier pod of this Job."""
         name: str = manifest["metadata"]["name"]
         until = self._clock.now() + self._options.startup_deadline_s
-        blocked = "another pod of this Job creates it at the same time"
+        blocked = "another pod of this Job is creating it"
         while self._clock.now() < until:
             found = self._answer(lambda: self._cluster.application(name), until)
             if found is not None and not found.belongs_to(self._owner):
                 message = (
-                    f"there is a SparkApplication {name} already, of stage {found.stage!r} and Job {found.job_uid!r}: "
-                    f"expected none, or one of {self._owner.stage!r} and {self._owner.job_uid!r}: delete it"
+                    f"SparkApplication {name} already exists for stage {found.stage!r} and Job {found.job_uid!r}, "
+                    f"expected none, or one for {self._owner.stage!r} and {self._owner.job_uid!r}. Delete it"
                 )
                 raise MarqueeError(message)
             if found is not None and not found.deleted:
                 self._say(f"adopted {name} {' '.join(found.arguments)}", name, found.state)
                 return found
-            # Were the old driver's pod still there, the operator would take it for the new one's.
+            # If the old driver's pod still exists, the operator takes it for the new application's.
             if found is None and self._answer(lambda: self._cluster.pod(driver_pod_of(name)), until) is None:
                 try:
                     made = self._answer(lambda: self._cluster.create(manifest), until)
@@ -98,7 +98,7 @@ class Launch:
                     continue
                 self._say(f"created {name} {' '.join(made.arguments)}", name, made.state)
                 return made
-            blocked = "an earlier one, or its driver's pod, is still being deleted"
+            blocked = "an earlier application, or its driver's pod, is still being deleted"
             self._clock.sleep(self._options.poll_s)
         message = f"{name} could not be created within {self._options.startup_deadline_s:.0f} s: {blocked}"
         raise TryAgainError(message)
@@ -110,7 +110,7 @@ class Launch:
             found = self._answer(lambda: self._cluster.application(application.name), self._deadline, placed=True)
             if found is None or found.deleted or found.uid != application.uid:
                 message = (
-                    f"{application.name} was deleted while it ran, by somebody or by its time to live: run it again"
+                    f"{application.name} was deleted while it ran, by a person or by its time to live. Run it again"
                 )
                 raise TryAgainError(message)
             if found.state != state:
@@ -124,14 +124,14 @@ class Launch:
                 waits = self._check_start(found, since, waits)
             self._clock.sleep(self._options.poll_s)
 
-    def _check_start(self, application: Application, since: float, told: str) -> str:
-        """Say what the driver waits for, if that was not ``told``; an error when it has waited too long."""
+    def _check_start(self, application: Application, since: float, logged: str) -> str:
+        """Log what the driver waits for, unless it was ``logged`` before; raise an error after the deadline."""
         driver = self._driver(application)
         waited = self._clock.now() - since
         waits = driver.waits if driver else ""
-        if driver is None and waited >= self._options.poll_s:  # a moment is not worth a line
+        if driver is None and waited >= self._options.poll_s:  # too early to log
             waits = f"there is no pod {application.driver_pod}"
-        if waits and waits != told:
+        if waits and waits != logged:
             self._say(f"{application.name} waits: {waits}", application.name, application.state)
         if waited >= self._options.startup_deadline_s:
             named = (application.name, application.driver_pod)
@@ -145,16 +145,16 @@ class Launch:
         self._copy_log(application, self._driver(application))
         self._remove(application.name)
         message = (
-            f"{application.name} was still {application.state} after {self._options.deadline_s:.0f} s and was deleted; "
-            "the periods it has published stand: run it again to go on, with smaller batches or more executors"
+            f"{application.name} was still {application.state} after {self._options.deadline_s:.0f} s and was deleted. "
+            "The periods that it published are kept. Run it again to continue, with smaller batches or more executors"
         )
         raise TryAgainError(message)
 
     def _finish(self, application: Application) -> int:
         driver = self._driver(application)
         self._copy_log(application, driver)
-        code, told = result_of(application, driver)
-        self._say(told, application.name, application.state, logging.ERROR if code else logging.INFO)
+        code, message = result_of(application, driver)
+        self._say(message, application.name, application.state, logging.ERROR if code else logging.INFO)
         return code
 
     def _driver(self, application: Application) -> Driver | None:
@@ -162,14 +162,14 @@ class Launch:
         return None if pod is None else Driver.read(pod)
 
     def _copy_log(self, application: Application, driver: Driver | None) -> None:
-        """Write the last lines of the driver's log to our own, each marked with the pod's name."""
+        """Copy the last lines of the driver's log to the launcher's, each with the pod's name."""
         if driver is not None and driver.began:
             pod = application.driver_pod
             for line in self._list(partial(self._cluster.log_tail, pod, self._options.log_lines)):
                 sys.stderr.write(mark(line, pod) + "\n")
 
     def _remove(self, name: str) -> None:
-        """Delete an application of this Job, or say that it goes on."""
+        """Delete an application of this Job, or log that it continues to run."""
         until = self._clock.now() + REMOVAL_S
         while True:
             try:
@@ -179,16 +179,16 @@ class Launch:
                     self._say(f"deleted {name}", name, found.state)
             except (NoAnswerError, RefusedError) as error:
                 if self._clock.now() >= until:
-                    log.error("%s goes on until its Job is deleted, for it could not be: %s", name, error)  # noqa: TRY400
+                    log.error("%s could not be deleted and runs until its Job is deleted: %s", name, error)  # noqa: TRY400
                     return
                 self._clock.sleep(1)
             else:
                 return
 
     def _answer(self, call: Callable[[], T], until: float, *, placed: bool = False) -> T:
-        """Return what the cluster answers, asked again and again until then if it does not.
+        """Return the cluster's answer; retry until ``until`` if it does not answer.
 
-        Once the application is ``placed``, also where it refuses: what was allowed will be again, and Spark goes on.
+        Once the application is ``placed``, retry refused calls too: the right existed before, and Spark keeps running.
         """
         pause = self._options.poll_s
         while True:
@@ -197,12 +197,12 @@ class Launch:
             except (NoAnswerError, RefusedError) as error:
                 if self._clock.now() >= until or (isinstance(error, RefusedError) and not placed):
                     raise
-                log.warning("%s; asked again in %.0f s", error, pause)
+                log.warning("%s; retry in %.0f s", error, pause)
                 self._clock.sleep(max(0.0, min(pause, until - self._clock.now())))
                 pause = min(2 * pause, MAX_PAUSE_S)
 
     def _list(self, call: Callable[[], list[T]]) -> list[T]:
-        """Return what the cluster lists, nothing if it does not answer: that is not worth an error."""
+        """Return the cluster's list; empty, with a warning, if it does not answer."""
         try:
             return call()
         except (NoAnswerError, RefusedError) as error:

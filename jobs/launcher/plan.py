@@ -1,7 +1,7 @@
-"""What a Spark stage has to do, and the part of it that one application is given: a batch, the oldest first.
+"""Plans the batch of due periods of a Spark stage that one application makes, the oldest first.
 
-Plans with the stages' own code. What failed is tried again once the others fit into one batch: it must not hold them
-up for ever.
+It plans with the stages' own code. Failed periods are retried once the other due periods fit in one batch, so that they
+do not block the others.
 """
 
 import logging
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Due:
-    """A period to be made; has its last run failed?"""
+    """A due period, and whether its last run failed."""
 
     period: Period
     failed: bool = False
@@ -27,10 +27,10 @@ class Due:
 
 @dataclass(frozen=True)
 class Work:
-    """What a stage could make now, in order of time; and its chain.
+    """The due periods of a stage, in order of time, and its chain.
 
-    The chain are the periods from the first due one on that take up each the one before: as one is made, the next may
-    become due. The note says why there is nothing to make.
+    The chain holds the periods from the first due one on, each of which needs the one before: when one is made, the
+    next may become due. The note says why nothing is due.
     """
 
     due: Sequence[Due] = ()
@@ -40,7 +40,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Batch:
-    """What one application is given: a span, and how many due periods are in it and left for another."""
+    """Work of one application: a span, the number of due periods in it, and the number left for later runs."""
 
     span: Span
     due: int
@@ -48,17 +48,17 @@ class Batch:
 
 
 def plan(job: Job, settings: StageSettings, asked: Span, *, force: bool, most: int) -> Batch | None:
-    """Return the next batch of a job, None when there is nothing to do; what is forced is all in one."""
+    """Return the next batch of a job, None if nothing is due. With ``force`` one batch holds all periods."""
     work = find_work(job, settings, asked, force=force)
     if not work.due:
         log.info("%s: nothing is pending%s", job.name, work.note and f"; {work.note}")
-    if force and work.due:  # what was not in it, nobody would make: once the force is gone it is done
+    if force and work.due:  # a later run without force would not make the rest, because it is done
         return Batch(asked, len(work.due), 0)
     return choose(work, asked, most)
 
 
 def choose(work: Work, asked: Span, most: int) -> Batch | None:
-    """Return the oldest periods of what is due, up to ``most`` that have not failed, within the span asked for."""
+    """Return the batch of the oldest due periods in the span, up to ``most``, failed ones only if all fit."""
     if not work.due:
         return None
     fresh = [one.period for one in work.due if not one.failed]
@@ -72,7 +72,7 @@ def choose(work: Work, asked: Span, most: int) -> Batch | None:
 
 
 def to_arguments(span: Span, *, force: bool) -> list[str]:
-    """Return the arguments by which a stage's command runs over a span: days where it can be, else hours."""
+    """Return the arguments of a stage's command for a span: days if possible, else hours."""
     arguments: list[str] = []
     if span.start:
         first = Period.containing(span.start, Grain.HOUR if span.start.hour else Grain.DAY)
@@ -84,9 +84,9 @@ def to_arguments(span: Span, *, force: bool) -> list[str]:
 
 
 def find_work(job: Job, settings: StageSettings, span: Span, *, force: bool) -> Work:
-    """Return what the job's stages could make now.
+    """Return the due work of the job's stages.
 
-    The periods of a first stage of several form a chain: each takes up the one before.
+    If the job has several stages, the periods of the first form a chain: each needs the one before.
     """
     markers = Markers(settings.store)
     stages = job.open_stages(settings, markers)

@@ -1,1 +1,1 @@
-"""mart_load: fills a kiosk, the mart of one period, from the lake, and answers questions from it."""
+"""mart_load: loads new and changed periods from the lake into the mart."""

@@ -1,4 +1,4 @@
-"""Load the kiosk: what the lake has and it has not."""
+"""Load new and changed periods from the lake into the mart."""
 
 import sys
 

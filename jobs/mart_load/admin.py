@@ -1,4 +1,4 @@
-"""Make the mart of the settings, as `marquee mart init` does, with no more than the stage's image has."""
+"""Creates the mart, like `marquee mart init`, with only the packages of the stage's image."""
 
 import logging
 import sys
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 def main() -> int:
-    """Make the mart of the settings, log what is there now, and return the exit code."""
+    """Create the mart that the settings name, log what it contains now, and return the exit code."""
 
     def command() -> int:
         check_names()

@@ -1,4 +1,4 @@
-"""The kiosk's dimensions, made from every capture of the schedule in the lake; ``dimensions.sql`` says how."""
+"""Makes the mart's dimensions from all captures of the schedule in the lake; ``dimensions.sql`` defines them."""
 
 import pyarrow as pa
 
@@ -20,7 +20,7 @@ DIMENSIONS = (
 
 
 def make_dimensions(markers: Markers) -> dict[str, pa.Table]:
-    """Return the rows of each dimension by its table. CorruptLakeError if a capture is not as its manifest says."""
+    """Return the rows of each dimension by table name; CorruptLakeError if a capture does not match its manifest."""
     with open_catalogue(markers, NETWORKS, COUNTRIES, GENRES) as db:
         db.execute(read_sql("jobs.mart_load", "dimensions"))
         return {name: db.table(name).to_arrow_table() for name in DIMENSIONS}

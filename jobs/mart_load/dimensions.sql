@@ -1,9 +1,9 @@
--- Dimensions of the kiosk from all captures of the schedule: pure, so the order in which days were fetched or loaded is
--- no matter.
+-- Dimensions of the mart from all captures of the schedule. The result does not depend on the order in which days were
+-- fetched or loaded.
 --
 -- In: shows, episodes, networks, countries, genres as captured (each row with requested_day and fetched_at), and the
--- views latest_show and latest_episode. Out: one view for each table of the kiosk, with its columns. Languages and
--- genres are keys: blanks at their end do not count, for MySQL does not tell keys apart by them.
+-- views latest_show and latest_episode. Out: one view for each table of the mart, with its columns. Languages and
+-- genres are keys, so trailing blanks are removed: MySQL ignores them when it compares keys.
 
 create temp view latest_network as
 select * from networks
@@ -71,9 +71,9 @@ select * exclude (requested_day, fetched_at, image, summary)
 from latest_episode
 order by episode_id;
 
--- A version begins when the service says that it last changed the show; a capture without that time counts only for a
--- show that never has one, with the time of fetching. Of captures of one time the last fetched counts; what does not
--- differ is no new version.
+-- A version starts at the time of the service's last change to the show. A capture without that time counts only for a
+-- show that never has one, with the time of fetching. Of captures with the same time the last fetched one counts. A
+-- capture without a difference is not a new version.
 create temp view show_history as
 with genre_list as (
     select

@@ -1,7 +1,8 @@
-"""Loads a kiosk: plans by its ledger, reads checked objects, replaces what changed.
+"""Loads a mart: plans from its ledger, reads verified objects, and replaces changed periods.
 
-mart_load has no success markers: the ledger is the truth. A failure writes the failure marker of its period (the day of
-hours or captures, or the audience's period); once nothing of it is left to load, the marker goes.
+mart_load has no success markers, because the mart's ledger records what is loaded. A failure writes the failure marker
+of its period (the day of hours or captures, or the audience's period). When nothing of the period is left to load, the
+marker is deleted.
 """
 
 import logging
@@ -47,15 +48,15 @@ from marquee.telemetry import instruments
 log = logging.getLogger(__name__)
 
 COMMANDS = {keys.SCHEDULE_FETCH: "schedule-fetch", keys.ROLLUP: "rollup", keys.AUDIENCE: "profile"}
-"""What makes that which is loaded."""
+"""Commands that make the loaded datasets, by stage."""
 
 HOURS_AHEAD = 2
-"""How many hours are fetched ahead of the one that is being loaded."""
+"""Number of hours to prefetch while an hour is being loaded."""
 
 
 @dataclass(frozen=True)
 class MartReport:
-    """What a load did, counted in the lake's periods: an hour, a captured day, an audience period."""
+    """Result of a load, counted in the lake's periods: hours, captured days, audience periods."""
 
     loaded: int = 0
     replaced: int = 0
@@ -66,16 +67,21 @@ class MartReport:
 
     @property
     def exit_code(self) -> int:
-        """0, or the code that most needs a person."""
+        """0, or the most severe exit code of the failures."""
         return worst([code for _, code in self.failed])
 
     @property
     def changed(self) -> int:
-        """How many periods were loaded, or replaced."""
+        """Number of periods loaded or replaced."""
         return self.loaded + self.replaced
 
+    @property
+    def failures(self) -> int:
+        """Number of periods that failed."""
+        return len(self.failed)
+
     def plus(self, other: "MartReport") -> "MartReport":
-        """Return both reports as one."""
+        """Return the sum of two reports."""
         return MartReport(
             self.loaded + other.loaded,
             self.replaced + other.replaced,
@@ -94,14 +100,14 @@ def load_mart(
     force: bool = False,
     advance: Advance = lambda _done, _all, _period: None,
 ) -> MartReport:
-    """Load what the lake has and the kiosk has not, of a span; with ``force`` all of it.
+    """Load the new and changed periods of a span; with ``force`` all its periods.
 
-    A period that fails does not stop the others; but when the dimensions fail nothing else is loaded, for plays would
-    pass for those of unknown shows.
+    A failed period does not stop the others. If the dimensions fail, nothing else is loaded, because plays would count
+    for unknown shows.
 
     Raises:
         TryAgainError: the mart cannot be reached, or another process has it open.
-        ConfigError: there is no mart, and none can be made, at the settings' URL.
+        ConfigError: there is no mart at the settings' URL, and it cannot be created.
     """
     with open_mart(settings.mart) as mart:
         ledger = mart.ledger()
@@ -124,7 +130,7 @@ def load_mart(
 
 
 def _missing(items: Sequence[Item], scope: Span, span: Span) -> str:
-    """Name the stages of which the lake has nothing to load; empty when it has something of each."""
+    """Name the stages without anything to load in the lake; empty if there is something from each."""
     found = {item.stage for item in items if item.stage == keys.SCHEDULE_FETCH or span.touches(item.period)}
     missing = [f"`marquee {command}`" for stage, command in COMMANDS.items() if stage not in found]
     if not missing:
@@ -135,11 +141,11 @@ def _missing(items: Sequence[Item], scope: Span, span: Span) -> str:
 
 def _refuse(items: Sequence[Item], ledger: Ledger) -> tuple[tuple[Period, int], ...]:
     for item in items:
-        standing = max((ledger[one.dataset, one.period] for one in entries_of(item.marker)), key=lambda one: one.run_id)
+        loaded = max((ledger[one.dataset, one.period] for one in entries_of(item.marker)), key=lambda one: one.run_id)
         log.warning(
-            "%s %s is older than what the kiosk holds: %s, the kiosk has %s: nothing is replaced. "
-            "If another loader was faster, all is well; if the lake was turned back, load with --force",
-            *(item.stage, item.period, _run_name(item.marker), _run_name(standing)),
+            "%s %s in the lake (%s) is older than in the mart (%s): not replaced. "
+            "If another loader was faster, do nothing; if the lake was restored from a backup, load with --force",
+            *(item.stage, item.period, _run_name(item.marker), _run_name(loaded)),
             extra={"stage": keys.MART_LOAD, "period": str(item.period)},
         )
     return tuple((item.period, LostRaceError.exit_code) for item in items)
@@ -155,12 +161,12 @@ def _run(mart: Mart, markers: Markers, step: Step, *, force: bool) -> MartReport
     context = {"stage": keys.MART_LOAD, "period": str(step.period), "run_id": run_id}
     try:
         written = _load(mart, markers, Change.of(step, started, force=force))
-    except Exception as error:  # noqa: BLE001 - the edge of a run: whatever failed, the period gets its failure marker
+    except Exception as error:  # noqa: BLE001 - the edge of a run: any error gives the period a failure marker
         failure = failure_of(error, keys.MART_LOAD, step.period, run_id, 1, datetime.now(UTC))
         return MartReport(failed=((step.period, record_failure(markers, failure, error)),))
     if written is None:
         log.info(
-            "%s %s: another loader has just loaded it from %s", keys.MART_LOAD, step.period, step.stage, extra=context
+            "%s %s: another loader already loaded it from %s", keys.MART_LOAD, step.period, step.stage, extra=context
         )
         return MartReport(unchanged=len(step.items))
     seconds = round((datetime.now(UTC) - started).total_seconds(), 3)
@@ -178,7 +184,7 @@ def _count(step: Step, written: int) -> None:
 
 
 def _load(mart: Mart, markers: Markers, change: Change) -> int | None:
-    """Load a step in one transaction; return how many rows were written, None if another loader was there first."""
+    """Load a step in one transaction; return the number of rows written, None if another loader was first."""
     step = change.step
     if step.stage == keys.ROLLUP:
         rows = sum(entry.rows for entry in change.entries)
@@ -196,7 +202,7 @@ def _load(mart: Mart, markers: Markers, change: Change) -> int | None:
 
 
 def _read_hours(store: Store, hours: Sequence[Marker]) -> Iterator[pa.Table]:
-    """Yield the rows of each hour, checked, a part at a time, while the next hours are being fetched."""
+    """Yield the verified rows of each hour in batches, and prefetch the next hours."""
     yield empty(VIEWERSHIP)
     with TemporaryDirectory(prefix="marquee-hours-") as folder, ThreadPoolExecutor(HOURS_AHEAD) as pool:
         fetching: deque[tuple[Marker, Output, Future[Path]]] = deque()
@@ -207,7 +213,7 @@ def _read_hours(store: Store, hours: Sequence[Marker]) -> Iterator[pa.Table]:
                     yield from _rows_of_hour(store, *fetching.popleft())
             while fetching:
                 yield from _rows_of_hour(store, *fetching.popleft())
-        finally:  # after an error the rest is not fetched
+        finally:  # after an error, cancel the prefetch
             for *_, one in fetching:
                 one.cancel()
 
@@ -217,8 +223,8 @@ def _rows_of_hour(store: Store, marker: Marker, output: Output, fetched: Future[
     for rows in read_fetched(store, output, fetched.result()):
         if not pc.all(pc.equal(rows["hour"], pa.scalar(start, rows["hour"].type)), min_count=0).as_py():
             message = (
-                f"{store.url}: rollup {marker.period}, run {marker.run_id}, has viewership of another hour: "
-                "run the hour again with --force"
+                f"{store.url}: rollup {marker.period}, run {marker.run_id}, has viewership of another hour. "
+                "Run the hour again with --force"
             )
             raise CorruptLakeError(message)
         yield rows
@@ -230,6 +236,6 @@ def _read_audience(store: Store, marker: Marker, dataset: Dataset) -> pa.Table:
 
 
 def _read(store: Store, marker: Marker, dataset: Dataset) -> pa.Table:
-    """Return the rows of a dataset of a marker, checked against its manifest."""
+    """Return the rows of a marker's dataset, verified against the manifest."""
     tables = [read_output(store, output) for output in marker.of(dataset)]
     return pa.concat_tables([empty(dataset), *tables])

@@ -1,4 +1,4 @@
-"""Settings of mart_load: the mart's, beside those of every stage."""
+"""Settings of mart_load: those of the mart, in addition to those of every stage."""
 
 from marquee.mart.settings import MartSettings
 from marquee.settings.sections import StageSettings

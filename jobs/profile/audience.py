@@ -1,8 +1,8 @@
-"""The kernel of an audience period: a bucket of viewers, from the state so far and later days; then all buckets.
+"""Kernel of an audience period: counts one bucket of viewers from the state and later days, then merges all buckets.
 
-The state (viewer_period, sitting_period) holds all days of the period but the last, which may still grow. So a new
-day is merged into what is there, and the days before are not read again. The state knows nothing of the schedule: that
-comes in with the counting.
+The state (viewer_period, sitting_period) holds all days of the period except the last, which may still grow. A new day
+is merged into the state, and earlier days are not read again. The state is independent of the schedule, which is joined
+when viewers are counted.
 """
 
 import logging
@@ -32,7 +32,7 @@ COUNTED = ("show_counts", "base_counts", "episode_countries")
 
 
 class Watching(NamedTuple):
-    """Queries of rows as the state has them: viewer_period, and sitting_period."""
+    """Queries of rows in the form of the state: viewer_period and sitting_period."""
 
     played: list[str]
     intervals: list[str]
@@ -40,7 +40,7 @@ class Watching(NamedTuple):
 
 @dataclass(frozen=True)
 class PeriodPart:
-    """What a bucket adds to its period: the files of the state, the tables ``COUNTED`` by name, and its viewers."""
+    """A bucket's part of a period: the files of the state, the tables ``COUNTED`` by name, and the viewer count."""
 
     outputs: tuple[Output, ...]
     tables: Mapping[str, pa.Table]
@@ -48,7 +48,7 @@ class PeriodPart:
 
 
 def count_bucket(unit: AudienceUnit, task: Task) -> PeriodPart:
-    """Bring a bucket's state up to date and count its viewers."""
+    """Update a bucket's state and count its viewers."""
     store = unit.lake.open()
     outputs: list[Output] = []
     with task.database() as db:
@@ -60,7 +60,7 @@ def count_bucket(unit: AudienceUnit, task: Task) -> PeriodPart:
             _create_views(db, [state, *before])
             make_state(db, unit.values)
             outputs += write(db, store, unit.prefix, VIEWER_PERIOD, unit.bucket)
-            # Read back from its file, which takes a tenth of the memory of a table.
+            # Reading the file back takes a tenth of the memory of a table.
             before = [Watching(scan(fetch(store, outputs, task.scratch)), [f"from {SITTING_PERIOD.name}"])]
             outputs += write(db, store, unit.prefix, SITTING_PERIOD, unit.bucket)
         _create_views(db, [*before, today])
@@ -68,13 +68,13 @@ def count_bucket(unit: AudienceUnit, task: Task) -> PeriodPart:
 
 
 def make_state(db: duckdb.DuckDBPyConnection, values: Values) -> None:
-    """Make the view viewer_period and the table sitting_period from the relations played and play_interval."""
+    """Create the view viewer_period and the table sitting_period from the relations played and play_interval."""
     query("viewer_period").create_view(db, VIEWER_PERIOD.name)
     query("sittings").create_table(db, SITTING_PERIOD.name, values)
 
 
 def count(db: duckdb.DuckDBPyConnection, values: Values) -> dict[str, pa.Table]:
-    """Return the tables ``COUNTED`` from the relations played, play_interval, viewer_seen and catalogue."""
+    """Return the tables ``COUNTED``, from the relations played, play_interval, viewer_seen and catalogue."""
     query("watched").create_table(db, "watched", values)
     query("viewer").create_table(db, "viewer", values)
     query("sittings").create_table(db, "sitting", values)
@@ -98,7 +98,7 @@ def finish_period(
 def make_audience(
     db: duckdb.DuckDBPyConnection, parts: Sequence[PeriodPart], catalogue: pa.Table, values: Values
 ) -> None:
-    """Make the tables audience and audience_base from what all buckets counted."""
+    """Create the tables audience and audience_base from the counts of all buckets."""
     for name in COUNTED:
         db.register(name, pa.concat_tables(part.tables[name] for part in parts))
     db.register("catalogue", catalogue)
@@ -107,17 +107,17 @@ def make_audience(
 
 
 def _fetch_state(store: Store, unit: AudienceUnit, scratch: Path) -> tuple[Watching, Sequence[DayFiles]]:
-    """Return the last state and the days that are not in it: all days, if the state cannot be read."""
+    """Return the latest state and the days not in it; no state and all days if the state cannot be read."""
     try:
         parts = ([one for one in unit.state if one.dataset == dataset.name] for dataset in STATE)
         return Watching(*(scan(fetch(store, part, scratch)) for part in parts)), unit.days[unit.merged :]
     except CorruptLakeError as error:
-        log.warning("%s; bucket %d is made from all days of the period", error, unit.bucket)
+        log.warning("%s; bucket %d is rebuilt from all days of the period", error, unit.bucket)
         return Watching([], []), unit.days
 
 
 def _scan_days(store: Store, days: Sequence[DayFiles], scratch: Path) -> list[Watching]:
-    """Return the rows of days as they stand in the state: viewer_day with the bit of the day, and sitting_day."""
+    """Return the rows of days in the form of the state: viewer_day with the bit of the day, and sitting_day."""
     outputs = [output for day in days for output in (*day.viewer_day, *day.sitting_day)]
     paths = dict(zip(outputs, fetch(store, outputs, scratch), strict=True))
     scans = []
@@ -130,6 +130,6 @@ def _scan_days(store: Store, days: Sequence[DayFiles], scratch: Path) -> list[Wa
 
 
 def _create_views(db: duckdb.DuckDBPyConnection, parts: Sequence[Watching]) -> None:
-    """Make the views played and play_interval of the rows of all parts."""
+    """Create the views played and play_interval over the rows of all parts."""
     create_view(db, "played", VIEWER_PERIOD, [one for part in parts for one in part.played])
     create_view(db, "play_interval", SITTING_PERIOD, [one for part in parts for one in part.intervals])

@@ -1,15 +1,14 @@
--- audience: period × show × country, and period × show with $worldwide. From the sums of all buckets.
+-- audience: period × show × country, and period × show with $worldwide, from the sums of all buckets.
 --   in:  show_counts         see show_counts.sql, all buckets
 --        episode_countries   see episode_countries.sql, all buckets
 --        catalogue           episode_id, show_id, runtime_seconds
---        $min_cell           of fewer viewers only the seconds are published
---        $unknown_show       of it only reach and seconds are published: each of its episodes is of another unknown
---                            show
---   out: the columns of the dataset audience, with their units
--- Views: hours viewed / runtime, over the show's episodes that were played; null, not 0, where a runtime is unknown
+--        $min_cell           suppression: a row with fewer viewers has only the seconds
+--        $unknown_show       its rows have only reach and seconds, because its episodes belong to many unknown shows
+--   out: the columns of the dataset audience, in their units
+-- Views: hours viewed / runtime, over the show's episodes that were played; null, not 0, if a runtime is unknown
 -- (about.netflix.com/news/top-10-things-about-netflix-top-10).
--- Loyalty: the average audience by its reach (jllmedia.co.uk/articles/understanding-the-key-terms-in-tv-media), that is
--- seconds by viewer reached, by the runtime there was to watch; at most 1.
+-- Loyalty: average audience / reach (jllmedia.co.uk/articles/understanding-the-key-terms-in-tv-media), which is the
+-- seconds of each viewer reached, divided by the available runtime; at most 1.
 with total as (
     select
         show_id,

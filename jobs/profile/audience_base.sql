@@ -1,7 +1,7 @@
--- audience_base: period × country, and the period with country '**'. From the sums of all buckets.
+-- audience_base: period × country, and the period with country '**', from the sums of all buckets.
 --   in:  base_counts   see base_counts.sql, all buckets
---        $min_cell     of fewer viewers only the seconds are published
---   out: the columns of the dataset audience_base, with their units
+--        $min_cell     suppression: a row with fewer viewers has only the seconds
+--   out: the columns of the dataset audience_base, in their units
 with total as (
     select
         country,

@@ -1,7 +1,7 @@
-"""audience: who watched, by show and country, of each day, week, month and quarter to date.
+"""audience: counts viewers by show and country, for each day, week, month and quarter to date.
 
-Made of the profiled days of the period and of what the schedule says of the episodes that were played in it, and only
-of those: another capture makes stale the periods whose episodes it changes.
+Its inputs are the profiled days of the period, and the captured schedule of the episodes played in it. A new capture
+makes only those periods stale whose played episodes it changes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -34,14 +34,14 @@ if TYPE_CHECKING:
     from jobs.profile.played import PlayedEpisodes
 
 DEFINITION = "1"
-"""Changes when the same days, schedule and settings give other results."""
+"""Version of the definitions: change it when the same days, schedule and settings give other results."""
 
 GRAINS = (Grain.DAY, Grain.WEEK, Grain.MONTH, Grain.QUARTER)
 BY_DAY = (VIEWER_DAY, SITTING_DAY)
 
 
 class AudienceStage(Stage):
-    """The audience of periods."""
+    """The stage audience, whose periods are days, weeks, months and quarters."""
 
     name = keys.AUDIENCE
     definition_version = DEFINITION
@@ -60,32 +60,32 @@ class AudienceStage(Stage):
 
     @property
     def parameters(self) -> Parameters:
-        """Settings that decide the result: all thresholds."""
+        """Settings that decide a period's content, as written to the marker: all thresholds."""
         return {
             name: float(value) if isinstance(value, Decimal) else value
             for name, value in self._options.model_dump().items()
         }
 
     def periods(self, span: Span) -> Sequence[Period]:
-        """Return the days, weeks, months and quarters with a profiled day, in the order of their ends."""
+        """Return the days, weeks, months and quarters that contain a profiled day, in the order of their ends."""
         days = self._markers.of(keys.PROFILE)
         periods = {Period.containing(day.start, grain) for day in days for grain in GRAINS}
         return sorted(filter(span.touches, periods), key=lambda one: (one.end, GRAINS.index(one.grain)))
 
     def target(self, period: Period) -> Target | None:
-        """Return the period's profiled days, the registry of the last one, and the schedule of the episodes played."""
+        """Return the period's profiled days, the registry of the last day, and the schedule of the episodes played."""
         days = list(self._days(period).values())
         inputs = [day.as_input(dataset) for day in days for dataset in BY_DAY]
         inputs.append(days[-1].as_input(VIEWER_SEEN))
         inputs.append(Input("catalogue", self._played.digest(days), 0))
         return Target(period, tuple(inputs))
 
-    def waits_for(self, period: Period) -> str:  # noqa: ARG002 - any day that is profiled will do
-        """Return nothing: a period to date waits for no day."""
+    def waits_for(self, period: Period) -> str:  # noqa: ARG002 - any profiled day is enough
+        """Return an empty text: a period to date waits for nothing."""
         return ""
 
     def make(self, target: Target, run: RunContext) -> Result:
-        """Count the period, bucket by bucket; BadInputError when its days differ in buckets or viewer key."""
+        """Count the period, bucket by bucket; BadInputError if its days differ in buckets or viewer key."""
         from jobs.profile.audience import count_bucket, finish_period  # noqa: PLC0415 - planning needs no kernel
 
         days = self._days(target.period)
@@ -127,18 +127,18 @@ class AudienceStage(Stage):
         return {day: markers[day] for day in period.parts(Grain.DAY) if day in markers}
 
     def _count_merged(self, target: Target, previous: Marker | None, bucketing: Bucketing) -> int:
-        """Return how many of the first days are in the state of the previous run, 0 if that cannot be used."""
+        """Return the number of days to take from the state of the previous run; 0 if the state cannot be used."""
         if previous is None or previous.inputs == target.inputs:
-            return 0  # a run without a change (--force) is to make everything anew
+            return 0  # a run without a change (--force) rebuilds everything
         same_rules = (previous.definition_version, previous.parameters) == (self.definition_version, self.parameters)
         then, now = _day_inputs(previous.inputs), _day_inputs(target.inputs)
-        merged = len(then) - len(BY_DAY)  # all but the last day
+        merged = len(then) - len(BY_DAY)  # all days except the last
         unchanged = merged < len(now) and now[:merged] == then[:merged]
         return merged // len(BY_DAY) if same_rules and unchanged and of_profile(previous) == bucketing else 0
 
 
 def query_values(options: ProfileOptions, period: Period, days: Sequence[Period]) -> Values:
-    """Return the values of all queries of a period whose ``days`` are profiled."""
+    """Return the parameters of all queries of a period whose ``days`` are profiled."""
     return {
         **options.model_dump(),
         "binge5_episodes": BINGE5_EPISODES,

@@ -1,9 +1,8 @@
--- base_counts: country, and $worldwide; what one bucket adds to the base that shows are compared with, in whole
--- numbers.
+-- base_counts: country, and $worldwide. One bucket's part of the base that shows are compared with, in whole numbers.
 --   in:  watched         viewer × show × country: watched_seconds
 --        viewer          is_multilingual, is_new
---        $reach_seconds  a viewer is active from so many seconds of anything here
---   out: watched_seconds (seconds, of all viewers), active_viewers, and of them multilingual_viewers and new_viewers
+--        $reach_seconds  least seconds in the country of an active viewer
+--   out: watched_seconds (seconds, of all viewers), active_viewers, and among them multilingual_viewers and new_viewers
 with country as (
     select viewer, country, sum(watched_seconds)::bigint as watched_seconds
     from watched

@@ -1,7 +1,7 @@
-"""The kernel of a day: one bucket of viewers, from its viewer hours; and the day from all its buckets.
+"""Kernel of a day: profiles one bucket of viewers from its viewer hours, then merges all buckets.
 
-Makes viewer_day, sitting_day and viewer_seen of the bucket (grains and columns: ``marquee.lake.datasets``), and its
-part of episode_day. All of a viewer is in one bucket, so buckets need nothing of each other.
+It makes viewer_day, sitting_day and viewer_seen of the bucket (grains and columns: ``marquee.lake.datasets``), and the
+bucket's part of episode_day. All rows of a viewer are in one bucket, so buckets are independent of each other.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from marquee.storage.base import Store
 
 @dataclass(frozen=True)
 class DayPart:
-    """What a bucket adds to its day: the files it wrote, its episode_day, its viewers, and how many of them are new."""
+    """A bucket's part of a day: the files it wrote, its episode_day, and its counts of viewers and new viewers."""
 
     outputs: tuple[Output, ...]
     episode_plays: pa.Table
@@ -48,7 +48,7 @@ def profile_bucket(unit: DayUnit, task: Task) -> DayPart:
 
 
 def make_day(db: duckdb.DuckDBPyConnection, values: Values) -> None:
-    """Make the tables viewer_day, sitting_day, viewer_seen and the view episode_plays from viewer_hour and registry."""
+    """Create the tables viewer_day, sitting_day, viewer_seen and the view episode_plays, from viewer_hour, registry."""
     query("viewer_day").create_table(db, "viewer_day", values)
     db.execute("create or replace temp view play_interval as from viewer_hour")
     query("sittings").create_table(db, "sitting_day", values)

@@ -1,4 +1,4 @@
-"""Day bitmaps: sets of days of a period, bit n for day n, from 0. A quarter has 92 days, so there are two words."""
+"""Day bitmaps: sets of days of a period, with bit n for day n, from 0. A quarter has 92 days, so it takes two words."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -6,21 +6,21 @@ from collections.abc import Sequence
 from marquee.calendar import DAY, Grain, Period
 
 WORD = 64
-"""Days in days_low; those that follow are in days_high."""
+"""Number of days in days_low; later days are in days_high."""
 
 
 def day_number(period: Period, day: Period) -> int:
-    """Return which day of the period a day is, from 0."""
+    """Return the number of a day in the period, from 0."""
     return (day.start - period.start) // DAY
 
 
 def split_bitmap(days: int) -> tuple[int, int]:
-    """Return a bitmap as days_low and days_high hold it."""
+    """Split a bitmap into days_low and days_high."""
     return days % (1 << WORD), days >> WORD
 
 
 def find_spans(period: Period, days: Sequence[Period]) -> list[dict[str, int]]:
-    """Return the spans that loyalty is measured by: weeks (of a week or a day: days), as bitmaps of profiled days."""
+    """Return the spans that measure loyalty, as bitmaps of profiled days: weeks; days for a week or a day."""
     grain = Grain.DAY if period.grain in {Grain.DAY, Grain.WEEK} else Grain.WEEK
     spans: dict[Period, int] = defaultdict(int)
     for day in days:

@@ -1,4 +1,3 @@
--- episode_countries: which episodes of the bucket were played in which country. Not additive: the same pair comes from
--- many buckets.
+-- episode_countries: episode × country with a play in the bucket. Not additive: several buckets may have the same pair.
 --   in:  played   viewer × episode × country × language
 select distinct episode_id, country from played

@@ -1,4 +1,4 @@
--- episode_day: day × episode. Runs twice: over a bucket's viewer_day, and over the sums of all buckets.
+-- episode_day: day × episode. Runs twice: over a bucket's viewer_day, then over the sums of all buckets.
 --   in:  episode_plays   rows with episode_id, plays, watched_seconds
 --   out: plays (events), watched_seconds (seconds)
 select

@@ -1,4 +1,4 @@
-"""What the kernels read and write: files of the lake, as relations of a DuckDB connection."""
+"""Reads and writes files of the lake as relations of a DuckDB connection, for the kernels."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -17,32 +17,32 @@ QUOTE = "'"
 
 
 def fetch(store: Store, outputs: Sequence[Output], scratch: Path) -> list[Path]:
-    """Return local files of the outputs, in their order, checked; CorruptLakeError if one is gone or damaged."""
+    """Download and verify outputs; return their local files in order. CorruptLakeError if one is gone or damaged."""
     return list(in_parallel(store, lambda one: fetch_output(store, one, scratch), outputs))
 
 
 def create_view(db: duckdb.DuckDBPyConnection, view: str, dataset: Dataset, queries: Sequence[str]) -> None:
-    """Make a view of the rows of all queries; without a query, an empty one with the dataset's columns."""
+    """Create a view over the rows of all queries; without queries, an empty view with the dataset's columns."""
     db.register(f"no_{view}", dataset.schema.empty_table())
     db.execute(f"create or replace temp view {view} as {' union all '.join(queries or [f'from no_{view}'])}")
 
 
 def scan(files: Sequence[Path], added: str = "") -> list[str]:
-    """Return the query of all rows in the files, with the columns ``added`` to them; none without a file.
+    """Return the query of all rows in the files, with the columns ``added``; no query without files.
 
-    It is text, because a relation is bound anew, and its files opened, with each step that is derived from it.
+    The query is text, because DuckDB binds a relation again, and opens its files, for each step derived from it.
     """
     if not files:
         return []
     names = ", ".join(f"'{str(file).replace(QUOTE, QUOTE * 2)}'" for file in files)
-    # The lake's keys have parts such as run=…, which are no columns.
+    # The lake's keys have parts such as run=…, which are not columns.
     return [f"from read_parquet([{names}], hive_partitioning = false) select *{added}"]
 
 
 def write(
     db: duckdb.DuckDBPyConnection, store: Store, prefix: str, dataset: Dataset, bucket: int | None = None
 ) -> list[Output]:
-    """Write the relation of the dataset's name, sorted by its key and never held whole; an empty bucket has no file."""
+    """Write the relation with the dataset's name as a stream, sorted by its key; an empty bucket gets no file."""
     rows = db.sql(f"from {dataset.name} order by {', '.join(dataset.sort)}").to_arrow_reader(ROWS_A_GROUP)
     if bucket is not None:
         first = next(rows, None)

@@ -1,4 +1,4 @@
-"""Profiles viewers day by day, then counts the audience of days, weeks, months and quarters."""
+"""Runs and opens the stages profile and audience."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -20,7 +20,7 @@ def run(settings: ProfileSettings, markers: Markers, span: Span, *, force: bool,
 
 
 def open_stages(settings: ProfileSettings, markers: Markers, _: Callable[[], datetime]) -> Sequence[Stage]:
-    """Open both stages to ask about periods: they are made of what is in the lake, whatever the time."""
+    """Open both stages for planning. They depend on the lake alone, so they need no clock."""
     return _stages(settings, markers, NO_ENGINE)
 
 

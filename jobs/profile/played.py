@@ -1,4 +1,4 @@
-"""Which episodes were played on some days, and what the captured schedule says of them."""
+"""The episodes played on given days, and their rows in the captured schedule."""
 
 import hashlib
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from marquee.lake.markers import Markers
 from marquee.memo import remember
 from marquee.storage.base import in_parallel
 
-if TYPE_CHECKING:  # planning mostly remembers, and these cost time
+if TYPE_CHECKING:  # planning mostly reads cached digests, and these imports are slow
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
 
 DAYS_HELD = 200
-"""More than two quarters, which the exporter's window may touch: it reads each day once, and a run all the more."""
+"""Days in the cache: more than two quarters, which the exporter's window may touch, so that each day is read once."""
 
 UNKNOWN_RUNTIME = -1
 
@@ -26,7 +26,7 @@ Episodes: TypeAlias = "npt.NDArray[np.int64]"
 
 
 class PlayedEpisodes:
-    """The episodes of days, and their rows in the catalogue."""
+    """Episodes played on days, with their rows in the catalogue of captured episodes."""
 
     def __init__(self, markers: Markers) -> None:
         self._markers = markers
@@ -34,7 +34,7 @@ class PlayedEpisodes:
         self._catalogue: tuple[tuple[str, ...], pa.Table] | None = None
 
     def ids(self, days: Sequence[Marker]) -> Episodes:
-        """Return the ids of the episodes that were played on any of the days, in order."""
+        """Return the ids of the episodes played on any of the days, sorted."""
         import numpy as np  # noqa: PLC0415
 
         outputs = [output for day in days for output in day.of(EPISODE_DAY)]
@@ -50,7 +50,7 @@ class PlayedEpisodes:
         return catalogue.filter(pc.is_in(catalogue["episode_id"], value_set=pa.array(self.ids(days))))
 
     def digest(self, days: Sequence[Marker]) -> str:
-        """Return a digest of these rows; it is remembered, for it follows from the objects that they are read from."""
+        """Return a digest of these rows. It is cached by the digests of the objects that the rows come from."""
         played = [output.sha256 for day in days for output in day.of(EPISODE_DAY)]
         key = hashlib.sha256(repr((sorted(played), self._captures())).encode()).hexdigest()
         found: str = remember("schedule-of-played-episodes", key, lambda: self._derive_digest(days))

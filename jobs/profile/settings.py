@@ -1,7 +1,7 @@
 """Settings of profile: ``MARQUEE_PROFILE__…``, or ``[profile]`` in the file.
 
-They are the thresholds of the definitions, which stand with their sources at the head of the ``.sql`` files. Each
-stands in the markers of what it decides; a changed one makes those periods stale.
+They are the thresholds of the definitions. The heads of the ``.sql`` files give the definitions with their sources. The
+markers record the settings that decide a period, so a change makes those periods stale.
 """
 
 from decimal import Decimal
@@ -12,9 +12,9 @@ from pydantic import Field
 from marquee.settings.sections import ComputeSettings, Section
 
 BINGE5_EPISODES = 5
-"""Episodes of a long binge; not a setting, since the column ``binge5_viewers`` names the number."""
+"""Episodes of a long binge. Not a setting, because the column ``binge5_viewers`` contains the number."""
 
-# A decimal, not a float: 0.9 of 10 seconds has to be 9 exactly.
+# A decimal, not a float: 0.9 of 10 seconds must be exactly 9.
 Share = Annotated[Decimal, Field(gt=0, le=1, max_digits=4, decimal_places=3)]
 
 
@@ -22,29 +22,29 @@ class ProfileOptions(Section):
     """The thresholds of the audience definitions."""
 
     reach_seconds: int = Field(
-        120, ge=1, description="seconds of a show from which a viewer is reached by it, or active at all"
+        120, ge=1, description="least seconds of a show that count as reach, and of any viewing that count as active"
     )
     near_sole_share: Share = Field(
-        Decimal("0.9"), description="share of a viewer's seconds from which a show is nearly their only one"
+        Decimal("0.9"), description="least share of a viewer's seconds of a show that is nearly their only one"
     )
     multilingual_share: Share = Field(
-        Decimal("0.1"), description="share of a multilingual viewer's seconds in each of two languages"
+        Decimal("0.1"), description="least share of a multilingual viewer's seconds in each of two languages"
     )
     multilingual_seconds: int = Field(
-        1800, ge=1, description="seconds of a multilingual viewer in each of two languages"
+        1800, ge=1, description="least seconds of a multilingual viewer in each of two languages"
     )
     loyal_share: Share = Field(
         Decimal("0.5"),
-        description="share of a period's weeks (days, of a week) in which a loyal viewer watched the show",
+        description="least share of a period's weeks (of a week: days) in which a loyal viewer watched the show",
     )
     sitting_gap_seconds: int = Field(1800, ge=1, le=43200, description="seconds without play that end a sitting")
     binge_episodes: int = Field(
-        3, ge=2, le=BINGE5_EPISODES, description="episodes of one show in a sitting that make a binge"
+        3, ge=2, le=BINGE5_EPISODES, description="least number of episodes of one show in a sitting that is a binge"
     )
     binge_completion: Share = Field(
-        Decimal("0.7"), description="share of an episode's runtime, watched in the sitting, that counts"
+        Decimal("0.7"), description="least share of an episode's runtime watched in the sitting for it to count"
     )
-    min_cell: int = Field(10, ge=1, description="viewers below which a row tells no viewer counts")
+    min_cell: int = Field(10, ge=1, description="suppression: a row with fewer viewers has no viewer counts")
 
 
 class ProfileSettings(ComputeSettings):

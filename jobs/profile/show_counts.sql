@@ -1,16 +1,14 @@
--- show_counts: show × country, and show with $worldwide; what one bucket adds to the audience, in whole numbers that
--- can be summed.
+-- show_counts: show × country, and show with $worldwide. One bucket's part of the audience, in whole numbers that can
+-- be summed.
 --   in:  watched         viewer × show × country: watched_seconds
 --        viewer          watched_seconds in all, is_multilingual, is_new
 --        viewer_show     viewer × known show: watched_seconds, days, is_…
---        $reach_seconds  a viewer is reached from so many seconds of the show here
+--        $reach_seconds  least seconds of the show in the country of a viewer reached
 --   out: watched_seconds (seconds, of all viewers), reach and the …_viewers (viewers reached), return_days (viewer-days
---        of the reached),
---        valued_ms (milliseconds, of all viewers)
--- Reach: 2 minutes, as Netflix' "starter" (The Verge 2019-10-21). What a viewer is (new, multilingual) and what the
--- show is to a viewer (loyal, binge, sole) is taken from all their viewing; only being reached is a matter of the
--- country.
--- Valued: an hour weighs as much as its show's share of the viewer's hours, so Σ h_show²/h_all worldwide (Business
+--        of viewers reached), valued_ms (milliseconds, of all viewers)
+-- Reach: 2 minutes, as Netflix' "starter" (The Verge 2019-10-21). The traits of a viewer (new, multilingual) and of a
+-- show for a viewer (loyal, binge, sole) come from all their viewing; only reach depends on the country.
+-- Valued: each hour has the weight of its show's share of the viewer's hours, so Σ h_show²/h_all worldwide (Business
 -- Insider 2016, as in viewer_show.sql); rounded down to a millisecond for each viewer, so that sums are exact.
 with everywhere as (
     select viewer, show_id, $worldwide as country, sum(watched_seconds)::bigint as watched_seconds

@@ -1,6 +1,7 @@
-"""Which sittings are kept, of a day and of a period; what a sitting is stands in ``sittings.sql``.
+"""Which sittings of a day and of a period are kept; ``sittings.sql`` defines a sitting.
 
-A sitting matters when it has the episodes for a binge, or when it may be joined with one of the day before or after.
+A sitting is kept if it has enough episodes for a binge, or if it may continue a sitting of the day before or on the
+day after.
 """
 
 from datetime import datetime, timedelta
@@ -8,11 +9,11 @@ from datetime import datetime, timedelta
 from marquee.calendar import Period
 
 SLACK = timedelta(hours=1)
-"""An hour may hold events received before or after it: by this much at the most, however rollup is set."""
+"""Maximum time by which an event may be received before or after its hour, for any settings of rollup."""
 
 
 def starts_before(day: Period, gap_seconds: int) -> datetime:
-    """Return an instant (UTC, without a zone): a sitting that starts before it may continue one of the day before."""
+    """Return an instant (UTC, without a zone): a sitting that starts before it may continue one from the day before."""
     return day.start.replace(tzinfo=None) + timedelta(seconds=gap_seconds) + SLACK
 
 

@@ -1,16 +1,17 @@
--- Sittings: viewer × sitting × episode, of the sittings that matter.
+-- Sittings: viewer × sitting × episode, of the sittings to keep.
 --   in:  play_interval          viewer, episode_id, watched_seconds, first_at, last_at: a viewer's rows of viewer_hour
---                               (one episode in one hour), or sittings of whole days, which are intervals of play too
---        $sitting_gap_seconds   a pause as long as this ends a sitting
---        $binge_episodes        a sitting of so many different episodes is kept,
---        $starts_before         and one that starts before this instant (null: none is kept for that),
---        $lasts_until           and one that lasts until this instant or longer (null: the same)
---   out: started_at (names the sitting of its viewer), watched_seconds (seconds), first_at and last_at (UTC) of the
---        episode in it
--- A sitting is the play of one viewer, whatever the shows, with pauses shorter than 30 minutes: as "in one go" in what
--- is published about binges (Netflix/Harris 2013: businessinsider.in 27309803). A row counts as play from its first
--- event to its last one.
--- Joining sittings again gives what joining all their rows would: a row within a sitting is near a row of that sitting.
+--                               (one episode in one hour), or sittings of whole days, which are play intervals too
+--        $sitting_gap_seconds   a pause of this length or longer ends a sitting
+--        $binge_episodes        keep a sitting with at least this number of different episodes,
+--        $starts_before         or one that starts before this instant (null: no such rule),
+--        $lasts_until           or one that ends at this instant or later (null: no such rule)
+--   out: started_at (identifies the sitting of a viewer), watched_seconds (seconds), first_at and last_at (UTC) of the
+--        episode in the sitting
+-- A sitting is the play of one viewer, of any shows, with pauses shorter than 30 minutes, like "in one go" in published
+-- definitions of a binge (Netflix/Harris 2013: businessinsider.in 27309803). A row counts as play from its first event
+-- to its last.
+-- Joining sittings gives the same result as joining all their rows: a row within a sitting is near a row of that
+-- sitting.
 with marked as (
     select
         viewer,
@@ -23,7 +24,7 @@ with marked as (
     window earlier as (partition by viewer order by first_at rows between unbounded preceding and 1 preceding)
 ),
 sat as (
-    -- The sitting of a row began at the latest beginning so far; of rows that start at one instant, any may be marked
+    -- The sitting of a row starts at the latest start so far. Of rows that start at the same instant, any may be marked
     -- as the first.
     select
         *,

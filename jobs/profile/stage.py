@@ -1,8 +1,8 @@
-"""profile, day by day: from the viewer hours of a day to its viewer days, sittings, and the registry of viewers.
+"""Profiles a day: its viewer hours to viewer days, sittings, and the registry of viewers.
 
-A day is made of the hours that are rolled up. The lake's first and last day may have less than 24 (the last one is made
-again as hours come in); in between, a day waits until none is missing. Days are made in order, since each takes up the
-registry of the one before.
+A day is made from its rolled-up hours. The lake's first and last day may have fewer than 24 hours; the last day is
+restated as hours arrive. Any other day waits until all its hours are rolled up. Days are made in order, because each
+day needs the registry of the day before.
 """
 
 from collections.abc import Sequence
@@ -22,11 +22,11 @@ from marquee.runs.stage import RunContext, Stage, Target
 from marquee.sql import Values
 
 DEFINITION = "1"
-"""Changes when the same viewer hours and settings give other results."""
+"""Version of the definitions: change it when the same viewer hours and settings give other results."""
 
 
 class ProfileStage(Stage):
-    """The profile of days."""
+    """The stage profile, whose periods are days."""
 
     name = keys.PROFILE
     definition_version = DEFINITION
@@ -39,12 +39,12 @@ class ProfileStage(Stage):
 
     @property
     def parameters(self) -> Parameters:
-        """Settings that decide the result."""
+        """Settings that decide a day's content, as written to the marker."""
         names = ("binge_episodes", "sitting_gap_seconds")
         return {name: getattr(self._options, name) for name in names}
 
     def periods(self, span: Span) -> Sequence[Period]:
-        """Return the days that have an hour rolled up, and those between them."""
+        """Return the days of the span, without gaps between the first and the last that has a rolled-up hour."""
         hours = self._markers.of(keys.ROLLUP)
         days = {Period.containing(hour.start, Grain.DAY) for hour in hours}
         if not days:
@@ -62,23 +62,23 @@ class ProfileStage(Stage):
         return Target(period, tuple(inputs))
 
     def waits_for(self, period: Period) -> str:
-        """Return the first hour that is not rolled up, else the day before, which is not profiled."""
+        """Return what the day waits for: its first hour that is not rolled up, or the day before."""
         missing = [hour for hour in self._expected_hours(period) if hour not in self._markers.of(keys.ROLLUP)]
         return f"waits for {keys.ROLLUP} {missing[0]}" if missing else f"waits for {self.name} {period.previous()}"
 
     def explain(self, span: Span) -> str:
-        """Say what is missing upstream."""
+        """Return what is missing upstream."""
         hours = self._markers.of(keys.ROLLUP)
         if not hours:
             return "nothing is rolled up yet: run `marquee rollup` first"
         days = self.periods(span)
         if not days:
-            return f"no hour of this period is rolled up: those that are, are from {min(hours)} to {max(hours)}"
+            return f"no hour of this period is rolled up; rolled-up hours are from {min(hours)} to {max(hours)}"
         waiting = [day for day in days if self.target(day) is None]
         return f"{waiting[0]} {self.waits_for(waiting[0])}" if waiting else ""
 
     def make(self, target: Target, run: RunContext) -> Result:
-        """Profile the day, bucket by bucket; BadInputError when its inputs differ in buckets or viewer key."""
+        """Profile the day, bucket by bucket; BadInputError if its inputs differ in buckets or viewer key."""
         from jobs.profile.day import finish_day, profile_bucket  # noqa: PLC0415 - planning needs no kernel
 
         day = target.period
@@ -122,13 +122,13 @@ class ProfileStage(Stage):
         return self._markers.of(self.name).get(day.previous())
 
     def _hours(self, day: Period) -> list[Marker] | None:
-        """Return the rollup's markers of the day's hours from the lake's first to its last; None if one is missing."""
+        """Return the rollup's markers of the day's expected hours; None if one is missing."""
         marked = self._markers.of(keys.ROLLUP)
         hours = self._expected_hours(day)
         return [marked[hour] for hour in hours] if all(hour in marked for hour in hours) else None
 
     def _expected_hours(self, day: Period) -> list[Period]:
-        """Return the day's hours from the lake's first to its last."""
+        """Return the hours of the day between the lake's first and last rolled-up hour."""
         marked = self._markers.of(keys.ROLLUP)
         start = attrgetter("start")
         first, last = min(marked, key=start), max(marked, key=start)

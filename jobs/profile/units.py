@@ -1,4 +1,4 @@
-"""What profile and audience send to their kernels: the work on one bucket of viewers each."""
+"""Units of work that profile and audience send to their kernels: one bucket of viewers each."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 STATE = (VIEWER_PERIOD, SITTING_PERIOD)
-"""The datasets of a period's state, which a run takes up from the last one."""
+"""Datasets of a period's state, which a run continues from the previous run."""
 
 
 @dataclass(frozen=True)
 class BucketUnit:
-    """What either unit has: the lake, the run's prefix in it, the bucket, and the values of the queries."""
+    """Fields of every unit: the lake, the run's prefix in it, the bucket, and the parameters of the queries."""
 
     lake: StoreAddress
     prefix: str
@@ -27,7 +27,7 @@ class BucketUnit:
 
 @dataclass(frozen=True)
 class DayUnit(BucketUnit):
-    """A bucket of a day: the outputs to read of viewer_hour, and of viewer_seen of the day before."""
+    """A bucket of a day: the outputs of viewer_hour to read, and those of viewer_seen of the day before."""
 
     hours: tuple[Output, ...]
     registry: tuple[Output, ...]
@@ -35,7 +35,7 @@ class DayUnit(BucketUnit):
 
 @dataclass(frozen=True)
 class DayFiles:
-    """A bucket of a day that is profiled: the day's number in the period, from 0, and what to read of it."""
+    """A bucket of a profiled day: the day's number in the period, from 0, and the outputs to read."""
 
     number: int
     viewer_day: tuple[Output, ...]
@@ -46,7 +46,7 @@ class DayFiles:
 class AudienceUnit(BucketUnit):
     """A bucket of a period.
 
-    ``days`` are those of the period so far; ``state`` is what the last run wrote of the first ``merged`` of them;
+    ``days`` are the period's days so far; ``state`` has the previous run's outputs for the first ``merged`` days;
     ``seen`` is viewer_seen of the last day; ``catalogue`` has episode_id, show_id and runtime_seconds.
     """
 

@@ -1,4 +1,4 @@
--- viewer: one row for each viewer of the bucket in the period, wherever they watched.
+-- viewer: one row for each viewer of the bucket in the period, over all countries.
 --   in:  played                 viewer × episode × country × language: watched_seconds
 --        viewer_seen            viewer, first_day: as of the period's last day
 --        $first_day             the period's first day
@@ -6,10 +6,10 @@
 --        $multilingual_seconds  least seconds in that language
 --   out: watched_seconds in all (seconds), is_multilingual, is_new
 -- Multilingual: at least 10 % and 30 minutes in each of at least two languages. The language is that of the play's
--- audio, not the original language of the show; variants of one language (en-US, en-GB) count as one. The rule is ours:
--- the schedule service has original languages only.
--- New: first seen in the period. Reported apart because whoever has just signed up has watched one show by construction
--- (compare Amazon's "first stream": fastcompany.com/40544685).
+-- audio, not the original language of the show; variants of one language (en-US, en-GB) count as one. This rule is
+-- Marquee's own, because the schedule service has only original languages.
+-- New: first seen in the period. Reported separately, because a viewer who has just signed up has watched only one show
+-- by construction (compare Amazon's "first stream": fastcompany.com/40544685).
 with spoken as (
     select
         viewer,

@@ -1,7 +1,7 @@
 -- viewer_day: day × viewer × episode × country × language, of one bucket of viewers.
 --   in:  viewer_hour   the bucket's rows of all hours of the day
---   out: plays (events), watched_seconds (seconds in playing state, by the time of play and never of airing)
--- Source of watched_seconds: wall-clock seconds of play per viewer × episode × UTC hour, as Netflix' hours viewed
+--   out: plays (events), watched_seconds (seconds in playing state, by the time of play, not of airing)
+-- Source of watched_seconds: wall-clock seconds of play per viewer × episode × UTC hour, like Netflix' hours viewed
 -- (about.netflix.com/news/top-10-things-about-netflix-top-10).
 select
     viewer,

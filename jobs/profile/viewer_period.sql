@@ -1,5 +1,6 @@
--- viewer_period: viewer × episode × country × language, over all days of a period but the last. Free of the schedule.
---   in:  played   the state so far and viewer_day of the days that came since, with the bits of their days
+-- viewer_period: viewer × episode × country × language, over all days of a period except the last. Independent of the
+-- schedule.
+--   in:  played   the state so far, and viewer_day of later days with the bits of their days
 --   out: plays (events), watched_seconds (seconds), days_low and days_high (bit n: a play on day n, or 64 + n, of the
 --        period)
 select

@@ -1,8 +1,8 @@
--- viewer_seen: one row for each viewer of the bucket who was ever seen, up to and including the day.
+-- viewer_seen: one row for each viewer of the bucket seen up to and including the day.
 --   in:  registry     viewer_seen of the day before (empty on the first day)
---        viewer_day   who was seen today
+--        viewer_day   the viewers of the day
 --        $day         the day (a date)
---   out: first_day    the first day on which the viewer was seen; a registry made anew may bring an earlier one
+--   out: first_day    the first day on which the viewer was seen; a restated registry may have an earlier one
 select
     viewer,
     min(first_day) as first_day

@@ -1,21 +1,20 @@
--- viewer_show: viewer × known show in the period, wherever it was watched.
+-- viewer_show: viewer × known show in the period, over all countries.
 --   in:  watched             viewer × show × country: watched_seconds, days_low, days_high
 --        viewer              watched_seconds in all
 --        sitting             viewer × sitting × episode: watched_seconds (sittings with fewer than $binge_episodes may
 --                            be missing)
 --        catalogue           episode_id, show_id, runtime_seconds
---        $unknown_show       plays of it are of unknown shows: nothing is said of them here, yet they count in a
---                            viewer's total
---        $spans              the period's weeks (of a week or a day: its days), each by the bits of its days
+--        $unknown_show       stands for unknown shows: it has no rows here, but counts in a viewer's total
+--        $spans              the period's weeks (for a week or a day: its days), each as a bitmap of its days
 --        $loyal_share        least share of the spans with a play, as a decimal
 --        $near_sole_share    least share of the viewer's seconds, as a decimal
 --        $binge_completion   least share of an episode's runtime that counts, as a decimal
 --        $binge_episodes     least number of episodes of a binge, $binge5_episodes of a long one
 --   out: watched_seconds (seconds), days (with a play), is_loyal, is_sole, is_near_sole, is_binge, is_binge5
--- Loyal: came back in at least half of the weeks (ours; beside it, loyalty in audience.sql is how much of a show its
--- viewers watch).
--- Sole and near-sole: all, or 90 %, of a viewer's seconds are this show's: Netflix' "valued hours" weigh a show that is
--- somebody's only one highest (Business Insider 2016, via jewishnews.com/2016/02/02/how-netflix-measures-success).
+-- Loyal: a play in at least half of the weeks (Marquee's own rule; loyalty in audience.sql is another measure: how much
+-- of a show its viewers watch).
+-- Sole and near-sole: all, or 90 %, of a viewer's seconds are of this show. Netflix' "valued hours" give the highest
+-- weight to a viewer's only show (Business Insider 2016, via jewishnews.com/2016/02/02/how-netflix-measures-success).
 -- Binge: 3 episodes of one show in a sitting (Netflix/Harris 2013 says 2 to 6: businessinsider.in 27309803), or 5
 -- (Deloitte Digital Democracy: digitalreview.co), each to 70 % of its runtime (a "watcher": Netflix to the UK Lords
 -- committee 2019, WARC 42811). An episode without a known runtime never counts.

@@ -1,6 +1,6 @@
 -- watched: viewer × show × country in the period.
---   in:  played          viewer × episode × country × language: watched_seconds, days_low, days_high (may have several
---                        rows for a key)
+--   in:  played          viewer × episode × country × language: watched_seconds, days_low, days_high (a key may have
+--                        several rows)
 --        catalogue       episode_id, show_id
 --        $unknown_show   the show of an episode that is not in the catalogue
 --   out: watched_seconds (seconds), days_low and days_high (bit n: a play on day n, or 64 + n, of the period)

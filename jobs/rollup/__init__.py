@@ -1,1 +1,1 @@
-"""rollup: from an hour of raw play events to viewership and viewer hours."""
+"""rollup: aggregates an hour of raw play events to viewership and viewer hours."""

@@ -1,12 +1,13 @@
--- One bucket's events of a received hour, deduplicated, by viewer and everything that counts.
+-- Deduplicates one bucket's events of a received hour, and aggregates them by viewer and all reported dimensions.
 --
 -- in:   events (viewer, event_key, received_at, episode_id, country, language, device, utc_offset_minutes,
 --       watched_seconds)
 -- out:  hour × viewer × episode × country × language × viewer-local hour × device: plays, watched_seconds, first_at,
 --       last_at
 --
--- A duplicate is a second event of one id by one viewer. Few events have one, so only those are sorted: the earliest
--- counts, and of two received at one instant the first by content, whatever the order of arrival.
+-- A duplicate is another event with the same id and viewer. The earliest counts; of two received at the same instant,
+-- the first in the order of their columns, so that the order of arrival has no effect. Few events have duplicates, so
+-- the query sorts only those.
 with repeated as materialized (
     select viewer, event_key
     from events
@@ -42,7 +43,7 @@ grouped as (
 )
 select
     * replace (
-        -- The quotes of the JSON text come off here, once a group.
+        -- Removes the quotes of the JSON text here, once for each group.
         country[2:-2] as country,
         language[2:-2] as language,
         device[2:-2] as device

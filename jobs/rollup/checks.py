@@ -1,7 +1,8 @@
-"""Checks before a rollup: do the settings fit the lake and the raw events? If not, it stops before any work.
+"""Checks the settings against the lake and the raw events before a rollup starts.
 
-Hours of two viewer keys cannot be counted together, and hours whose raw events are gone cannot be made again; so a
-setting that asks for either is refused. Raw events that are not where the settings look for them are refused as well.
+A rollup refuses settings in three cases: the viewer key differs from the lake's, because hours of two keys cannot be
+counted together; a changed setting makes hours stale whose raw events are gone, because they cannot be made again; or
+there are no raw events where the settings look for them.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -21,34 +22,34 @@ Marked = Mapping[Period, Marker]
 
 
 def check_settings(settings: RollupSettings, parameters: Parameters, marked: Marked, span: Span) -> None:
-    """Refuse settings that would leave hours of two kinds in the lake.
+    """Refuse settings that would mix incompatible hours in the lake.
 
     Raises:
-        ConfigError: hours of the lake have another viewer key; or hours of the span have other settings, and raw events
-            of some are gone.
+        ConfigError: hours of the lake have another viewer key; or hours of the span have other settings, and the raw
+            events of some of them are gone.
     """
     changed = {hour: one for hour, one in sorted(marked.items()) if one.parameters != parameters}
     other_key = [hour for hour, one in changed.items() if one.parameters.get(KEY) != parameters[KEY]]
     if other_key:
         message = (
-            f"MARQUEE_ROLLUP__VIEWER_KEY is another key than that of {_hours(other_key)} of this lake. Hours of two "
-            "keys cannot be counted together: each viewer would count twice. Set the key back; or make all hours again "
-            "under the new key with --force, if all their raw events are still there"
+            f"MARQUEE_ROLLUP__VIEWER_KEY differs from the key of {_hours(other_key)} of this lake. Hours of two keys "
+            "cannot be counted together, because each viewer would count twice. Set the key back; or, if the raw "
+            "events of all hours still exist, make all hours again under the new key with --force"
         )
         raise ConfigError(message)
     asked = {hour: one for hour, one in changed.items() if span.touches(hour)}
     gone = list(_hours_without_events(settings, asked))
     if gone:
         message = (
-            f"{changes(asked[gone[0]].parameters, parameters)}: this setting makes {_hours(list(asked))} stale, but "
-            f"raw events of {_hours(gone)} are gone, so these cannot be made again. Set it back; or make again those "
-            "that can be made, with --force"
+            f"{changes(asked[gone[0]].parameters, parameters)}: this change makes {_hours(list(asked))} stale, but raw "
+            f"events of {_hours(gone)} are gone, so these cannot be made again. Set it back; or make the other hours "
+            "again with --force"
         )
         raise ConfigError(message)
 
 
 def _hours_without_events(settings: RollupSettings, marked: Marked) -> Iterator[Period]:
-    """Yield the hours of which at least one raw object is gone."""
+    """Yield the hours with at least one deleted raw object."""
     if not marked:
         return
     span = Span(min(marked).start, max(marked).end)
@@ -59,7 +60,7 @@ def _hours_without_events(settings: RollupSettings, marked: Marked) -> Iterator[
 
 
 def changes(before: Parameters, now: Parameters) -> str:
-    """Name the settings that differ, such as ``MARQUEE_ROLLUP__BUCKETS=32 (before: 16)``."""
+    """Return the settings that differ, such as ``MARQUEE_ROLLUP__BUCKETS=32 (before: 16)``."""
     old, new = dict(walk(before)), dict(walk(now))
     return ", ".join(
         f"{_variable(path)}={new.get(path)} (before: {old.get(path)})"
@@ -73,10 +74,10 @@ def _variable(path: tuple[str, ...]) -> str:
 
 
 def explain_no_events(settings: RollupSettings, span: Span, marked: Collection[Period], now: datetime) -> str:
-    """Say why there are no events in a span of which no hour is made.
+    """Return why a span without a published hour has no events.
 
     Raises:
-        ConfigError: there are none where the settings look for them, or the span is over and has none.
+        ConfigError: there are no events where the settings look for them, or the span is over and has none.
     """
     store, layout = settings.open(settings.raw), settings.rollup.layout
     if span.start is not None and span.start + HOUR > now:
@@ -92,7 +93,7 @@ def explain_no_events(settings: RollupSettings, span: Span, marked: Collection[P
 
 
 def _hours(hours: Sequence[Period]) -> str:
-    """Return how many and which, such as ``3 hours (2026-01-05T13 to 2026-01-05T14, 2026-01-05T20)``."""
+    """Describe hours, such as ``3 hours (2026-01-05T13 to 2026-01-05T14, 2026-01-05T20)``."""
     ranges = list(_ranges(hours))
     named = [str(first) if first == last else f"{first} to {last}" for first, last in ranges[:RANGES_SHOWN]]
     more = ", …" if len(ranges) > RANGES_SHOWN else ""

@@ -1,13 +1,13 @@
-"""The event contract: which lines are play events, and why another line is not one.
+"""The event contract: which lines are play events, and the reason to reject any other line.
 
-This is the reference parser. ``parse.sql`` reads nearly all lines much faster, but takes only what it can be sure of;
-every other line comes here, and only here is decided what is rejected, and for which reason. A line is one JSON object:
+This is the reference parser. ``parse.sql`` accepts nearly all valid lines, much faster. Every other line is validated
+here, and only this module rejects lines. A line is one JSON object:
 
     {"event_id": "5224603a-…", "received_at": "2026-01-05T13:02:11.123Z",
      "event": {"user_id": "u2218169", "episode_id": 2509799, "country": "KR", "utc_offset_minutes": 540,
                "language": "ko", "device": "tv", "watched_seconds": 60}}
 
-Fields may stand elsewhere and be named otherwise (``Fields``); further fields are ignored; of a repeated name the first
+``Fields`` maps other names and places of the fields. Further fields are ignored. If a name is repeated, the first one
 counts.
 """
 
@@ -33,13 +33,13 @@ DEVICE = re.compile(r"[a-z0-9_-]{1,32}")
 _CLOCK = r"([01]\d|2[0-3]):[0-5]\d"
 INSTANT = re.compile(rf"\d{{4}}-\d\d-\d\dT{_CLOCK}:[0-5]\d(\.\d{{1,9}})?(Z|[+-]{_CLOCK})", re.ASCII)
 SURROGATE = re.compile("[\ud800-\udfff]")
-"""Half a character: an escape may name it, but no text can hold it."""
+"""Half of a surrogate pair: JSON can escape it, but UTF-8 cannot encode it."""
 LONGEST_WHOLE = 20
-"""Digits and sign of a whole number that may count; Python refuses to read very long ones."""
+"""Maximum characters of a whole number that is parsed; Python refuses very long ones."""
 
 
 class Reason(StrEnum):
-    """Why a line is rejected; of several reasons the first of this order is given."""
+    """Reason to reject a line. If several apply, the first in this order is reported."""
 
     LINE_TOO_LONG = "line_too_long"
     NOT_UTF8 = "not_utf8"
@@ -60,7 +60,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True)
 class Fields:
-    """Where the producer's lines have each field: a dotted path of names."""
+    """Place of each field in the producer's lines, as a dotted path of names."""
 
     event_id: str = "event_id"
     received_at: str = "received_at"
@@ -75,7 +75,7 @@ class Fields:
 
 @dataclass(frozen=True)
 class Event:
-    """One valid play event; ``received_at`` is UTC without a zone, as in the lake."""
+    """A valid play event. ``received_at`` is in UTC, without a zone, as in the lake."""
 
     event_id: str
     received_at: datetime
@@ -90,14 +90,14 @@ class Event:
 
 @dataclass(frozen=True)
 class Window:
-    """When an hour's events may have been received: the hour, and some slack on both sides (UTC without a zone)."""
+    """Valid range of ``received_at`` for an hour: the hour with some slack on both sides (UTC, without a zone)."""
 
     start: datetime
     end: datetime
 
 
 def validate(line: bytes, fields: Fields, window: Window) -> Event | Reason:
-    """Return the event of a line, or the reason why it is none."""
+    """Return the event in a line, or the reason to reject the line."""
     if len(line) > MAX_LINE_BYTES:
         return Reason.LINE_TOO_LONG
     try:
@@ -116,9 +116,9 @@ def validate(line: bytes, fields: Fields, window: Window) -> Event | Reason:
 
 
 def names_in(line: bytes) -> frozenset[str]:
-    """Return the dotted paths of the values in a line, none of one that is no JSON object. Never the values.
+    """Return the dotted paths of the fields in a line, never their values; empty if the line is not a JSON object.
 
-    A name that has a dot in itself stands in quotes: what it names is not inside of something else.
+    A name that contains a dot is quoted, to tell it from a path.
     """
     try:
         value = json.loads(line, object_pairs_hook=_first_of_each, parse_int=_number)
@@ -160,7 +160,7 @@ def _form(pattern: re.Pattern[str]) -> Callable[[object], bool]:
 
 
 def _whole(least: int, most: int) -> Callable[[object], bool]:
-    # bool is an int in Python, and true is no number in JSON.
+    # A bool is an int in Python, but true is not a number in JSON.
     return lambda value: isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 

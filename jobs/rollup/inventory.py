@@ -1,4 +1,4 @@
-"""The raw store's hours: which objects each received hour has, found by the sink's layout of folders."""
+"""Inventory of the raw store: the objects of each received hour, by the sink's folder layout."""
 
 import re
 from collections import defaultdict
@@ -19,23 +19,23 @@ HINT = "{year}, {month}, {day} and {hour} once each, and a slash at the end"
 SIDECARS = (".keys.", ".headers.")
 NAMES_SHOWN = 10
 LONG = timedelta(days=62)
-"""A span as long as two months at least is listed by month, in a thirtieth of the requests where there is little."""
+"""A longer span is listed by month, which takes a thirtieth of the requests when there are few objects."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Folders by hour: a template with ``{year}``, ``{month}``, ``{day}``, ``{hour}`` (UTC) once each."""
+    """Layout of the hours' folders: a template with ``{year}``, ``{month}``, ``{day}``, ``{hour}`` (UTC) once each."""
 
     template: str
 
     def __post_init__(self) -> None:
         if sorted(re.findall(r"\{(.*?)\}", self.template)) != sorted(PARTS) or not self.template.endswith("/"):
-            message = f"{self.template!r} is no layout: expected {HINT}"
+            message = f"Invalid layout {self.template!r}. Use {HINT}"
             raise ValueError(message)
 
     @property
     def root(self) -> str:
-        """The prefix of all hours' objects."""
+        """Common prefix of all hours' objects."""
         return self.template.partition("{")[0]
 
     def folder(self, hour: Period) -> str:
@@ -43,7 +43,7 @@ class Layout:
         return self._fill(hour.start, self.template)
 
     def prefixes(self, span: Span) -> Iterator[str]:
-        """Yield prefixes that cover a span: a day each, or a month if it is long; all there is where that cannot be."""
+        """Yield prefixes that cover a span, by day or, for a long span, by month; only the root if neither works."""
         if span.start is None or span.end is None:
             yield self.root
             return
@@ -57,12 +57,12 @@ class Layout:
             yield self._fill(period.start, head)
 
     def _head(self, parts: Sequence[str]) -> str | None:
-        """Return the template as far as it has no other than these parts; None where it then lacks one of them."""
+        """Return the start of the template with only these parts; None if it does not contain all of them."""
         head = self.template[: min(self.template.index(f"{{{part}}}") for part in PARTS if part not in parts)]
         return head if all(f"{{{part}}}" in head for part in parts) else None
 
     def hour_of(self, key: str) -> Period | None:
-        """Return the hour in whose folder a key lies; None for a key elsewhere."""
+        """Return the hour of a key's folder; None for a key outside the hours' folders."""
         match = self._pattern().match(key)
         if match is None:
             return None
@@ -86,7 +86,7 @@ class Layout:
 
 
 def list_hours(store: Store, layout: Layout, span: Span) -> dict[Period, list[ObjectInfo]]:
-    """Return the raw objects by hour, in the order of keys; sidecars and unknown formats are passed over."""
+    """Return the raw objects by hour, in the order of keys, without sidecars and unknown formats."""
     hours: dict[Period, list[ObjectInfo]] = defaultdict(list)
     listed = in_parallel(store, lambda prefix: list(store.list(prefix)), layout.prefixes(span))
     for info in chain.from_iterable(listed):
@@ -97,9 +97,9 @@ def list_hours(store: Store, layout: Layout, span: Span) -> dict[Period, list[Ob
 
 
 def walk_newest_first(store: Store, layout: Layout) -> Iterator[tuple[str, Period | None]]:
-    """Yield the hours' folders with their hours, the newest first; before those, what lies beside them, with None.
+    """Yield the hours' folders with their hours, newest first. Other names come first in each folder, with None.
 
-    Folders are listed one by one as they are needed, so that a look at the newest hours lists nothing else.
+    Folders are listed lazily, so that reading only the newest hours lists nothing else.
     """
     folder = layout.root[: layout.root.rfind("/") + 1]
     yield from _walk(store, layout, folder, layout.template.removeprefix(folder).rstrip("/").split("/"))
@@ -118,7 +118,7 @@ def _walk(store: Store, layout: Layout, folder: str, levels: Sequence[str]) -> I
 
 
 def nearest_names(store: Store, layout: Layout) -> tuple[str, Sequence[str]]:
-    """Return the deepest folder on the way to the hours in which there is anything, and the names in it."""
+    """Return the deepest non-empty folder on the path to the hours' folders, and the names in it."""
     folder = layout.root
     while True:
         folder = folder[: folder.rfind("/") + 1]
@@ -129,26 +129,26 @@ def nearest_names(store: Store, layout: Layout) -> tuple[str, Sequence[str]]:
 
 
 def nothing_there(store: Store, layout: Layout) -> ConfigError:
-    """Return the error of a raw store without events where the settings look for them; it says what is there."""
+    """Return the error for a raw store without events where the settings look for them; it lists what exists."""
     if isinstance(store, LocalStore) and not store.root.is_dir():
-        return ConfigError(f"MARQUEE_RAW={store.url}: no such folder: expected the folder of the raw events")
+        return ConfigError(f"MARQUEE_RAW={store.url}: no such folder. Set it to the folder of the raw events")
     folder, names = nearest_names(store, layout)
     if not names:
         return ConfigError(f"MARQUEE_RAW={store.url} is empty: expected raw events in folders {layout.template!r}")
     shown = ", ".join(names[:NAMES_SHOWN])
     more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    at = f"at {folder!r}" if folder else "at its top"
+    at = f"in {folder!r}" if folder else "at the top"
     return ConfigError(
-        f"{store.url} has no raw events in folders {layout.template!r}; what it has {at}: {shown}{more}. "
+        f"{store.url} has no raw events in folders {layout.template!r}; found {at}: {shown}{more}. "
         "Check MARQUEE_RAW, MARQUEE_ROLLUP__TOPIC and MARQUEE_ROLLUP__PATH"
     )
 
 
 def has_events(key: str) -> bool:
-    """Tell by its name whether an object has events."""
+    """Return whether an object contains events, by its name."""
     return key.endswith(EXTENSIONS) and not is_sidecar(key)
 
 
 def is_sidecar(key: str) -> bool:
-    """Tell by its name whether an object has keys or headers, which the sink writes beside events."""
+    """Return whether an object contains the Kafka keys or headers that the sink writes next to events, by its name."""
     return any(sidecar in key.rpartition("/")[2] for sidecar in SIDECARS)

@@ -1,4 +1,4 @@
-"""Rolls up play events, hour by hour: viewership, viewer hours, rejects."""
+"""Runs and opens the stage rollup."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -19,5 +19,5 @@ def run(settings: RollupSettings, markers: Markers, span: Span, *, force: bool, 
 
 
 def open_stages(settings: RollupSettings, markers: Markers, clock: Callable[[], datetime]) -> Sequence[Stage]:
-    """Open the stage to ask about hours."""
+    """Open the stage for planning, without an engine."""
     return [RollupStage(settings, markers, NO_ENGINE, clock)]

@@ -1,15 +1,12 @@
-"""The rollup's kernels: from raw objects to the viewership, viewer hours and rejects of an hour.
+"""Kernels of the rollup: raw objects to the viewership, viewer hours and rejects of an hour.
 
-    kernel              takes                           gives
-    parse_objects       ParseUnit: some raw objects     by viewer bucket: events (EVENTS, ``viewer`` for ``user_id``)
-                                                        REJECTED: rejected lines (REJECTS)
-                                                        READ: how many lines were read
-    reduce_key          a bucket and its events         Reduced: viewer_hour, written; the bucket's viewership; counts
-                        REJECTED and rejected lines     Reduced: rejects, written; lines by reason
-                        READ and numbers of lines       Reduced: lines
-    finish_hour         all of the above                viewership, merged and written; the outputs of the hour
+1. ``parse_objects`` (map) reads some raw objects. It yields events by viewer bucket (schema EVENTS, with ``viewer`` for
+   ``user_id``), rejected lines under the key REJECTED (schema REJECTS), and line counts under the key READ.
+2. ``reduce_key`` (reduce) runs for each key. For a bucket it writes viewer_hour, and returns the bucket's viewership
+   and counts. For REJECTED it writes rejects, and returns the lines by reason. For READ it returns the line count.
+3. ``finish_hour`` (driver) merges the buckets' viewership and writes it. It returns the outputs of the hour.
 
-Grains, keys and units of what is written: ``marquee.lake.datasets``.
+``marquee.lake.datasets`` gives the grains, keys and units of the outputs.
 """
 
 import json
@@ -41,10 +38,10 @@ from marquee.sql import Query, read_query
 from marquee.storage.base import Store, in_parallel
 
 REJECTED = -1
-"""The key under which the mapper gives rejected lines; buckets count from 0."""
+"""Key of rejected lines in the mapper's output. Keys from 0 are buckets."""
 
 READ = -2
-"""The key under which the mapper gives how many lines it read, before it validated any."""
+"""Key of line counts in the mapper's output, taken before validation."""
 
 EVENTS = pa.schema(
     [
@@ -60,19 +57,19 @@ EVENTS = pa.schema(
     ]
 )
 MOST_NESTED = 200
-"""Brackets that a line may open before the reference parser is asked; Python gives up at about 1,000, nested."""
+"""Maximum opening brackets of a line that parse.sql may accept. Python's parser fails at about 1,000 nested ones."""
 
 BATCH_BYTES = 8 << 20
 
 Batch = list[tuple[str, Block]]
-"""Blocks of lines with the keys of their objects; a batch is parsed by one query. A ``row`` counts its lines from 0."""
+"""Blocks of lines with the keys of their objects. One query parses a batch; ``row`` numbers its lines from 0."""
 
 QUOTED = ("country", "language", "device")
 
 
 @dataclass(frozen=True)
 class Reduced:
-    """What became of a key: the object written, and what the driver merges and counts."""
+    """Result of reducing a key: the object written, and the tables and counts for the driver."""
 
     output: Output | None = None
     viewership: pa.Table | None = None
@@ -83,7 +80,7 @@ class Reduced:
 
 
 def parse_objects(unit: ParseUnit, task: Task) -> Iterator[tuple[int, pa.Table]]:
-    """Yield the events of some raw objects by bucket, their rejected lines under REJECTED, and counts under READ."""
+    """Yield the events of raw objects by bucket, rejected lines under REJECTED, and line counts under READ."""
     parse = parse_query(unit.fields)
     key = unit.viewer_key.get_secret_value().encode()
     with task.database() as db:
@@ -96,7 +93,7 @@ def parse_objects(unit: ParseUnit, task: Task) -> Iterator[tuple[int, pa.Table]]
 
 
 def _batches(store: Store, objects: Sequence[Input], task: Task) -> Iterator[Batch]:
-    """Yield the objects' blocks, small ones together: a query takes some milliseconds however few lines it reads."""
+    """Yield the objects' blocks in batches, because a query takes some milliseconds however few lines it reads."""
     fetched = in_parallel(store, lambda raw: store.fetch(raw.name, task.scratch), objects)
     with closing(fetched) as paths:
         yield from _batch(store, zip(objects, paths, strict=True))
@@ -107,12 +104,12 @@ def _batch(store: Store, fetched: Iterable[tuple[Input, Path]]) -> Iterator[Batc
     size = 0
     for raw, path in fetched:
         if path.stat().st_size != raw.size:
-            message = f"{store.url}/{raw.name} changed while it was read: run the hour again"
+            message = f"{store.url}/{raw.name} changed while it was being read. Run the hour again"
             raise TryAgainError(message)
         for block in read_blocks(path, raw.name):
             batch.append((raw.name, block))
             size += block.lines.nbytes
-            # A block that is not the last of its object is valid only until the next is read.
+            # A block, unless it is the last of its object, is valid only until the next one is read.
             if not block.last or size >= BATCH_BYTES:
                 yield batch
                 batch, size = [], 0
@@ -122,7 +119,7 @@ def _batch(store: Store, fetched: Iterable[tuple[Input, Path]]) -> Iterator[Batc
 
 @dataclass(frozen=True)
 class Parse:
-    """parse.sql for a producer's field names, with the values that depend on them."""
+    """parse.sql for a producer's field names, and the parameters that depend on them."""
 
     query: Query
     structure: str
@@ -137,7 +134,7 @@ def parse_query(fields: Fields) -> Parse:
         inner = structure
         for step in above:
             inner = inner.setdefault(step, {})
-        # Kept as JSON, a number and a text stay apart; an instant that is no text fails its form anyway.
+        # As JSON, a number and a text stay distinct. received_at must be a text, and its format is checked later.
         inner[last] = "VARCHAR" if name == "received_at" else "JSON"
     skeleton = json.dumps(structure, separators=(",", ":"))
     for kind, empty_value in (('"VARCHAR"', '""'), ('"JSON"', "")):
@@ -149,7 +146,7 @@ def parse_query(fields: Fields) -> Parse:
 def split_lines(
     db: duckdb.DuckDBPyConnection, batch: Batch, parse: Parse, fields: Fields, window: Window
 ) -> tuple[pa.Table, pa.Table]:
-    """Return the events (EVENTS) and the rejected lines (REJECTS) of some blocks."""
+    """Return the events (EVENTS) and the rejected lines (REJECTS) of a batch."""
     lines = pa.concat_tables(block.lines for _, block in batch)
     lines = lines.append_column("row", pa.array(np.arange(lines.num_rows)))
     db.register("lines", lines)
@@ -181,7 +178,7 @@ def split_lines(
 
 
 def _lines_at(batch: Batch, rows: np.ndarray[Any, Any]) -> Iterator[tuple[str, int, bytes]]:
-    """Yield (key, number of the line, line without its newline) of rows of a batch."""
+    """Yield (key, line number, line without its newline) of the given rows of a batch."""
     first = 0
     for key, block in batch:
         end = first + block.lines.num_rows
@@ -192,7 +189,7 @@ def _lines_at(batch: Batch, rows: np.ndarray[Any, Any]) -> Iterator[tuple[str, i
 
 
 def _known_texts(db: duckdb.DuckDBPyConnection, parsed: pa.Table) -> pa.ChunkedArray | pa.Scalar:
-    """Tell which rows' country, language and device are of the contract's form, checked once for each combination."""
+    """Return which rows have a valid country, language and device; each distinct combination is checked once."""
     db.register("parsed", parsed)
     combinations = db.sql("select distinct country, language, device from parsed where sure").fetchall()
     wrong = [one for one in combinations if not all(map(_fits, one, (COUNTRY, LANGUAGE, DEVICE)))]
@@ -208,7 +205,7 @@ def _fits(text: str, pattern: Any) -> bool:  # noqa: ANN401 - a compiled pattern
 
 
 def _as_parsed(db: duckdb.DuckDBPyConnection, events: list[Event]) -> pa.Table:
-    """Return events that the reference parser accepted in the form of those that parse.sql was sure of."""
+    """Convert events from the reference parser to the form that parse.sql returns."""
     rows = [
         {**vars(event), **{name: _quoted(getattr(event, name)) for name in ("event_id", "user_id", *QUOTED)}}
         for event in events
@@ -229,7 +226,7 @@ def _quoted(text: str) -> str:
 def by_bucket(
     db: duckdb.DuckDBPyConnection, events: pa.Table, key: bytes, buckets: int
 ) -> Iterator[tuple[int, pa.Table]]:
-    """Yield (bucket, events) with ``viewer`` in the place of ``user_id``."""
+    """Yield (bucket, events), with ``viewer`` instead of ``user_id``."""
     users = events["user_id"].combine_chunks().dictionary_encode()
     viewer = viewers_of(db, key, users.dictionary)[users.indices.to_numpy()]
     bucket = (viewer % np.uint64(buckets)).astype(np.uint16)
@@ -243,7 +240,7 @@ def by_bucket(
 
 
 def reduce_key(key: int, tables: Iterator[pa.Table], to: Destination, task: Task) -> Reduced:
-    """Reduce what the mappers gave for a bucket, for REJECTED, or for READ."""
+    """Reduce the mappers' output for a bucket, for REJECTED, or for READ."""
     store = to.lake.open()
     table = pa.concat_tables(tables)
     if key == READ:
@@ -282,7 +279,7 @@ def finish_hour(store: Store, prefix: str, hour: datetime, reduced: Sequence[Red
 
 
 def merge_viewership(partials: list[pa.Table], hour: datetime) -> pa.Table:
-    """Return the hour's viewership from those of its buckets."""
+    """Return the hour's viewership, merged from its buckets."""
     with open_database() as db:
         db.register("aggregate", pa.concat_tables(partials))
         merged = _query("viewership").select(db)

@@ -1,8 +1,9 @@
-"""Raw objects to blocks of lines: gzip or plain JSON lines, Avro, Parquet.
+"""Reads raw objects as blocks of lines: plain or gzipped JSON lines, Avro, Parquet.
 
-A block is an Arrow table of whole lines (``n``: number of the line in the object, from 1; ``text``), at most some 16
-MiB, and the lines that no text can hold: not UTF-8, or endless. Lines lie in the block where the file was unpacked to,
-without a copy. Avro and Parquet records become a line of JSON each, so that one contract validates all formats.
+A block has an Arrow table of whole lines (``n``: line number in the object, from 1; ``text``), of about 16 MiB at most,
+and the lines that cannot be read as text: not UTF-8, or too long. The table refers to the buffer that the file was
+decompressed to, without a copy. Each Avro or Parquet record becomes one line of JSON, so that one contract validates
+all formats.
 """
 
 import gzip
@@ -42,12 +43,12 @@ DAMAGE: tuple[type[Exception], ...] = (
     LookupError,
     OverflowError,
 )
-"""What the readers raise at a file that is cut short, damaged, or no such file."""
+"""Errors that the readers raise for a truncated or damaged file, or a file of another format."""
 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A line rejected before it could be read as text."""
+    """A line that cannot be read as text, and its reject reason."""
 
     n: int
     reason: Reason
@@ -56,7 +57,7 @@ class Unreadable:
 
 @dataclass(frozen=True)
 class Block:
-    """Some whole lines of an object, and those that no text can hold; ``last`` when no other block follows."""
+    """Whole lines of an object, and its unreadable lines; ``last`` if no other block follows."""
 
     lines: pa.Table
     unreadable: tuple[Unreadable, ...] = ()
@@ -64,9 +65,9 @@ class Block:
 
 
 def read_blocks(path: Path, key: str) -> Iterator[Block]:
-    """Yield the blocks of an object in order; BadInputError names the key when the file cannot be read to its end.
+    """Yield the blocks of an object in order; BadInputError names the key if the file cannot be read to its end.
 
-    A block is valid until the next one is asked for: its memory is used again.
+    A block is valid until the next one is read, because they share a buffer.
     """
     if path.stat().st_size == 0:
         return
@@ -81,7 +82,7 @@ def read_blocks(path: Path, key: str) -> Iterator[Block]:
                 yield from _split(file)
     except DAMAGE as error:
         message = (
-            f"{key} cannot be read to its end: {error}: replace or remove the file; no part of its hour was counted"
+            f"{key} cannot be read to its end: {error}. Replace or remove the file; nothing of its hour was published"
         )
         raise BadInputError(message) from error
 
@@ -119,7 +120,7 @@ def _fill(file: BinaryIO, view: memoryview) -> int:
 
 
 def _skip_line(file: BinaryIO, buffer: np.ndarray[Any, np.dtype[np.uint8]]) -> int:
-    """Read on to the end of an endless line; return how many bytes of what follows stand at the buffer's start."""
+    """Skip to the end of a line that is too long; return how many bytes of the next lines the buffer starts with."""
     while got := _fill(file, buffer.data):
         ends = np.flatnonzero(buffer[:got] == NEWLINE)
         if len(ends):
@@ -187,20 +188,20 @@ def _parquet_records(path: Path) -> Iterator[dict[str, Any]]:
             for batch in file.iter_batches(RECORDS_A_BLOCK):
                 yield from batch.to_pylist()
     except OSError as error:
-        if error.errno is not None:  # the disk's, not the file's
+        if error.errno is not None:  # an error of the disk, not of the file's format
             raise
         raise pa.ArrowInvalid(str(error)) from error
 
 
 def _to_line(record: dict[str, Any]) -> str:
     text = json.dumps(record, default=_plain, ensure_ascii=False)
-    if "NaN" in text or "Infinity" in text:  # what they are written as is no JSON
+    if "NaN" in text or "Infinity" in text:  # Python writes them, but they are not JSON
         text = json.dumps(json.loads(text, parse_constant=lambda _: None), ensure_ascii=False)
     return text
 
 
 def _plain(value: object) -> str:
-    """Write what JSON has no form for as the contract expects it: instants in UTC, other things as their text."""
+    """Convert a value without a JSON form to the contract's: instants in UTC, any other value as text."""
     if isinstance(value, datetime):
         instant = value if value.tzinfo else value.replace(tzinfo=UTC)
         finest = "microseconds" if value.microsecond % 1000 else "milliseconds"

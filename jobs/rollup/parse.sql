@@ -1,16 +1,16 @@
--- Lines to play events, fast: only those lines that are surely events of the contract are `sure`; all others go to the
--- reference parser (contract.py), which must agree on every line that is sure here.
+-- Parses lines to play events, fast. A line is `sure` if it certainly satisfies the event contract. The reference
+-- parser (contract.py) validates all other lines, and must accept every line that is sure here.
 --
 -- in:   lines (row, text)
---       {{event_id}}, …             where the producer's lines have each field: names, dotted
---       $structure                  the fields in their places, as from_json takes it
---       $skeleton_bytes             bytes of a line, without spaces, whose fields are empty
---       $most_nested                brackets that a line may open
---       $window_start, $window_end  when the hour's events may have been received
--- out:  one row for each line: row, sure, and the event's fields. user_id, country, language and device still wear the
---       quotes of their JSON text: they are taken off after the grouping, when there are far fewer of them.
+--       {{event_id}}, …             place of each field in the producer's lines: a dotted path of names
+--       $structure                  structure of the fields, for from_json
+--       $skeleton_bytes             bytes of a line without spaces and with empty fields
+--       $most_nested                maximum opening brackets of a line
+--       $window_start, $window_end  range of received_at of the hour's events
+-- out:  one row for each line: row, sure, and the event's fields. user_id, country, language and device keep the quotes
+--       of their JSON text: they are removed after grouping, when there are far fewer values.
 --
--- A number is a whole number of the contract when writing it out again gives the same text: "60", 60.0 and 6e1 do not.
+-- A number is a whole number of the contract if casting it back gives the same text: "60", 60.0 and 6e1 do not.
 with parsed as (
     select row, text, try(from_json(text, $structure)) as line from lines
 ),
@@ -34,7 +34,7 @@ typed as (
         row,
         user_id,
         hash(event_id) as event_key,
-        -- The cast would take blanks for digits left out.
+        -- The cast alone would accept blanks in place of digits.
         case
             when received_at like '____-__-__T__:__:__.___Z' and not contains(received_at, ' ')
                 then try_cast(received_at as timestamp)
@@ -45,15 +45,15 @@ typed as (
         device,
         try_cast(utc_offset_minutes as smallint) as utc_offset_minutes,
         try_cast(watched_seconds as smallint) as watched_seconds,
-        -- A text begins with a quote, and means what it says where nothing in it is escaped.
+        -- A text begins with a quote, and without a backslash nothing in it is escaped.
         event_id >= '"' and event_id < '#' and not contains(event_id, '\') and length(event_id) between 3 and 66
         and user_id >= '"' and user_id < '#' and not contains(user_id, '\') and length(user_id) between 3 and 130
         and try_cast(episode_id as bigint)::varchar = episode_id
         and try_cast(utc_offset_minutes as smallint)::varchar = utc_offset_minutes
         and try_cast(watched_seconds as smallint)::varchar = watched_seconds
         and country is not null and language is not null and device is not null
-        -- The parser lets pass what is no JSON: a comma too many, NaN, Infinity, bottomless nests. A line as long as
-        -- its fields and their names take has room for nothing of it; any other line is searched.
+        -- The parser accepts some text that is not JSON: trailing commas, NaN, Infinity, unlimited nesting. A line with
+        -- exactly the length of its fields and names cannot contain any of it; any other line is searched.
         and case
             when
                 strlen(text) = $skeleton_bytes + suffix(text, chr(10))::integer

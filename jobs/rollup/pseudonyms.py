@@ -1,6 +1,6 @@
-"""The viewers of many users at once, as ``viewer.py`` defines them.
+"""Computes the viewers of many users at once, as ``viewer.py`` defines them.
 
-``viewers.sql`` spells HMAC-SHA256 out: DuckDB hashes many users without holding up Python's other threads.
+``viewers.sql`` implements HMAC-SHA256 in SQL, so that DuckDB hashes many users without blocking Python's other threads.
 """
 
 import hashlib
@@ -12,12 +12,12 @@ import pyarrow as pa
 
 from marquee.sql import read_query
 
-BLOCK_BYTES = 64  # of SHA-256, and the pads, as RFC 2104 has them
+BLOCK_BYTES = 64  # block size of SHA-256; the pads are those of RFC 2104
 INNER_PAD, OUTER_PAD = 0x36, 0x5C
 
 
 def viewers_of(db: duckdb.DuckDBPyConnection, key: bytes, user_ids: pa.Array) -> npt.NDArray[np.uint64]:
-    """Return the viewers of users, in their order; ``user_ids`` are JSON texts, still in their quotes."""
+    """Return the viewers of users, in the same order; ``user_ids`` are JSON texts with their quotes."""
     block = hashlib.sha256(key).digest() if len(key) > BLOCK_BYTES else key
     block = block.ljust(BLOCK_BYTES, b"\0")
     inner, outer = (bytes(byte ^ pad for byte in block) for pad in (INNER_PAD, OUTER_PAD))

@@ -15,13 +15,13 @@ _DEFAULT = Fields()
 
 
 class FieldNames(Section):
-    """Where the producer's events have each field: names, dotted where one lies in another."""
+    """Place of each field in the producer's events: a name, or a dotted path of names."""
 
-    event_id: str = Field(
-        _DEFAULT.event_id, pattern=NAME, description="the event's own id, by which duplicates are known"
+    event_id: str = Field(_DEFAULT.event_id, pattern=NAME, description="unique id of the event, used to deduplicate")
+    received_at: str = Field(_DEFAULT.received_at, pattern=NAME, description="time of receipt, RFC 3339")
+    user_id: str = Field(
+        _DEFAULT.user_id, pattern=NAME, description="id of the user, which never leaves the raw events"
     )
-    received_at: str = Field(_DEFAULT.received_at, pattern=NAME, description="when it was received, RFC 3339")
-    user_id: str = Field(_DEFAULT.user_id, pattern=NAME, description="who watched; never leaves the raw events")
     episode_id: str = Field(_DEFAULT.episode_id, pattern=NAME, description="the schedule service's id of the episode")
     country: str = Field(_DEFAULT.country, pattern=NAME, description="ISO 3166-1 alpha-2 code")
     utc_offset_minutes: str = Field(
@@ -35,13 +35,13 @@ class FieldNames(Section):
     def _fit_into_one_line(self) -> Self:
         for one, other in combinations(self.model_dump().values(), 2):
             if _clash(one, other):
-                message = f"{one!r} and {other!r} cannot both stand in a line"
+                message = f"{one!r} and {other!r} cannot both be in one line: use distinct paths, none inside another"
                 raise ValueError(message)
         return self
 
 
 def _clash(one: str, other: str) -> bool:
-    """Tell whether one of two places lies in the other, or they differ only in case, which the query does not see."""
+    """Return whether one path is inside the other, or they differ only in case, which the query ignores."""
     for name, opposite in zip(one.split("."), other.split("."), strict=False):
         if name.lower() != opposite.lower():
             return False
@@ -54,30 +54,30 @@ class RollupOptions(Section):
     """How raw events are found, read and counted."""
 
     viewer_key: SecretStr = Field(
-        description="secret key of the viewers' pseudonyms, at least 16 characters; keep it for good"
+        description="secret key of the viewers' pseudonyms, at least 16 characters; never change it"
     )
     topic: str = Field("plays", pattern=r"^[A-Za-z0-9._-]+$", description="Kafka topic of the play events")
     path: str = Field(
         "topics/{topic}/year={year}/month={month}/day={day}/hour={hour}/",
-        description="folder of an hour, as the sink lays it out",
+        description="folder of an hour in the sink's layout",
     )
     fields: FieldNames = FieldNames()
-    grace_minutes: int = Field(10, ge=0, description="minutes after its end at which an hour is first rolled up")
+    grace_minutes: int = Field(10, ge=0, description="minutes to wait after the end of an hour before its first rollup")
     lookback_days: int | None = Field(
         None,
         ge=1,
-        description="days before the first hour that is not done in which a run without --from looks for late files; "
-        "all there are when unset",
+        description="days before the first hour that is not done, in which a run without --from looks for late files; "
+        "default: all hours",
     )
     slack_minutes: int = Field(
-        15, ge=0, le=60, description="minutes by which received_at may miss the hour of its folder"
+        15, ge=0, le=60, description="minutes by which received_at may be outside the hour of its folder"
     )
-    buckets: int = Field(16, ge=1, le=4096, description="viewer buckets; for good, or everything is made again")
-    reject_lines: int = Field(100, ge=0, description="rejected lines an hour may have in any case")
+    buckets: int = Field(16, ge=1, le=4096, description="number of viewer buckets; a change makes all periods stale")
+    reject_lines: int = Field(100, ge=0, description="number of lines of an hour that may be rejected in any case")
     reject_share: float = Field(
-        0.01, ge=0, le=1, description="share of an hour's lines that may be rejected, if that is more"
+        0.01, ge=0, le=1, description="share of an hour's lines that may be rejected, if that is more than reject_lines"
     )
-    unit_mb: int = Field(24, ge=1, description="MiB of raw objects read by one task")
+    unit_mb: int = Field(24, ge=1, description="MiB of raw objects that one task reads")
 
     @field_validator("viewer_key")
     @classmethod
@@ -89,7 +89,7 @@ class RollupOptions(Section):
 
     @property
     def layout(self) -> Layout:
-        """The layout of the raw store."""
+        """Layout of the raw store."""
         return Layout(self.path.replace("{topic}", self.topic))
 
     @field_validator("path")

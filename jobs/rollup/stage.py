@@ -1,7 +1,7 @@
-"""The rollup of an hour: from its raw objects to viewership, viewer hours by bucket, and rejects.
+"""Rolls up an hour: its raw objects to viewership, viewer hours by bucket, and rejects.
 
-An hour is made when it is over and a grace has passed, from the objects listed then; another object, or a changed one,
-makes it stale. An hour without objects between others is made too, empty: no traffic is a result.
+An hour is made after its end and a grace period, from the objects listed at that time. A new or changed object makes it
+stale. An hour without objects between other hours is made as an empty hour, because no traffic is a result.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from jobs.rollup.kernel import Reduced
 
 DEFINITION = "1"
-"""Changes when the same events and settings give other results."""
+"""Version of the definitions: change it when the same events and settings give other results."""
 
 
 class RollupStage(Stage):
-    """The rollup, hour by hour."""
+    """The stage rollup, whose periods are hours."""
 
     name = keys.ROLLUP
     definition_version = DEFINITION
@@ -54,7 +54,7 @@ class RollupStage(Stage):
 
     @cached_property
     def parameters(self) -> Parameters:
-        """Settings that decide the result."""
+        """Settings that decide an hour's content, as written to the marker."""
         options = self._options
         return {
             "buckets": options.buckets,
@@ -64,17 +64,17 @@ class RollupStage(Stage):
         }
 
     def periods(self, span: Span) -> Sequence[Period]:
-        """Return the span's part of the hours from the first with objects, or marked, to the last, without holes."""
-        # Both ends save listing everything there ever was.
-        self._listed = Span(span.start or self._looked_at_from(), span.end or self._clock() + HOUR)
+        """Return the hours of the span, without gaps between the first and the last that has objects or a marker."""
+        # Limits the listing at both ends: listing the whole store would be slow.
+        self._listed = Span(span.start or self._list_from(), span.end or self._clock() + HOUR)
         self._hours = list_hours(self._settings.open(self._settings.raw), self._options.layout, self._listed)
         known = [*self._hours, *self._markers.of(self.name)]
         if not known:
             return []
         return [hour for hour in min(known).until(max(known).end) if span.touches(hour)]
 
-    def _looked_at_from(self) -> datetime | None:
-        """Return from when on files may have come: a while before the first hour that is not done; None for ever."""
+    def _list_from(self) -> datetime | None:
+        """Return the start of the listing: lookback_days before the first hour that is not done; None for no limit."""
         markers, failures = self._markers.of(self.name), self._markers.failures(self.name)
         if self._options.lookback_days is None or not markers:
             return None
@@ -87,31 +87,31 @@ class RollupStage(Stage):
         return marker.inputs_digest == digest_inputs(marker.inputs, self.parameters, self.definition_version)
 
     def target(self, period: Period) -> Target | None:
-        """Return the hour's objects; None while it is open."""
+        """Return the hour's objects; None before the hour's end and grace period."""
         if self._clock() < self._due_from(period):
             return None
         inputs = tuple(Input(info.key, info.etag, info.size) for info in self._hours.get(period, []))
         marker = self._markers.of(self.name).get(period)
         if marker is not None:
-            # Raw events are deleted in time. An object that is gone is no reason to make the hour again without it.
+            # Retention deletes raw events. A deleted object does not make the hour stale.
             here = {one.name for one in inputs}
             inputs += tuple(one for one in marker.inputs if one.name not in here)
         return Target(period, inputs)
 
     def waits_for(self, period: Period) -> str:
-        """Return from when on the hour can be made."""
+        """Return when the hour can be made."""
         return f"not over yet: made from {self._due_from(period):%Y-%m-%d %H:%M} UTC on"
 
     def _due_from(self, hour: Period) -> datetime:
         return hour.end + timedelta(minutes=self._options.grace_minutes)
 
     def check(self, span: Span, *, force: bool) -> None:
-        """Refuse a viewer key that is not the lake's, and settings that make hours stale whose raw events are gone."""
+        """Refuse a viewer key other than the lake's, and settings that make hours without raw events stale."""
         if not force:
             check_settings(self._settings, self.parameters, self._markers.of(self.name), span)
 
     def explain(self, span: Span) -> str:
-        """Say why there is no hour to make; ConfigError when there are no events where the settings look for them."""
+        """Return why there is no hour to make; ConfigError if there are no events where the settings look for them."""
         if any(map(span.touches, self._markers.of(self.name))):
             return ""
         if not any(map(span.touches, self._hours)):
@@ -120,7 +120,7 @@ class RollupStage(Stage):
         return f"{first} is {self.waits_for(first)}"
 
     def make(self, target: Target, run: RunContext) -> Result:
-        """Roll up the hour; BadInputError above the threshold of rejected lines."""
+        """Roll up the hour; BadInputError if more lines are rejected than the settings allow."""
         from jobs.rollup.kernel import finish_hour, parse_objects, reduce_key  # noqa: PLC0415 - planning needs none
 
         self._check_gone(target, run.previous)
@@ -138,7 +138,8 @@ class RollupStage(Stage):
         if gone and self._listed.touches(target.period) and previous and previous.parameters != self.parameters:
             message = (
                 f"{target.period} cannot be made again with {changes(previous.parameters, self.parameters)}: "
-                f"{len(gone)} of its {len(target.inputs)} raw objects are gone, such as {gone[0]!r}; what stands stays"
+                f"{len(gone)} of its {len(target.inputs)} raw objects are gone, such as {gone[0]!r}. "
+                "The published hour is unchanged"
             )
             raise ConfigError(message)
 
@@ -162,14 +163,14 @@ class RollupStage(Stage):
         allowed = max(self._options.reject_lines, self._options.reject_share * lines)
         if rejected > allowed:
             message = (
-                f"{hour}: {rejected} of {lines} lines were rejected ({counts['rejects']}), {allowed:.0f} are allowed: "
-                f"mend the producer or the sink, or raise MARQUEE_ROLLUP__REJECT_SHARE; nothing was published"
+                f"{hour}: {rejected} of {lines} lines were rejected ({counts['rejects']}), {allowed:.0f} are allowed. "
+                "Nothing was published. Fix the producer or the sink, or raise MARQUEE_ROLLUP__REJECT_SHARE"
             )
             raise BadInputError(message)
 
 
 def _group(inputs: Sequence[Input], unit_bytes: int) -> list[tuple[Input, ...]]:
-    """Return the objects in groups of about so many bytes, in the order of keys."""
+    """Return the objects in groups of about ``unit_bytes``, in the order of keys."""
     groups: list[list[Input]] = []
     left = 0
     for one in sorted(inputs, key=lambda one: one.name):
@@ -182,14 +183,15 @@ def _group(inputs: Sequence[Input], unit_bytes: int) -> list[tuple[Input, ...]]:
 
 
 def _count(hour: Period, reduced: list["Reduced"]) -> dict[str, Any]:
-    """Add up the counts; MarqueeError if a line that was read is neither a play, a duplicate nor rejected."""
+    """Add up the counts; MarqueeError unless every line is a play, a duplicate or rejected."""
     lines = sum(one.lines for one in reduced)
     plays = sum(one.plays for one in reduced)
     duplicates = sum(one.duplicates for one in reduced)
     reasons = next((one.reasons for one in reduced if one.reasons), {})
     if lines != plays + duplicates + sum(reasons.values()):
         message = (
-            f"{hour}: {lines} lines were read, but {plays} plays, {duplicates} duplicates and {reasons} came of them"
+            f"{hour}: {lines} lines were read, but {plays} plays, {duplicates} duplicates and rejects {reasons} do not "
+            "add up to them. This is a bug: report it"
         )
         raise MarqueeError(message)
     return {"rows_in": lines, "rows_out": plays, "duplicates": duplicates, "rejects": reasons}

@@ -1,4 +1,4 @@
-"""What the rollup sends to its kernels."""
+"""Units of work that the rollup sends to its kernels."""
 
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ from marquee.storage.opening import StoreAddress
 
 @dataclass(frozen=True)
 class ParseUnit:
-    """Some raw objects of an hour, and how their lines are read. The viewer key shows in no text of a unit."""
+    """Raw objects of an hour, and how to read their lines. The ``repr`` of a unit does not show the viewer key."""
 
     raw: StoreAddress
     objects: tuple[Input, ...]
@@ -23,7 +23,7 @@ class ParseUnit:
 
 @dataclass(frozen=True)
 class Destination:
-    """Where a run writes: the lake, and the run's prefix in it."""
+    """Destination of a run's outputs: the lake, and the run's prefix in it."""
 
     lake: StoreAddress
     prefix: str

@@ -1,8 +1,8 @@
-"""Viewers: pseudonyms of users, the same in every hour under one key, and their buckets.
+"""Viewers: pseudonyms of users, which are the same in every hour under one key, and their buckets.
 
-A viewer is the first 64 bits of HMAC-SHA256(key, user id) as an unsigned whole number: without the key nobody finds the
-user, or tells which user ids exist. Among 100 million viewers two share a number with a probability of 0.03 %. The
-bucket is the number modulo the count of buckets.
+A viewer is the first 64 bits of HMAC-SHA256(key, user id), as an unsigned integer. Without the key nobody can find the
+user, or test whether a user id exists. Among 100 million viewers two share a number with a probability of 0.03 %. The
+bucket is the number modulo the number of buckets.
 """
 
 import hashlib
@@ -17,5 +17,5 @@ def viewer_of(key: bytes, user_id: str) -> int:
 
 
 def fingerprint(key: bytes) -> str:
-    """Return what may be published of a key: the same for the same key, and no way back."""
+    """Return the fingerprint of a key, which may be published: it identifies the key without revealing it."""
     return hashlib.sha256(hmac.digest(key, b"marquee key fingerprint", "sha256")).hexdigest()[:16]

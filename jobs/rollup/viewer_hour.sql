@@ -1,6 +1,6 @@
--- A bucket's viewer hours: what each viewer watched in the hour, wherever and on whatever device.
+-- A bucket's viewer hours: what each viewer watched in the hour, over all devices and local hours.
 --
--- in:   aggregate (what aggregate.sql makes)
+-- in:   aggregate (the output of aggregate.sql)
 -- out:  viewer × episode × country × language: plays, watched_seconds, first_at, last_at; sorted by its key
 select
     viewer,

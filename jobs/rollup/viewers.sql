@@ -1,7 +1,7 @@
--- Viewers of users: HMAC-SHA256 of each user id, its first 64 bits.
+-- Viewers of users: the first 64 bits of HMAC-SHA256 of each user id.
 --
--- in:   users (n, user_id: a JSON text, still in its quotes)
---       $inner_block, $outer_block   the key, padded to a block of SHA-256, with either pad of RFC 2104
+-- in:   users (n, user_id: a JSON text with its quotes)
+--       $inner_block, $outer_block   the key, padded to a block of SHA-256, XOR the inner and outer pad of RFC 2104
 -- out:  user: n, viewer
 select
     n,

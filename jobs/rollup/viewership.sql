@@ -1,7 +1,7 @@
--- Viewership: what was watched in the hour, by viewer-local hour and device. Additive, so the same query counts one
--- bucket and merges all.
+-- Viewership: what was watched in the hour, by viewer-local hour and device. All measures are additive, so the same
+-- query counts one bucket and merges all buckets.
 --
--- in:   aggregate (what aggregate.sql makes, or this query's own rows of several buckets)
+-- in:   aggregate (the output of aggregate.sql, or this query's own output of several buckets)
 -- out:  episode × country × viewer-local hour × device: plays, watched_seconds; sorted by its key
 select
     episode_id,

@@ -1,1 +1,1 @@
-"""schedule_fetch: the programme schedule, captured day by day from a TVmaze-like service."""
+"""schedule_fetch: captures the programme schedule, day by day, from a service with TVmaze's API."""

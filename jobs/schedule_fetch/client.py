@@ -1,6 +1,6 @@
-"""The schedule service over HTTP: asked gently, answers checked before anybody trusts them.
+"""HTTP client of the schedule service: limits its rate, retries, and validates every response.
 
-One answer is an array of episodes, of ``/schedule?country=KR&date=2026-01-05`` or ``/schedule/web?date=2026-01-05``.
+A response is an array of episodes, from ``/schedule?country=KR&date=2026-01-05`` or ``/schedule/web?date=2026-01-05``.
 The service and its limits: https://www.tvmaze.com/api.
 """
 
@@ -30,7 +30,7 @@ from marquee.version import __version__
 log = logging.getLogger(__name__)
 
 PASSING = frozenset({408, 425, 429})
-"""The statuses below 500 that another try may mend: request timeout, too early, too many requests."""
+"""Statuses below 500 that are worth a retry: request timeout, too early, too many requests."""
 
 SERVER_ERROR = 500
 MIB = 1 << 20
@@ -40,7 +40,7 @@ EXCERPT = 300
 
 @dataclass(frozen=True)
 class Answer:
-    """What the service has of a source and day: the bytes as served (unpacked), the items in them, the calls taken."""
+    """Response to a source and day: the body (decompressed), the items in it, and the number of calls made."""
 
     source: str
     body: bytes
@@ -49,7 +49,7 @@ class Answer:
 
 
 class RateLimit:
-    """At most ``calls`` in any ``window_s`` seconds, as the service counts them."""
+    """Rate limit: at most ``calls`` in any ``window_s`` seconds, as the service counts them."""
 
     def __init__(self, calls: int, window_s: float, clock: Callable[[], float], sleep: Callable[[float], None]) -> None:
         self._latest: deque[float] = deque(maxlen=calls)
@@ -59,7 +59,7 @@ class RateLimit:
 
     @contextmanager
     def call(self) -> Iterator[None]:
-        """Wait until a call may be made; the body makes it."""
+        """Wait until the limit allows a call; make the call in the ``with`` block."""
         if len(self._latest) == self._latest.maxlen:
             wait_s = self._latest[0] + self._window_s - self._clock()
             if wait_s > 0:
@@ -67,13 +67,13 @@ class RateLimit:
         try:
             yield
         finally:
-            # The service counts a call when it arrives, and its answer comes later. Were calls stamped as they leave, a
-            # slow first one and a quick last one could arrive closer together than they left.
+            # The service counts a call when it arrives, which is before its response. With a time stamp taken before
+            # sending, a slow first call and a fast last call could arrive closer together than the stamps say.
             self._latest.append(self._clock())
 
 
 class _FaultError(Exception):
-    """One try failed in a way that the next may not; ``wait_s`` is how long the service asked to wait."""
+    """One attempt failed, and a retry may succeed; ``wait_s`` is the wait that the service asked for."""
 
     def __init__(self, reason: str, wait_s: float = 0.0) -> None:
         super().__init__(reason)
@@ -81,7 +81,7 @@ class _FaultError(Exception):
 
 
 class ScheduleClient:
-    """Asks the schedule service, one call after another over one connection. Close it, or use it in a ``with``."""
+    """Client of the schedule service: sequential calls over one connection. Close it, or use it in a ``with``."""
 
     def __init__(
         self,
@@ -93,14 +93,14 @@ class ScheduleClient:
         self._clock = clock
         self._sleep = sleep
         self.clock_ahead_s: float | None = None
-        """By how much this machine's clock is ahead of the service's, as the latest answer says."""
+        """Seconds by which this machine's clock is ahead of the service's, from the latest response."""
         self._limit = RateLimit(options.calls_per_window, options.window_s, clock, sleep)
         self._session = requests.Session()
         adapter = HTTPAdapter(pool_connections=1, pool_maxsize=1)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
         contact = f" (+{options.contact})" if options.contact else ""
-        # gzip alone: it is all the service has, and each further encoding is one more decoder for an answer to attack.
+        # gzip only: the service offers nothing else, and every further decoder is one more to attack.
         self._session.headers.update(
             {"User-Agent": f"marquee/{__version__}{contact}", "Accept": "application/json", "Accept-Encoding": "gzip"}
         )
@@ -118,12 +118,12 @@ class ScheduleClient:
         self._session.close()
 
     def fetch(self, source: str, day: date) -> Answer:
-        """Return what the service has of a source (``web``, ``country=KR``) on a day.
+        """Return the service's response to a source (``web``, ``country=KR``) and a day.
 
         Raises:
-            TryAgainError: it could not be reached, failed, or broke off, at every try.
-            BadInputError: it answered with something else than an array in JSON, or with too much.
-            ConfigError: it refused the call, or sent it elsewhere.
+            TryAgainError: every attempt failed: no connection, a server error, or an incomplete response.
+            BadInputError: the response is not a JSON array, or is too large.
+            ConfigError: the service refused or redirected the call.
         """
         url = self._options.url + (f"/schedule/web?date={day}" if source == WEB else f"/schedule?{source}&date={day}")
         calls = 1
@@ -139,15 +139,18 @@ class ScheduleClient:
 
     def _wait(self, url: str, fault: _FaultError, calls: int) -> None:
         if calls == self._options.attempts:
-            message = f"GET {url}: {fault} (the last of {calls} tries): run again once the service answers"
+            message = f"GET {url}: {fault} (attempt {calls} of {calls}). Run again once the service answers"
             raise TryAgainError(message) from fault
         if fault.wait_s > self._options.max_wait_s:
-            message = f"GET {url}: {fault}: it asks to wait {fault.wait_s:.0f} s, more than max_wait_s: run again then"
+            message = (
+                f"GET {url}: {fault}. The service asks to wait {fault.wait_s:.0f} s, more than max_wait_s. "
+                "Run again after that time"
+            )
             raise TryAgainError(message) from fault
         backoff_s = min(self._options.backoff_s * 2 ** (calls - 1), self._options.max_wait_s)
         wait_s = max(backoff_s, fault.wait_s)
         SCHEDULE_RETRIES.inc()
-        log.warning("GET %s: %s: trying again in %.1f s", url, fault, wait_s)
+        log.warning("GET %s: %s; retry in %.1f s", url, fault, wait_s)
         self._sleep(wait_s)
 
     def _try(self, url: str) -> bytes:
@@ -165,20 +168,21 @@ class ScheduleClient:
             raise _FaultError(_root_cause(error)) from error
 
     def _pieces(self, url: str, response: requests.Response) -> Iterator[bytes]:
-        """Yield the answer piece by piece, unpacked; never more than the limit, whatever the headers say."""
+        """Yield the response in decompressed pieces, up to the size limit, independent of its headers."""
         limit = self._options.max_answer_mb * MIB
         deadline = self._clock() + self._options.answer_timeout_s
         size = 0
-        # requests' own iterator waits for full pieces: an answer that drips would never reach the deadline.
+        # requests' own iterator waits for full pieces: a response that trickles in would never reach the deadline.
         while piece := response.raw.read1(PIECE, decode_content=True):
             size += len(piece)
             if size > limit:
                 message = (
-                    f"GET {url}: the answer is larger than max_answer_mb = {self._options.max_answer_mb} MiB: dropped"
+                    f"GET {url}: the response is larger than max_answer_mb = {self._options.max_answer_mb} MiB. "
+                    "Raise MARQUEE_SCHEDULE_FETCH__MAX_ANSWER_MB if that is right"
                 )
                 raise BadInputError(message)
             if self._clock() > deadline:
-                message = f"the answer was not whole after answer_timeout_s = {self._options.answer_timeout_s:g} s"
+                message = f"the response was incomplete after answer_timeout_s = {self._options.answer_timeout_s:g} s"
                 raise _FaultError(message)
             yield piece
 
@@ -187,20 +191,21 @@ class ScheduleClient:
         if response.is_redirect:
             target = response.headers["Location"][:EXCERPT]
             message = (
-                f"GET {url}: redirected ({status}) to {target!r}, which is not followed: correct the service's URL"
+                f"GET {url}: redirected ({status}) to {target!r}, which Marquee does not follow. "
+                "Correct MARQUEE_SCHEDULE_FETCH__URL"
             )
             raise ConfigError(message)
-        said = f"{status} {response.reason}: {self._excerpt(url, response)}"
+        reason = f"{status} {response.reason}: {self._excerpt(url, response)}"
         if status in PASSING or status >= SERVER_ERROR:
-            raise _FaultError(said, _retry_after_s(response))
-        message = f"GET {url}: the service refused: {said}: check URL, country and date"
+            raise _FaultError(reason, _retry_after_s(response))
+        message = f"GET {url}: the service refused the call: {reason}. Check URL, country and date"
         raise ConfigError(message)
 
     def _check_type(self, url: str, response: requests.Response) -> None:
         kind = response.headers.get("Content-Type", "")
         if kind.partition(";")[0].strip().lower() != "application/json":
             start = self._excerpt(url, response)
-            message = f"GET {url}: answered {kind or 'nothing that has a type'!r}, expected application/json: {start}"
+            message = f"GET {url}: the response has type {kind or 'none'!r}, expected application/json: {start}"
             raise BadInputError(message)
 
     def _excerpt(self, url: str, response: requests.Response) -> str:
@@ -213,15 +218,15 @@ class ScheduleClient:
 
 
 def read_array(url: str, body: bytes) -> list[Any]:
-    """Return the items of a JSON array; BadInputError says what the body is instead."""
+    """Return the items of a JSON array; BadInputError if the body is anything else."""
     try:
         value = json.loads(body, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        found = f"{len(body)} bytes that are no JSON ({error}): {_excerpt(body)}"
-        message = f"GET {url}: {found}: cut on the way, or not the schedule service"
+        found = f"{len(body)} bytes that are not JSON ({error}): {_excerpt(body)}"
+        message = f"GET {url}: {found}. The response was cut off, or this is not the schedule service"
         raise BadInputError(message) from error
     if not isinstance(value, list):
-        message = f"GET {url}: JSON, but no array of episodes: {_excerpt(body)}"
+        message = f"GET {url}: expected a JSON array of episodes, found other JSON: {_excerpt(body)}"
         raise BadInputError(message)
     return value
 
@@ -234,17 +239,17 @@ def _retry_after_s(response: requests.Response) -> float:
 
 
 def _clock_ahead_s(response: requests.Response) -> float | None:
-    """Compare the clock with when the answer was made; one that a cache kept for a while says for how long."""
+    """Compare the clock with the response's Date header, corrected by Age if a cache answered."""
     try:
         made = parsedate_to_datetime(response.headers["Date"])
         kept_s = float(response.headers.get("Age", 0))
         return (datetime.now(UTC) - made).total_seconds() - kept_s
-    except (KeyError, ValueError, TypeError):  # no date; one that cannot be read; one without a zone
+    except (KeyError, ValueError, TypeError):  # no date, an invalid date, or a date without a zone
         return None
 
 
 def _root_cause(error: BaseException) -> str:
-    """Name the error at the bottom: those above it repeat the URL, and may hold a proxy's password."""
+    """Describe the root cause only: the errors above it repeat the URL, and may contain a proxy's password."""
     while below := error.__cause__ or error.__context__:
         error = below
     return f"{type(error).__name__}: {error}"
@@ -255,5 +260,5 @@ def _excerpt(body: bytes) -> str:
 
 
 def _no_constant(name: str) -> NoReturn:
-    message = f"{name} is no JSON number"
+    message = f"{name} is not a JSON number"
     raise ValueError(message)

@@ -1,6 +1,6 @@
-"""Which field of the schedule service becomes which column, and how its value is read.
+"""Mapping of the schedule service's fields to columns, and the readers of their values.
 
-A reader returns the value as the column holds it, or None where it is not of the type. The fields: https://www.tvmaze.com/api.
+A reader returns the value in the column's type, or None if it has another type. The fields: https://www.tvmaze.com/api.
 """
 
 import math
@@ -17,7 +17,7 @@ _COUNTRY = re.compile(r"[A-Z]{2}")
 
 Reader = Callable[[Any], Any]
 Fields = Mapping[str, tuple[str, Reader]]
-"""Field of the service, dots between its levels -> (column, reader)."""
+"""Field of the service, as a dotted path -> (column, reader)."""
 
 
 def identity(value: object) -> int | None:
@@ -39,7 +39,7 @@ def number(value: object) -> float | None:
 
 
 def text(value: object) -> str | None:
-    """Read a text that UTF-8 can hold; JSON can also hold half of a surrogate pair."""
+    """Read a text that UTF-8 can encode. JSON also allows half of a surrogate pair."""
     try:
         return value if isinstance(value, str) and value.encode() else None
     except UnicodeEncodeError:
@@ -52,7 +52,7 @@ def texts(value: object) -> list[str] | None:
 
 
 def joined(value: object) -> str | None:
-    """Read a list of texts as one text, with commas."""
+    """Read a list of texts as one text, separated by commas."""
     found = texts(value)
     return ",".join(found) if found is not None else None
 
@@ -151,7 +151,7 @@ COUNTRY: Fields = {
 
 COUNTRY_PLACES = ("network.country", "webChannel.country", "dvdCountry")
 
-# Known but not kept: links, the smaller image; the show below an episode and the ids are read by name.
+# Known but not kept: links and the smaller image. The show below an episode and the ids are read by name.
 KNOWN_OF_EPISODE = frozenset({*EPISODE, "id", "show", "_embedded", "_links", "image.medium"})
 KNOWN_OF_SHOW = frozenset(
     {*SHOW, GENRES, "id", "_links", "image.medium"}

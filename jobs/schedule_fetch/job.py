@@ -1,4 +1,4 @@
-"""Captures the programme schedule, day by day."""
+"""Runs and opens the stage schedule_fetch."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -20,5 +20,5 @@ def run(settings: ScheduleFetchSettings, markers: Markers, span: Span, *, force:
 
 
 def open_stages(settings: ScheduleFetchSettings, markers: Markers, clock: Callable[[], datetime]) -> Sequence[Stage]:
-    """Open the stage to ask about days, without a client."""
+    """Open the stage for planning, without an HTTP client."""
     return [ScheduleFetchStage(markers, settings.schedule_fetch, None, clock)]

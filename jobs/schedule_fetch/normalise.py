@@ -1,12 +1,12 @@
-"""From the schedule service's answers of one day to tables: shows, episodes, networks, countries, genres.
+"""Converts the schedule service's responses of one day to tables: shows, episodes, networks, countries, genres.
 
-The grain of each is in ``marquee.lake.datasets``; all are of the day that was *requested*, whatever airdate a row has.
-The reader is lenient: fields come and go, and nothing is required but the ids. A value of a wrong type becomes null and
-is counted by field, a field that is not known is named, a row without ids is rejected and counted by reason. Nothing is
-lost: the answers are kept too.
+``marquee.lake.datasets`` gives the grain of each table. All rows belong to the *requested* day, independent of their
+airdate. The reader is lenient: only the ids are required. A value of a wrong type becomes null and is counted by field,
+an unknown field is listed by name, and a row without ids is rejected and counted by reason. Nothing is lost, because
+the responses are kept too.
 
-Where several rows speak of one episode, show, network or country, the one whose show was updated last at the service
-counts; of equals the first, by source and then by place in the answer.
+Of several rows for one episode, show, network or country, the row counts whose show the service updated last. On a
+tie, the first row counts, by source and then by position in the response.
 """
 
 from collections import Counter
@@ -26,24 +26,24 @@ Row = dict[str, Any]
 
 NAMES_KEPT = 100
 NAME_LENGTH = 100
-_NO_OBJECT: Item = MappingProxyType({})  # stands for what is below a value that is no object: no reader takes it
+_NO_OBJECT: Item = MappingProxyType({})  # the value of any path below a value that is not an object; no reader takes it
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """The tables of a day, and its counts: episodes_in = episodes + duplicates + rejects (those by reason)."""
+    """Tables and counts of a day: episodes_in = episodes + duplicates + rejects (by reason)."""
 
     tables: Mapping[Dataset, pa.Table]
     counts: dict[str, Any]
 
     @property
     def rejected(self) -> int:
-        """How many rows were rejected."""
+        """Number of rejected rows."""
         return sum(self.counts["rejects"].values())
 
 
 def normalise(answers: Mapping[str, list[Any]]) -> Schedule:
-    """Return the tables of one day from the items of each source's answer; the order of the sources is no matter."""
+    """Return the tables of one day from the items of each source; the order of the sources has no effect."""
     items = [item for source in sorted(answers) for item in answers[source]]
     rejects: Counter[str] = Counter()
     episodes: dict[int, tuple[Item, Item]] = {}
@@ -91,13 +91,13 @@ def _accepted(items: list[Any], rejects: Counter[str]) -> Iterator[tuple[Item, I
 
 @dataclass
 class _Reading:
-    """Reads fields, and notes what is not as known: wrong values by field, names of unknown fields."""
+    """Reads fields, and records drift: wrong values by field, and names of unknown fields."""
 
     odd: Counter[str] = field(default_factory=Counter)
     unknown: set[str] = field(default_factory=set)
 
     def value(self, item: Item, path: str, reader: Reader, above: str) -> Any:  # noqa: ANN401 - any column's value
-        """Return a field as its column holds it; None where there is nothing, or nothing of the type."""
+        """Return a field in its column's type; None if it is missing or has another type."""
         found = _at(item, path)
         read = None if found is None else reader(found)
         if found is not None and read is None:
@@ -108,8 +108,8 @@ class _Reading:
         """Return the columns of several fields."""
         return {column: self.value(item, path, reader, above) for path, (column, reader) in known.items()}
 
-    def look(self, item: Item, known: frozenset[str], above: str, parent: str = "") -> None:
-        """Note the fields that are neither known nor above a known one."""
+    def note_unknown(self, item: Item, known: frozenset[str], above: str, parent: str = "") -> None:
+        """Record the fields that are neither known nor parents of a known field."""
         for name, value in item.items():
             path = parent + name
             if path in known:
@@ -117,19 +117,19 @@ class _Reading:
             if not any(one.startswith(f"{path}.") for one in known):
                 self.unknown.add(f"{above}.{path}".encode("ascii", "backslashreplace").decode()[:NAME_LENGTH])
             elif isinstance(value, dict):
-                self.look(value, known, above, f"{path}.")
+                self.note_unknown(value, known, above, f"{path}.")
 
 
 def _episodes(episodes: Mapping[int, tuple[Item, Item]], reading: _Reading) -> Iterator[Row]:
     for episode_id, (episode, show) in episodes.items():
-        reading.look(episode, fields.KNOWN_OF_EPISODE, "episode")
+        reading.note_unknown(episode, fields.KNOWN_OF_EPISODE, "episode")
         ids = {"episode_id": episode_id, "show_id": show["id"]}
         yield ids | reading.row(episode, fields.EPISODE, "episode")
 
 
 def _shows(shows: Mapping[int, Item], reading: _Reading) -> Iterator[Row]:
     for show_id, show in shows.items():
-        reading.look(show, fields.KNOWN_OF_SHOW, "show")
+        reading.note_unknown(show, fields.KNOWN_OF_SHOW, "show")
         yield {"show_id": show_id} | reading.row(show, fields.SHOW, "show")
 
 
@@ -171,7 +171,7 @@ def _updated(show: Item) -> int:
 
 
 def _at(item: Item, path: str) -> Any:  # noqa: ANN401 - any JSON value
-    """Return what is at a path; None where there is nothing, be it "" or the [] that PHP makes of an empty object."""
+    """Return the value at a path; None if it is missing, null, "", or [] (PHP's form of an empty object)."""
     value: Any = item
     for name in path.split("."):
         if not isinstance(value, dict):

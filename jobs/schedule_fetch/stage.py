@@ -1,10 +1,10 @@
-"""Captures the programme schedule, one requested day after another.
+"""Captures the programme schedule, one requested day at a time.
 
-A day is made of one answer of the service for the web schedule and one for each configured country. It is kept twice:
-as served, under ``payload/``, and as the tables shows, episodes, networks, countries and genres.
+A day has one response for the web schedule and one for each configured country. Each is stored twice: as served, under
+``payload/``, and as the tables shows, episodes, networks, countries and genres.
 
-A captured day stays as it is, unless the countries or the service change, or it is one of the ``refetch_days`` latest
-and its capture is older than ``refetch_after_h``.
+A captured day becomes stale in two cases: the countries or the service change, or the day is one of the
+``refetch_days`` latest and its capture is older than ``refetch_after_h``.
 """
 
 import logging
@@ -27,16 +27,16 @@ if TYPE_CHECKING:  # planning needs neither HTTP nor tables
 log = logging.getLogger(__name__)
 
 PAYLOAD = "payload"
-"""The answers as served: not a table, so not among ``marquee.lake.datasets``."""
+"""The responses as served. They are not a table, so ``marquee.lake.datasets`` does not list them."""
 
 
 class ScheduleFetchStage(Stage):
-    """schedule_fetch, ready to run on a lake and a service; without a client it is only asked about days."""
+    """The stage schedule_fetch on a lake and a service; without a client it can only plan."""
 
     name = keys.SCHEDULE_FETCH
     definition_version = "1"
     gives_up_after = 3
-    """By then it is the service that is down, not an answer that is missing."""
+    """After so many failures in a row the service is down, and the rest is not tried."""
 
     def __init__(
         self,
@@ -52,44 +52,44 @@ class ScheduleFetchStage(Stage):
 
     @property
     def parameters(self) -> Parameters:
-        """What a day's content depends on, as it stands in the marker."""
+        """Settings that decide a day's content, as written to the marker."""
         return {"url": self._options.url, "countries": list(self._options.countries)}
 
     def periods(self, span: Span) -> Sequence[Period]:
-        """Return the days of the span; where it is open, from the settings' first day and up to their last."""
+        """Return the days of the span; an open end of the span is the first or last day of the settings."""
         start, end = self._window
         return list(Period.containing(span.start or start, Grain.DAY).until(span.end or end))
 
     def known_periods(self, span: Span) -> Sequence[Period]:
-        """Return the days of a span that a run without one captures, and those that are captured.
+        """Return the days of the span that are due or captured.
 
-        The settings' first day moves on with time. A day before it is done if it is captured, and else not missing.
+        The settings' first day moves with time. A day before it is done if it is captured, and otherwise not due.
         """
         return sorted(filter(span.touches, {*self.periods(EVER), *self._markers.of(self.name)}))
 
     def settled(self, period: Period) -> bool:
-        """Tell whether a day is captured, and none that a run without a span comes back to."""
+        """Return whether a day is captured and outside the window of a run without a span."""
         return period in self._markers.of(self.name) and not Span(*self._window).touches(period)
 
     def target(self, period: Period) -> Target:
-        """Return the day. The service tells nothing of its state, so a day is stale only when it is due again."""
-        standing = self._markers.of(self.name).get(period)
-        if standing is None:
+        """Return the day. The service does not publish changes, so a day becomes stale only when a refetch is due."""
+        published = self._markers.of(self.name).get(period)
+        if published is None:
             return Target(period, ())
-        if self._due_again(period, standing):
-            return Target(period, (Input("refetch", f"of generation {standing.generation}", 0),))
-        return Target(period, standing.inputs)
+        if self._due_again(period, published):
+            return Target(period, (Input("refetch", f"of generation {published.generation}", 0),))
+        return Target(period, published.inputs)
 
     def waits_for(self, period: Period) -> str:  # noqa: ARG002 - the service has every day
-        """Return nothing: no day waits."""
+        """Return an empty text: no day waits."""
         return ""
 
     def make(self, target: Target, run: RunContext) -> Result:
-        """Fetch a day from every source, and write its answers and its tables.
+        """Fetch a day from every source, and write its responses and tables.
 
         Raises:
-            TryAgainError, BadInputError, ConfigError: as ``ScheduleClient.fetch`` does.
-            BadInputError: more episodes were rejected than the settings allow.
+            TryAgainError, BadInputError, ConfigError: from ``ScheduleClient.fetch``.
+            BadInputError: the number of rejected episodes exceeds the settings' limit.
         """
         from jobs.schedule_fetch.normalise import normalise  # noqa: PLC0415 - as above
         from marquee.lake.files import write_bytes, write_output  # noqa: PLC0415
@@ -101,7 +101,7 @@ class ScheduleFetchStage(Stage):
         answers = [self._client.fetch(source, target.period.date) for source in sources]
         schedule = normalise({answer.source: answer.items for answer in answers})
         check_rejects(schedule, self._options, str(target.period))
-        self._tell_drift(schedule, target.period)
+        self._log_drift(schedule, target.period)
         store = self._markers.store
         outputs = [
             write_bytes(store, f"{run.prefix}{PAYLOAD}/{one.source}.json", PAYLOAD, one.body, len(one.items))
@@ -113,22 +113,22 @@ class ScheduleFetchStage(Stage):
 
     @property
     def _window(self) -> tuple[datetime, datetime]:
-        """From when and to when days are captured by a run without a span."""
+        """Start and end of the days that a run without a span captures."""
         options, today = self._options, Period.containing(self._clock(), Grain.DAY)
         first = _start_of(options.first_day) or today.start - options.days_back * DAY
         last = _start_of(options.last_day) or today.start + options.days_ahead * DAY
         return first, last + DAY
 
-    def _due_again(self, period: Period, standing: Marker) -> bool:
+    def _due_again(self, period: Period, published: Marker) -> bool:
         now = self._clock()
         latest = now - self._options.refetch_days * DAY < period.start <= now
-        fetched_at = datetime.fromisoformat(standing.finished_at)
+        fetched_at = datetime.fromisoformat(published.finished_at)
         return latest and now - fetched_at > timedelta(hours=self._options.refetch_after_h)
 
-    def _tell_drift(self, schedule: "Schedule", period: Period) -> None:
+    def _log_drift(self, schedule: "Schedule", period: Period) -> None:
         drift = {name: schedule.counts[name] for name in ("rejects", "odd_values", "unknown_fields")}
         if any(drift.values()):
-            log.warning("%s %s: the service's answers are not as known", self.name, period, extra=drift)
+            log.warning("%s %s: the service's responses have unknown fields or values", self.name, period, extra=drift)
 
 
 def _start_of(day: date | None) -> datetime | None:
@@ -136,12 +136,12 @@ def _start_of(day: date | None) -> datetime | None:
 
 
 def check_rejects(schedule: "Schedule", options: ScheduleFetchOptions, day: str) -> None:
-    """Refuse a day of which the service gave too much that is no episode."""
+    """Refuse a day with more rejected episodes than the settings allow (BadInputError)."""
     counts = schedule.counts
     allowed = max(options.rejects_allowed, int(options.rejects_allowed_share * counts["episodes_in"]))
     if schedule.rejected > allowed:
         message = (
-            f"{options.url} {day}: {schedule.rejected} of {counts['episodes_in']} episodes rejected, "
-            f"at most {allowed} are allowed: {counts['rejects']}: see what the service answers"
+            f"{options.url} {day}: {schedule.rejected} of {counts['episodes_in']} episodes were rejected "
+            f"({counts['rejects']}), at most {allowed} are allowed. Check the service's response"
         )
         raise BadInputError(message)

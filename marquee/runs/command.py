@@ -52,6 +52,10 @@ class Outcome(Protocol):
         """The number of periods that were made, or loaded."""
 
     @property
+    def failures(self) -> int:
+        """How many periods failed."""
+
+    @property
     def note(self) -> str:
         """Additional information for the user, such as why there was nothing to make; may be empty."""
 
@@ -123,7 +127,7 @@ def summary_of(name: str, outcome: Outcome) -> str:
     """Return one line that summarises a run."""
     note = f"; {outcome.note}" if outcome.note else ""
     if outcome.changed or outcome.exit_code:
-        failed = "; some periods failed, see the log" if outcome.exit_code else ""
+        failed = f", {outcome.failures} failed; see the log" if outcome.failures else ""
         return f"{name}: {outcome.changed} made{failed}{note}"
     return f"{name}: nothing was pending{note}"
 

@@ -114,6 +114,11 @@ class Report:
         """The number of periods that were made."""
         return len(self.made)
 
+    @property
+    def failures(self) -> int:
+        """How many periods failed."""
+        return len(self.failed)
+
 
 Advance = Callable[[int, int, str], None]
 """Called at the start and after each period with the number of finished periods, their total, and the last name."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from jobs.exporter.parts import make_parts
+from jobs.exporter.collectors import make_collectors
 from jobs.exporter.settings import ExporterSettings
 from marquee.settings.loading import load_settings
 from marquee.settings.names import check_names
@@ -82,7 +82,7 @@ def test_exporter_can_read_its_settings(example: str, monkeypatch: pytest.Monkey
     check_names()
     settings = load_settings(ExporterSettings)
     assert (settings.environment, settings.metrics.port, settings.exporter.window_days) == ("dev-2", 9999, 14)
-    assert [part.name for part in make_parts(settings, Any)] == parts_of(example)  # type: ignore[arg-type]
+    assert [one.name for one in make_collectors(settings, Any)] == parts_of(example)  # type: ignore[arg-type]
 
 
 def test_environment_is_the_release_unless_told() -> None:

@@ -173,12 +173,12 @@ def test_demo_prints_every_question_with_its_answer(demo: Demo) -> None:
         for _, name in planted.shows[:1]:
             assert f"\n{name}  " in demo.printed
     assert "(no rows)" not in demo.printed
-    assert demo.printed.rstrip().endswith("CC BY-SA 4.0 (this demo's are made up)")
+    assert demo.printed.rstrip().endswith("CC BY-SA 4.0 (the demo's data are made up)")
 
 
 def test_demo_ends_with_commands_that_work(demo: Demo) -> None:
     """The demo ends with commands that work as printed, in a shell whose PATH has no ``marquee``."""
-    export, look = demo.printed.split("Look around:\n")[1].splitlines()[:2]
+    export, look = demo.printed.split("To look around:\n")[1].splitlines()[:2]
     shell = ["/bin/sh", "-ec", f"{export}\n{look}"]
     done = subprocess.run(shell, env={"PATH": os.defpath}, capture_output=True, text=True, check=True)
     assert [done.stdout.count(title) for title in ("\nprofile  ", QUESTIONS[0].words, '"title": ')] == [1, 1, 3]
@@ -187,7 +187,7 @@ def test_demo_ends_with_commands_that_work(demo: Demo) -> None:
 def test_demo_tells_of_the_late_files(demo: Demo) -> None:
     """The demo reports the late files of days 0, 2 and 4, which restate three hours and no other."""
     assert "2. made: schedule-fetch 34, rollup 144, profile " in demo.printed
-    assert "3. 3 files come late\n4. made: rollup 3, profile " in demo.printed
+    assert "3. 3 files arrive late\n4. made: rollup 3, profile " in demo.printed
     again = {name for name, generation in demo.world.generations().items() if generation > 1}
     days = [f"2026-01-{day:02}" for day in (5, 7, 9)]
     assert {name for name in again if name.startswith(("rollup", "schedule"))} == {f"rollup/{day}T14" for day in days}
@@ -312,8 +312,8 @@ def test_second_run_makes_nothing_and_says_so(demo: Demo) -> None:
     printed = run_demo(demo.world.folder, PLANTED)
     assert {path: path.stat().st_mtime_ns for path in sorted(demo.world.lake.root.rglob("*"))} == before
     assert content(demo.world.kiosk, ["load_ledger"]) == ledger
-    assert "2. nothing was pending\n3. the late files are there already\n" in printed
-    assert "Nothing had changed: everything was there already, and nothing was made again" in printed
+    assert "2. nothing was pending\n3. the late files had already arrived\n" in printed
+    assert "Everything was up to date; nothing was made again" in printed
     assert answers_in(printed) == answers_in(demo.printed)
 
 

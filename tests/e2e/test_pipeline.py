@@ -148,7 +148,7 @@ def test_failure_of_one_period_does_not_stop_the_others(
     world.events(f"{MONDAY}T22", [], file=1, bad_lines=3)
     world.events(f"{TUESDAY}T10", [("bob", 9, WINTER)], file=1)
     assert main(["run"]) == 65
-    assert "rollup: 1 made; some periods failed, see the log" in capsys.readouterr().out
+    assert "rollup: 1 made, 1 failed; see the log" in capsys.readouterr().out
     assert made_again(world, before) == {f"rollup/{TUESDAY}T10", f"profile/{TUESDAY}", *audiences(TUESDAY)}
     # Mended by a higher limit: the hour is made, and its failure is cleared.
     monkeypatch.setenv("MARQUEE_ROLLUP__REJECT_LINES", "3")

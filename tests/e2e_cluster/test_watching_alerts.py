@@ -166,7 +166,7 @@ def test_operator_that_is_killed(watched: Watched) -> None:
     with operator_away():
         until(lambda: failed(watched, "without-operator"), "a job that fails without the operator", JOB_S)
         fires(watched, "MarqueeJobFailing", "rollup")
-        assert "is the spark-operator running" in look(watched, "MarqueeJobFailing", "rollup")
+        assert "Check that the spark-operator is running" in look(watched, "MarqueeJobFailing", "rollup")
     act(watched, "MarqueeJobFailing", "rollup")
     release.finish("rollup-now")
     clears(watched, "MarqueeJobFailing", "rollup")

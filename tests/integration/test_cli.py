@@ -266,11 +266,13 @@ def test_status_of_all_periods_and_of_some(capsys: pytest.CaptureFixture[str]) -
 def test_status_as_a_page(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Option --html writes a page and prints its path; a path that cannot be written is an error with a remedy."""
     page = tmp_path / "status.html"
-    assert out_of(capsys, "status", "--html", str(page)) == f"Written: {page}\n"
+    assert out_of(capsys, "status", "--html", str(page)) == f"Wrote {page}\n"
     assert "<h1>Periods: 17 done</h1>" in page.read_text()
     assert f'title="{LAST}: done; 1 rows, 1 rejects, made ' in page.read_text()
     assert main(["status", "--html", str(tmp_path / "not" / "there.html")]) == 78
-    assert "there.html cannot be written: No such file or directory: expected a file in a" in capsys.readouterr().err
+    assert (
+        "there.html cannot be written: No such file or directory. Name a file in an existing" in capsys.readouterr().err
+    )
 
 
 def test_status_of_a_late_file(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
@@ -434,7 +436,9 @@ def test_gc_deletes_what_its_plan_says_and_no_other(capsys: pytest.CaptureFixtur
     command = shown.splitlines()[-1].split()
     assert command[:-1] == ["marquee", "gc", "--grace-hours", "0", "--delete"]
     wrong = error_of(capsys, "gc", "--grace-hours", "0", "--delete", "0123456789ab", code=78)
-    assert wrong == f"--delete 0123456789ab is not this plan's digest, {command[-1]}: see the plan without --delete"
+    assert (
+        wrong == f"--delete 0123456789ab differs from the plan's digest {command[-1]}. Run marquee gc to see the plan"
+    )
     assert [info.key for info in world.lake.list(prefix)] != []
     assert "Deleted 2 objects." in out_of(capsys, *command[1:])
     assert {info.key for info in world.lake.list()} == kept
@@ -465,7 +469,7 @@ def test_stages_say_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
     message = error_of(capsys, "rollup", "2025-12", code=78)
     assert f"there are no events of this period; events are from {FIRST} to {LAST}" in message
     assert out_of(capsys, "profile", "2025-12") == (
-        "profile: nothing was pending; no hour of this period is rolled up: those that are, are from "
+        "profile: nothing was pending; no hour of this period is rolled up; rolled-up hours are from "
         f"{FIRST} to {LAST}\n"
     )
     assert out_of(capsys, "mart-load", "2025-12") == (
@@ -478,7 +482,7 @@ def test_rollup_under_another_key_is_refused(
 ) -> None:
     """Another viewer key makes no hour again by mistake; with --force, all hours are made again."""
     monkeypatch.setenv("MARQUEE_ROLLUP__VIEWER_KEY", "another key of the small world")
-    assert "is another key than that of 3 hours" in error_of(capsys, "rollup", code=78)
+    assert "differs from the key of 3 hours" in error_of(capsys, "rollup", code=78)
     assert set(world.generations().values()) == {1}
     assert out_of(capsys, "rollup", "--force") == "rollup: 3 made\n"
 
@@ -501,7 +505,7 @@ def test_force_makes_again_what_is_done(capsys: pytest.CaptureFixture[str], worl
 def test_bad_input_is_65(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
     """Too many rejected lines end a run with 65, and the published hour stays as it was."""
     world.events(LAST, [], file=1, bad_lines=2)
-    assert out_of(capsys, "rollup", code=65) == "rollup: 0 made; some periods failed, see the log\n"
+    assert out_of(capsys, "rollup", code=65) == "rollup: 0 made, 1 failed; see the log\n"
     assert world.generations()[f"rollup/{LAST}"] == 1
 
 
@@ -526,7 +530,7 @@ def test_kiosk_ahead_of_the_lake_is_76(capsys: pytest.CaptureFixture[str], world
     assert main(["run"]) == 0
     shutil.rmtree(world.lake.root)
     shutil.copytree(tmp_path / "old", world.lake.root)
-    assert out_of(capsys, "mart-load", code=76) == "mart-load: 0 made; some periods failed, see the log\n"
+    assert out_of(capsys, "mart-load", code=76) == "mart-load: 0 made, 5 failed; see the log\n"
     assert out_of(capsys, "mart-load", "--force") == "mart-load: 8 made\n"
 
 

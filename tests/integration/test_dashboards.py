@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 from prometheus_client import CollectorRegistry
 
+from jobs.exporter.collectors import make_collectors
 from jobs.exporter.exporter import Exporter
-from jobs.exporter.parts import make_parts
 from jobs.exporter.settings import ExporterSettings
 from marquee.lake.markers import Markers
 from marquee.settings.loading import load_settings
@@ -41,7 +41,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
         monkeypatch.setenv("MARQUEE_CONFIG", str(world.config))
         settings = load_settings(ExporterSettings)
         markers = Markers(settings.store)
-        exporter = Exporter(make_parts(settings, markers, lambda: NOON), markers, 600.0, lambda: NOON)
+        exporter = Exporter(make_collectors(settings, markers, lambda: NOON), markers, 600.0, lambda: NOON)
         exporter.refresh()
         registry = CollectorRegistry()
         registry.register(Labelled(exporter, environment="r"))

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from jobs.exporter.collectors import make_collectors
 from jobs.exporter.exporter import Exporter
-from jobs.exporter.parts import make_parts
 from jobs.exporter.settings import ExporterSettings
 from jobs.registry import PIPELINE
 from marquee.calendar import EVER, Period
@@ -50,7 +50,7 @@ class World:
         """The exporter, with the settings in force at the first access."""
         settings = load_settings(ExporterSettings)
         markers = Markers(settings.store)
-        return Exporter(make_parts(settings, markers, self._clock), markers, 600.0, self._clock)
+        return Exporter(make_collectors(settings, markers, self._clock), markers, 600.0, self._clock)
 
     def _clock(self) -> datetime:
         return self.now

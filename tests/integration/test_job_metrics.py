@@ -35,6 +35,7 @@ class Ended:
     exit_code: int = 0
     changed: int = 0
     note: str = ""
+    failures: int = 0
 
 
 Do = Callable[[Advance], Ended]

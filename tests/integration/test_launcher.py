@@ -226,7 +226,7 @@ def test_log_that_cannot_be_read_is_no_failure(
     """When the driver's log cannot be read, a warning is logged and the result of the application counts."""
     cluster.fail(Fault("GET", 403, "no pods/log for you", path="/log"))
     assert launch(at) == 0
-    assert f"answered 403 to read the log of {name_of()}-driver in {NAMESPACE}: no pods/log for you" in caplog.text
+    assert f"answered 403 (read the log of {name_of()}-driver in {NAMESPACE}): no pods/log for you" in caplog.text
 
 
 # A driver that does not start
@@ -262,13 +262,13 @@ def test_log_that_cannot_be_read_is_no_failure(
         pytest.param(
             Scene(),
             TryAgainError,
-            "there is no pod {name}-driver, the application is without a state: is the spark-operator running",
+            "there is no pod {name}-driver, the application is without a state. Check that the spark-operator is",
             id="no operator",
         ),
         pytest.param(
             Scene("SUBMISSION_FAILED", None, "forbidden: exceeded quota"),
             TryAgainError,
-            "the application is SUBMISSION_FAILED; forbidden: exceeded quota: is the",
+            "the application is SUBMISSION_FAILED; forbidden: exceeded quota. Check that the",
             id="cannot be submitted",
         ),
     ],
@@ -355,7 +355,7 @@ def test_bursts_of_errors_are_waited_out(
     assert launch(at) == 0
     assert len(cluster.stored) == 1
     assert at.now == (10 + 20 + 40) + (10 + 20) + POLL_S
-    assert f"the cluster answered {status} to get {name_of()} in {NAMESPACE}: etcd is away; asked again" in caplog.text
+    assert f"the cluster answered {status} (get {name_of()} in {NAMESPACE}): etcd is away; retry in" in caplog.text
 
 
 def test_created_although_no_answer_came(cluster: FakeCluster, at: FakeTime) -> None:
@@ -371,7 +371,7 @@ def test_silence_is_no_end(cluster: FakeCluster, at: FakeTime, caplog: pytest.Lo
     """A request without an answer times out and is sent again."""
     cluster.fail(Fault("GET", None))
     assert launch(at, request_timeout_s=0.2) == 0
-    assert "the cluster did not answer to get" in caplog.text
+    assert "the cluster did not answer (get" in caplog.text
 
 
 def test_right_that_is_lost_on_the_way_is_waited_for(cluster: FakeCluster, at: FakeTime) -> None:
@@ -395,16 +395,18 @@ def test_cluster_that_never_answers_ends_it(cluster: FakeCluster, at: FakeTime) 
 @pytest.mark.parametrize(
     ("status", "text", "hint"),
     [
-        pytest.param(400, 'unknown field "spec.drver"', "mend the template of the application", id="misspelt field"),
-        pytest.param(401, "Unauthorized", "is the token of the launcher's service account in its pod?", id="no token"),
-        pytest.param(403, "forbidden", "give the launcher's service account the right to", id="no right"),
+        pytest.param(400, 'unknown field "spec.drver"', "correct the template of the application", id="misspelt field"),
+        pytest.param(
+            401, "Unauthorized", "check that the launcher's pod has the token of its service account", id="no token"
+        ),
+        pytest.param(403, "forbidden", "give this right to the launcher's service account", id="no right"),
         pytest.param(
             404,
             "404 page not found",
-            "is SparkApplication (sparkoperator.k8s.io/v1beta2) there? Install the spark-operator, or have the stage's",
+            "check that SparkApplication (sparkoperator.k8s.io/v1beta2) exists: install the spark-operator",
             id="no such kind",
         ),
-        pytest.param(422, "spec.driver is required", "mend the template of the application", id="invalid"),
+        pytest.param(422, "spec.driver is required", "correct the template of the application", id="invalid"),
     ],
 )
 def test_refused_application_is_a_wrong_configuration(
@@ -415,7 +417,7 @@ def test_refused_application_is_a_wrong_configuration(
     with pytest.raises(ConfigError) as caught:
         launch(at)
     assert str(caught.value).startswith(
-        f"the cluster answered {status} to create {name_of()} in {NAMESPACE}: {text}: {hint}"
+        f"the cluster answered {status} (create {name_of()} in {NAMESPACE}): {text}: {hint}"
     )
     assert at.now == 0
 
@@ -484,7 +486,9 @@ def test_remains_are_waited_for(cluster: FakeCluster, at: FakeTime) -> None:
 def test_remains_that_stay_end_it(cluster: FakeCluster, at: FakeTime) -> None:
     """A driver's pod that stays, such as one on a lost node, ends the launcher at the startup deadline."""
     cluster.pods[f"{name_of()}-driver"] = DRIVER_RUNS
-    with pytest.raises(TryAgainError, match="could not be created within 300 s: an earlier one, or its driver's pod"):
+    with pytest.raises(
+        TryAgainError, match="could not be created within 300 s: an earlier application, or its driver's pod"
+    ):
         launch(at)
 
 
@@ -494,7 +498,9 @@ def test_application_of_somebody_else_is_left_alone(cluster: FakeCluster, at: Fa
     manifest = fill_in(TEMPLATE, other, [], 0)
     manifest["metadata"]["name"] = name_of()
     cluster.put(manifest, RUNNING)
-    with pytest.raises(MarqueeError, match="already, of stage 'rollup' and Job 'another-uid': expected none") as caught:
+    with pytest.raises(
+        MarqueeError, match="already exists for stage 'rollup' and Job 'another-uid', expected none"
+    ) as caught:
         launch(at)
     assert caught.value.exit_code == 70
     assert {method for method, _ in cluster.asked} == {"GET"}
@@ -548,11 +554,11 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, list[dict[str, Any]]]:
 def test_pending_hours_go_to_spark_and_its_code_comes_back(world: SmallWorld, cluster: FakeCluster) -> None:
     """Spark gets the day of the pending hour as arguments; the launcher logs JSON and ends with the driver's code."""
     cluster.script = [SUBMITTED, RUNNING, failed(65)]
-    cluster.log = '{"message": "rollup: 0 made; some periods failed, see the log"}\n'
+    cluster.log = '{"message": "rollup: 0 made, 1 failed; see the log"}\n'
     code, logged = finish(start(world, cluster))
     assert code == 65
     assert logged[0]["message"] == f"rollup --from {DAY}T10 --to {DAY}T10: 1 periods now, 0 left for the next run"
-    assert {"message": "rollup: 0 made; some periods failed, see the log", "pod": f"{name_of()}-driver"} in logged
+    assert {"message": "rollup: 0 made, 1 failed; see the log", "pod": f"{name_of()}-driver"} in logged
     assert cluster.stored[name_of()].manifest["spec"]["arguments"] == ["--from", f"{DAY}T10", "--to", f"{DAY}T10"]
 
 
@@ -703,13 +709,13 @@ def test_preflight_tries_a_launch_and_leaves_nothing(cluster: FakeCluster, caplo
 @pytest.mark.parametrize(
     ("fault", "code", "words"),
     [
-        pytest.param(Fault("POST", 404, "page not found"), 78, "Install the spark-operator", id="no operator"),
-        pytest.param(Fault("POST", 403, "cannot create"), 78, "account the right to", id="may not create"),
-        pytest.param(Fault("GET", 403, "cannot get", "sparkapplications/"), 78, "to get lake-rollup", id="may not get"),
-        pytest.param(Fault("DELETE", 403, "cannot delete"), 78, "to delete lake-rollup", id="may not delete"),
-        pytest.param(Fault("GET", 403, "cannot get", "-driver"), 78, "to get pod lake-rollup", id="may not see pods"),
-        pytest.param(Fault("GET", 403, "cannot get", "/log"), 78, "to read the log of lake", id="may not read logs"),
-        pytest.param(Fault("GET", 403, "cannot list", "/events"), 78, "to list events of", id="may not see events"),
+        pytest.param(Fault("POST", 404, "page not found"), 78, "install the spark-operator", id="no operator"),
+        pytest.param(Fault("POST", 403, "cannot create"), 78, "give this right to", id="may not create"),
+        pytest.param(Fault("GET", 403, "cannot get", "sparkapplications/"), 78, "(get lake-rollup", id="may not get"),
+        pytest.param(Fault("DELETE", 403, "cannot delete"), 78, "(delete lake-rollup", id="may not delete"),
+        pytest.param(Fault("GET", 403, "cannot get", "-driver"), 78, "(get pod lake-rollup", id="may not see pods"),
+        pytest.param(Fault("GET", 403, "cannot get", "/log"), 78, "(read the log of lake", id="may not read logs"),
+        pytest.param(Fault("GET", 403, "cannot list", "/events"), 78, "(list events of", id="may not see events"),
         pytest.param(Fault("POST", 500, "failed calling webhook"), 75, "failed calling webhook", id="webhook is down"),
     ],
 )

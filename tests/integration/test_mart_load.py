@@ -371,8 +371,8 @@ def test_an_older_generation_is_refused(small: SmallLake, kiosk: Kiosk, caplog: 
         report = load_mart(mart_settings(small.store, kiosk), slept)
     assert (report.exit_code, report.failed, report.unchanged) == (76, ((Period.parse("2026-01-05T01"), 76),), 6)
     assert content(kiosk) == before
-    assert "rollup 2026-01-05T01 is older than what the kiosk holds: generation 1 of run " in caplog.text
-    assert "the kiosk has generation 2 of run " in caplog.text
+    assert "rollup 2026-01-05T01 in the lake (generation 1 of run " in caplog.text
+    assert ") is older than in the mart (generation 2 of run " in caplog.text
     assert "load with --force" in caplog.text
     assert load_mart(mart_settings(small.store, kiosk), slept, force=True).replaced == 7
     assert rows_of(kiosk, "select watched_seconds from fact_viewership where episode_id = 12") == [(120,)]

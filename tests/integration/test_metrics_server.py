@@ -26,10 +26,10 @@ def test_metrics_and_checks_are_answered(lake: LocalStore) -> None:
     exporter = exporter_of(lake, Clock(), telling("mart", 1))
     registry = CollectorRegistry()
     registry.register(Labelled(exporter, environment="dev"))
-    checks = {"/healthz": exporter.what_is_stuck, "/readyz": exporter.what_is_missing}
+    checks = {"/healthz": exporter.liveness, "/readyz": exporter.readiness}
     with serving(MetricsServer("127.0.0.1", 0, registry, checks)) as server:
         url = f"http://127.0.0.1:{server.server_port}"
-        assert ask(f"{url}/readyz") == (503, "the first round is under way\n")
+        assert ask(f"{url}/readyz") == (503, "the first refresh is running\n")
         exporter.refresh()
         assert ask(f"{url}/readyz") == ask(f"{url}/healthz") == (200, "ok\n")
         status, text = ask(f"{url}/metrics?name=x")

@@ -14,7 +14,7 @@ from jobs.cli.__main__ import main
 from jobs.cli.preflight import __main__ as in_a_cluster
 from jobs.cli.preflight import events, stores
 from jobs.cli.preflight import raw as raw_checks
-from jobs.cli.preflight.clock import judge_clock
+from jobs.cli.preflight.clock import validate_clock
 from jobs.cli.preflight.findings import Check, Finding, Verdict, exit_code_of, run_checks
 from jobs.cli.preflight.stores import probe_absent, probe_unchanged
 from marquee.errors import BadInputError, TryAgainError
@@ -27,7 +27,7 @@ from tests.schedule_service import ScheduleService, answer, schedule_service
 from tests.small_world import CASE, DAY, SCHEDULE, SmallWorld, event_file, tell_schedule
 from tests.system_errors import run_without_rights
 
-WEAK_WORDS = "the result of the last one stands. It is one whole run all the same"
+WEAK_WORDS = "the result of the last one is kept. The result is still consistent"
 HOUR = f"{DAY}T13"
 FOLDER = "topics/plays/year=2026/month=01/day=05/hour=13"
 
@@ -93,17 +93,17 @@ def test_everything_passes_where_all_is_well(
     lines = [" ".join(line.split()) for line in shown.splitlines()]
     assert [line for line in lines if " weak " in line or " failed " in line] == []
     for line in (
-        "settings of rollup ok complete, and of the right form",
+        "settings of rollup ok complete and valid",
         f"lake ok {s3_lake.url}: listed, wrote, read and deleted",
-        "conditional writes ok put if absent: of 32 writers at once one won, 5 times of 5",
-        "conditional writes ok put if unchanged: of 32 writers at once one won, 5 times of 5",
+        "conditional writes ok put if absent: of 32 concurrent writers one won in each of 5 rounds",
+        "conditional writes ok put if unchanged: of 32 concurrent writers one won in each of 5 rounds",
         f"raw events ok {raw.url}: listed and read; {HOUR}: 1 .json",
-        "event contract ok of 1 lines in 1 objects of the newest hours 1 are plays",
-        f"clock ok within 5 seconds of that of {s3_lake.url}",
-        "All stages can work here.",
+        "event contract ok 1 of 1 lines in 1 objects of the newest hours are plays",
+        f"clock ok within 5 seconds of the clock of {s3_lake.url}",
+        "All stages can run here.",
     ):
         assert line in lines
-    assert ": 3 episodes on 2026-01-05, from 2 answers" in shown
+    assert ": 3 episodes on 2026-01-05, from 2 responses" in shown
     assert list(s3_lake.list()) == []
 
 
@@ -125,8 +125,8 @@ def test_nothing_configured_is_said_once(monkeypatch: pytest.MonkeyPatch, capsys
     assert max(map(len, shown.splitlines())) <= 80
     assert " ".join(shown.split()).endswith(
         "settings failed nothing is configured; MARQUEE_LAKE: is not set. Set MARQUEE_CONFIG to the path of a TOML "
-        "file with your settings, or set them as variables. Without any settings, `marquee demo` shows what Marquee "
-        "does 1 of 1 findings failed: the stages cannot all work here."
+        "file with your settings, or set environment variables. `marquee demo` needs no settings, and shows what "
+        "Marquee does 1 of 1 findings failed: some stages cannot run here."
     )
 
 
@@ -178,10 +178,10 @@ def test_fields_that_lines_lack_are_named_with_those_they_have(
     verdict, words = findings["event contract"]
     assert verdict == "failed"
     expected = (
-        "of 20 lines in 1 objects of the newest hours 0 are plays, 20 are rejected (user_id 20); not found in 20 "
+        "0 of 20 lines in 1 objects of the newest hours are plays, 20 are rejected (user_id 20); not found in 20 "
         "lines: user_id as event.user_id, country as event.country, utc_offset_minutes as event.utc_offset_minutes, "
         "language as event.language, device as event.device, watched_seconds as event.watched_seconds; the lines have: "
-        "event.account_id (say which, as with MARQUEE_ROLLUP__FIELDS__USER_ID=NAME)"
+        "event.account_id. Map the fields, for example MARQUEE_ROLLUP__FIELDS__USER_ID=NAME"
     )
     assert words == expected
 
@@ -191,7 +191,7 @@ def test_names_with_dots_in_them_are_quoted(world: SmallWorld, capsys: pytest.Ca
     world.raw.put(f"{FOLDER}/plays+0+0000000000.json", b'{"event_id": "e", "event.user_id": "u"}\n')
     code, findings = found(capsys)
     assert code == 65
-    assert 'the lines have: "event.user_id" (say which' in findings["event contract"][1]
+    assert 'the lines have: "event.user_id". Map the fields' in findings["event contract"][1]
 
 
 def test_rejects_within_bounds_are_weak(world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
@@ -199,7 +199,9 @@ def test_rejects_within_bounds_are_weak(world: SmallWorld, capsys: pytest.Captur
     world.events(HOUR, [("u1", 1, CASE)], bad_lines=2)
     code, findings = found(capsys)
     assert (code, findings["event contract"][0]) == (0, "weak")
-    assert "1 are plays, 2 are rejected (not_json 2); an hour fails if more than 2 " in findings["event contract"][1]
+    assert (
+        "are plays, 2 are rejected (not_json 2); an hour fails if it has more than 2 " in findings["event contract"][1]
+    )
     world.events(HOUR, [("u1", 1, CASE)], bad_lines=3)
     code, findings = found(capsys)
     assert (code, findings["event contract"][0]) == (65, "failed")
@@ -235,8 +237,8 @@ def test_look_at_raw_events_is_bounded(
     monkeypatch.setattr(events, "OBJECTS", 1)
     code, findings = found(capsys)
     assert code == 0
-    assert f"of the newest 2 hours, {DAY}T12 to {HOUR}: 2 .json" in findings["raw events"][1]
-    assert findings["event contract"][1] == "of 1 lines in 1 objects of the newest hours 1 are plays"
+    assert f"newest 2 hours only, {DAY}T12 to {HOUR}: 2 .json" in findings["raw events"][1]
+    assert findings["event contract"][1] == "1 of 1 lines in 1 objects of the newest hours are plays"
 
 
 def test_large_objects_are_not_fetched(
@@ -246,7 +248,7 @@ def test_large_objects_are_not_fetched(
     monkeypatch.setattr(events, "MOST_BYTES", 1)
     code, findings = found(capsys)
     assert (code, findings["event contract"][0]) == (0, "weak")
-    assert "no lines were read" in findings["event contract"][1]
+    assert "not checked: all objects" in findings["event contract"][1]
     assert world.raw.names(FOLDER + "/") == ["plays+0+0000000000.json"]
 
 
@@ -258,7 +260,7 @@ def test_schedule_service_that_has_nothing_is_weak(
     tell_schedule(service, items=[])
     code, findings = found(capsys)
     assert (code, findings["schedule service"][0]) == (0, "weak")
-    assert "1 episodes on 2026-01-05, from 2 answers; nothing from KR: check" in findings["schedule service"][1]
+    assert "1 episodes on 2026-01-05, from 2 responses; nothing from KR. Check" in findings["schedule service"][1]
     assert service.asked == [f"/schedule?country=KR&date={DAY}", f"/schedule/web?date={DAY}"]
 
 
@@ -280,7 +282,7 @@ def test_clock_is_compared_with_the_services(service: ScheduleService, capsys: p
     service.tell(f"/schedule/web?date={DAY}", answer([SCHEDULE[0]], headers={"Age": "3600"}))
     code, findings = found(capsys)
     assert (code, findings["clock"][0]) == (0, "weak")
-    assert re.match(r"3,[56]\d\d seconds behind that of http://", findings["clock"][1])
+    assert re.match(r"3,[56]\d\d seconds behind the clock of http://", findings["clock"][1])
 
 
 @pytest.mark.parametrize(
@@ -293,7 +295,7 @@ def test_clock_is_compared_with_the_services(service: ScheduleService, capsys: p
 )
 def test_clock_is_judged_by_seconds(ahead_s: float, verdict: Verdict, words: str) -> None:
     """A difference of a few seconds is ignored, because answers take time."""
-    finding = judge_clock("s3://lake", ahead_s)
+    finding = validate_clock("s3://lake", ahead_s)
     assert finding.verdict is verdict
     assert finding.words.startswith(words)
 
@@ -305,7 +307,7 @@ def test_events_in_the_future_are_weak(capsys: pytest.CaptureFixture[str]) -> No
     with time_machine.travel(now, tick=True):
         code, findings = found(capsys)
     assert (code, findings["event times"][0]) == (0, "weak")
-    assert findings["event times"][1].startswith("received_at lies up to 120 minutes in the future")
+    assert findings["event times"][1].startswith("received_at is up to 120 minutes in the future")
 
 
 def test_scratch_folder_is_looked_at(
@@ -383,7 +385,7 @@ def test_store_that_ignores_conditions_is_weak(
     verdict, words = findings["conditional writes"]
     assert verdict == "weak"
     assert words.startswith(
-        "put if unchanged: of 32 writers at once 32, 32 won, where one should each time: never run a stage twice"
+        "put if unchanged: of 32 concurrent writers 32, 32 won in 2 rounds, expected 1 in each: never run a stage twice"
     )
     assert "MARQUEE_S3__CONDITIONAL_WRITES=false" in words
     assert WEAK_WORDS in words
@@ -407,7 +409,7 @@ def test_store_that_refuses_conditions_fails_with_the_setting(
     code, findings = found(capsys)
     verdict, words = findings["conditional writes"]
     assert (code, verdict) == (0, "weak")
-    assert words.startswith("switched off by MARQUEE_S3__CONDITIONAL_WRITES: never run a stage twice at once")
+    assert words.startswith("switched off by MARQUEE_S3__CONDITIONAL_WRITES: never run a stage twice at the same time")
     assert WEAK_WORDS in words
 
 
@@ -452,8 +454,8 @@ def test_missing_settings_fail_and_stop_nothing(
 @pytest.mark.parametrize(
     ("key", "words"),
     [
-        pytest.param("topics/views/year=2026/x.json", "what it has at 'topics/': views/", id="another topic"),
-        pytest.param("topics/plays/year=2026/x.json", "what it has at 'topics/plays/': year=2026/", id="by year"),
+        pytest.param("topics/views/year=2026/x.json", "found in 'topics/': views/", id="another topic"),
+        pytest.param("topics/plays/year=2026/x.json", "found in 'topics/plays/': year=2026/", id="by year"),
     ],
 )
 @pytest.mark.usefixtures("raw")

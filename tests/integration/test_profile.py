@@ -344,7 +344,7 @@ def test_state_that_cannot_be_read_is_made_anew(
     with caplog.at_level(logging.WARNING):
         profile(lake)
     assert digests(lake, keys.AUDIENCE) == digests(profiled, keys.AUDIENCE)
-    assert "is made from all days of the period" in caplog.text
+    assert "is rebuilt from all days of the period" in caplog.text
 
 
 def test_forced_run_starts_from_the_days(lake: LocalStore, few: LocalStore) -> None:

@@ -341,8 +341,8 @@ def test_bad_hour_publishes_nothing_and_says_why(world: World) -> None:
     assert (report.changed, report.exit_code, report.failed) == (1, 65, ((NEXT, 65),))
     assert runs(world)[str(NEXT)] == before[str(NEXT)]
     counted = "120 of 121 lines were rejected ({'country': 60, 'not_json': 60}), 100 are allowed"
-    advice = "mend the producer or the sink, or raise MARQUEE_ROLLUP__REJECT_SHARE; nothing was published"
-    assert world.failures() == {str(NEXT): f"{NEXT}: {counted}: {advice}"}
+    advice = "Nothing was published. Fix the producer or the sink, or raise MARQUEE_ROLLUP__REJECT_SHARE"
+    assert world.failures() == {str(NEXT): f"{NEXT}: {counted}. {advice}"}
     assert world.run().exit_code == 65  # tried again, as long as nothing is mended
     world.raw.delete(key)
     assert world.run().exit_code == 0
@@ -379,7 +379,7 @@ def test_object_changed_between_listing_and_reading(world: World) -> None:
     assert target
     world.put("a.json", GOOD, GOOD)
     context = RunContext("run", keys.run_prefix("rollup", period, "run"), None)
-    with pytest.raises(TryAgainError, match=r"/a\.json changed while it was read: run the hour again"):
+    with pytest.raises(TryAgainError, match=r"/a\.json changed while it was being read. Run the hour again"):
         stage.make(target, context)
 
 

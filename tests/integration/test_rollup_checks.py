@@ -70,7 +70,7 @@ def test_raw_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
     """A raw folder that does not exist is an error that names it, like a missing bucket in S3."""
     world = new_world(tmp_path)
     assert refusal(world) == (
-        f"MARQUEE_RAW=file://{tmp_path}/raw: no such folder: expected the folder of the raw events"
+        f"MARQUEE_RAW=file://{tmp_path}/raw: no such folder. Set it to the folder of the raw events"
     )
 
 
@@ -96,7 +96,7 @@ def test_other_topics_are_named(world: World) -> None:
         world.raw.put(f"topics/{topic}/year=2026/month=01/day=05/hour=13/{topic}+0+0.json", GOOD)
     assert refusal(world) == (
         f"{world.raw.url} has no raw events in folders "
-        "'topics/plays/year={year}/month={month}/day={day}/hour={hour}/'; what it has at 'topics/': searches/, views/. "
+        "'topics/plays/year={year}/month={month}/day={day}/hour={hour}/'; found in 'topics/': searches/, views/. "
         "Check MARQUEE_RAW, MARQUEE_ROLLUP__TOPIC and MARQUEE_ROLLUP__PATH"
     )
 
@@ -107,14 +107,14 @@ def test_other_folders_are_named_ten_at_most(world: World) -> None:
     for number in range(11):
         world.raw.put(f"day={number:02}/plays.json", GOOD)
     shown = ", ".join(f"day={number:02}/" for number in range(10))
-    assert f"; what it has at its top: {shown} and 2 more. Check MARQUEE_RAW" in refusal(world)
+    assert f"; found at the top: {shown} and 2 more. Check MARQUEE_RAW" in refusal(world)
 
 
 def test_other_layout_below_the_topic_is_shown(world: World) -> None:
     """Objects of the topic in other folders or formats are no raw events, and the error lists them."""
     world.raw.put("topics/plays/dt=2026-01-05/plays+0+0.json", GOOD)
     world.put("plays+0+0.csv", b"a,b")
-    assert "; what it has at 'topics/plays/': dt=2026-01-05/, year=2026/. Check" in refusal(world)
+    assert "; found in 'topics/plays/': dt=2026-01-05/, year=2026/. Check" in refusal(world)
 
 
 def test_period_without_events_names_the_first_and_last_hour(world: World) -> None:
@@ -184,9 +184,9 @@ def test_another_viewer_key_is_refused(world: World) -> None:
     world.put("plays+0+0.json", line(), period=LAST.next())
     message = refusal(with_options(world, viewer_key=OTHER_KEY))
     assert message == (
-        "MARQUEE_ROLLUP__VIEWER_KEY is another key than that of 3 hours (2026-01-05T13 to 2026-01-05T15) of this lake. "
-        "Hours of two keys cannot be counted together: each viewer would count twice. Set the key back; or make all "
-        "hours again under the new key with --force, if all their raw events are still there"
+        "MARQUEE_ROLLUP__VIEWER_KEY differs from the key of 3 hours (2026-01-05T13 to 2026-01-05T15) of this lake. "
+        "Hours of two keys cannot be counted together, because each viewer would count twice. Set the key back; or, if "
+        "the raw events of all hours still exist, make all hours again under the new key with --force"
     )
     assert OTHER_KEY.get_secret_value() not in message
     assert world.run().changed == 1
@@ -197,8 +197,8 @@ def test_forced_hours_get_the_new_key_and_the_others_are_still_refused(world: Wo
     three_hours(world)
     other = with_options(world, viewer_key=OTHER_KEY)
     assert other.run(of(str(NEXT)), force=True).changed == 1
-    assert "that of 2 hours (2026-01-05T13, 2026-01-05T15) of this lake" in refusal(other)
-    assert "that of 1 hour (2026-01-05T14) of this lake" in refusal(world)
+    assert "the key of 2 hours (2026-01-05T13, 2026-01-05T15) of this lake" in refusal(other)
+    assert "the key of 1 hour (2026-01-05T14) of this lake" in refusal(world)
     assert other.run(force=True).changed == 3
     assert other.run().unchanged == 3
     assert other.rolled() != world.expected()
@@ -226,8 +226,8 @@ def test_setting_that_needs_raw_events_that_are_gone_is_refused(
     three_hours(world)
     world.raw.delete(key_of("plays+0+0.json", NEXT))
     assert refusal(with_options(world, **options)) == (
-        f"{setting}: this setting makes 3 hours (2026-01-05T13 to 2026-01-05T15) stale, but raw events of 1 hour "
-        "(2026-01-05T14) are gone, so these cannot be made again. Set it back; or make again those that can be made, "
+        f"{setting}: this change makes 3 hours (2026-01-05T13 to 2026-01-05T15) stale, but raw events of 1 hour "
+        "(2026-01-05T14) are gone, so these cannot be made again. Set it back; or make the other hours again "
         "with --force"
     )
     assert world.run().unchanged == 3
@@ -243,7 +243,7 @@ def test_hours_that_can_be_made_again_are_made_by_force(world: World) -> None:
     assert other.failures() == {
         str(NEXT): (
             "2026-01-05T14 cannot be made again with MARQUEE_ROLLUP__BUCKETS=4 (before: 3): 1 of its 1 raw objects are "
-            f"gone, such as {key_of('plays+0+0.json', NEXT)!r}; what stands stays"
+            f"gone, such as {key_of('plays+0+0.json', NEXT)!r}. The published hour is unchanged"
         )
     }
     assert other.markers()[str(NEXT)].parameters["buckets"] == 3

@@ -279,9 +279,9 @@ class Fault:
 
 FAULTS = {
     "HTML": Fault(
-        raw(b"<html>", 200, {"Content-Type": "text/html"}), 65, "answered 'text/html', expected application/json"
+        raw(b"<html>", 200, {"Content-Type": "text/html"}), 65, "has type 'text/html', expected application/json"
     ),
-    "cut JSON": Fault(raw(json.dumps([EPISODE]).encode()[:-3]), 65, "no JSON"),
+    "cut JSON": Fault(raw(json.dumps([EPISODE]).encode()[:-3]), 65, "not JSON"),
     "cut body": Fault(cut(json.dumps([EPISODE]).encode(), missing=3), 75, "IncompleteRead"),
     "422": Fault(answer({"message": "Invalid country"}, 422), 78, '422 Unprocessable Entity: \'{"message": "Invalid'),
     "huge": Fault(endless(b"[" * 65_536), 65, "larger than max_answer_mb = 1 MiB"),
@@ -289,7 +289,7 @@ FAULTS = {
     "429": Fault(answer({"message": "slow down"}, 429), 75, "429 Too Many Requests"),
     "500": Fault(answer({"message": "oops"}, 500), 75, "500 Internal Server Error"),
     "reset": Fault(reset(), 75, "ConnectionResetError"),
-    "rejects": Fault(answer([EPISODE, *[{"id": "?"}] * 11]), 65, "11 of 12 episodes rejected, at most 10 are allowed"),
+    "rejects": Fault(answer([EPISODE, *[{"id": "?"}] * 11]), 65, "11 of 12 episodes were rejected"),
 }
 
 
@@ -354,7 +354,7 @@ def test_drift_is_told(service: ScheduleService, capture: Capture, caplog: pytes
     assert marker.counts["odd_values"] == {"episode.runtime": 1}
     assert marker.counts["unknown_fields"] == ["episode.director"]
     assert [one.message for one in caplog.records if one.levelname == "WARNING"] == [
-        "schedule_fetch 2020-12-01: the service's answers are not as known"
+        "schedule_fetch 2020-12-01: the service's responses have unknown fields or values"
     ]
 
 
@@ -391,6 +391,6 @@ def test_module_refuses_wrong_settings(lake: LocalStore) -> None:
     done = run_module(MARQUEE_LAKE=lake.url, MARQUEE_SCHEDULE_FETCH__COUNTRIES='["UK"]')
     assert done.returncode == 78
     assert (
-        "MARQUEE_SCHEDULE_FETCH__COUNTRIES=['UK']: Value error, 'UK' is not the code"
+        "MARQUEE_SCHEDULE_FETCH__COUNTRIES=['UK']: Value error, Invalid country 'UK'"
         in json.loads(done.stderr)["message"]
     )

@@ -40,7 +40,7 @@ def test_driver_ends_with_the_exit_code_of_the_stage(tmp_path: Path) -> None:
     assert done.returncode == 65, done.stderr
     assert world.generations() == {f"rollup/{DAY}T10": 1}
     assert "Submitted application: lake-rollup" in done.stderr
-    assert '"rollup: 1 made; some periods failed, see the log"' in done.stdout
+    assert '"rollup: 1 made, 1 failed; see the log"' in done.stdout
     assert KEY not in done.stdout + done.stderr
 
 

@@ -16,8 +16,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from jobs.cli.__main__ import main
+from jobs.exporter.collectors import make_collectors
 from jobs.exporter.exporter import Exporter
-from jobs.exporter.parts import make_parts
 from jobs.exporter.settings import ExporterSettings
 from marquee.calendar import Period
 from marquee.lake.markers import Markers
@@ -192,7 +192,7 @@ def metrics(listed: list[Listed], lake: SmallWorld, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("MARQUEE_EXPORTER__WINDOW_DAYS", "36500")
     settings = load_settings(ExporterSettings)
     markers = Markers(lake.lake)
-    exporter = Exporter(make_parts(settings, markers), markers, 600.0)
+    exporter = Exporter(make_collectors(settings, markers), markers, 600.0)
     exporter.refresh()
     registry = CollectorRegistry()
     registry.register(exporter)

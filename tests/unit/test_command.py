@@ -41,6 +41,7 @@ class Ended:
     exit_code: int = 0
     changed: int = 0
     note: str = ""
+    failures: int = 0
 
 
 def logged(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -118,11 +119,11 @@ def test_stage_is_run_with_its_settings(
     def run(settings: StageSettings, markers: Markers, span: Span, *, force: bool, advance: Advance) -> Ended:
         seen.extend([settings.lake, markers.store.url, span, force])
         advance(1, 2, "2026-01-05")
-        return Ended(65, 3)
+        return Ended(65, 3, failures=1)
 
     assert stage_command("rollup", "", StageSettings, run, ["--force"]) == 65
     assert seen == [tmp_path.as_uri(), tmp_path.as_uri(), EVER, True]
-    assert [line["message"] for line in logged(capsys)] == ["rollup: 3 made; some periods failed, see the log"]
+    assert [line["message"] for line in logged(capsys)] == ["rollup: 3 made, 1 failed; see the log"]
 
 
 @pytest.mark.parametrize(
@@ -194,11 +195,11 @@ def test_wrong_period_and_force_are_refused_before_any_work(
     [
         pytest.param(Ended(0, 0), "rollup: nothing was pending", id="nothing to do"),
         pytest.param(Ended(0, 3), "rollup: 3 made", id="made"),
-        pytest.param(Ended(76, 0), "rollup: 0 made; some periods failed, see the log", id="all failed"),
+        pytest.param(Ended(76, 0, failures=1), "rollup: 0 made, 1 failed; see the log", id="all failed"),
         pytest.param(Ended(0, 0, "no hour is over"), "rollup: nothing was pending; no hour is over", id="why nothing"),
         pytest.param(
-            Ended(75, 1, "2 days were not tried"),
-            "rollup: 1 made; some periods failed, see the log; 2 days were not tried",
+            Ended(75, 1, "2 days were not tried", failures=2),
+            "rollup: 1 made, 2 failed; see the log; 2 days were not tried",
             id="given up",
         ),
     ],

@@ -9,9 +9,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from jobs.exporter.__main__ import main
+from jobs.exporter.collectors import StateCollector, make_collectors
 from jobs.exporter.exporter import Exporter
-from jobs.exporter.parts import Part, make_parts
-from jobs.exporter.settings import PARTS, ExporterSettings
+from jobs.exporter.settings import COLLECTORS, ExporterSettings
 from marquee.errors import ConfigError, TryAgainError
 from marquee.lake.markers import Markers
 from marquee.settings.loading import load_settings
@@ -40,20 +40,22 @@ def clock() -> Clock:
     return Clock()
 
 
-def telling(name: str, *found: float | Exception, every: timedelta = MINUTE, stages: tuple[str, ...] = ()) -> Part:
+def telling(
+    name: str, *found: float | Exception, every: timedelta = MINUTE, stages: tuple[str, ...] = ()
+) -> StateCollector:
     """Return a collector that gives these numbers of bytes, one for each refresh, or raises the error."""
     left = list(found)
 
-    def look(_: datetime) -> Iterable[Sample]:
+    def read(_: datetime) -> Iterable[Sample]:
         one = left.pop(0)
         if isinstance(one, Exception):
             raise one
         return [sample(metrics.DATASET_BYTES, one, dataset=name)]
 
-    return Part(name, stages, every, look)
+    return StateCollector(name, stages, every, read)
 
 
-def exporter_of(lake: LocalStore, clock: Callable[[], datetime], *parts: Part) -> Exporter:
+def exporter_of(lake: LocalStore, clock: Callable[[], datetime], *parts: StateCollector) -> Exporter:
     """Return an exporter with these collectors."""
     return Exporter(parts, Markers(lake), NEVER_S, clock)
 
@@ -77,16 +79,16 @@ def test_part_that_fails_keeps_what_was_found(lake: LocalStore, clock: Clock, ca
     errors = [value(exporter, "exporter_refresh_errors_total", part=name) for name in ("mart", "rollup")]
     assert (found, errors) == ([1, 4], [2, 0])
     assert times == [START.timestamp(), (START + 2 * MINUTE).timestamp()]
-    assert "mart cannot be looked at: it is down" in caplog.text
+    assert "mart could not be refreshed: it is down" in caplog.text
     assert "secret" not in caplog.text
 
 
 def test_part_that_never_went_well_has_no_time(lake: LocalStore, clock: Clock) -> None:
     """A collector that never succeeded has no metrics and no time, and the exporter is ready all the same."""
     exporter = exporter_of(lake, clock, telling("mart", TryAgainError("it is down")))
-    assert exporter.what_is_missing() == "the first round is under way"
+    assert exporter.readiness() == "the first refresh is running"
     exporter.refresh()
-    assert exporter.what_is_missing() == ""
+    assert exporter.readiness() == ""
     assert value(exporter, "exporter_last_refresh_timestamp_seconds", part="mart") is None
     assert value(exporter, "dataset_bytes", dataset="mart") is None
 
@@ -120,20 +122,23 @@ def test_scrape_during_a_look_gets_what_was_found_before(lake: LocalStore, clock
     """A scrape during a hanging refresh gets the last values, and /healthz fails once the refresh takes too long."""
     begun, go_on = threading.Event(), threading.Event()
 
-    def look(_: datetime) -> Iterable[Sample]:
+    def read(_: datetime) -> Iterable[Sample]:
         begun.set()
         go_on.wait(10)
         return []
 
     exporter = Exporter(
-        [telling("rollup", 7, every=timedelta(days=1)), Part("mart", (), MINUTE, look)], Markers(lake), 0.05, clock
+        [telling("rollup", 7, every=timedelta(days=1)), StateCollector("mart", (), MINUTE, read)],
+        Markers(lake),
+        0.05,
+        clock,
     )
-    assert exporter.what_is_stuck() == ""
+    assert exporter.liveness() == ""
     with exporter.refreshing(60):
         assert begun.wait(10)
         assert value(exporter, "dataset_bytes", dataset="rollup") == 7
         time.sleep(0.06)
-        assert "a look has taken 0 s so far" in exporter.what_is_stuck()
+        assert "a refresh is running for 0 s" in exporter.liveness()
         go_on.set()
 
 
@@ -141,14 +146,14 @@ def test_scrape_during_a_look_gets_what_was_found_before(lake: LocalStore, clock
 def test_thread_that_has_ended_is_told(lake: LocalStore, clock: Clock) -> None:
     """The exporter reports that its refreshing thread has ended, for example by a lack of memory."""
 
-    def look(_: datetime) -> Iterable[Sample]:
+    def read(_: datetime) -> Iterable[Sample]:
         raise SystemExit
 
-    exporter = exporter_of(lake, clock, Part("mart", (), MINUTE, look))
+    exporter = exporter_of(lake, clock, StateCollector("mart", (), MINUTE, read))
     with exporter.refreshing(60):
         assert exporter._thread is not None
         exporter._thread.join(10)
-        assert exporter.what_is_stuck() == "nothing is refreshed any more: the thread has ended"
+        assert exporter.liveness() == "the refresh thread has ended: restart the exporter"
 
 
 # Settings.
@@ -158,19 +163,21 @@ def test_settings_of_every_part_are_checked_at_start(lake: LocalStore, monkeypat
     """The exporter starts only with the settings that its collectors need."""
     monkeypatch.setenv("MARQUEE_LAKE", lake.url)
     settings = load_settings(ExporterSettings)
-    assert settings.exporter.parts == PARTS
+    assert settings.exporter.parts == COLLECTORS
     with pytest.raises(ConfigError, match="MARQUEE_RAW: is not set"):
-        make_parts(settings, Markers(lake))
+        make_collectors(settings, Markers(lake))
     monkeypatch.setenv("MARQUEE_EXPORTER__PARTS", '["garbage", "schedule"]')
-    parts = make_parts(load_settings(ExporterSettings), Markers(lake))
-    assert [part.name for part in parts] == ["schedule", "garbage"]
+    collectors = make_collectors(load_settings(ExporterSettings), Markers(lake))
+    assert [one.name for one in collectors] == ["schedule", "garbage"]
 
 
 def test_unknown_part_is_refused(monkeypatch: pytest.MonkeyPatch, lake: LocalStore) -> None:
     """An unknown collector is refused by name, with a list of the valid ones."""
     monkeypatch.setenv("MARQUEE_LAKE", lake.url)
     monkeypatch.setenv("MARQUEE_EXPORTER__PARTS", '["rolup"]')
-    with pytest.raises(ConfigError, match="'rolup' is no part: expected some of schedule, rollup, profile, mart, garb"):
+    with pytest.raises(
+        ConfigError, match=r"Unknown collector 'rolup'\. Use some of schedule, rollup, profile, mart, garb"
+    ):
         load_settings(ExporterSettings)
 
 

@@ -28,7 +28,7 @@ def test_topics_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["help"]) == 0
     listed = capsys.readouterr().out
     assert re.findall(r"^  (\S+) ", listed, re.MULTILINE) == [*topics()]
-    assert "  periods       Periods: which hours, days, weeks, months or quarters\n" in listed
+    assert "  periods       Periods: hours, days, weeks, months and quarters\n" in listed
 
 
 @pytest.mark.parametrize("topic", topics())
@@ -54,7 +54,7 @@ def test_unknown_topic_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> Non
     with pytest.raises(SystemExit) as ended:
         main(["help", "exit-code"])
     assert ended.value.code == 2
-    assert "'exit-code' is neither a topic nor a command: did you mean exit-codes?" in capsys.readouterr().err
+    assert "Unknown topic 'exit-code'. Did you mean exit-codes?" in capsys.readouterr().err
 
 
 def test_page_of_exit_codes_has_all() -> None:

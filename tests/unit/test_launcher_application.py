@@ -51,21 +51,21 @@ def test_template_is_yaml_or_json() -> None:
     ("text", "message"),
     [
         pytest.param("{", "file is neither YAML nor JSON: ", id="broken"),
-        pytest.param("", "file has NoneType: expected a SparkApplication", id="empty"),
-        pytest.param("- a", "file has list: expected a SparkApplication", id="list"),
+        pytest.param("", "file contains NoneType, expected a SparkApplication", id="empty"),
+        pytest.param("- a", "file contains list, expected a SparkApplication", id="list"),
         pytest.param(
             TEMPLATE.replace("v1beta2", "v1"),
-            "file is 'sparkoperator.k8s.io/v1' 'SparkApplication': expected sparkoperator.k8s.io/v1beta2",
+            "file is 'sparkoperator.k8s.io/v1' 'SparkApplication', expected sparkoperator.k8s.io/v1beta2",
             id="other version",
         ),
         pytest.param(
-            TEMPLATE.replace("SparkApplication", "Pod"), "'Pod': expected sparkoperator.k8s.io/v1beta2 Spark", id="Pod"
+            TEMPLATE.replace("SparkApplication", "Pod"), "'Pod', expected sparkoperator.k8s.io/v1beta2 Spark", id="Pod"
         ),
-        pytest.param(TEMPLATE.replace("lake-rollup", "Lake"), "metadata.name is 'Lake': expected small", id="capital"),
-        pytest.param(TEMPLATE.replace("lake-rollup", "9-lake"), "name is '9-lake': expected small", id="digit first"),
-        pytest.param(TEMPLATE.replace("lake-rollup", "lake-"), "name is 'lake-': expected small", id="dash last"),
-        pytest.param(TEMPLATE.replace("name: lake-rollup", "{}"), "metadata.name is None", id="no name"),
-        pytest.param(TEMPLATE.partition("spec:")[0], "file has no spec: expected all of a Spark", id="no spec"),
+        pytest.param(TEMPLATE.replace("lake-rollup", "Lake"), "invalid metadata.name 'Lake'. Use lower", id="capital"),
+        pytest.param(TEMPLATE.replace("lake-rollup", "9-lake"), "name '9-lake'. Use lower", id="digit first"),
+        pytest.param(TEMPLATE.replace("lake-rollup", "lake-"), "name 'lake-'. Use lower", id="dash last"),
+        pytest.param(TEMPLATE.replace("name: lake-rollup", "{}"), "invalid metadata.name None", id="no name"),
+        pytest.param(TEMPLATE.partition("spec:")[0], "file has no spec, expected a complete Spark", id="no spec"),
     ],
 )
 def test_wrong_template_is_refused(text: str, message: str) -> None:

@@ -144,7 +144,7 @@ def test_rollup_that_is_refused_is_not_planned(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there are no events of this period; events are from 2026-01-05T13 to"):
         plan(ROLLUP, world.settings, span("2025-01", "2025-01"), force=False, most=2)
     other = new_world(tmp_path, viewer_key=SecretStr("another key that only tests have"))
-    with pytest.raises(ConfigError, match="is another key than that of 1 hour"):
+    with pytest.raises(ConfigError, match="differs from the key of 1 hour"):
         plan(ROLLUP, other.settings, EVER, force=False, most=2)
 
 

@@ -59,7 +59,7 @@ def test_run_over_a_period_without_hours_names_those_there_are(lake: LocalStore)
     """A run over a period without hours names the first and the last hour that is rolled up."""
     roll_up(lake, [], "2026-01-05T23", "2026-01-07T00")
     report = run_days(lake, Span.of(day("2026-01-09"), day("2026-01-09")))
-    note = "no hour of this period is rolled up: those that are, are from 2026-01-05T23 to 2026-01-07T00"
+    note = "no hour of this period is rolled up; rolled-up hours are from 2026-01-05T23 to 2026-01-07T00"
     assert (report.exit_code, report.note) == (0, note)
 
 
@@ -131,9 +131,9 @@ def test_hours_in_different_buckets_are_refused(lake: LocalStore) -> None:
     assert report.failed == ((day("2026-01-05"), BadInputError.exit_code),)
     failure = Markers(lake).failures(keys.PROFILE)[day("2026-01-05")]
     assert failure.reason == (
-        "rollup 2026-01-05T00 is in 2 viewer buckets by key k, rollup 2026-01-05T12 in 3 by key k: expected the same "
-        "in the whole lake: set MARQUEE_ROLLUP__BUCKETS and MARQUEE_ROLLUP__VIEWER_KEY for good, and run rollup, then "
-        "profile, over the periods that have another"
+        "rollup 2026-01-05T00 has 2 viewer buckets by key k, rollup 2026-01-05T12 has 3 by key k. Both must be the "
+        "same in the whole lake. Correct MARQUEE_ROLLUP__BUCKETS or MARQUEE_ROLLUP__VIEWER_KEY, and run rollup, then "
+        "profile, over the periods that differ"
     )
 
 
@@ -144,7 +144,7 @@ def test_hours_under_different_keys_are_refused(lake: LocalStore) -> None:
     assert run_days(lake).failed == ((day("2026-01-05"), BadInputError.exit_code),)
     reason = Markers(lake).failures(keys.PROFILE)[day("2026-01-05")].reason
     assert "by key k, rollup 2026-01-05T12" in reason
-    assert "by key other: expected the same" in reason
+    assert "by key other. Both must be the same" in reason
 
 
 def test_registry_in_other_buckets_is_refused(lake: LocalStore) -> None:

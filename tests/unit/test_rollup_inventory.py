@@ -64,9 +64,9 @@ def test_key_that_is_of_no_hour(key: str) -> None:
 )
 def test_template_that_is_no_layout(template: str) -> None:
     """An invalid layout is an error that shows it and what is expected."""
-    with pytest.raises(ValueError, match=r" is no layout: expected \{year\}, \{month\}, \{day\} and") as error:
+    with pytest.raises(ValueError, match=r"Invalid layout .+ Use \{year\}, \{month\}, \{day\} and") as error:
         Layout(template)
-    assert str(error.value).startswith(f"{template!r} ")
+    assert str(error.value).startswith(f"Invalid layout {template!r}. ")
 
 
 def span(start: str, end: str) -> Span:

@@ -164,7 +164,7 @@ def test_file_cut_short_is_bad_input(tmp_path: Path, name: str) -> None:
     whole = data.index(data[-16:]) + 16 if name.endswith(".avro") else None
     for size in range(1, len(data), 7):
         if size != whole:
-            with pytest.raises(BadInputError, match=rf"^{name} cannot be read to its end: .+: replace or remove"):
+            with pytest.raises(BadInputError, match=rf"^{name} cannot be read to its end: .+\. Replace or remove"):
                 read(tmp_path, name, data[:size])
 
 

@@ -43,10 +43,8 @@ def test_key_is_never_shown() -> None:
         pytest.param("ROLLUP__REJECT_LINES", "-1", "MARQUEE_ROLLUP__REJECT_LINES='-1'", id="less than none"),
         pytest.param("ROLLUP__GRACE_MINUTES", "-1", "MARQUEE_ROLLUP__GRACE_MINUTES='-1'", id="before the end"),
         pytest.param("ROLLUP__TOPIC", "a/b", "MARQUEE_ROLLUP__TOPIC='a/b'", id="a topic that is a path"),
-        pytest.param(
-            "ROLLUP__PATH", "{topic}/dt={date}/", "expected {year}, {month}, {day} and {hour} once", id="a date"
-        ),
-        pytest.param("ROLLUP__PATH", "{year}{month}{day}{hour}/{minute}/", "is no layout", id="finer than hours"),
+        pytest.param("ROLLUP__PATH", "{topic}/dt={date}/", "Use {year}, {month}, {day} and {hour} once", id="a date"),
+        pytest.param("ROLLUP__PATH", "{year}{month}{day}{hour}/{minute}/", "Invalid layout", id="finer than hours"),
         pytest.param("ROLLUP__FIELDS__USER_ID", "user-id", "ROLLUP__FIELDS__USER_ID='user-id'", id="a dash"),
         pytest.param("ROLLUP__FIELDS__USER_ID", "a..b", "ROLLUP__FIELDS__USER_ID='a..b'", id="a name of nothing"),
         pytest.param("ROLLUP__FIELDS__USER_ID", 'a"b', "ROLLUP__FIELDS__USER_ID=", id="a quote"),

@@ -1,4 +1,4 @@
-"""``marquee help TOPIC``: short pages on what several commands have in common. A page is a file of this folder."""
+"""``marquee help TOPIC``: short pages on topics that concern several commands. Each page is a file of this folder."""
 
 import argparse
 import difflib
@@ -9,11 +9,11 @@ from typing import Any
 from marquee.runs.arguments import EXIT_CODES, HelpFormatter
 
 PAGES = Path(__file__).parent
-SUMMARY = "explain a topic, such as periods; without one the topics are listed"
+SUMMARY = "explain a topic, such as periods; without a topic, list the topics"
 
 
 def add(commands: Any) -> None:  # noqa: ANN401 - argparse hides the type
-    """Add the command to the parser of all."""
+    """Add the command to the parser of all commands."""
     parser = commands.add_parser(
         "help",
         help=SUMMARY,
@@ -21,7 +21,7 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse hides the type
         epilog=EXIT_CODES,
         formatter_class=HelpFormatter,
     )
-    parser.add_argument("topic", nargs="?", metavar="TOPIC", help="a topic, or a command: its options")
+    parser.add_argument("topic", nargs="?", metavar="TOPIC", help="a topic, or a command to list its options")
     parser.set_defaults(do="jobs.cli.help:run", quick=True, parser=parser, commands=commands.choices)
 
 
@@ -45,8 +45,8 @@ def run(given: argparse.Namespace) -> int:
     else:
         names = [*known, *given.commands]
         near = difflib.get_close_matches(given.topic, names, 1)
-        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(names)}"
-        given.parser.error(f"{given.topic!r} is neither a topic nor a command: {hint}")
+        hint = f"Did you mean {near[0]}?" if near else f"Use one of {', '.join(names)}"
+        given.parser.error(f"Unknown topic {given.topic!r}. {hint}")
     return 0
 
 

@@ -1,7 +1,7 @@
-"""``marquee preflight``: whether the stages can work here, with the settings in force, before they run.
+"""``marquee preflight``: checks that the stages can run here, with the settings in force.
 
-Each check yields findings: ``ok``; ``weak``, which works but has a drawback; or ``failed``, with the exit code that the
-stage would end with. A check deletes what it writes.
+Each check yields findings: ``ok``; ``weak``, which works with a drawback; or ``failed``, with the exit code that the
+stage would return. A check deletes what it writes.
 """
 
 import argparse
@@ -11,8 +11,8 @@ from jobs.cli.preflight.findings import exit_code_of, run_checks, summary_of
 
 
 def run(given: argparse.Namespace) -> int:
-    """Make all checks, print what was found, and return the exit code."""
-    from marquee.report.console import say  # noqa: PLC0415 - the images have no rich
+    """Run all checks, print the findings, and return the exit code."""
+    from marquee.report.console import say  # noqa: PLC0415 - the images do not have rich
     from marquee.report.tables import print_rows  # noqa: PLC0415
 
     findings = run_checks(checks_of())

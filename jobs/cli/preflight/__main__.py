@@ -1,6 +1,6 @@
-"""``python -m jobs.cli.preflight [STAGE]``: check that a stage can work here, and log what is found.
+"""Check that a stage can run here, and log the findings.
 
-In a cluster it runs as the stage itself: in its image, with its settings and rights.
+In a cluster, run it like the stage itself: in the stage's image, with its settings and rights.
 """
 
 import argparse
@@ -17,15 +17,15 @@ log = logging.getLogger("jobs.cli.preflight")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Make the checks of a stage, or of all, log what was found, and return the exit code."""
+    """Run the checks of one stage or of all, log the findings, and return the exit code."""
     parser = argparse.ArgumentParser(
         "python -m jobs.cli.preflight", description=__doc__, epilog=EXIT_CODES, formatter_class=HelpFormatter
     )
-    parser.add_argument("stage", nargs="?", choices=STAGES, help="the stage to check for; all stages when left out")
-    parser.add_argument("--launcher", action="store_true", help="also check that it can be launched on Spark")
+    parser.add_argument("stage", nargs="?", choices=STAGES, help="the stage to check (default: all stages)")
+    parser.add_argument("--launcher", action="store_true", help="also check that the launcher can run it on Spark")
     given = parser.parse_args(arguments)
     if given.launcher and not given.stage:
-        parser.error("expected a stage with --launcher")
+        parser.error("--launcher needs a STAGE")
 
     def command() -> int:
         findings = run_checks(checks_of([given.stage] if given.stage else tuple(STAGES), launcher=given.launcher))

@@ -1,4 +1,4 @@
-"""Which checks are made for which stages, in their order."""
+"""The checks of each stage, in order."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -18,14 +18,14 @@ STAGES = {job.name: job for job in PIPELINE}
 
 
 def check_mart() -> Iterator[Finding]:
-    """Reach the mart; see that it, its server and what the user may do there are fit for loading."""
-    from marquee.mart.admin import check_mart as look  # noqa: PLC0415 - needs a driver that not every image has
+    """Connect to the mart; check its schema, its server and the user's rights for loading."""
+    from marquee.mart.admin import check_mart as check  # noqa: PLC0415 - needs a driver that not every image has
 
-    yield Finding("mart", Verdict.OK, look(load_settings(MartLoadSettings).mart))
+    yield Finding("mart", Verdict.OK, check(load_settings(MartLoadSettings).mart))
 
 
 def check_operator(stage: str) -> Iterator[Finding]:
-    """See that the cluster takes the SparkApplication of a stage's launcher, and lets it follow and delete one."""
+    """Check that the cluster accepts the stage's SparkApplication, and that the launcher may follow and delete it."""
     from jobs.launcher.check import check_launch  # noqa: PLC0415 - needs a client that not every image has
 
     yield Finding("spark operator", Verdict.OK, check_launch(stage))
@@ -36,11 +36,11 @@ OWN = {
     "rollup": Check("raw events", check_raw, after="settings"),
     "mart_load": Check("mart", check_mart, after="settings"),
 }
-"""What is checked for one stage alone."""
+"""Checks of a single stage, by its name."""
 
 
 def checks_of(stages: Sequence[str] = tuple(STAGES), *, launcher: bool = False) -> list[Check]:
-    """Return what is checked for these stages; with ``launcher`` also that they can be launched on Spark."""
+    """Return the checks of these stages; with ``launcher`` also those of their launchers."""
     kinds = {stage: STAGES[stage].settings for stage in stages}
     return [
         Check("settings", check_configured),

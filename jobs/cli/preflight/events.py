@@ -1,6 +1,7 @@
-"""Checks of the raw events' lines: how many are plays, why others are not, and which fields the lines lack.
+"""Validates a sample of the raw events: the number of plays, the reasons of rejects, and missing fields.
 
-Names of fields are shown, never values; and only names that many lines have, for a producer may use an id as a name.
+The findings show names of fields, never values. They show only names that many lines have, because a producer may use
+an id as a name.
 """
 
 import tempfile
@@ -21,20 +22,23 @@ from marquee.storage.base import ObjectInfo, Store
 
 OBJECTS = 3
 LINES = 300
-"""Most lines that are read of an object."""
+"""Maximum number of lines to read from an object."""
 MOST_BYTES = 32 << 20
-"""Objects that are larger are not fetched for a few lines."""
+"""Maximum size of an object to fetch."""
 COMMON_SHARE = 0.1
-"""Share of the lines that have a name which is shown."""
+"""Least share of the lines that have a name, for the name to be shown."""
 NAMES = 12
 LONGEST_NAME = 60
 AHEAD = timedelta(minutes=1)
-"""How far in the future an event may seem to lie before a clock must be wrong."""
+"""Time by which an event may be in the future before a clock counts as wrong."""
 
 
 @dataclass
 class Sample:
-    """What some lines of the newest hours are; ``named`` counts those that have names, which are in ``names``."""
+    """Counts of a sample of lines from the newest hours.
+
+    ``names`` counts the lines with each field name, ``named`` the lines with any.
+    """
 
     objects: int = 0
     lines: int = 0
@@ -45,45 +49,45 @@ class Sample:
     latest: datetime = datetime.min  # noqa: DTZ901 - as events have it: UTC without a zone
 
     def add(self, line: bytes, fields: Fields, window: Window) -> None:
-        """Judge a line."""
+        """Validate a line and count the result."""
         self.lines += 1
         names = names_in(line)
         self.named += bool(names)
         self.names.update(names)
-        judged = validate(line, fields, window)
-        if isinstance(judged, Event):
+        validated = validate(line, fields, window)
+        if isinstance(validated, Event):
             self.plays += 1
-            self.latest = max(self.latest, judged.received_at)
+            self.latest = max(self.latest, validated.received_at)
         else:
-            self.rejects[judged.value] += 1
+            self.rejects[validated.value] += 1
 
 
-def judge_events(
+def validate_events(
     settings: RollupSettings, store: Store, hours: Mapping[Period, Sequence[ObjectInfo]]
 ) -> Iterator[Finding]:
-    """Read some lines of one object of each of the newest hours."""
+    """Validate a sample of lines from one object of each of the newest hours."""
     options = settings.rollup
     try:
         sample = read_sample(options, store, hours)
-    except BadInputError as error:  # an object that is damaged
+    except BadInputError as error:  # a damaged object
         yield from failures("event contract", error)
         return
     if not sample.lines:
-        words = f"no lines were read: the newest hours have only empty objects, or such above {MOST_BYTES >> 20} MiB"
+        words = f"not checked: all objects of the newest hours are empty or larger than {MOST_BYTES >> 20} MiB"
         yield Finding("event contract", Verdict.WEAK, words)
         return
-    yield _judge_contract(options, sample)
+    yield _contract_finding(options, sample)
     ahead = sample.latest - datetime.now(UTC).replace(tzinfo=None)
     if sample.plays and ahead > AHEAD:
         words = (
-            f"received_at lies up to {ahead // timedelta(minutes=1):,} minutes in the future: set the clock of the "
+            f"received_at is up to {ahead // timedelta(minutes=1):,} minutes in the future. Set the clock of the "
             "producer, or of this machine"
         )
         yield Finding("event times", Verdict.WEAK, words)
 
 
 def read_sample(options: RollupOptions, store: Store, hours: Mapping[Period, Sequence[ObjectInfo]]) -> Sample:
-    """Judge the first lines of the smallest object of each of the newest hours."""
+    """Return a sample: the first lines of the smallest object of each of the newest hours."""
     sample, fields = Sample(), Fields(**options.fields.model_dump())
     slack = timedelta(minutes=options.slack_minutes)
     with tempfile.TemporaryDirectory(prefix="marquee-preflight-") as folder:
@@ -109,9 +113,9 @@ def _lines(path: Path, key: str) -> Iterator[bytes]:
             yield text.encode().rstrip(b"\n")
 
 
-def _judge_contract(options: RollupOptions, sample: Sample) -> Finding:
+def _contract_finding(options: RollupOptions, sample: Sample) -> Finding:
     rejected = sample.rejects.total()
-    words = f"of {sample.lines} lines in {sample.objects} objects of the newest hours {sample.plays} are plays"
+    words = f"{sample.plays} of {sample.lines} lines in {sample.objects} objects of the newest hours are plays"
     if not rejected:
         return Finding("event contract", Verdict.OK, words)
     reasons = ", ".join(f"{reason} {count}" for reason, count in sample.rejects.most_common())
@@ -121,15 +125,15 @@ def _judge_contract(options: RollupOptions, sample: Sample) -> Finding:
         return Finding("event contract", Verdict.OK, words)
     if sample.plays and rejected <= options.reject_lines:
         words += (
-            f"; an hour fails if more than {options.reject_lines} of its lines are rejected, and more than "
-            f"{options.reject_share:.1%}"
+            f"; an hour fails if it has more than {options.reject_lines} rejected lines, and more than "
+            f"{options.reject_share:.1%} of its lines"
         )
         return Finding("event contract", Verdict.WEAK, words)
     return Finding("event contract", Verdict.FAILED, words, BadInputError.exit_code)
 
 
 def _missing(options: RollupOptions, sample: Sample) -> Iterator[str]:
-    """Name the fields that lines lack, and the names that the lines have instead."""
+    """Yield the fields that lines lack, and the names that the lines have instead."""
     paths: dict[str, str] = options.fields.model_dump()
     lacking = [name for name, path in paths.items() if sample.names[path] < sample.named]
     if not lacking:
@@ -144,4 +148,4 @@ def _missing(options: RollupOptions, sample: Sample) -> Iterator[str]:
     if others:
         more = ", …" if len(others) > NAMES else ""
         variable = f"MARQUEE_ROLLUP__FIELDS__{lacking[0].upper()}"
-        yield f"the lines have: {', '.join(others[:NAMES])}{more} (say which, as with {variable}=NAME)"
+        yield f"the lines have: {', '.join(others[:NAMES])}{more}. Map the fields, for example {variable}=NAME"

@@ -1,4 +1,4 @@
-"""What checks find, and how they are run."""
+"""Runs checks and collects their findings."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +11,7 @@ from marquee.system_errors import explain
 
 
 class Verdict(StrEnum):
-    """What a finding means."""
+    """Severity of a finding."""
 
     OK = "ok"
     WEAK = "weak"
@@ -19,13 +19,13 @@ class Verdict(StrEnum):
 
     @property
     def level(self) -> int:
-        """The level at which such a finding is logged."""
+        """Log level of the finding."""
         return {Verdict.OK: logging.INFO, Verdict.WEAK: logging.WARNING, Verdict.FAILED: logging.ERROR}[self]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found, in words: where it is not ``ok``, what to do too."""
+    """Result of a check, in words; unless it is ``ok``, with what to do."""
 
     check: str
     verdict: Verdict
@@ -38,9 +38,9 @@ class Check:
     """A check.
 
     Attributes:
-        name: the name of a finding that an error makes.
-        make: yields its findings; an error that it raises ends it, and is a finding too.
-        after: the check without which this one says nothing new: if that failed, or was left out, so is this one.
+        name: name of the finding if the check raises an error.
+        make: function that yields the findings. An error that it raises becomes a finding.
+        after: check that this one depends on. If that check failed or was skipped, this one is skipped.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Check:
 
 
 def run_checks(checks: Sequence[Check]) -> list[Finding]:
-    """Make every check, whatever the others found; what is wrong is said once, however many checks meet it."""
+    """Run every check, also after failures; a failure that several checks find is reported once."""
     findings: list[Finding] = []
     unmet: set[str] = set()
     for check in checks:
@@ -74,21 +74,21 @@ def _findings_of(check: Check) -> Iterator[Finding]:
 
 
 def failures(check: str, error: MarqueeError) -> list[Finding]:
-    """Return the findings that an error makes: one, or one for each wrong setting."""
+    """Return the findings of an error: one, or one for each wrong setting."""
     texts = error.lines if isinstance(error, WrongSettingsError) else (str(error),)
     return [Finding(check, Verdict.FAILED, " ".join(text.split()), error.exit_code) for text in texts]
 
 
 def exit_code_of(findings: Sequence[Finding]) -> int:
-    """Return the exit code that most needs a person, 0 if nothing failed."""
+    """Return the most severe exit code, 0 if nothing failed."""
     return worst([one.exit_code for one in findings])
 
 
 def summary_of(findings: Sequence[Finding]) -> str:
-    """Return one line on all findings."""
+    """Return a summary of all findings in one line."""
     failed, weak = ([one for one in findings if one.verdict is verdict] for verdict in (Verdict.FAILED, Verdict.WEAK))
     if failed:
-        return f"{len(failed)} of {len(findings)} findings failed: the stages cannot all work here."
+        return f"{len(failed)} of {len(findings)} findings failed: some stages cannot run here."
     if weak:
-        return f"All stages can work here; {len(weak)} of {len(findings)} findings are weak."
-    return "All stages can work here."
+        return f"All stages can run here; {len(weak)} of {len(findings)} findings are weak."
+    return "All stages can run here."

@@ -1,4 +1,4 @@
-"""Checks of the raw events: what is in the newest hours' folders, what is elsewhere, and whether it can be read."""
+"""Checks of the raw store: the objects in the newest hours' folders, objects elsewhere, and the right to read."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -20,22 +20,21 @@ if TYPE_CHECKING:  # not every image has what it needs
 MOST_HOURS = 48
 MOST_OBJECTS = 10_000
 NAMED = 3
-"""How many of the keys, or folders, that lie elsewhere are named."""
+"""Maximum number of keys and folders elsewhere to name."""
 ANY_KEY = "0123456789abcdef"
-"""A viewer key that nobody uses: where it is missing, that is a finding of its own, and the raw events can be read."""
+"""Placeholder for the viewer key: a missing key is a finding of its own, and reading the raw events needs none."""
 
 
 @dataclass
 class Survey:
-    """What a bounded look at the raw store found, newest hours first.
+    """Result of a bounded listing of the raw store, newest hours first.
 
     Attributes:
-        hours: objects with events by hour.
-        endings: how many objects have each ending, among those with events.
-        passed_over: how many objects in hours' folders have each ending, among those that should have events, yet are
-            not read.
-        elsewhere: keys and folders in no hour's folder, with the number of objects.
-        bounded: whether it ended before everything was seen.
+        hours: objects with events, by hour.
+        endings: number of objects with events, by file name ending.
+        passed_over: number of objects in hours' folders that are not read because of their ending, by ending.
+        elsewhere: number of objects outside the hours' folders, by key or folder.
+        bounded: whether the listing stopped at its limit.
     """
 
     hours: dict[Period, list[ObjectInfo]] = field(default_factory=dict)
@@ -46,13 +45,13 @@ class Survey:
 
     @property
     def objects(self) -> int:
-        """How many objects with events were seen."""
+        """Number of objects with events."""
         return self.endings.total()
 
 
 def check_raw() -> Iterator[Finding]:
-    """List the newest hours of raw events, and read some of their lines against the event contract."""
-    from jobs.cli.preflight.events import judge_events  # noqa: PLC0415 - packages that not every image has
+    """List the newest hours of raw events, and validate a sample of their lines."""
+    from jobs.cli.preflight.events import validate_events  # noqa: PLC0415 - packages that not every image has
     from jobs.rollup.inventory import nothing_there  # noqa: PLC0415
     from jobs.rollup.settings import RollupSettings  # noqa: PLC0415
 
@@ -62,13 +61,13 @@ def check_raw() -> Iterator[Finding]:
     if not found.hours:
         raise nothing_there(store, settings.rollup.layout)
     _check_readable(store, found)
-    yield _judge(store, found)
+    yield _finding(store, found)
     if is_usable(settings.engine.scratch):
-        yield from judge_events(settings, store, found.hours)
+        yield from validate_events(settings, store, found.hours)
 
 
 def survey(store: Store, layout: "Layout") -> Survey:
-    """Look at the newest hours, and at what lies beside them on the way, up to a number of hours and objects."""
+    """List the newest hours, and what is next to their folders, up to a number of hours and objects."""
     from jobs.rollup.inventory import walk_newest_first  # noqa: PLC0415 - as above
 
     found = Survey()
@@ -104,7 +103,7 @@ def _count_elsewhere(store: Store, name: str, found: Survey) -> None:
 
 
 def _ending(key: str) -> str:
-    """Return the end of a key's name that says what it holds: ``.json.gz``, ``.csv``."""
+    """Return the ending of a key's name, such as ``.json.gz`` or ``.csv``."""
     name = key.rpartition("/")[2]
     parts = name.split(".")[1:]
     return "." + ".".join(parts[-2:] if parts[-1:] == ["gz"] else parts[-1:]) if parts else "no ending"
@@ -113,23 +112,23 @@ def _ending(key: str) -> str:
 def _check_readable(store: Store, found: Survey) -> None:
     newest = found.hours[max(found.hours)][0]
     if store.head(newest.key) is None:
-        message = f"{store.url}/{newest.key} is listed, but cannot be read: check the policy of the bucket"
+        message = f"{store.url}/{newest.key} is listed, but cannot be read. Check the policy of the bucket"
         raise ConfigError(message)
 
 
-def _judge(store: Store, found: Survey) -> Finding:
+def _finding(store: Store, found: Survey) -> Finding:
     first, last = min(found.hours), max(found.hours)
-    seen = f"of the newest {MOST_HOURS} hours, " if found.bounded else ""
+    limited = f"newest {MOST_HOURS} hours only, " if found.bounded else ""
     hours = str(first) if first == last else f"{first} to {last}"
-    words = f"{store.url}: listed and read{as_user(store)}; {seen}{hours}: {_counts(found.endings)}"
+    words = f"{store.url}: listed and read{as_user(store)}; {limited}{hours}: {_counts(found.endings)}"
     if found.passed_over:
         words += f"; never read, because of their endings: {_counts(found.passed_over)}"
     if found.elsewhere:
         named = ", ".join(list(found.elsewhere)[:NAMED])
         more = ", …" if len(found.elsewhere) > NAMED else ""
         words += (
-            f"; never read, because in no hour's folder: {sum(found.elsewhere.values()):,} objects ({named}{more}): "
-            "check MARQUEE_ROLLUP__PATH"
+            f"; never read, because in no hour's folder: {sum(found.elsewhere.values()):,} objects ({named}{more}). "
+            "Check MARQUEE_ROLLUP__PATH"
         )
     weak = found.passed_over or found.elsewhere
     return Finding("raw events", Verdict.WEAK if weak else Verdict.OK, words)

@@ -1,4 +1,4 @@
-"""Checks of the scratch folder: is it there, may it be written, has its disk the room that stages may need?"""
+"""Checks of the scratch folder: that it exists and is writable, and that its disk has enough free space."""
 
 import shutil
 from collections.abc import Iterator
@@ -16,21 +16,23 @@ MIB = 1 << 20
 
 
 def check_scratch_folder(kinds: Kinds) -> Iterator[Finding]:
-    """Write in the scratch folder, and compare the free space with what the stages may put there at once."""
+    """Write to the scratch folder, and compare its free space with the most that one stage may need."""
     folder = check_scratch(load_settings(StageSettings).engine.scratch)
     free = shutil.disk_usage(folder).free // MIB
     needs = {stage: _needs_mb(settings) for stage, settings in _loaded(kinds)}
     stage = max(needs, key=lambda name: needs[name], default="")
     words = f"{folder}: written as {user_name()}; {free:,} MiB are free"
     if stage and free < needs[stage]:
-        words += f", but {stage} may need {needs[stage]:,} MiB: make room, or set {SETTING} to a folder on another disk"
+        words += (
+            f", but {stage} may need {needs[stage]:,} MiB. Free space, or set {SETTING} to a folder on another disk"
+        )
         yield Finding("scratch folder", Verdict.WEAK, words)
     else:
         yield Finding("scratch folder", Verdict.OK, words)
 
 
 def is_usable(folder: Path | None) -> bool:
-    """Tell whether temporary files can be made; that they cannot is a finding of its own."""
+    """Return whether the folder can hold temporary files; if not, that is a finding of its own."""
     try:
         check_scratch(folder)
     except MarqueeError:
@@ -42,12 +44,12 @@ def _loaded(kinds: Kinds) -> Iterator[tuple[str, StageSettings]]:
     for stage, kind in kinds.items():
         try:
             yield stage, load_settings(kind)
-        except ConfigError:  # a finding of the settings' own check
+        except ConfigError:  # reported by the check of the settings
             continue
 
 
 def _needs_mb(settings: StageSettings) -> int:
-    """Return how much a stage spills and fetches: as much again as its memory, and the raw objects of its tasks."""
+    """Return the MiB that a stage may spill and fetch: the size of its memory, and the raw objects of its tasks."""
     found = settings.model_dump()
     engine, rollup, mart = (found.get(name) or {} for name in ("engine", "rollup", "mart"))
     fetched = rollup.get("unit_mb", 0) * engine.get("workers", 1)

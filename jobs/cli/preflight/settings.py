@@ -1,4 +1,4 @@
-"""Checks of the settings: are there any, are their names right, has each stage all that it needs?"""
+"""Checks of the settings: that there are any, that their names exist, and that each stage has all that it requires."""
 
 import os
 from collections import defaultdict
@@ -17,7 +17,7 @@ ABOUT_LOGS = f"{PREFIX}LOG__"
 
 
 def check_configured() -> Iterator[Finding]:
-    """See that anything is set at all. Where nothing is, the names of what is missing would not help yet."""
+    """Check that anything is configured. If nothing is, a list of all missing settings would not help."""
     given = [name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() != CONFIG]
     if read_file() or any(not name.upper().startswith(ABOUT_LOGS) for name in given):
         return
@@ -27,13 +27,13 @@ def check_configured() -> Iterator[Finding]:
         (missing, *_) = failures("settings", error)
         words = (
             f"nothing is configured; {missing.words}. Set {CONFIG} to the path of a TOML file with your settings, or "
-            "set them as variables. Without any settings, `marquee demo` shows what Marquee does"
+            "set environment variables. `marquee demo` needs no settings, and shows what Marquee does"
         )
         yield Finding("settings", Verdict.FAILED, words, missing.exit_code)
 
 
 def check_settings(kinds: Kinds) -> Iterator[Finding]:
-    """See that every stage has its settings; a setting that several lack is one finding."""
+    """Check that every stage has its settings; a setting that several stages lack is one finding."""
     try:
         check_names()
     except ConfigError as error:
@@ -46,7 +46,7 @@ def check_settings(kinds: Kinds) -> Iterator[Finding]:
             for one in failures("", error):
                 wrong[one].append(stage)
         else:
-            yield Finding(_name([stage]), Verdict.OK, "complete, and of the right form")
+            yield Finding(_name([stage]), Verdict.OK, "complete and valid")
     for one, stages in wrong.items():
         yield Finding(_name(stages), one.verdict, one.words, one.exit_code)
 

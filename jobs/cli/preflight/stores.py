@@ -1,4 +1,4 @@
-"""Checks of the lake: the rights there, and whether its store keeps the conditions of conditional writes."""
+"""Checks of the lake: the rights, and that its store honours the conditions of conditional writes."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -20,11 +20,11 @@ WRITERS = 32
 ROUNDS = 5
 
 WEAKER = (
-    "of two runs of one period at once both may report success, and the result of the last one stands. It is one whole "
-    "run all the same, because a marker names the objects of one run"
+    "if two runs make one period at the same time, both may report success, and the result of the last one is kept. "
+    "The result is still consistent, because a marker names the objects of one run"
 )
-TO_DO = "never run a stage twice at once"
-LOOK_FIRST = "MARQUEE_S3__CONDITIONAL_WRITES=false helps: a marker is then looked at before it is written"
+TO_DO = "never run a stage twice at the same time"
+LOOK_FIRST = "MARQUEE_S3__CONDITIONAL_WRITES=false helps: a marker is then read before it is written"
 
 
 def check_lake() -> Iterator[Finding]:
@@ -34,36 +34,36 @@ def check_lake() -> Iterator[Finding]:
         info = store.put(f"{prefix}object", b"probe")
         found = store.get(info.key)
         if found != b"probe" or info.key not in [one.key for one in store.list(prefix)]:
-            message = f"{store.url}/{info.key} was written, but is not listed and read as it was: no lake can be there"
+            message = f"{store.url}/{info.key} was written, but not listed or read back. Use another store for the lake"
             raise MarqueeError(message)
         store.delete(info.key)
         if store.head(info.key):
-            message = f"{store.url}/{info.key} was deleted, but is still there: no lake can be there"
+            message = f"{store.url}/{info.key} was deleted, but still exists. Use another store for the lake"
             raise MarqueeError(message)
         yield Finding("lake", Verdict.OK, f"{store.url}: listed, wrote, read and deleted{as_user(store)}")
 
 
 def check_conditional_writes() -> Iterator[Finding]:
-    """Let many writers at once write one object of the lake, on both conditions that markers are written on."""
+    """Let many writers write one object of the lake at the same time, with both conditions that markers use."""
     settings = load_settings(StageSettings)
     store = settings.store
     if not settings.s3.conditional_writes and not isinstance(store, LocalStore):
-        # Not tried: whether one writer looks before another writes is luck.
-        words = f"switched off by MARQUEE_S3__CONDITIONAL_WRITES: {TO_DO}, for {WEAKER}"
+        # Not tested: the result depends on the timing of the writers.
+        words = f"switched off by MARQUEE_S3__CONDITIONAL_WRITES: {TO_DO}; {WEAKER}"
         yield Finding("conditional writes", Verdict.WEAK, words)
         return
     with _probe_prefix(store) as prefix:
-        yield _judge("put if absent", probe_absent(store, prefix))
-        yield _judge("put if unchanged", probe_unchanged(store, prefix))
+        yield _finding("put if absent", probe_absent(store, prefix))
+        yield _finding("put if unchanged", probe_unchanged(store, prefix))
 
 
 def as_user(store: Store) -> str:
-    """Return whose rights count in a folder; in S3 they are those of the credentials."""
+    """Return the user whose rights count in a folder; empty for S3, where the credentials count."""
     return f" as {user_name()}" if isinstance(store, LocalStore) else ""
 
 
 def probe_absent(store: Store, prefix: str) -> list[int]:
-    """Have many writers at once make one object, several times; return how many won each time."""
+    """Let many writers create one object at the same time, several times; return the winners of each round."""
 
     def race(number: int) -> int:
         key = f"{prefix}absent-{number}"
@@ -73,7 +73,7 @@ def probe_absent(store: Store, prefix: str) -> list[int]:
 
 
 def probe_unchanged(store: Store, prefix: str) -> list[int]:
-    """Have many writers at once replace one object that all have seen, several times; return how many won each time."""
+    """Let many writers replace one object that all have read, several times; return the winners of each round."""
     key = f"{prefix}unchanged"
 
     def race(number: int) -> int:
@@ -84,7 +84,7 @@ def probe_unchanged(store: Store, prefix: str) -> list[int]:
 
 
 def _race(store: Store, key: str, write: Callable[[bytes], ObjectInfo]) -> int:
-    """Return how many writers were told that they won; one more if what stands is not what the only one wrote."""
+    """Return the number of writers that succeeded; one more if the object is not what the only winner wrote."""
     barrier = threading.Barrier(WRITERS)
 
     def one(number: int) -> bytes | None:
@@ -101,18 +101,18 @@ def _race(store: Store, key: str, write: Callable[[bytes], ObjectInfo]) -> int:
     return len({*won, store.get(key)}) if len(won) == 1 else len(won)
 
 
-def _judge(name: str, wins: list[int]) -> Finding:
+def _finding(name: str, wins: list[int]) -> Finding:
     counts = ", ".join(map(str, wins))
-    words = f"{name}: of {WRITERS} writers at once "
+    words = f"{name}: of {WRITERS} concurrent writers "
     if set(wins) == {1}:
-        return Finding("conditional writes", Verdict.OK, f"{words}one won, {len(wins)} times of {len(wins)}")
-    words += f"{counts} won, where one should each time: {TO_DO}, for {WEAKER}. {LOOK_FIRST}"
+        return Finding("conditional writes", Verdict.OK, f"{words}one won in each of {len(wins)} rounds")
+    words += f"{counts} won in {len(wins)} rounds, expected 1 in each: {TO_DO}; {WEAKER}. {LOOK_FIRST}"
     return Finding("conditional writes", Verdict.WEAK, words)
 
 
 @contextmanager
 def _probe_prefix(store: Store) -> Iterator[str]:
-    """Give a prefix of our own below ``preflight/``, and delete all that is there in the end."""
+    """Yield a new prefix below ``preflight/``, and delete its objects at the end."""
     prefix = f"preflight/{keys.new_run_id(datetime.now(UTC))}/"
     list(store.list(prefix))  # a store that cannot be listed needs no cleaning
     made = _missing_folders(store)
@@ -121,14 +121,14 @@ def _probe_prefix(store: Store) -> Iterator[str]:
     finally:
         for info in list(store.list(prefix)):
             store.delete(info.key)
-        with suppress(OSError):  # another process has begun to use the lake
+        with suppress(OSError):  # another process has started to use the lake
             for folder in made:
                 (folder / LocalStore.LOCK).unlink(missing_ok=True)
                 folder.rmdir()
 
 
 def _missing_folders(store: Store) -> list[Path]:
-    """Return the folders that the first write to a store will make, the deepest first."""
+    """Return the folders that the first write to a store will create, the deepest first."""
     if not isinstance(store, LocalStore):
         return []
     return [folder for folder in (store.root, *store.root.parents) if not folder.exists()]
