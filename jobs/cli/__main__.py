@@ -11,7 +11,8 @@ from marquee.runs.arguments import read_span
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
-    given = make_parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    given = make_parser(words[0] if words else "").parse_args(words)
     if "first" in given:
         given.span = read_span(given.parser, given)
     if "quick" in given:  # needs neither settings nor a lake

@@ -6,7 +6,6 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby
 
 from marquee.calendar import Period
 from marquee.lake.datasets import Dataset
@@ -19,6 +18,10 @@ URGENCY = (State.FAILED, State.STALE, State.PENDING, State.WAITING)
 
 NAMED = 2
 """Maximum number of inputs that a reason names; of more it gives the number."""
+
+
+SPOKEN = {"catalogue": "the schedule of the episodes played"}
+"""Inputs whose names in the markers say little."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +110,9 @@ def _changed_inputs(before: Sequence[Input], now: Sequence[Input]) -> Iterator[s
     }
     for kind, names in kinds.items():
         if len(names) > NAMED:
-            yield f"{len(names)} inputs {kind}, such as {names[0]}"
+            yield f"{len(names)} inputs {kind}, such as {SPOKEN.get(names[0], names[0])}"
         elif names:
-            yield f"{kind}: {', '.join(names)}"
+            yield f"{kind}: {', '.join(SPOKEN.get(name, name) for name in names)}"
 
 
 def _short(value: object) -> str:
@@ -191,8 +194,11 @@ def fold(listed: Iterable[PeriodStatus]) -> list[PeriodRange]:
     def alike(one: PeriodStatus) -> tuple[object, ...]:
         return one.stage, one.source, one.state, one.reason, one.period.grain
 
-    folded = []
-    for _, group in groupby(listed, alike):
-        own = list(group)
-        folded.append(PeriodRange(own[0], own[-1].period, len(own)))
+    folded: list[PeriodRange] = []
+    for one in listed:
+        last = folded[-1] if folded else None
+        if last and alike(last.first) == alike(one) and last.last.next() == one.period:
+            folded[-1] = PeriodRange(last.first, one.period, last.count + 1)
+        else:
+            folded.append(PeriodRange(one, one.period, 1))
     return folded

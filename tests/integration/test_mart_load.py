@@ -591,7 +591,7 @@ def test_a_file_that_is_no_database_is_left_alone(lake: LocalStore, tmp_path: Pa
     (tmp_path / "kiosk.duckdb").write_text("notes")
     with pytest.raises(ConfigError, match=r"cannot open .*kiosk\.duckdb as a mart: .*Delete the file"):
         load(lake, tmp_path / "kiosk.duckdb")
-    with pytest.raises(ConfigError, match="Use a folder that you can write"):
+    with pytest.raises(ConfigError, match="a part of this path is a file"):
         load(lake, tmp_path / "kiosk.duckdb" / "below.duckdb")
 
 
