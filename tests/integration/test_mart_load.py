@@ -138,7 +138,7 @@ def test_comments_are_in_the_database(small: SmallLake, file: Path) -> None:
     """
     assert rows_of(file, without) == []
     assert rows_of(file, "select comment from duckdb_columns() where column_name = 'plays'") == [
-        ("play events without duplicates (one event is about a minute of play)",)
+        ("play events without duplicates (one is about a minute of play)",)
     ]
 
 
