@@ -123,9 +123,9 @@ def _short(value: object) -> str:
 
 @dataclass(frozen=True)
 class StageSummary:
-    """One stage in numbers: periods by state, the newest that was made, rows and rejects of all, the last run.
+    """Summary of a stage: periods by state, the newest period that was made, total rows and rejects, and the last run.
 
-    ``source`` as in ``PeriodStatus``; ``newest`` and ``made_at`` are None if nothing was made.
+    ``source`` is as in ``PeriodStatus``. ``newest`` and ``made_at`` are None if nothing was made.
     """
 
     stage: str
@@ -142,7 +142,7 @@ class StageSummary:
         return f"{self.stage} {self.source}".rstrip()
 
     def age(self, now: datetime) -> timedelta | None:
-        """Return how long ago the newest period that was made ended; None if none was made, 0 if it is not over."""
+        """Return the time since the end of the newest period that was made; None if none was, 0 before its end."""
         return None if self.newest is None else max(now - self.newest.end, timedelta())
 
 

@@ -243,6 +243,8 @@ def test_server_without_room_may_have_some_later(s3_proxy: S3Proxy, behind: Behi
 def test_refusal_says_what_to_do(s3_proxy: S3Proxy, behind: Behind, status: int, code: str, advice: str) -> None:
     """A refusal by the server is not retried, and the message has the server's reason and the setting to correct."""
     s3_proxy.faults = [Fault("refuse", ANY, 100, status, code)]
-    with pytest.raises(ConfigError, match=rf"lake/a: the server refused \({code}, {status}: as scripted\): {advice}"):
+    with pytest.raises(
+        ConfigError, match=rf"lake/a: the server refused the request \({code}, {status}: as scripted\): {advice}"
+    ):
         behind().put_if_absent("a", b"1")
     assert s3_proxy.statuses("PUT") == [status]

@@ -226,7 +226,7 @@ def test_a_question_about_hours_is_asked_of_any_period(
         ),
         (
             {"name": "binge", "period": "2026-01-05/2026-01-06"},
-            "no audience of '2026-01-05/2026-01-06': expected",
+            "no audience of '2026-01-05/2026-01-06'. Use one of",
         ),
         (
             {"name": "genre-hours", "period": "2026-02"},

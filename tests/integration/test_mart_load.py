@@ -138,7 +138,7 @@ def test_comments_are_in_the_database(small: SmallLake, file: Path) -> None:
     """
     assert rows_of(file, without) == []
     assert rows_of(file, "select comment from duckdb_columns() where column_name = 'plays'") == [
-        ("play events without duplicates (one event is about a minute of play)",)
+        ("play events without duplicates (one is about a minute of play)",)
     ]
 
 
@@ -566,11 +566,11 @@ def test_two_loaders_at_once(small: SmallLake, file: Path) -> None:
         ("create table mine (i integer)", "is a database, but not a mart"),
         (
             "create table schema_version (version integer); insert into schema_version values (0)",
-            "version 0, .* delete it",
+            "version 0, .* Delete it",
         ),
         (
             "create table schema_version (version integer); insert into schema_version values (99)",
-            "version 99, .* upgrade",
+            "version 99, .* Upgrade",
         ),
     ],
     ids=["of somebody else", "of an older version", "of a newer version"],

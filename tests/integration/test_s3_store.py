@@ -122,7 +122,9 @@ def test_without_conditional_writes_it_looks_first(
     [
         pytest.param({"AWS_ACCESS_KEY_ID": "somebody"}, "refused .*: check the credentials", id="unknown key"),
         pytest.param(
-            {"AWS_SECRET_ACCESS_KEY": "canary"}, r"refused \(SignatureDoesNotMatch, 403.*: check the cred", id="secret"
+            {"AWS_SECRET_ACCESS_KEY": "canary"},
+            r"refused the request \(SignatureDoesNotMatch, 403.*: check the cred",
+            id="secret",
         ),
         pytest.param({"AWS_SECRET_ACCESS_KEY": None}, "Partial credentials found in env", id="half of them"),
         pytest.param(
