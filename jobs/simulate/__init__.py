@@ -1,1 +1,1 @@
-"""A made-up streaming service: a programme schedule over HTTP and play events, with known answers planted in them."""
+"""A simulated streaming service: a programme schedule over HTTP, and play events with known (planted) answers."""

@@ -1,8 +1,8 @@
-"""Makes the catalogue: the planted shows, and beside them shows drawn at random whose popularity falls by a power law.
+"""Makes the simulated catalogue: the planted shows, and random shows whose popularity follows a power law.
 
-The drawn ones have the oddities of TVMaze's data: no language, no genres, no runtime, late-night episodes that belong
-to the day before, years as seasons, two channels, a network alone on the web schedule, a show that came back after its
-end, and an episode here and there that no schedule lists.
+The random shows have the oddities of TVMaze's data: no language, no genres, no runtime, late-night episodes that belong
+to the day before, years as seasons, two channels, a network on the web schedule without a web channel, a show that
+returns after its end, and a few episodes that no schedule lists.
 """
 
 import itertools
@@ -23,9 +23,9 @@ DRAWN_SHOWS = 250
 FIRST_SHOW_ID = 71_000
 FIRST_EPISODE_ID = 2_500_000
 FLAT_TOP = 12
-"""Popularity of the show of rank r is 1 / (r + this): a power law whose first ranks do not dwarf the rest."""
+"""Popularity of the show with rank r is 1 / (r + FLAT_TOP): a power law with a flat top."""
 ORPHAN_RANKS = range(5, DRAWN_SHOWS, 60)
-"""Shows of these ranks have an episode that no schedule lists."""
+"""Shows with these ranks have an episode that no schedule lists."""
 CAME_BACK_RANK = 40
 
 TYPES = {
@@ -52,21 +52,21 @@ T = TypeVar("T")
 
 NO_AIRTIME, NO_LANGUAGE, NO_RUNTIMES = 0.85, 0.02, 0.04
 YEAR_AS_SEASON, UNDECIDED, RATED, SUMMARISED = 0.05, 0.08, 0.4, 0.8
-"""Shares of the drawn shows."""
+"""Shares of the random shows."""
 WEB_SHARE, BOTH_SHARE, ODDLY_ON_WEB = 0.40, 0.10, 0.06
-"""Of shows from a country with networks: on the web alone, on both; of networks' shows: on the web schedule as well."""
+"""Of shows from a country with networks: only on the web, on both; of networks' shows: also on the web schedule."""
 LOCAL_SHARE = 0.3
-"""Of the shows on the web: on a channel of their country, not a global one."""
+"""Share of the shows on the web that are on a channel of their country, not a global one."""
 
 
 @dataclass(frozen=True)
 class Blueprint:
-    """What makes one show: everything but its episodes and what is drawn without a meaning."""
+    """Plan of one show: everything except its episodes and the random details without effect."""
 
     id: int
     named: Named
     language: str | None
-    """What the schedule says of it."""
+    """Language in the schedule."""
     network: Channel | None
     web_channel: Channel | None
     on_web: bool
@@ -76,7 +76,7 @@ class Blueprint:
 
 
 def _channels() -> tuple[dict[str, list[Channel]], dict[str, list[Channel]], list[Channel]]:
-    """Return networks and local web channels by country, and the global ones; networks have ids of their own."""
+    """Return networks by country, local web channels by country, and global web channels; networks have own ids."""
     networks, web = itertools.count(1), itertools.count(1)
     everywhere = [Channel(next(web), name, None) for name in GLOBAL_CHANNELS]
     broadcast = {code: [Channel(next(networks), name, code) for name in names] for code, names in NETWORKS.items()}
@@ -88,7 +88,7 @@ BROADCAST, LOCAL, GLOBAL = _channels()
 
 
 def build_world(settings: SimulateSettings) -> World:
-    """Make the catalogue of the seed and the window; how many events and viewers there are plays no part in it."""
+    """Make the catalogue for the seed and the window; the number of events and viewers has no effect."""
     rng = _rng(settings.seed, "episode ids")
     ids = itertools.accumulate(itertools.repeat(0), lambda last, _: last + rng.randint(1, 9), initial=FIRST_EPISODE_ID)
     planted = [_planted(one, settings) for one in SHOWS]
@@ -120,7 +120,7 @@ def _planted(show: PlantedShow, settings: SimulateSettings) -> Blueprint:
             last_day=last_day,
         ),
         statuses=tuple(statuses),
-        # One with an audience in some countries is sampled elsewhere, less than any of the drawn shows.
+        # A show with an audience in some countries has a few random viewers elsewhere, fewer than any random show.
         popularity=_popularity(DRAWN_SHOWS) / 4 if show.audience.countries else 0.0,
     )
 
@@ -167,7 +167,7 @@ def _on_channels(country: str, rng: Random) -> tuple[Channel | None, Channel | N
     network = rng.choice(BROADCAST[country])
     if local and at < WEB_SHARE + BOTH_SHARE:
         return network, local, True
-    # Nobody asks for the broadcast schedule of these countries: their networks' shows are on the web schedule.
+    # Outside SCHEDULE_COUNTRIES, shows of networks are on the web schedule: no broadcast schedule is fetched there.
     return network, None, country not in SCHEDULE_COUNTRIES or rng.random() < ODDLY_ON_WEB
 
 
@@ -183,7 +183,7 @@ def _show(blueprint: Blueprint, settings: SimulateSettings, ids: Iterator[int]) 
     named, plan = blueprint.named, blueprint.plan
     episodes = make_episodes(plan, named.language, settings, ids, rng)
     weekdays = {episode.airdate.weekday(): f"{episode.airdate:%A}" for episode in episodes if episode.number}
-    told = plan.minutes if plan.runtimes_known else None
+    listed_minutes = plan.minutes if plan.runtimes_known else None
     return Show(
         id=blueprint.id,
         name=named.name,
@@ -200,8 +200,8 @@ def _show(blueprint: Blueprint, settings: SimulateSettings, ids: Iterator[int]) 
         airtime=plan.airtime,
         days=tuple(weekdays[number] for number in sorted(weekdays)) if plan.rhythm != "at once" else (),
         minutes=plan.minutes,
-        runtime=told,
-        average_runtime=told,
+        runtime=listed_minutes,
+        average_runtime=listed_minutes,
         rating=round(rng.uniform(5, 9), 1) if rng.random() < RATED else None,
         weight=rng.randint(3, 95),
         summary=_summary(named, rng) if rng.random() < SUMMARISED else None,
@@ -218,7 +218,7 @@ def _summary(named: Named, rng: Random) -> str:
 
 
 def _rng(seed: int, purpose: str) -> Random:
-    return Random(f"{seed}/{purpose}")  # noqa: S311 - a made-up world, and the same one every time
+    return Random(f"{seed}/{purpose}")  # noqa: S311 - a simulated world must be reproducible
 
 
 def _weighted(rng: Random, weights: Mapping[T, float]) -> T:
@@ -226,7 +226,7 @@ def _weighted(rng: Random, weights: Mapping[T, float]) -> T:
 
 
 def _names(seed: int) -> list[Named]:
-    """Return the drawn shows in the order of their popularity: those of ``NAMED``, and others beside them."""
+    """Return the random shows in the order of their popularity: those of ``NAMED``, and others."""
     rng = _rng(seed, "names")
     made = [f"The {one} {thing}" for one in ADJECTIVES for thing in NOUNS]
     made += [f"{thing} of {place}" for thing in NOUNS for place in PLACES]
@@ -240,6 +240,6 @@ def _name(name: str, rng: Random) -> Named:
     kind = _weighted(rng, TYPES)
     drawn = {_weighted(rng, GENRES) for _ in range(rng.randint(1, 4))}
     if KOREA_GENRE in drawn:
-        drawn.discard("Drama")  # counted in both, the most frequent genre would lead in Korea with it
+        drawn.discard("Drama")  # with both genres, Drama, the most frequent genre, would also lead in Korea
     genres = () if rng.random() < NO_GENRES.get(kind, 0.1) else tuple(sorted(drawn))
     return Named(name, name.lower().replace(" ", "-"), LANGUAGES.get(country, "English"), country, kind, genres)

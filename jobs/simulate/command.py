@@ -1,4 +1,4 @@
-"""``marquee simulate``: play events to a folder or bucket, or the schedule service on this machine."""
+"""``marquee simulate``: writes simulated play events to a folder or bucket, or serves the simulated schedule."""
 
 import argparse
 import contextlib
@@ -23,7 +23,7 @@ from marquee.storage.base import Store
 
 
 class RawSettings(StageSettings):
-    """What simulate is told of where to write."""
+    """Settings of simulate: the store to write to."""
 
     model_config = SettingsConfigDict(validate_default=False)
     lake: str = ""
@@ -31,7 +31,7 @@ class RawSettings(StageSettings):
 
 
 def run(given: argparse.Namespace) -> int:
-    """Do what the command line says; return the exit code."""
+    """Run ``marquee simulate``; return the exit code."""
     settings = settings_of(given, OPTIONS)
     if given.what == "serve":
         return _serve(settings, given.port)
@@ -48,7 +48,7 @@ def run(given: argparse.Namespace) -> int:
 
 
 def settings_of(given: argparse.Namespace, names: Iterable[str]) -> SimulateSettings:
-    """Return the settings that a command line gives. ConfigError lists every wrong option."""
+    """Return the settings from the command line; ConfigError lists all wrong options."""
     try:
         return SimulateSettings.model_validate({name: getattr(given, name) for name in names})
     except ValidationError as error:
@@ -57,7 +57,7 @@ def settings_of(given: argparse.Namespace, names: Iterable[str]) -> SimulateSett
 
 
 def counter(advance: Advance, expected: int) -> Callable[[int], None]:
-    """Return what takes numbers of events, one after another, and moves a progress bar."""
+    """Return a function that adds numbers of events and advances a progress bar."""
     so_far = 0
 
     def count(events: int) -> None:
@@ -76,17 +76,17 @@ def _raw_store(folder: Path | None) -> Store:
     settings = load_settings(RawSettings)
     url = folder.resolve().as_uri() if folder else settings.raw
     if not url:
-        message = "where should the events go? Give --folder, or set MARQUEE_RAW"
+        message = "no store for the events. Use --folder, or set MARQUEE_RAW"
         raise ConfigError(message)
     return settings.open(url)
 
 
 def _describe(url: str, summary: Summary, seconds: float, *, late: bool) -> str:
     if not summary.written:
-        return f"{url} is complete already: nothing was written."
+        return f"{url} is already complete: nothing was written."
     if late:
         return f"{url}: late files: {summary.written:,}, {seconds:.1f} s."
-    rest = f" Late files, which --late brings: {summary.late_files:,}." if summary.late_files else ""
+    rest = f" Late-arriving files, which --late writes: {summary.late_files:,}." if summary.late_files else ""
     return (
         f"{url}: {summary.events:,} events, {summary.duplicates:,} duplicates, {summary.malformed:,} malformed lines "
         f"in {summary.files:,} files, {seconds:.1f} s.{rest}"
@@ -97,7 +97,7 @@ def _serve(settings: SimulateSettings, port: int) -> int:
     with serve(settings, port) as url:
         say(f"{url}/schedule?country=KR&date={settings.start}")
         say(f"{url}/schedule/web?date={settings.start}")
-        say("Ctrl-C ends it.")
+        say("Press Ctrl-C to stop.")
         with contextlib.suppress(KeyboardInterrupt):
             wait_for_signal()
     return 0

@@ -1,18 +1,18 @@
-"""The countries of the made-up service: where its viewers live and what they speak, and how the schedule writes them.
+"""Countries of the simulated service: names, time zones, languages, and shares of viewers and shows.
 
-Viewers' time zones are real ones. The schedule's zone is one a country and sometimes an odd one, as TVMaze has it, so
-it is no guide to viewers' clocks.
+Viewers have real time zones. The schedule has one zone for each country, sometimes an odd one, as TVMaze does; it does
+not give the viewers' local time.
 """
 
 from dataclasses import dataclass
 
 Weights = tuple[tuple[str, float], ...]
-"""Names with their shares, which sum to 1."""
+"""Names with shares that sum to 1."""
 
 
 @dataclass(frozen=True)
 class Country:
-    """A country, with its share of all viewers and its weight as the home of shows."""
+    """A country, with its share of all viewers and its weight as a home country of shows."""
 
     code: str
     name: str
@@ -53,7 +53,7 @@ _ZONES: dict[str, Weights] = {
     ),
 } | {code: ((zone, 1.0),) for code, zone in _ONE_ZONE.items()}
 
-_LANGUAGES: dict[str, tuple[Weights, tuple[str, ...]]] = {  # first languages, and what else is spoken
+_LANGUAGES: dict[str, tuple[Weights, tuple[str, ...]]] = {  # first languages, and second languages
     "US": ((("en", 0.92), ("es", 0.08)), ("es", "ko", "zh")),
     "IN": ((("hi", 0.6), ("en", 0.4)), ("ta", "te")),
     "BR": ((("pt-BR", 1.0),), ("en", "es")),
@@ -97,4 +97,4 @@ COUNTRIES = {
 
 HOME_COUNTRIES = tuple(country.code for country in COUNTRIES.values() if country.viewers)
 SCHEDULE_COUNTRIES = ("US", "GB", "KR", "JP", "DE", "FR")
-"""Countries with networks. Their ``/schedule?country=`` and ``/schedule/web`` together hold every listed episode."""
+"""Countries with networks. Their broadcast schedules and the web schedule together contain every listed episode."""

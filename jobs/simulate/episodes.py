@@ -1,4 +1,4 @@
-"""The episodes of one made-up show, and when they air."""
+"""Makes the episodes of a simulated show, with their airdates."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,38 +13,38 @@ from jobs.simulate.settings import SimulateSettings
 from jobs.simulate.world import Episode
 
 PROGRAMME_DAY_STARTS = time(5)
-"""What airs before this hour belongs to the programme of the day before, as broadcasters count."""
+"""An episode that airs before this time belongs to the programme of the day before, as for broadcasters."""
 NOON = time(12)
-"""TVMaze's stand-in for an empty airtime."""
+"""TVMaze's default for an empty airtime."""
 DAY = timedelta(days=1)
 DAYS_A_WEEK = 7
 
 TITLED, SPECIAL, NO_RUNTIME, RATED, SUMMARISED, PICTURED = 0.5, 0.02, 0.03, 0.1, 0.3, 0.4
-"""Shares of episodes; those of runtimes, ratings and summaries are what TVMaze's web schedule has."""
+"""Shares of episodes. The shares of runtimes, ratings and summaries are those of TVMaze's web schedule."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What the episodes of a show have in common."""
+    """Common plan of a show's episodes."""
 
     rhythm: Rhythm
     minutes: int
     airtime: str
     country: str | None
-    """Of the channel that the airtime is for; none: a global one."""
+    """Country of the channel whose zone the airtime is in; None for a global channel."""
     season: int | None
-    """None: the year is the season, and the day of the year the number."""
+    """Season number. If None, the year is the season, and the day of the year is the number."""
     first_number: int = 1
     runtimes_known: bool = True
     last_day: date | None = None
-    """The day of the last episode of a show that ends; a special follows on the day after."""
+    """Day of the last episode, if the show ends; a special follows on the next day."""
     orphan: bool = False
-    """Has an episode that no schedule lists."""
+    """Whether an episode is in no schedule."""
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A place in the programme: a day and the episode's place among the regular ones, None for a special."""
+    """A slot in the programme: a day, and the index among the regular episodes, None for a special."""
 
     day: date
     index: int | None
@@ -52,7 +52,7 @@ class Slot:
 
 
 def airstamp(airdate: date, airtime: str, country: str | None) -> datetime:
-    """Return the instant at which TVMaze says that an episode airs; without an airtime that is noon, made up."""
+    """Return the airstamp of an episode as TVMaze gives it; without an airtime TVMaze uses noon."""
     at = time.fromisoformat(airtime) if airtime else NOON
     day = airdate + DAY if at < PROGRAMME_DAY_STARTS else airdate
     zone = ZoneInfo(COUNTRIES[country].schedule_zone) if country else UTC
@@ -60,7 +60,7 @@ def airstamp(airdate: date, airtime: str, country: str | None) -> datetime:
 
 
 def air_dates(rhythm: Rhythm, settings: SimulateSettings, rng: Random) -> list[date]:
-    """Return when a show airs between the schedule's first day and its last: a day for each episode."""
+    """Return the airdates of a show within the schedule, one for each episode."""
     days = [settings.schedule_from + n * DAY for n in range((settings.last_day - settings.schedule_from).days + 1)]
     if rhythm == "at once":
         before = (settings.start - settings.schedule_from).days
@@ -77,7 +77,7 @@ def air_dates(rhythm: Rhythm, settings: SimulateSettings, rng: Random) -> list[d
 def make_episodes(
     plan: Plan, language: str, settings: SimulateSettings, ids: Iterator[int], rng: Random
 ) -> tuple[Episode, ...]:
-    """Make a show's episodes, in the order in which they air."""
+    """Make a show's episodes, in the order of their airstamps."""
     dates = [day for day in air_dates(plan.rhythm, settings, rng) if plan.last_day is None or day <= plan.last_day]
     slots = [Slot(day, None if rng.random() < SPECIAL else index) for index, day in enumerate(dates)]
     if plan.last_day:

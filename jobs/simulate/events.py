@@ -1,10 +1,10 @@
-"""Turns plays into the files of one hour, as a Kafka Connect S3 sink would have written them.
+"""Converts plays to the files of one hour, in the format of the Kafka Connect S3 sink.
 
-A play makes an event a minute, received at the minute's end. An event goes to the Kafka partition of its viewer, and a
-partition's records go to two files an hour: one for what arrived in each half. Among the events are duplicates, in the
-same file or the other one, and malformed lines. What is drawn here comes from the seed and the hour alone.
+A play has one event for each minute, received at the end of the minute. An event goes to the Kafka partition of its
+viewer. Each partition has two files an hour, one for the records of each half. Some events have duplicates, in the same
+file or the other one, and some lines are malformed. The random choices depend only on the seed and the hour.
 
-Lines are put together as Arrow columns, not Python strings: over half a million a second on one core, compressed.
+Lines are built as Arrow columns, not Python strings: over half a million lines a second on one core, with compression.
 """
 
 import json
@@ -26,33 +26,33 @@ from jobs.simulate.viewers import DEVICES, LANGUAGES, Ints
 DUPLICATES, MALFORMED = 0.002, 0.0005
 """Shares of lines."""
 LONGEST_DELAY_MS = 2_000
-"""From the end of a minute watched to the event's receipt."""
+"""Maximum delay from the end of a watched minute to the receipt of its event."""
 RESENT_WITHIN_MS = 20 * MINUTE_MS
 HALF_HOUR_MS = HOUR_MS // 2
 STRIDE = 2 * HOUR_MS
-"""Between the sort keys of neighbouring partitions."""
+"""Distance between the sort keys of adjacent partitions."""
 
 HEAD = b'{"event_id":"00000000-0000-4000-8000-000000000000","received_at":"2026-01-05T13:02:11.123Z",'
 ID_AT, HOUR_AT, MINUTE_AT, MILLI_AT = 13, 66, 80, 86
-"""Places in the head of the event id, the date and hour, the minutes and seconds, and the milliseconds."""
+"""Offsets in the head of the event id, the date and hour, the minutes and seconds, and the milliseconds."""
 ID_GROUPS = ((0, 8, 0), (8, 12, 9), (12, 16, 14), (16, 20, 19), (20, 32, 24))
-"""Groups of an id's 32 hexadecimal digits (from, to) and their places in it."""
+"""Groups of an id's 32 hexadecimal digits: (from, to, offset in the id)."""
 MINUTES = np.frombuffer(b"".join(b"%02d:%02d" % divmod(second, 60) for second in range(3600)), np.uint8).reshape(-1, 5)
 MILLIS = np.frombuffer(b"".join(b"%03d" % milli for milli in range(1000)), np.uint8).reshape(-1, 3)
 ENDS = pa.array([b"%d}}\n" % seconds for seconds in range(3601)], pa.binary())
-"""Ends of lines, by the seconds watched."""
+"""Ends of lines, by the watched seconds."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Columns of equal length, a row a line that keeps the contract. Times are milliseconds since the hour's start."""
+    """Columns of equal length, with one row for each valid line. Times are milliseconds since the start of the hour."""
 
     play: Ints
     number: Ints
-    """Of the event, among the hour's: duplicates share it."""
+    """Number of the event in the hour; duplicates share it."""
     received: Ints
     arrived: Ints
-    """Where in the partition the record stands; later than ``received`` for what was sent again."""
+    """Time that gives the record's position in the partition; later than ``received`` for a duplicate."""
     seconds: Ints
 
     def __getitem__(self, rows: slice | Ints) -> "Rows":
@@ -61,19 +61,19 @@ class Rows:
 
 @dataclass(frozen=True)
 class Part:
-    """One file of an hour: a partition's records of one half of it."""
+    """One file of an hour: the records of one partition in one half of the hour."""
 
     partition: int
     half: int
     begin: int
     end: int
-    """Its rows among the hour's: from ``begin`` up to, not including, ``end``."""
+    """The file has the hour's rows from ``begin`` up to, not including, ``end``."""
     malformed: Ints
-    """Rows, among the hour's, before which a malformed line stands."""
+    """Rows of the hour that have a malformed line before them."""
 
     @property
     def lines(self) -> int:
-        """Lines of the file, good and bad."""
+        """Number of lines in the file, valid and malformed."""
         return self.end - self.begin + len(self.malformed)
 
 
@@ -84,14 +84,14 @@ def plays_in(plays: Plays, hour_start: int) -> Plays:
 
 
 def make_rows(plays: Plays, hour_start: int) -> Rows:
-    """Make the events of plays that are received in an hour, a row each, in the order of plays."""
+    """Make the events of plays that are received in an hour, one row each, in the order of plays."""
     first = np.clip((hour_start - plays.start - LONGEST_DELAY_MS) // MINUTE_MS - 1, 0, plays.events)
     last = np.clip((hour_start + HOUR_MS - plays.start) // MINUTE_MS + 1, 0, plays.events)
     counts = last - first
     play = np.repeat(np.arange(len(plays)), counts)
     minute = np.arange(len(play)) + np.repeat(first - np.cumsum(counts) + counts, counts)
     start, watched = plays.start[play], plays.seconds[play]
-    # Made from the play and the minute, not drawn: an event must fall into one hour, whichever hour is being made.
+    # A function of the play and the minute, not random: an event must be in the same hour whichever hour is being made.
     delay = 40 + (start + minute * 7919) % (LONGEST_DELAY_MS - 100)
     received = start - hour_start + np.minimum((minute + 1) * MINUTE_MS, watched * 1000) + delay
     here = (received >= 0) & (received < HOUR_MS)
@@ -101,7 +101,7 @@ def make_rows(plays: Plays, hour_start: int) -> Rows:
 
 
 class HourOfEvents:
-    """The files of one hour. Layout and line counts come at once, the lines when they are asked for."""
+    """The files of one hour. The layout and line counts are computed at once, the lines on demand."""
 
     def __init__(
         self, service: Service, plays: Plays, rows: Rows, hour_start: int, *, daily_lines: bool = True
@@ -121,9 +121,9 @@ class HourOfEvents:
         self.parts = self._parts(at[order])
 
     def _malformed(self, rng: np.random.Generator) -> Ints:
-        """Draw the rows before which a malformed line stands."""
+        """Draw the rows that get a malformed line before them."""
         rows = len(self.rows.play)
-        # At least one an hour: in a week each kind occurs, however small the service.
+        # At least one an hour, so that each kind occurs in a week even in a small service.
         lines = max(int(rng.binomial(rows, MALFORMED)), 1) + (self.daily_line is not None)
         return np.sort(rng.integers(0, rows, lines if rows else 0))
 
@@ -139,7 +139,7 @@ class HourOfEvents:
         return parts
 
     def file(self, part: Part) -> bytes:
-        """Return the bytes of a file: its lines, compressed; the same every time."""
+        """Return the bytes of a file: its compressed lines, always the same bytes."""
         compressed: bytes = igzip.compress(self.lines(part), 1, mtime=0)
         return compressed
 
@@ -165,7 +165,7 @@ class HourOfEvents:
         return b"".join([*pieces, data[done:]]) if pieces else data
 
     def _spoil(self, record: Record, number: int) -> bytes:
-        """Spoil a line. Each line of an hour in another way, in turn; the next hour begins one way further."""
+        """Make a line malformed. The lines of an hour take the kinds in turn; the next hour starts one kind later."""
         if self.daily_line and number == 0:
             return self.daily_line(record)
         hours = int(self.start.timestamp()) // 3600
@@ -187,7 +187,7 @@ class HourOfEvents:
 
     @cached_property
     def _ids(self) -> npt.NDArray[np.uint8]:
-        """Random UUIDs (version 4) of the hour's events, as rows of 32 hexadecimal digits."""
+        """Random UUIDs (version 4) of the hour's events, in rows of 32 hexadecimal digits."""
         rng = np.random.default_rng([self.service.settings.seed, 5, int(self.start.timestamp()) // 3600])
         digits = np.frombuffer(rng.bytes(16 * self.events).hex().encode(), np.uint8).reshape(-1, 32).copy()
         digits[:, 12] = ord("4")
@@ -196,7 +196,7 @@ class HourOfEvents:
 
     @cached_property
     def _bodies(self) -> pa.Array:
-        """The middle of the lines, by play: everything of the event but the seconds watched."""
+        """Middle of the lines, by play: the whole event except the watched seconds."""
         plays, viewers = self.plays, self.service.viewers
         hour = self.service.hour_number(np.array([int(self.start.timestamp()) * 1000]))
         columns = zip(
@@ -221,7 +221,7 @@ class HourOfEvents:
 
 
 def _with_duplicates(rows: Rows, rng: np.random.Generator) -> Rows:
-    """Add events that were sent again: half of them the same line, half with a later ``received_at``."""
+    """Add duplicates: half of them the same line, half with a later ``received_at``."""
     count = len(rows.play)
     again = rows[np.sort(rng.integers(0, max(count, 1), int(rng.binomial(count, DUPLICATES))))]
     arrived = again.received + rng.integers(1000, RESENT_WITHIN_MS, len(again.play))

@@ -1,4 +1,4 @@
-"""Lines that break the contract of play events, each in one way: a good line, spoilt.
+"""Makes valid lines malformed: each kind breaks the event contract in one way.
 
 The contract: ``event_id`` a string of 1 to 64 characters; ``received_at`` RFC 3339 with an offset, in the folder's hour
 give or take 15 minutes; ``user_id`` a string of 1 to 128; ``episode_id`` a whole number from 1 to 2^53; ``country`` two
@@ -17,12 +17,12 @@ Spoil = Callable[[Record], bytes]
 
 
 def to_line(record: Record) -> bytes:
-    """Write a record as the sink does: compact JSON."""
+    """Write a record like the sink: as compact JSON."""
     return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _with(name: str, value: object, record: Record) -> bytes:
-    """Return the record with another value of one field."""
+    """Return the record with one field changed."""
     if name in record:
         return to_line(record | {name: value})
     return to_line(record | {"event": record["event"] | {name: value}})
@@ -93,7 +93,7 @@ KINDS: dict[str, Spoil] = {
         for kind, one in wrong.items()
     },
 }
-"""Ways to spoil a line, by name."""
+"""Kinds of malformed lines, by name."""
 
 
 def _not_utf8(record: Record) -> bytes:
@@ -101,4 +101,4 @@ def _not_utf8(record: Record) -> bytes:
 
 
 DAILY: dict[int, Spoil] = {5: _not_utf8, 11: partial(_with, "event_id", "e" * (1 << 20))}
-"""One line a day, in this hour: no text; over a MiB long. Apart, as readers of whole files of text stumble on them."""
+"""By hour, one line a day: not UTF-8; longer than a MiB. Separate, because they break readers of whole text files."""

@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001 - names in many scripts
-"""Names of the made-up shows, channels and episodes. All are invented; none means a real one."""
+"""Names of the simulated shows, channels and episodes. All are invented and refer to nothing real."""
 
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 @dataclass(frozen=True)
 class Named:
-    """A show's name, its form in URLs (TVMaze transliterates), and what kind of show it is."""
+    """A show's name, its slug in URLs (TVMaze transliterates), and its kind."""
 
     name: str
     slug: str
@@ -102,7 +102,7 @@ PLACES = (
 EPISODE_WORD = MappingProxyType(
     {"Korean": "{}회", "Japanese": "第{}話", "Russian": "Серия {}", "German": "Folge {}", "French": "Épisode {}"}
 )
-"""How an episode without a title is called, by language; English elsewhere."""
+"""Name of an episode without a title, by language; English for other languages."""
 
 NETWORKS = MappingProxyType(
     {

@@ -1,4 +1,4 @@
-"""The settings of the made-up service that are options of ``marquee simulate``; apart, so that its help is quick."""
+"""Settings of the simulated service that are options of ``marquee simulate``. A separate module keeps help fast."""
 
 from datetime import date
 from typing import Final
@@ -12,8 +12,8 @@ SEED: Final = 1
 OPTIONS: Final = {
     "start": (START, "first day of play events, in UTC"),
     "days": (DAYS, "days of play events"),
-    "events_per_day": (EVENTS_PER_DAY, "play events a day; viewers grow with them"),
-    "partitions": (PARTITIONS, "Kafka partitions: two files each in every hour"),
-    "seed": (SEED, "which of all possible services; the same seed gives the same bytes"),
+    "events_per_day": (EVENTS_PER_DAY, "play events per day; the number of viewers grows with them"),
+    "partitions": (PARTITIONS, "number of Kafka partitions, each with two files an hour"),
+    "seed": (SEED, "seed of the random choices; the same seed gives the same bytes"),
 }
-"""Each option's default and description, by the name of the setting."""
+"""Default and description of each option, by the name of the setting."""

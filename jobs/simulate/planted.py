@@ -1,41 +1,41 @@
-"""The answers planted in the made-up service, for people and tests to check against what the pipeline finds.
+"""The answers planted in the simulated service, to compare with the pipeline's answers.
 
-``SHOWS`` are the shows whose audience is arranged, and how; ``ANSWERS`` says, for each question that is asked of the
-service, what its answer is. Everything else about the service is drawn at random.
+``SHOWS`` lists the shows with a planted audience. ``ANSWERS`` gives the planted answer to each question. Everything
+else in the service is random.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
 Rhythm = Literal["daily", "weekdays", "twice a week", "weekly", "at once"]
-"""How often a show airs; ``at once``: all its episodes on one day before the window."""
+"""How often a show airs. ``at once`` means all episodes on one day before the window."""
 
 
 @dataclass(frozen=True)
 class Audience:
-    """How a planted show is watched: by whom, on how many days, how much of it at a time."""
+    """Audience of a planted show: who watches it, on how many days, and how much at a time."""
 
     share: float
     """Share of all viewers, or of those in ``countries``."""
     days_a_week: int
-    """Days of any seven on which each of them watches it; on each day about the same number of them do."""
+    """Days of any seven on which each viewer watches it; about the same number of viewers watch on each day."""
     countries: tuple[str, ...] = ()
-    """Only viewers who live here; empty: everywhere."""
+    """Countries of the viewers; empty for all countries."""
     multilingual: bool = False
-    """Only viewers who watch in two languages."""
+    """Whether only viewers who watch in two languages belong to it."""
     nothing_else: bool = False
-    """Viewers who watch no other show."""
+    """Whether the viewers watch no other show."""
     sitting: int = 1
-    """Episodes watched one after another, whole."""
+    """Number of whole episodes watched in a row."""
     newest: bool = False
-    """They watch the newest episode; otherwise any that has aired."""
+    """Whether viewers watch the newest episode; otherwise any episode that has aired."""
     after_end: float = 1.0
     """Share of the audience that stays once the show has ended."""
 
 
 @dataclass(frozen=True)
 class PlantedShow:
-    """A show whose audience is arranged."""
+    """A show with a planted audience."""
 
     show_id: int
     name: str
@@ -47,14 +47,14 @@ class PlantedShow:
     minutes: int
     audience: Audience
     airtime: str = ""
-    """On a network of its country at this hour; empty: on a global web channel."""
+    """Time on a network of its country; empty for a show on a global web channel."""
     ends: bool = False
-    """Has its last episode in the middle of the window, and is Ended from that day on."""
+    """Whether the last episode airs in the middle of the window; the show has the status Ended from that day on."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What is true of the made-up service: a question that Marquee answers, and shows (id, name) that stand out."""
+    """A planted answer: the question, the claim, and the shows (id, name), country or genre that stand out."""
 
     question: str
     claim: str
@@ -83,7 +83,7 @@ ONLY = PlantedShow(
     70055, "Дом у реки", "dom-u-reki", "Russian", ("Drama",), "RU", "at once", 42,  # noqa: RUF001 - Cyrillic
     Audience(0.025, days_a_week=5, nothing_else=True),
 )  # fmt: skip
-# These two have as many viewers and hours: how many episodes are watched in a sitting tells them apart.
+# These two have about the same viewers and hours. They differ in the number of episodes in a sitting.
 BINGED = PlantedShow(
     70066, "Glass Meridian", "glass-meridian", "English", ("Science-Fiction", "Thriller"), "US", "at once", 45,
     Audience(0.03, days_a_week=1, sitting=5),
@@ -102,7 +102,7 @@ SHOWS = (LOST, KEPT, JAPAN, LOYAL, ONLY, BINGED, PACED, MULTILINGUAL)
 KOREA_GENRE = "Romance"
 """Viewers in Korea prefer every show of this genre."""
 CRIME_GENRE = "Crime"
-"""Its shows are watched in the evening in ``CRIME_EVENING``, in the morning elsewhere; by the viewer's own clock."""
+"""Viewers in ``CRIME_EVENING`` watch its shows in the evening, all others in the morning, in local time."""
 CRIME_EVENING = "US"
 
 

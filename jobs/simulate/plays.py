@@ -1,7 +1,7 @@
-"""Who watches what, from when, for how long: one row a play, that is one viewer watching one episode without a break.
+"""Draws plays: one row for each time a viewer watches an episode without a break.
 
-Plays are drawn by the UTC day on which they start, each day from the seed and its date alone. A day's plays make up the
-day's number of events; those of the planted audiences come first, chance fills the rest.
+Plays are drawn for each UTC day on which they start, from the seed and the date alone. First come the plays of the
+planted audiences; random plays then fill up the day's number of events.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,9 +16,9 @@ from jobs.simulate.viewers import DEVICES, Bools, Floats, Ints, draw
 
 DAYS_A_WEEK = 7
 DAY_ORDER = np.array([0, 4, 1, 5, 2, 6, 3])
-"""A viewer of n days a week watches on the days whose number here is below n: spread over the week."""
+"""A viewer of n days a week watches on the days whose value here is below n, which spreads them over the week."""
 DAYS_APART = 3
-"""How far the weeks of neighbouring viewers are shifted: each day has its share of them."""
+"""Shift in days between the weeks of consecutive viewers, so that each day has about the same number of viewers."""
 
 USUAL = np.array([2, 1, 1, 1, 1, 2, 3, 4, 4, 3, 3, 4, 5, 5, 4, 4, 5, 6, 8, 11, 13, 13, 9, 4], float)
 EVENING = np.array([0.1] * 18 + [2, 5, 6, 3] + [0.1] * 2, float)
@@ -27,20 +27,20 @@ MORNING = np.array([0.1] * 6 + [4, 6, 3] + [0.1] * 15, float)
 
 SAME_DEVICE = 0.8
 GAP_MS = 15_000
-"""Between two episodes of a sitting."""
+"""Pause between two episodes of a sitting."""
 WHOLE = (0.93, 1.0)
-"""How much of an episode someone watches who watches it whole: all but its credits."""
+"""Range of the watched share of a whole episode: at least all but the credits."""
 SHARES = ((0.35, WHOLE), (0.35, (0.2, 0.9)), (0.30, (0.02, 0.25)))
-"""How much of an episode people watch by chance: how many of them, and from which to which share of its length."""
+"""Random plays: share of the plays, and range of the watched share of the episode."""
 GO_ON = 0.2
-"""Of those who have watched an episode whole and have a newer one: how many go on to it."""
+"""Share of whole random plays that continue with a newer episode, if there is one."""
 LEAST_EVENTS = 12
-"""A play by chance has more events than this in the mean; it says how many to draw to be sure of enough."""
+"""Lower bound of the mean number of events of a random play, to draw enough plays."""
 
 
 @dataclass(frozen=True)
 class Plays:
-    """Columns of equal length, a row a play."""
+    """Columns of equal length, with one row for each play."""
 
     viewer: Ints
     episode: Ints
@@ -53,7 +53,7 @@ class Plays:
 
     @property
     def events(self) -> Ints:
-        """How many events each play makes: one a minute, the last one shorter."""
+        """Number of events of each play: one for each minute, the last one shorter."""
         return -(-self.seconds // 60)
 
     def __len__(self) -> int:
@@ -65,13 +65,13 @@ class Plays:
 
 
 def join(parts: Iterable[Plays]) -> Plays:
-    """Put plays below one another."""
+    """Concatenate plays."""
     columns = zip(*((p.viewer, p.episode, p.start, p.seconds, p.language, p.device) for p in parts), strict=True)
     return Plays(*(np.concatenate(column) for column in columns))
 
 
 def day_plays(service: Service, day: date) -> Plays:
-    """Draw the plays that start on a UTC day; together they make the day's number of events, give or take a play."""
+    """Draw the plays that start on a UTC day; together they have about the day's number of events."""
     rng = np.random.default_rng([service.settings.seed, 2, day.toordinal()])
     planted = join(_planted_plays(service, show, day, rng) for show in SHOWS)
     midnight = to_ms(datetime(day.year, day.month, day.day, tzinfo=UTC))
@@ -84,7 +84,7 @@ def day_plays(service: Service, day: date) -> Plays:
 
 
 def hour_plays(service: Service, hour_start: int, events: int) -> Plays:
-    """Draw plays, all by chance, that make at least so many events in an hour; many run into it, or out of it."""
+    """Draw random plays with at least ``events`` events in an hour; many start before it or end after it."""
     rng = np.random.default_rng([service.settings.seed, 3, hour_start // HOUR_MS])
 
     def start(viewers: Ints, _: Ints) -> Ints:
@@ -124,7 +124,7 @@ def _planted_plays(service: Service, show: PlantedShow, day: date, rng: np.rando
 def _chance_plays(
     service: Service, count: int, rng: np.random.Generator, start_of: Callable[[Ints, Ints], Ints]
 ) -> Plays:
-    """Draw what people watch by chance: ``count`` plays, and the further ones that some go on to."""
+    """Draw ``count`` random plays, and the plays that some of them continue with."""
     catalogue = service.catalogue
     viewers = np.searchsorted(service.viewers.activity[:-1], rng.random(count), side="right")
     shows = _shows(service, viewers, rng)
@@ -151,13 +151,13 @@ def _chance_plays(
         further.language,
         further.device,
     )
-    # A play and the one that follows it stay together: whoever cuts the rows at a number of events cuts no sitting.
+    # A play and the one that continues it are adjacent, so that cutting the rows at a number of events cuts no sitting.
     order = np.argsort(np.concatenate([np.arange(count), np.flatnonzero(goes_on)]), kind="stable")
     return join([first, further])[order]
 
 
 def _shows(service: Service, viewers: Ints, rng: np.random.Generator) -> Ints:
-    """Draw a show for each viewer, by the taste of the viewer's country."""
+    """Draw a show for each viewer, by the taste of their country."""
     shows = np.zeros(len(viewers), np.int64)
     country, chance = service.viewers.country[viewers], rng.random(len(viewers))
     for number, taste in enumerate(service.catalogue.taste):
@@ -173,7 +173,7 @@ def _share(count: int, rng: np.random.Generator) -> Floats:
 
 
 def _start(service: Service, midnight: int, viewers: Ints, shows: Ints, rng: np.random.Generator) -> Ints:
-    """Draw when plays start: at an hour that suits the viewer's own clock and the show, within a UTC day."""
+    """Draw the starts of plays within a UTC day, at local hours that suit the show."""
     evening = service.viewers.countries.index(CRIME_EVENING)
     crime = service.catalogue.crime[shows]
     hours = draw(USUAL, len(viewers), rng)
@@ -186,7 +186,7 @@ def _start(service: Service, midnight: int, viewers: Ints, shows: Ints, rng: np.
     zone = service.viewers.zone[viewers]
     noon = np.full(len(viewers), midnight + DAY_MS // 2)
     start = noon
-    # Twice: on the day on which the clocks change, the offset at noon is not that at the start.
+    # Twice, because on a day when the clocks change, the offset at noon differs from the offset at the start.
     for _ in range(2):
         offset = service.offsets[zone, service.hour_number(start)] * MINUTE_MS
         start = midnight + (local - offset) % DAY_MS
@@ -194,7 +194,7 @@ def _start(service: Service, midnight: int, viewers: Ints, shows: Ints, rng: np.
 
 
 def _language(service: Service, viewers: Ints, rng: np.random.Generator) -> Ints:
-    """Draw a language for each: one of the viewer's two."""
+    """Draw one of the viewer's two languages for each play."""
     return service.viewers.languages[viewers, rng.integers(0, 2, len(viewers))]
 
 

@@ -1,7 +1,7 @@
-"""The schedule's answers in TVMaze's shape: ``/schedule`` of a country's day and ``/schedule/web`` of a day.
+"""The simulated schedule in TVMaze's format: ``/schedule`` of a country's day and ``/schedule/web`` of a day.
 
-A show is given as it stood on the day that is asked for, so status, ``ended``, ``updated`` and ``weight`` move from day
-to day as they would for someone who asks every day.
+A show has its state of the requested day, so that status, ``ended``, ``updated`` and ``weight`` change from day to day
+like for a client that fetches each day on that day.
 """
 
 from collections import defaultdict
@@ -20,7 +20,7 @@ IMAGES = "https://static.schedule.example/uploads/images"
 
 
 class Schedule:
-    """The episodes of a world by the day on which the schedule shows them."""
+    """The episodes of a world, by the day on which the schedule lists them."""
 
     def __init__(self, world: World) -> None:
         self._broadcast: dict[tuple[str, date], list[tuple[Show, Episode]]] = defaultdict(list)
@@ -31,19 +31,19 @@ class Schedule:
             for country in sorted(
                 {channel.country for channel in (show.network, show.web_channel) if channel and channel.country}
             ):
-                # By the instant in the country's own day: what airs after midnight is listed a day after its airdate.
+                # By local day of the airstamp: an episode that airs after midnight is listed a day after its airdate.
                 local = episode.airstamp.astimezone(ZoneInfo(COUNTRIES[country].schedule_zone)).date()
                 self._broadcast[country, local].append((show, episode))
             if show.on_web:
                 self._web[episode.airdate].append((show, episode))
 
     def of_country(self, country: str, day: date) -> list[Json]:
-        """Return what networks and local web channels of a country air on a day of that country."""
+        """Return the episodes that a country's networks and local web channels air on a day of that country."""
         rows = self._broadcast.get((country, day), [])
         return [_episode_json(show, episode) | _under_show(show, episode, day) for show, episode in rows]
 
     def of_web(self, day: date, country: str | None = None) -> list[Json]:
-        """Return what web channels release on a day: all (None), those of a country, or the global ones (``""``)."""
+        """Return the episodes on the web on a day: all (None), those of a country, or the global ones (``""``)."""
         rows = self._web.get(day, [])
         if country is not None:
             rows = [(show, episode) for show, episode in rows if _web_country(show) == (country or None)]
@@ -82,13 +82,13 @@ def _numbered(episode: Episode) -> str:
 
 
 def _under_show(show: Show, episode: Episode, day: date) -> Json:
-    """Return what the broadcast schedule adds to an episode."""
+    """Return the fields that the broadcast schedule adds to an episode."""
     links = {"self": _link("episodes", episode.id), "show": _link("shows", show.id)}
     return {"show": _show_json(show, day), "_links": links}
 
 
 def _embedded_show(show: Show, episode: Episode, day: date) -> Json:
-    """Return what the web schedule adds to an episode."""
+    """Return the fields that the web schedule adds to an episode."""
     return {"_links": {"self": _link("episodes", episode.id)}, "_embedded": {"show": _show_json(show, day)}}
 
 
@@ -122,7 +122,7 @@ def _show_json(show: Show, day: date) -> Json:
 
 
 def _updated(show: Show, day: date) -> int:
-    """Return when someone last changed the show, in seconds: every few days, and whenever its status changed."""
+    """Return the time of the last change to the show, in seconds: every few days, and when its status changes."""
     edited = max(day - timedelta(days=(day.toordinal() + show.id) % 5), show.status_on(day).since)
     return int(datetime(edited.year, edited.month, edited.day, 1, tzinfo=UTC).timestamp()) + show.id % 3600
 

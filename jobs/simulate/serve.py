@@ -1,9 +1,9 @@
-"""Serves the made-up schedule over HTTP on this machine, as TVMaze serves its own.
+"""Serves the simulated schedule over HTTP on this machine, with TVMaze's API.
 
     with serve(settings) as url:
         requests.get(f"{url}/schedule", {"country": "KR", "date": "2026-01-05"}, timeout=5)
 
-Answers are JSON: a list of episodes; for a wrong country code or date status 422 with name, message, code and status.
+A response is a JSON array of episodes. A wrong country code or date gives status 422 with name, message, code, status.
 """
 
 import json
@@ -23,18 +23,18 @@ from marquee.errors import ConfigError
 
 LOOPBACK = "127.0.0.1"
 DEFAULT_COUNTRY = "US"
-"""As TVMaze's own."""
+"""TVMaze's own default."""
 POLL_S = 0.05
-"""How often the server looks whether it shall end."""
+"""Seconds between the server's checks for a shutdown."""
 DATE_FORM = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 class UnprocessableError(ValueError):
-    """A parameter that TVMaze refuses with 422."""
+    """A parameter is invalid; TVMaze refuses it with 422."""
 
 
 def answer(schedule: Schedule, path: str, query: dict[str, str], today: date) -> tuple[HTTPStatus, list[Json] | Json]:
-    """Answer a request; parameters that TVMaze does not know are ignored, as it does."""
+    """Return the response to a request; unknown parameters are ignored, like at TVMaze."""
     try:
         if path == "/schedule":
             country = _country(query.get("country", DEFAULT_COUNTRY))
@@ -49,15 +49,15 @@ def answer(schedule: Schedule, path: str, query: dict[str, str], today: date) ->
 
 @contextmanager
 def serve(settings: SimulateSettings, port: int = 0) -> Iterator[str]:
-    """Serve the schedule of a world while the block runs; yields the URL. Port 0 takes a free one.
+    """Serve the simulated schedule while the ``with`` block runs; yields the URL. Port 0 selects a free port.
 
     Raises:
-        ConfigError: the port cannot be served.
+        ConfigError: the port cannot be opened.
     """
     try:
         server = make_server(settings, port)
     except (OSError, OverflowError) as error:
-        message = f"port {port} of this machine cannot be served: {error}: end what uses it, or take another"
+        message = f"cannot listen on port {port}: {error}. Stop the program that uses it, or use another port"
         raise ConfigError(message) from error
     thread = threading.Thread(target=server.serve_forever, args=(POLL_S,), name="schedule", daemon=True)
     thread.start()
@@ -70,7 +70,7 @@ def serve(settings: SimulateSettings, port: int = 0) -> Iterator[str]:
 
 
 def make_server(settings: SimulateSettings, port: int = 0) -> ThreadingHTTPServer:
-    """Return a server, bound to loopback, for ``serve_forever``."""
+    """Return a server that is bound to loopback; call its ``serve_forever``."""
     schedule = Schedule(build_world(settings))
     handler = type("ScheduleHandler", (_Handler,), {"schedule": schedule, "today": settings.last_day})
     return ThreadingHTTPServer((LOOPBACK, port), handler)
@@ -79,8 +79,8 @@ def make_server(settings: SimulateSettings, port: int = 0) -> ThreadingHTTPServe
 class _Handler(BaseHTTPRequestHandler):
     schedule: Schedule
     today: date
-    protocol_version = "HTTP/1.1"  # clients keep their connection
-    disable_nagle_algorithm = True  # headers and body are two writes: the second would wait 40 ms
+    protocol_version = "HTTP/1.1"  # persistent connections
+    disable_nagle_algorithm = True  # headers and body are two writes, and the second would wait 40 ms
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
@@ -95,7 +95,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing: the client logs its calls."""
+        """Log nothing, because the client logs its calls."""
 
 
 def _country(code: str) -> str:

@@ -1,6 +1,6 @@
-"""The made-up service as arrays: its catalogue, its viewers, and their clocks, ready for drawing plays by the million.
+"""The simulated service as arrays: catalogue, viewers and UTC offsets, to draw millions of plays.
 
-Times are milliseconds since 1970 in UTC. Shows, episodes and zones are numbered by their places in the lists of those.
+Times are milliseconds since 1970 in UTC. Shows, episodes and zones are numbered by their index in their lists.
 """
 
 from dataclasses import dataclass
@@ -17,47 +17,47 @@ from jobs.simulate.world import World
 
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 LEAD_DAYS = 2
-"""Clocks and airings are known from this long before the first event: plays that run into the first hour start then."""
+"""Days of offsets and airings before the first event, for plays that start earlier and run into the first hour."""
 HOME_TASTE = 2.0
-"""How much more a viewer watches the shows of the own country."""
+"""Weight of shows from the viewer's own country."""
 KOREA_TASTE = 0.55
-"""Share of what viewers in Korea watch by chance that is of the planted genre."""
+"""Share of the planted genre in the random plays of viewers in Korea."""
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The shows, numbered; the episodes of show s are numbered from ``first[s]`` in the order in which they air."""
+    """The numbered shows. The episodes of show s are numbered from ``first[s]``, in the order in which they air."""
 
     show_ids: Ints
     minutes: Ints
     first: Ints
     episode_ids: Ints
     aired: Ints
-    """Shape (shows, hours): episodes that have aired at the start of an hour of ``Service``."""
+    """Shape (shows, hours): number of episodes that have aired by the start of an hour of ``Service``."""
     crime: Bools
     taste: Floats
-    """Shape (countries, shows): cumulative weights of what viewers of a country watch by chance."""
+    """Shape (countries, shows): cumulative weights of shows in the random plays of a country's viewers."""
 
 
 @dataclass(frozen=True)
 class Service:
-    """A made-up service, complete; everything in it follows from the settings."""
+    """A complete simulated service, which follows from the settings alone."""
 
     settings: SimulateSettings
     catalogue: Catalogue
     viewers: Viewers
     zero: int
-    """When hour number 0 starts."""
+    """Start of hour number 0."""
     offsets: Ints
-    """Shape (zones, hours): minutes that local time is ahead of UTC in an hour."""
+    """Shape (zones, hours): offset of local time from UTC in an hour, in minutes."""
 
     def hour_number(self, times: Ints) -> Ints:
-        """Return the number of the hour in which each time lies."""
+        """Return the number of the hour that contains each time."""
         return (times - self.zero) // HOUR_MS
 
 
 def make_service(settings: SimulateSettings) -> Service:
-    """Make the service of these settings."""
+    """Make the service for these settings."""
     zero = settings.starts_at - timedelta(days=LEAD_DAYS)
     hours = [zero + timedelta(hours=n) for n in range((settings.days + LEAD_DAYS + 1) * 24)]
     return Service(
@@ -70,7 +70,7 @@ def make_service(settings: SimulateSettings) -> Service:
 
 
 def to_ms(instant: datetime) -> int:
-    """Return an instant in milliseconds since 1970."""
+    """Convert an instant to milliseconds since 1970."""
     return int(instant.timestamp() * 1000)
 
 
@@ -96,7 +96,7 @@ def _catalogue(world: World, countries: tuple[str, ...], hours: list[datetime]) 
 
 
 def _taste(world: World, country: str) -> Floats:
-    """Return what share of what viewers of a country watch by chance each show has."""
+    """Return each show's share of the random plays of a country's viewers."""
     weights = np.array([show.popularity * (HOME_TASTE if show.country == country else 1) for show in world.shows])
     if country == "KR":
         planted = np.array([KOREA_GENRE in show.genres for show in world.shows])

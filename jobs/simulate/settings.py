@@ -1,4 +1,4 @@
-"""What the made-up service is told."""
+"""Settings of the simulated service."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -9,21 +9,21 @@ from jobs.simulate.options import DAYS, EVENTS_PER_DAY, OPTIONS, PARTITIONS, SEE
 from marquee.settings.sections import Section
 
 SCHEDULE_LEAD = timedelta(days=28)
-"""How long before the first event the schedule begins: what people watch has aired within this time."""
+"""Time of the schedule before the first event. Viewers watch episodes that aired within this time."""
 
 PLANTED_IN = {"US", "KR", "JP"}
-"""Countries that the planted answers speak of."""
+"""Countries that the planted answers refer to."""
 
 
 class SimulateSettings(Section):
-    """The made-up service: when, how big, and which of all possible ones."""
+    """Time, size and seed of the simulated service."""
 
     seed: int = Field(SEED, ge=0, description=OPTIONS["seed"][1])
     start: date = Field(START, description=OPTIONS["start"][1])
     days: int = Field(DAYS, ge=1, le=366, description=OPTIONS["days"][1])
     events_per_day: int = Field(EVENTS_PER_DAY, ge=1_000, le=200_000_000, description=OPTIONS["events_per_day"][1])
     countries: tuple[str, ...] = Field(HOME_COUNTRIES, description="countries in which viewers live")
-    topic: str = Field("plays", pattern=r"^[A-Za-z0-9._-]{1,100}$", description="Kafka topic, part of the files' names")
+    topic: str = Field("plays", pattern=r"^[A-Za-z0-9._-]{1,100}$", description="Kafka topic, part of the file names")
     partitions: int = Field(PARTITIONS, ge=1, le=1_000, description=OPTIONS["partitions"][1])
 
     @field_validator("countries")
@@ -39,20 +39,20 @@ class SimulateSettings(Section):
 
     @property
     def starts_at(self) -> datetime:
-        """The first instant of play events."""
+        """Start of the first day of play events, in UTC."""
         return datetime.combine(self.start, datetime.min.time(), UTC)
 
     @property
     def schedule_from(self) -> date:
-        """The first day that the schedule knows."""
+        """First day of the schedule."""
         return self.start - SCHEDULE_LEAD
 
     @property
     def last_day(self) -> date:
-        """The last day of play events, and of the schedule."""
+        """Last day of play events and of the schedule."""
         return self.start + timedelta(days=self.days - 1)
 
     @property
     def ends_on(self) -> date:
-        """The day on which the two planted shows end: the middle of the window."""
+        """Day on which two planted shows end: the middle of the window."""
         return self.start + timedelta(days=self.days // 2)

@@ -1,6 +1,7 @@
-"""The viewers of the made-up service: where they live, what they speak, how much they watch, and in which audience.
+"""Makes the viewers of the simulated service: country, languages, device, activity and audience.
 
-One array per trait, one entry per viewer. Their number follows from that of the events: about half an hour a day each.
+Each trait is an array with one entry for each viewer. The number of viewers follows from the number of events: each
+watches about half an hour a day.
 """
 
 import zlib
@@ -21,7 +22,7 @@ EVENTS_A_DAY_EACH = 30
 LEAST_AUDIENCE = 4
 MULTILINGUAL_SHARE = 0.12
 FIRST_USER, USERS, USER_STRIDE = 1_000_000, 9_000_000, 2_654_437
-"""User ids are seven digits in no order: the stride shares no factor with their number."""
+"""User ids have seven digits in a mixed order; the stride and the number of ids are coprime."""
 
 ZONES = tuple(dict.fromkeys(zone for country in COUNTRIES.values() for zone, _ in country.zones))
 LANGUAGES = tuple(
@@ -36,43 +37,43 @@ DEVICES = {"tv": 0.5, "phone": 0.25, "web": 0.12, "tablet": 0.1, "console": 0.03
 
 @dataclass(frozen=True)
 class Viewers:
-    """The viewers. Numbers in ``country``, ``zone``, ``language`` and ``device`` are places in the lists of those."""
+    """The viewers. ``country``, ``zone``, ``languages`` and ``device`` contain indexes into their lists."""
 
     user_ids: list[str]
     partition: Ints
-    """Kafka partition of each viewer's events."""
+    """Kafka partition of the viewer's events."""
     countries: tuple[str, ...]
     country: Ints
     zone: Ints
     languages: Ints
-    """Shape (viewers, 2): first and second language; the same twice for those who watch in one."""
+    """Shape (viewers, 2): first and second language, which are equal for viewers of one language."""
     device: Ints
     activity: Floats
-    """Cumulative weights of how much each watches by chance."""
+    """Cumulative weights of viewers in the random plays."""
     audiences: dict[int, Ints]
-    """The viewers of each planted show, by show id."""
+    """Viewers of each planted show, by show id."""
 
     @property
     def multilingual(self) -> Bools:
-        """Who watches in two languages."""
+        """Whether a viewer watches in two languages."""
         return np.not_equal(self.languages[:, 0], self.languages[:, 1])
 
 
 def make_viewers(settings: SimulateSettings) -> Viewers:
-    """Make the viewers of the seed and the number of events."""
+    """Make the viewers for the seed and the number of events."""
     rng = np.random.default_rng([settings.seed, 1])
     size = max(settings.events_per_day // EVENTS_A_DAY_EACH, 100)
     users = (FIRST_USER + (np.arange(size) + settings.seed) * USER_STRIDE % USERS).tolist()
     user_ids = [f"u{user}" for user in users]
     shares = np.array([COUNTRIES[code].viewers for code in settings.countries])
-    # In even proportions rather than drawn: also a small service has its viewers in Japan.
+    # In exact proportions, not random, so that even a small service has viewers in Japan.
     country = np.searchsorted(np.cumsum(shares / shares.sum()), (np.arange(size) + 0.5) / size)
     rng.shuffle(country)
     zone, languages = _places(settings.countries, country, rng)
     audiences = _audiences(settings.countries, country, languages, rng)
     return Viewers(
         user_ids=user_ids,
-        # As librdkafka does by default with a key: CRC32 of the key, modulo the partitions.
+        # Like librdkafka's default with a key: CRC32 of the key, modulo the partitions.
         partition=np.array([zlib.crc32(user.encode()) % settings.partitions for user in user_ids]),
         countries=settings.countries,
         country=country,
@@ -85,7 +86,7 @@ def make_viewers(settings: SimulateSettings) -> Viewers:
 
 
 def draw(weights: Floats, size: int, rng: np.random.Generator) -> Ints:
-    """Draw ``size`` places in a list of weights."""
+    """Draw ``size`` indexes into a list of weights."""
     return np.searchsorted(np.cumsum(weights / weights.sum())[:-1], rng.random(size), side="right")
 
 
@@ -108,7 +109,7 @@ def _weighted(names: tuple[str, ...], weights: dict[str, float], size: int, rng:
 
 
 def _audiences(codes: tuple[str, ...], country: Ints, languages: Ints, rng: np.random.Generator) -> dict[int, Ints]:
-    """Give each planted show its viewers; nobody is in two audiences."""
+    """Assign viewers to each planted show; no viewer is in two audiences."""
     free = np.ones(len(country), bool)
     audiences = {}
     for show in SHOWS:
@@ -128,7 +129,7 @@ def _may_belong(audience: Audience, codes: tuple[str, ...], country: Ints, langu
 
 
 def _activity(size: int, audiences: dict[int, Ints], rng: np.random.Generator) -> Floats:
-    """Return how much each watches at random, by Zipf's law, flat at the top; nothing for viewers of one show only."""
+    """Return cumulative weights by Zipf's law with a flat top; 0 for the viewers of only one show."""
     weights = 1 / (rng.permutation(size) + size / 8)
     for show in SHOWS:
         if show.audience.nothing_else:

@@ -1,4 +1,4 @@
-"""The catalogue of the made-up service as values: channels, and shows with their episodes, for a window of time."""
+"""The catalogue of the simulated service as values: channels, and shows with their episodes, for a window of time."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from datetime import date, datetime
 
 @dataclass(frozen=True)
 class Channel:
-    """A network or a web channel. Ids of the two are separate, and overlap. A global web channel has no country."""
+    """A network or a web channel. Their ids are separate, and may be equal. A global web channel has no country."""
 
     id: int
     name: str
@@ -16,7 +16,7 @@ class Channel:
 
 @dataclass(frozen=True)
 class Status:
-    """What the schedule says of a show from a day on."""
+    """Status of a show in the schedule, from a day on."""
 
     since: date
     name: str
@@ -25,7 +25,7 @@ class Status:
 
 @dataclass(frozen=True)
 class Episode:
-    """An episode. ``minutes`` is how long it really is; ``runtime`` is what the schedule says, if anything."""
+    """An episode. ``minutes`` is its real length; ``runtime`` is the length in the schedule, if any."""
 
     id: int
     name: str
@@ -41,12 +41,12 @@ class Episode:
     summary: str | None = None
     has_image: bool = False
     listed: bool = True
-    """Is in the schedule; otherwise people can watch it all the same."""
+    """Whether the schedule lists it. Viewers can also watch unlisted episodes."""
 
 
 @dataclass(frozen=True)
 class Show:
-    """A show with its episodes in the order of their airstamps."""
+    """A show with its episodes, in the order of their airstamps."""
 
     id: int
     name: str
@@ -58,7 +58,7 @@ class Show:
     network: Channel | None
     web_channel: Channel | None
     on_web: bool
-    """Is in ``/schedule/web``; a few are without a web channel."""
+    """Whether ``/schedule/web`` lists it; a few such shows have no web channel."""
     statuses: tuple[Status, ...]
     premiered: date
     airtime: str
@@ -70,24 +70,24 @@ class Show:
     weight: int
     summary: str | None
     popularity: float
-    """Weight of the show in what viewers choose at random; 0: it has only its planted audience."""
+    """Weight of the show in random plays; 0 for a show with only its planted audience."""
     episodes: tuple[Episode, ...]
 
     def status_on(self, day: date) -> Status:
-        """Return the status that the schedule gives on a day."""
+        """Return the show's status on a day."""
         return next(status for status in reversed(self.statuses) if status.since <= day)
 
 
 @dataclass(frozen=True)
 class World:
-    """Everything that the schedule service knows."""
+    """Everything in the schedule service."""
 
     first_day: date
     last_day: date
     shows: tuple[Show, ...]
 
     def listings(self) -> Iterator[tuple[Show, Episode]]:
-        """Yield each show with each of its episodes that is in the schedule."""
+        """Yield each show with each of its listed episodes."""
         for show in self.shows:
             for episode in show.episodes:
                 if episode.listed:

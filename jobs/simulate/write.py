@@ -1,11 +1,10 @@
-"""Writes the made-up play events to a store, in the layout of the Kafka Connect S3 sink.
+"""Writes the simulated play events to a store, in the layout of the Kafka Connect S3 sink.
 
     topics/<topic>/year=2026/month=01/day=05/hour=13/<topic>+<partition>+<start offset>.json.gz
-    _SIMULATED.json                                   what was simulated here, with its counts once it is complete
+    _SIMULATED.json                                   parameters of the simulation, and its counts when it is complete
 
-The same settings give the same bytes. A folder that was left half made is completed: files that are there already
-stay as they are. One hour has no events. A few files come late: ``simulate`` leaves them out, ``add_late_files`` brings
-them.
+The same settings give the same bytes. Another run completes an incomplete folder and keeps the existing files. One hour
+has no events. ``simulate`` omits a few late-arriving files, which ``add_late_files`` writes.
 """
 
 import json
@@ -25,35 +24,35 @@ from marquee.storage.base import ObjectNotFoundError, Store
 MARKER = "_SIMULATED.json"
 TOPICS = "topics/"
 QUIET_DAY, QUIET_HOUR = 2, 3
-"""No events on this day, counted from 0, in this hour."""
+"""Day, counted from 0, and hour without events."""
 LATE_HOUR, LATE_EVERY = 14, 2
-"""In this hour of every second day the fullest file of the second half comes late."""
+"""In this hour of every second day, the largest file of the second half arrives late."""
 
 Parameters = dict[str, Any]
 Progress = Callable[[int], object]
-"""Told, as files are done, of how many more events there are."""
+"""Called after files are written, with the number of events in them."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What was simulated. Counts are of the whole, files written by this call apart."""
+    """Counts of a whole simulation, except ``written``, which counts the files of this call."""
 
     hours: int = 0
     events: int = 0
-    """Distinct ones, those in late files among them."""
+    """Distinct events, including those in late files."""
     duplicates: int = 0
     malformed: int = 0
     files: int = 0
     late_files: int = 0
-    """Among the files, those that only ``add_late_files`` brings."""
+    """Number of the files that only ``add_late_files`` writes."""
     written: int = 0
-    """Files that this call wrote; the others were there."""
+    """Number of files that this call wrote; the others existed."""
 
 
 def simulate(settings: SimulateSettings, store: Store, progress: Progress | None = None) -> Summary:
-    """Write the play events of the settings' days, all but the late files.
+    """Write the play events of the settings' days, except the late files.
 
-    Where they are complete already, nothing is written. ConfigError if the store holds anything else.
+    Does nothing if they are already complete; ConfigError if the store contains anything else.
     """
     parameters = settings.model_dump(mode="json")
     if done := _claim(store, parameters):
@@ -62,10 +61,10 @@ def simulate(settings: SimulateSettings, store: Store, progress: Progress | None
 
 
 def add_late_files(settings: SimulateSettings, store: Store, progress: Progress | None = None) -> Summary:
-    """Write the files that come late; ConfigError unless ``simulate`` has written the others with the same settings."""
+    """Write the late files; ConfigError unless ``simulate`` has written the other files with the same settings."""
     done = _read_marker(store, settings.model_dump(mode="json"))
     if done is None:
-        message = f"{store.url}: late files come after the others: run simulate first, with the same settings"
+        message = f"{store.url}: the other files are not complete. Run simulate without --late first, same settings"
         raise ConfigError(message)
     written = 0
     for hour, files in _files(make_service(settings)):
@@ -78,7 +77,7 @@ def add_late_files(settings: SimulateSettings, store: Store, progress: Progress 
 def simulate_hour(
     settings: SimulateSettings, store: Store, hour: Period, events: int, progress: Progress | None = None
 ) -> Summary:
-    """Write one busy hour, for measuring: so many events, nothing planted, no late files, two files a partition."""
+    """Write one busy hour for benchmarks: ``events`` random events, two files for each partition, none of them late."""
     settings = settings.model_copy(update={"start": hour.date, "days": 1, "events_per_day": 2 * events})
     parameters = settings.model_dump(mode="json") | {"hour": str(hour), "events": events}
     if done := _claim(store, parameters):
@@ -98,7 +97,7 @@ class _File:
 
 
 def _files(service: Service) -> Iterator[tuple[HourOfEvents, list[_File]]]:
-    """Yield each hour that has events, with its files."""
+    """Yield each hour with events, and its files."""
     settings = service.settings
     offsets = [0] * settings.partitions
     yesterday = day_plays(service, settings.start - timedelta(days=1))
@@ -116,7 +115,7 @@ def _files(service: Service) -> Iterator[tuple[HourOfEvents, list[_File]]]:
 
 
 def _number(hour: HourOfEvents, period: Period, settings: SimulateSettings, offsets: list[int]) -> list[_File]:
-    """Name an hour's files by their first records' offsets, and move the partitions' ``offsets`` on."""
+    """Return an hour's files, named by the offsets of their first records; advances ``offsets`` of the partitions."""
     day = (period.date - settings.start).days
     late = None
     if day % LATE_EVERY == 0 and period.start.hour == LATE_HOUR:
@@ -153,7 +152,7 @@ def _write(
 
 
 def _put_new(store: Store, key: str, data: bytes) -> bool:
-    """Write a file unless the same is there already; a changed one would look new to whoever has read it."""
+    """Write a file unless it exists with the same bytes, because rewriting it would make its hour stale."""
     there = store.head(key)
     if there and there.size == len(data) and store.get(key) == data:
         return False
@@ -162,18 +161,18 @@ def _put_new(store: Store, key: str, data: bytes) -> bool:
 
 
 def _claim(store: Store, parameters: Parameters) -> Summary | None:
-    """Return what is here already if it is complete; else see that the store is ours to write to."""
+    """Return the summary of a complete simulation; otherwise claim the store, or ConfigError if it has other files."""
     done = _read_marker(store, parameters)
     if done is None and store.head(MARKER) is None:
         if stranger := next(iter(store.list(TOPICS)), None):
-            message = f"{store.url} holds {stranger.key!r}, which simulate has not written: give it a folder of its own"
+            message = f"{store.url} contains {stranger.key!r}, which simulate did not write. Use an empty folder"
             raise ConfigError(message)
         store.put_if_absent(MARKER, _marker(parameters, None))
     return done
 
 
 def _read_marker(store: Store, parameters: Parameters) -> Summary | None:
-    """Return what is complete here, None if nothing or not all is; ConfigError if it was made with other parameters."""
+    """Return the summary of a complete simulation, else None; ConfigError if it has other parameters."""
     try:
         marker = json.loads(store.get(MARKER))
     except ObjectNotFoundError:
@@ -182,7 +181,7 @@ def _read_marker(store: Store, parameters: Parameters) -> Summary | None:
     names = sorted(there.keys() | parameters.keys())
     if other := [name for name in names if there.get(name) != parameters.get(name)]:
         differences = ", ".join(f"{name} was {there.get(name)!r}, now {parameters.get(name)!r}" for name in other)
-        message = f"{store.url} holds another simulation ({differences}): give this one a folder of its own"
+        message = f"{store.url} contains another simulation ({differences}). Use an empty folder for this one"
         raise ConfigError(message)
     return Summary(**marker["counts"]) if marker["counts"] else None
 
@@ -192,4 +191,4 @@ def _marker(parameters: Parameters, counts: dict[str, int] | None) -> bytes:
 
 
 def _unheard(_: int) -> None:
-    """Stand in for a progress bar."""
+    """Ignore progress."""

@@ -69,7 +69,7 @@ def test_events_in_a_bucket_become_answers(bucket: Bucket, capsys: pytest.Captur
     assert main(["simulate", *SIZE]) == 0
     said = capsys.readouterr().out
     assert said.startswith(f"{bucket.raw.url}: ")
-    assert "Late files, which --late brings: 1." in said
+    assert "Late-arriving files, which --late writes: 1." in said
 
     assert main(["run"]) == 0
     assert capsys.readouterr().out == "schedule-fetch: 1 made\nrollup: 24 made\nprofile: 5 made\nmart-load: 29 made\n"

@@ -548,16 +548,16 @@ def test_simulate_where_the_file_says(capsys: pytest.CaptureFixture[str], world:
     """By default, simulate writes to the raw events of the settings, but never over events from another source."""
     error = error_of(capsys, "simulate", "--days", "1", "--events-per-day", "1000", code=78)
     assert error.startswith(world.raw.url)
-    assert "which simulate has not written" in error
+    assert "which simulate did not write" in error
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        pytest.param([], "where should the events go? Give --folder, or set MARQUEE_RAW", id="nowhere"),
+        pytest.param([], "no store for the events. Use --folder, or set MARQUEE_RAW", id="nowhere"),
         pytest.param(["--events-per-day", "1"], "--events-per-day 1: Input should be greater", id="too few"),
         pytest.param(["--start", "soon", "--days", "0"], "--start 'soon': Input should be a valid date", id="several"),
-        pytest.param(["serve", "--port", "99999"], "port 99999 of this machine cannot be served: ", id="no port"),
+        pytest.param(["serve", "--port", "99999"], "cannot listen on port 99999: ", id="no port"),
     ],
 )
 def test_simulate_told_wrongly(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:

@@ -153,13 +153,13 @@ def test_simulate_says_what_it_wrote(capsys: pytest.CaptureFixture[str], tmp_pat
     base = ["simulate", "--folder", str(tmp_path / "raw"), "--days", "1", "--events-per-day", "1000"]
     first = out_of(capsys, *base)
     assert first.startswith(f"{(tmp_path / 'raw').as_uri()}: ")
-    assert first.endswith(" Late files, which --late brings: 1.\n")
+    assert first.endswith(" Late-arriving files, which --late writes: 1.\n")
     files = len(list(tmp_path.rglob("*.json.gz")))
     assert f"in {files + 1:,} files" in first
-    assert out_of(capsys, *base).endswith("is complete already: nothing was written.\n")
+    assert out_of(capsys, *base).endswith("is already complete: nothing was written.\n")
     assert "late files: 1, " in out_of(capsys, *base, "--late")
     assert len(list(tmp_path.rglob("*.json.gz"))) == files + 1
-    assert out_of(capsys, *base, "--late").endswith("is complete already: nothing was written.\n")
+    assert out_of(capsys, *base, "--late").endswith("is already complete: nothing was written.\n")
 
 
 def test_simulate_one_busy_hour(

@@ -101,7 +101,7 @@ def test_other_settings_on_a_half_made_folder_are_an_error(tmp_path: Path) -> No
 def test_a_folder_with_events_of_others_is_refused(lake: LocalStore) -> None:
     """A folder with events that simulate did not write is refused."""
     lake.put("topics/plays/year=2026/month=01/day=05/hour=00/plays+0+0000000000.json", b"{}\n")
-    with pytest.raises(ConfigError, match="simulate has not written"):
+    with pytest.raises(ConfigError, match="simulate did not write"):
         simulate(SETTINGS, lake)
     assert lake.head(MARKER) is None
 
@@ -123,7 +123,7 @@ def test_late_files_come_beside_the_others(lake: LocalStore) -> None:
 
 def test_late_files_need_the_others(lake: LocalStore) -> None:
     """Late files without a complete simulation of the same settings are an error."""
-    with pytest.raises(ConfigError, match="run simulate first"):
+    with pytest.raises(ConfigError, match="Run simulate without --late first"):
         add_late_files(SETTINGS, lake)
 
 
