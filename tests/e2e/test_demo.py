@@ -271,14 +271,14 @@ def test_panels_of_the_analyst_say_what_the_questions_say(dashboard_mart: MysqlD
 
 def test_panels_of_time_and_period_show_all_that_is_loaded(dashboard_mart: MysqlDatabase) -> None:
     """The panels over time and periods show all loaded hours, days and shows of the selection, in order of time."""
-    hours = shown_by(dashboard_mart, "Hours watched, hour by hour")
+    hours = shown_by(dashboard_mart, "Hours watched by hour")
     ((seconds,),) = dashboard_mart.ask("select sum(watched_seconds) from fact_viewership where country = 'KR'")
     assert sum(float(row["hours"]) for row in hours) == pytest.approx(float(seconds) / 3600, rel=1e-4)
     times = [row["time"] for row in hours]
     assert times[0] == 1767571200  # 2026-01-05T00:00Z
     assert set(times) <= set(range(times[0], times[0] + 6 * 86400, 3600))
     assert times == sorted(times)
-    days = shown_by(dashboard_mart, "Active viewers, day by day")
+    days = shown_by(dashboard_mart, "Active viewers by day")
     assert [row["time"] for row in days] == [1767571200 + day * 86400 for day in range(6)]
     shows = shown_by(dashboard_mart, "Shows of the period", country="**")
     top = shown_by(dashboard_mart, "Are we licensing the right shows?")

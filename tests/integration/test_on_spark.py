@@ -33,7 +33,7 @@ def test_tasks_use_the_scratch_folder_of_the_settings(spark_engine: SparkEngine,
     (there,) = SparkEngine(spark_engine._context, 128, tmp_path).map(kernels.look_around, units)
     assert Path(there["scratch"]).parent == tmp_path
     nowhere = SparkEngine(spark_engine._context, 128, tmp_path / "missing")
-    with pytest.raises(ConfigError, match=r"MARQUEE_ENGINE__SCRATCH=.*/missing: no such folder"):
+    with pytest.raises(ConfigError, match=r"MARQUEE_ENGINE__SCRATCH=.*/missing: the folder does not exist"):
         nowhere.map(kernels.look_around, units)
-    with pytest.raises(ConfigError, match=r"MARQUEE_ENGINE__SCRATCH=.*/missing: no such folder"):
+    with pytest.raises(ConfigError, match=r"MARQUEE_ENGINE__SCRATCH=.*/missing: the folder does not exist"):
         nowhere.map_reduce(kernels.split, kernels.add, units, kernels.Sum())
