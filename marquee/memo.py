@@ -13,19 +13,26 @@ from typing import Any
 
 from marquee.version import __version__
 
-KEPT = 500
-"""Maximum number of entries in a file; the oldest entries are dropped first."""
+KEPT = 1000
+"""Maximum number of entries of a file. Beyond it, the oldest are dropped."""
+
+_loaded: dict[Path, dict[str, Any]] = {}
+"""The entries of each file that this process has read, so that a file is read once."""
 
 
-def remember(kind: str, key: str, derive: Callable[[], Any]) -> Any:  # noqa: ANN401 - any JSON value
-    """Return the cached JSON value of a key, or compute it with ``derive`` and cache it."""
+def remember(kind: str, key: str, derive: Callable[[], Any], kept: int = KEPT) -> Any:  # noqa: ANN401 - any JSON value
+    """Return the JSON value of a key: the remembered one, else what ``derive`` returns. At most ``kept`` stay."""
     file = _folder() / f"{kind}.json"
-    entries = _read(file)
-    versioned = f"{__version__} {key}"
-    if versioned not in entries:
-        entries[versioned] = derive()
-        _write(file, dict(list(entries.items())[-KEPT:]))
-    return entries[versioned]
+    if file not in _loaded:
+        _loaded[file] = _read(file)
+    entries, versioned = _loaded[file], f"{__version__} {key}"
+    if versioned in entries:
+        return entries[versioned]
+    value = derive()
+    _loaded[file] = dict([*entries.items(), (versioned, value)][-kept:])
+    if not _write(file, _loaded[file]):
+        del _loaded[file]
+    return value
 
 
 def _folder() -> Path:
@@ -41,7 +48,7 @@ def _read(file: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _write(file: Path, entries: dict[str, Any]) -> None:
+def _write(file: Path, entries: dict[str, Any]) -> bool:
     hidden = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -50,3 +57,5 @@ def _write(file: Path, entries: dict[str, Any]) -> None:
     except OSError:
         with suppress(OSError):
             hidden.unlink()
+        return False
+    return True

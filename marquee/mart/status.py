@@ -16,6 +16,9 @@ from marquee.memo import remember
 from marquee.runs.stage import State
 from marquee.runs.status import PeriodStatus
 
+LEDGERS = 4
+"""Ledgers of mart files that are remembered: one has a row for each period, and each load makes another."""
+
 REASONS = {
     LoadStatus.PENDING: "not loaded yet",
     LoadStatus.STALE: "made again after it was loaded",
@@ -43,8 +46,14 @@ def _ledger(settings: MartSettings) -> Ledger:
     if path.with_name(f"{path.name}.wal").exists():  # a load is running, or was killed
         return ledger_of(_ledger_rows(settings))
     key = f"{path.resolve()} {status.st_ino} {status.st_size} {status.st_mtime_ns}"
-    rows = remember("ledgers", key, lambda: [[*row[:-1], row[-1].isoformat()] for row in _ledger_rows(settings)])
+    rows = remember(
+        "ledgers", key, lambda: [[*row[:-1], row[-1].isoformat()] for row in _ledger_rows(settings)], kept=LEDGERS
+    )
     return ledger_of([*row[:-1], datetime.fromisoformat(row[-1])] for row in rows)
+
+
+def _as_json(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    return [[*row[:-1], row[-1].isoformat()] for row in rows]
 
 
 def _ledger_rows(settings: MartSettings) -> Sequence[Sequence[Any]]:
