@@ -3,13 +3,15 @@
 import argparse
 import json
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jobs.cli.__main__ import main
-from jobs.cli.parser import make_parser
+from jobs.cli.parser import GRACE_DAYS, make_parser
+from marquee.lake.garbage import GRACE
 from marquee.mart.questions import QUESTIONS
 from tests.helpers_cli import error_of, out_of, usage_error
 
@@ -193,3 +195,8 @@ def test_demo_told_wrongly(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
     message = error_of(capsys, "demo", "--folder", str(folder), "--events-per-day", "10", code=78)
     assert message == "--events-per-day 10: Input should be greater than or equal to 1000"
     assert not folder.exists()
+
+
+def test_help_of_gc_states_the_grace_in_force() -> None:
+    """The help has its own copy of the default grace, because importing the real one is slow; both are equal."""
+    assert timedelta(days=GRACE_DAYS) == GRACE
