@@ -19,6 +19,11 @@ INSTALL := $(BIN)/pip --disable-pip-version-check install --no-build-isolation
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 
+# Sail, with the client of Spark Connect that it takes, is in a folder of its own: that client is another pyspark. What
+# it shares with the other packages is not locked twice.
+DEV_EXTRAS := bench dev launcher spark
+SAIL_SHARES := numpy pyarrow python-dateutil pyyaml six typing-extensions tzdata
+
 # The images: a target in images/stage/Dockerfile and a lock file each, whose versions are those that the tests ran with.
 #
 #   make images REGISTRY=registry.example.org/marquee VERSION=1.2.3 BUILD_ARGS='--network host'
@@ -71,10 +76,14 @@ PROMETHEUS_HELP = the tests of alerts and dashboards need prometheus and promtoo
 NO_SHELLS = $(if $(and $(shell command -v zsh),$(shell command -v fish)),,yes)
 SHELLS_HELP = the tests of completion need zsh and fish in the PATH (Debian: apt-get install zsh fish)
 
+# What the test that counts instructions calls.
+NO_VALGRIND = $(if $(shell command -v valgrind),,yes)
+VALGRIND_HELP = the test that counts instructions needs valgrind in the PATH (Debian: apt-get install valgrind)
+
 # Tests that cannot run here, by their markers.
 NOTHING :=
 SKIPPED = $(strip $(if $(NO_JAVA),spark) $(if $(NO_HELM),helm) $(if $(NO_PROMETHEUS),prometheus) \
-	$(if $(NO_SHELLS),shells))
+	$(if $(NO_SHELLS),shells) $(if $(NO_VALGRIND),valgrind))
 SELECTED = $(if $(SKIPPED),-m 'not ($(subst $(NOTHING) $(NOTHING), or ,$(SKIPPED)))')
 
 .PHONY: help
@@ -91,12 +100,13 @@ demo: $(BASE)  ## run all of Marquee on a simulated week and print the answers
 	@$(BIN)/marquee demo $(ARGS)
 
 .PHONY: test
-test: java helm prometheus shells lint  ## lint, types and tests (Spark's need Java 17 or later, S3's versitygw, the charts' helm, skaffold and prometheus, completion's zsh and fish)
+test: java helm prometheus shells valgrind lint  ## lint, types and tests (Spark's need Java 17 or later, S3's versitygw, the charts' helm, skaffold and prometheus, completion's zsh and fish, the count of instructions valgrind)
 	@$(BIN)/pytest -n 2 --dist loadfile $(SELECTED) $(ARGS)
 	@$(if $(NO_JAVA),printf '\n!!! NOT RUN: %s.\n' '$(JAVA_HELP)')
 	@$(if $(NO_HELM),printf '\n!!! NOT RUN: %s.\n' '$(HELM_HELP)')
 	@$(if $(NO_PROMETHEUS),printf '\n!!! NOT RUN: %s.\n' '$(PROMETHEUS_HELP)')
 	@$(if $(NO_SHELLS),printf '\n!!! NOT RUN: %s.\n' '$(SHELLS_HELP)')
+	@$(if $(NO_VALGRIND),printf '\n!!! NOT RUN: %s.\n' '$(VALGRIND_HELP)')
 
 .PHONY: check
 check: $(DEV) lint  ## the quick part: lint, types and the unit tests
@@ -118,7 +128,7 @@ format: $(DEV)  ## format the code and mend what ruff can
 	@$(BIN)/ruff format
 
 .PHONY: bench
-bench: $(DEV)  ## compare the rollup with plain scripts, and loading MySQL with a bare LOAD DATA
+bench: $(DEV)  ## compare the rollup with plain scripts and loading MySQL with a bare LOAD DATA, and time the questions
 	@$(BIN)/python -m bench $(ARGS)
 
 .PHONY: docs
@@ -159,9 +169,10 @@ lock:  ## write requirements/*.txt from pyproject.toml (ARGS=--upgrade: with the
 	@command -v $(UV) >/dev/null || { echo 'make lock needs uv: pip install uv' >&2; exit 1; }
 	$(COMPILE) $(ARGS) --group build -o requirements/build.txt
 	$(COMPILE) $(ARGS) pyproject.toml -o requirements/base.txt
-	$(COMPILE) $(ARGS) pyproject.toml --all-extras -c requirements/base.txt -o requirements/dev.txt
+	$(COMPILE) $(ARGS) pyproject.toml $(DEV_EXTRAS:%=--extra %) -c requirements/base.txt -o requirements/dev.txt
 	$(foreach image,$(IMAGES),$(call LOCK_IMAGE,$(image)))
 	echo pyspark | $(COMPILE) $(ARGS) - -c requirements/dev.txt -o requirements/spark.txt
+	$(COMPILE) $(ARGS) --group sail -c requirements/dev.txt $(SAIL_SHARES:%=--no-emit-package %) -o requirements/sail.txt
 
 .PHONY: clean
 clean:  ## remove .venv and what the tools left
@@ -185,6 +196,10 @@ prometheus:
 shells:
 	@$(if $(NO_SHELLS),$(if $(filter true,$(CI)),$(error $(SHELLS_HELP))))
 
+.PHONY: valgrind
+valgrind:
+	@$(if $(NO_VALGRIND),$(if $(filter true,$(CI)),$(error $(VALGRIND_HELP))))
+
 # Made anew when its Python went away too, as an upgrade of the system does.
 $(VENV): requirements/build.txt $(shell [ -x $(BIN)/python ] || echo FORCE)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -198,13 +213,14 @@ $(VENV): requirements/build.txt $(shell [ -x $(BIN)/python ] || echo FORCE)
 	$(INSTALL) --require-hashes -r requirements/build.txt
 	@touch $@
 
-$(BASE): $(VENV) requirements/base.txt pyproject.toml
+$(BASE): $(VENV) requirements/base.txt pyproject.toml hatch_build.py $(wildcard jobs/*/*.pyx)
 	$(INSTALL) --require-hashes -r requirements/base.txt
 	$(INSTALL) --no-deps --editable .
 	@touch $@
 
-$(DEV): $(BASE) requirements/dev.txt
+$(DEV): $(BASE) requirements/dev.txt requirements/sail.txt
 	$(INSTALL) --require-hashes -r requirements/dev.txt
+	rm -rf .venv/sail && $(INSTALL) --require-hashes --no-deps --target .venv/sail -r requirements/sail.txt
 	@touch $@
 
 .PHONY: FORCE

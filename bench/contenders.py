@@ -5,17 +5,18 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
-from bench.figures import Figures, figures_of_lake, figures_of_script
+from bench.inputs import AVRO, HOUR, JSON, PARQUET, RAW_FOLDER
+from bench.results import Results, results_of_lake, results_of_script
 
 ROOT = Path(__file__).parent.parent
-HOUR = "2026-01-05T13"
-RAW_FOLDER = "topics/plays/year=2026/month=01/day=05/hour=13"
 KEY = "a made-up key of the benchmark"
 SPARK = {"spark.master": f"local[{os.cpu_count()}]", "spark.driver.memory": "1g", "spark.ui.enabled": "false"}
 
-LOCAL, SPARK_ENGINE, START_UP = "local", "spark", "spark-start-up"
+LOCAL, SPARK_ENGINE, START_UP, DUCKDB, FASTAVRO = "local", "spark", "spark-start-up", "duckdb", "fastavro"
+ALL_FORMS = (JSON, PARQUET, AVRO)
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,20 @@ class Contender:
     title: str
     arguments: tuple[str, ...]
     settings: Mapping[str, str]
+    forms: tuple[str, ...]
+    """Forms of the input that it reads."""
     script: bool = False
+    needs: str | None = None
+    """Package without which it cannot run."""
+
+    def missing(self) -> str | None:
+        """Return the name of the package that it lacks here."""
+        return self.needs if self.needs and find_spec(self.needs) is None else None
 
     def command(self, raw: Path, out: Path) -> Sequence[str]:
         """Return the command line."""
-        where = (HOUR, str(raw / RAW_FOLDER), str(out)) if self.script else ()
+        folder = str(raw / RAW_FOLDER)
+        where = (folder,) if self.name == FASTAVRO else (HOUR, folder, str(out)) if self.script else ()
         return [sys.executable, *self.arguments, *where]
 
     def environment(self, raw: Path, out: Path, scratch: Path) -> dict[str, str]:
@@ -41,6 +51,7 @@ class Contender:
             "PYTHONPATH": str(ROOT),
             "TMPDIR": str(scratch),
             "SPARK_LOCAL_DIRS": str(scratch),
+            "XDG_CACHE_HOME": str(scratch),
             "VIEWER_KEY": KEY,
             "MARQUEE_LAKE": out.as_uri(),
             "MARQUEE_RAW": raw.as_uri(),
@@ -48,24 +59,35 @@ class Contender:
             **self.settings,
         }
 
-    def figures(self, out: Path) -> Figures | None:
-        """Return the figures that it counted; None for a contender that does only a part of the work."""
-        if self.name == START_UP:
+    def results(self, out: Path) -> Results | None:
+        """Return where its results are; None for a contender that does only a part of the work."""
+        if self.name in {START_UP, FASTAVRO}:
             return None
-        return figures_of_script(out) if self.script else figures_of_lake(out)
+        return results_of_script(out) if self.script else results_of_lake(out)
 
 
-def _script(name: str, title: str, file: str) -> Contender:
-    return Contender(name, title, (str(ROOT / "bench" / file),), {}, script=True)
+def _script(name: str, title: str, forms: tuple[str, ...], needs: str | None = None) -> Contender:
+    file = "naive_pyspark.py" if name == "naive-pyspark" else f"plain_{name}.py"
+    return Contender(name, title, (str(ROOT / "bench" / file),), {}, forms, script=True, needs=needs or name)
 
 
 ON_SPARK = {"MARQUEE_ENGINE__KIND": "spark", "MARQUEE_ENGINE__SPARK": json.dumps(SPARK)}
 CONTENDERS = (
-    Contender(LOCAL, "Marquee, local engine", ("-m", "jobs.rollup", HOUR), {}),
-    Contender(SPARK_ENGINE, "Marquee, Spark engine", ("-m", "jobs.rollup", HOUR), ON_SPARK),
-    Contender(START_UP, "  Spark's start-up only", ("-m", "bench.spark_start"), ON_SPARK),
-    _script("duckdb", "DuckDB script", "plain_duckdb.py"),
-    _script("polars", "Polars script", "plain_polars.py"),
-    _script("pyspark", "PySpark script, well tuned", "plain_pyspark.py"),
-    _script("naive-pyspark", "PySpark script, typical", "naive_pyspark.py"),
+    Contender(LOCAL, "Marquee, local engine", ("-m", "jobs.rollup", HOUR), {}, ALL_FORMS),
+    _script(DUCKDB, "DuckDB script", (JSON, PARQUET)),
+    _script("chdb", "ClickHouse script", (JSON, PARQUET)),
+    _script("polars", "Polars script", (JSON, PARQUET)),
+    Contender(
+        FASTAVRO,
+        "fastavro, reading alone",
+        (str(ROOT / "bench" / "read_avro.py"),),
+        {},
+        (AVRO,),
+        script=True,
+        needs="fastavro",
+    ),
+    Contender(SPARK_ENGINE, "Marquee, Spark engine", ("-m", "jobs.rollup", HOUR), ON_SPARK, ALL_FORMS, needs="pyspark"),
+    Contender(START_UP, "  Spark's start-up only", ("-m", "bench.spark_start"), ON_SPARK, ALL_FORMS, needs="pyspark"),
+    _script("pyspark", "PySpark script, well tuned", (JSON,)),
+    _script("naive-pyspark", "PySpark script, typical", (JSON,), needs="pyspark"),
 )

@@ -1,5 +1,6 @@
 """Creates the lake for the benchmark of the mart: a schedule, and the viewership of whole days, always the same."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -55,14 +56,14 @@ def make_schedule(store: LocalStore) -> None:
     countries = [{"country": code, "name": f"Country {code}"} for code in LISTED]
     rows = {SHOWS: shows, EPISODES: episodes, NETWORKS: [], COUNTRIES: countries, GENRES: []}
     tables = {dataset: pa.Table.from_pylist(one, dataset.schema) for dataset, one in rows.items()}
-    _publish(store, keys.SCHEDULE_FETCH, day_name(0), tables)
+    publish_tables(store, keys.SCHEDULE_FETCH, day_name(0), tables)
 
 
 def make_day(store: LocalStore, day: int, rows: int) -> list[pa.Table]:
     """Roll up the hours of a day, numbered from 0, with this number of rows in total; return the rows of each hour."""
     hours = [make_hour(FIRST_DAY + timedelta(days=day, hours=hour), rows // HOURS) for hour in range(HOURS)]
     for hour, table in enumerate(hours):
-        _publish(store, keys.ROLLUP, f"{day_name(day)}T{hour:02}", {VIEWERSHIP: table})
+        publish_tables(store, keys.ROLLUP, f"{day_name(day)}T{hour:02}", {VIEWERSHIP: table})
     return hours
 
 
@@ -83,6 +84,7 @@ def make_hour(start: datetime, rows: int) -> pa.Table:
         "device": np.array(DEVICES)[device],
         "plays": plays,
         "watched_seconds": plays * 60 - random.integers(0, 60, rows),
+        "viewer_bits": random.integers(1, 1 << 64, rows, np.uint64),
     }
     return pa.table(columns).select(VIEWERSHIP.schema.names).cast(VIEWERSHIP.schema)
 
@@ -92,7 +94,14 @@ def day_name(day: int) -> str:
     return f"{FIRST_DAY + timedelta(days=day):%Y-%m-%d}"
 
 
-def _publish(store: LocalStore, stage: str, period: str, tables: dict[Dataset, pa.Table]) -> None:
+def publish_tables(
+    store: LocalStore,
+    stage: str,
+    period: str,
+    tables: Mapping[Dataset, pa.Table],
+    counts: Mapping[str, int] | None = None,
+) -> None:
+    """Publish tables as the first run of a period."""
     run_id = keys.new_run_id(_MADE)
     prefix = keys.run_prefix(stage, Period.parse(period), run_id)
     marker = Marker(
@@ -106,7 +115,7 @@ def _publish(store: LocalStore, stage: str, period: str, tables: dict[Dataset, p
         inputs=(),
         inputs_digest="",
         outputs=tuple(write_output(store, prefix, dataset, rows) for dataset, rows in tables.items()),
-        counts={},
+        counts=counts or {},
         started_at=now_text(_MADE),
         finished_at=now_text(_MADE),
     )

@@ -5,10 +5,8 @@ The benchmark starts its own MariaDB, and each load goes into an empty table of 
 
 import argparse
 import os
-import re
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,25 +16,26 @@ from pathlib import Path
 from statistics import fmean, median
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
+from bench.command import count, new_parser, run_part, show
 from bench.days import day_name, make_day, make_schedule
-from bench.measure import BenchError, cpu_seconds
+from bench.measure import BenchError, cpu_seconds, wait_for
 from jobs.mart_load.load import load_mart
 from jobs.mart_load.settings import MartLoadSettings
 from marquee.calendar import Period, Span
-from marquee.errors import MarqueeError
 from marquee.lake.markers import Markers
+from marquee.mart.cells import Cells
 from marquee.mart.settings import MartSettings
 from marquee.storage.local import LocalStore
-from tests.mariadb_server import MariaDB, MysqlDatabase, install, mariadb_server, mysql_database
+from tests.mariadb_server import MysqlDatabase, SqlServer, install, mariadb_server, mysql_database
 
 ROWS = 600_000
 DAYS = 15
+MEMORY_MB = 400
 LARGER = 5
 """Size of the larger day as a multiple of a day, for the measurement of memory."""
 LOOK_S = 0.02
@@ -49,7 +48,7 @@ SERVER = (
     "--innodb-flush-method=O_DIRECT",
 )
 """A usual configuration, with commits as durable as by default."""
-COLUMNS = ("hour", "episode_id", "country", "local_hour", "device", "plays", "watched_seconds")
+COLUMNS = ("day", "episode_id", "country", "daypart", "device", "plays", "watched_seconds")
 NO_DAY = Span.of(Period.parse("1999-01-01"), Period.parse("1999-01-01"))
 """Loads the dimensions alone, which belong to every span."""
 
@@ -70,10 +69,10 @@ class Took:
 
 @dataclass(frozen=True)
 class World:
-    """A lake with some days, a server to load them into, and the first day as a file and as Python rows."""
+    """A lake with some days, a server to load them into, and the mart's rows of the first, as a file and in Python."""
 
     store: LocalStore
-    server: MariaDB
+    server: SqlServer
     tsv: Path
     rows: Rows
 
@@ -81,42 +80,45 @@ class World:
 def main(arguments: Sequence[str]) -> int:
     """Run the comparison; return the exit code."""
     given = _parse(arguments)
-    console = Console(stderr=True)
-    try:
-        with tempfile.TemporaryDirectory(prefix="marquee-bench-") as work:
-            folder = Path(work)
-            with mariadb_server(install(folder), folder / "server", *SERVER) as server:
-                world = _make(given, folder, server, console)
-                Console().print(_compare(world, given.rounds, console))
-                if given.days:
-                    Console().print(_in_a_row(world, given.days, console))
-                Console().print(_memory(world, given.rows, console))
-    except (BenchError, MarqueeError) as error:
-        console.print(f"[red]{error}", highlight=False)
-        return 1
-    return 0
+
+    def part(folder: Path, console: Console) -> None:
+        with mariadb_server(install(folder), folder / "server", *SERVER) as server:
+            world = _make(given, folder, server, console)
+            show(_compare(world, given.rounds, console))
+            if given.days:
+                show(_in_a_row(world, given.days, console))
+            show(_memory(world, given.rows, console))
+
+    return run_part(part)
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("python -m bench mart", description=__doc__)
-    parser.add_argument("--rows", type=int, default=ROWS, help="rows of a day (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each runs (default: %(default)s)")
+    parser = new_parser("mart", __doc__)
+    parser.add_argument("--rows", type=count, default=ROWS, help="rows of a day (default: %(default)s)")
     parser.add_argument("--days", type=int, default=DAYS, help="days in a row, 0: none (default: %(default)s)")
     return parser.parse_args(arguments)
 
 
-def _make(given: argparse.Namespace, folder: Path, server: MariaDB, console: Console) -> World:
+def _make(given: argparse.Namespace, folder: Path, server: SqlServer, console: Console) -> World:
     days = max(1, given.days)
-    console.print(f"{days} days of {given.rows:,} rows, and one of {LARGER} times as many", highlight=False)
+    console.print(f"{days} days of {given.rows:,} rows, and one of {LARGER} times as many")
     store = LocalStore(folder / "lake")
     make_schedule(store)
-    (first, *_) = [pa.concat_tables(make_day(store, day, given.rows)) for day in range(days)]
+    first, *_ = [make_day(store, day, given.rows) for day in range(days)]
     make_day(store, LARGER_DAY, given.rows * LARGER)
+    rows = _day_rows(first).select(COLUMNS)
     tsv = folder / "day.tsv"
     options = pyarrow.csv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none")
-    hours = first.set_column(0, "hour", pc.strftime(first["hour"], "%Y-%m-%d %H:%M:%S"))
-    pyarrow.csv.write_csv(hours, tsv, options)
-    return World(store, server, tsv, list(zip(*(column.to_pylist() for column in first.columns), strict=True)))
+    pyarrow.csv.write_csv(rows, tsv, options)
+    return World(store, server, tsv, list(zip(*(column.to_pylist() for column in rows.columns), strict=True)))
+
+
+def _day_rows(hours: Sequence[pa.Table]) -> pa.Table:
+    """Return the rows of a day in a mart; show 0 has all episodes, which no row of many viewers depends on."""
+    with Cells(MEMORY_MB) as cells:
+        for hour in hours:
+            cells.add(hour)
+        return cells.folded(pa.table({"episode_id": [0], "show_id": [0]}), min_cell=10)
 
 
 def _compare(world: World, rounds: int, console: Console) -> Table:
@@ -126,9 +128,9 @@ def _compare(world: World, rounds: int, console: Console) -> Table:
         for name, way in WAYS.items():
             with _mart(world) as mart:
                 took[name].append(_time(world, partial(way, world, mart)))
-                _check(mart, len(world.rows))
-            console.print(f"round {number}/{rounds}  {name:26} {took[name][-1]}", highlight=False)
-    title = f"A day of {len(world.rows):,} rows into MySQL, {rounds} round(s)"
+                _check(mart, 1)
+            console.print(f"round {number}/{rounds}  {name:26} {took[name][-1]}")
+    title = f"A day of {len(world.rows):,} rows in the mart into MySQL, {rounds} round(s)"
     table = _table(title, "best s", "×", "median s", "CPU s", "×")
     # Other load on the machine makes a run longer, never shorter: compare the best of each.
     best = {name: Took(min(one.wall_s for one in each), min(one.cpu_s for one in each)) for name, each in took.items()}
@@ -150,8 +152,8 @@ def _in_a_row(world: World, days: int, console: Console) -> Table:
     with _mart(world) as mart:
         for day in range(days):
             took.append(_time(world, partial(_load, world, mart, day)))
-            console.print(f"day {day + 1}/{days}  {took[-1]}", highlight=False)
-        _check(mart, days * len(world.rows))
+            console.print(f"day {day + 1}/{days}  {took[-1]}")
+        _check(mart, days)
     third = max(1, days // 3)
     parts = {f"a day of the first {third}": took[:third], f"a day of the last {third}": took[-third:]}
     means = {
@@ -184,8 +186,8 @@ def _memory(world: World, rows: int, console: Console) -> Table:
     for day, size in ((0, rows), (LARGER_DAY, rows * LARGER)):
         with _mart(world) as mart:
             peak_mb = _peak_mb(world, mart, day_name(day))
-            _check(mart, size)
-        console.print(f"{size:,} rows  {peak_mb:6.0f} MB", highlight=False)
+            _check(mart, 1)
+        console.print(f"{size:,} rows  {peak_mb:6.0f} MB")
         table.add_row(f"a day of {size:,} rows", f"{peak_mb:.0f}")
     return table
 
@@ -202,13 +204,7 @@ def _peak_mb(world: World, mart: MysqlDatabase, day: str) -> float:
     log = world.tsv.with_suffix(".log")
     with log.open("wb") as output:
         child = subprocess.Popen(command, env=inherited | settings, stdout=output, stderr=output)
-    # The final peak in the system's statistics would include this process, which the child was forked from.
-    peak = re.compile(r"VmHWM:\s+(\d+) kB")
-    peak_mb = 0.0
-    while child.poll() is None:
-        if found := peak.search(Path(f"/proc/{child.pid}/status").read_text(encoding="utf-8")):
-            peak_mb = int(found[1]) / 1024
-        time.sleep(LOOK_S)
+    peak_mb = wait_for(child, LOOK_S)
     if child.returncode:
         message = f"the loader ended with code {child.returncode}: {log.read_text(encoding='utf-8')[-2000:]}"
         raise BenchError(message)
@@ -256,10 +252,10 @@ WAYS: Mapping[str, Callable[[World, MysqlDatabase], None]] = {
 }
 
 
-def _check(mart: MysqlDatabase, rows: int) -> None:
-    ((found,),) = mart.ask("select count(*) from fact_viewership")
-    if found != rows:
-        message = f"{found} rows were loaded, expected {rows}"
+def _check(mart: MysqlDatabase, days: int) -> None:
+    ((found,),) = mart.ask("select count(distinct day) from fact_viewership")
+    if found != days:
+        message = f"{found} days were loaded, expected {days}"
         raise BenchError(message)
 
 

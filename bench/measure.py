@@ -3,11 +3,13 @@
 CPU time is the kernel's count for all processes of the tree. Orphans, such as Python workers that outlive their JVM,
 are adopted by this process and waited for. If no parent waits for a process (PySpark's daemon ignores the end of its
 workers), the kernel loses its count: then the last observed value is used. Memory is the highest sum of the tree's PSS
-(a page shared by two processes counts half in each). Both are sampled up to ten times a second.
+(a page shared by two processes counts half in each). Both are sampled up to ten times a second. Load is what other
+processes do: how many wait for a core or use one just before the command starts, and the cores that they use meanwhile.
 """
 
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -36,19 +38,21 @@ class BenchError(Exception):
 
 @dataclass(frozen=True)
 class Measured:
-    """The measurements of one run: seconds, seconds, MiB."""
+    """The measurements of one run: seconds, seconds, MiB; and the load by others, before or meanwhile."""
 
     wall_s: float
     cpu_s: float
     peak_mb: float
+    load: float = 0.0
 
 
 def measure(command: Sequence[str], env: Mapping[str, str], folder: Path, timeout_s: float) -> Measured:
     """Run a command in a folder to its end; raise a BenchError with the end of its output on failure or timeout."""
     _adopt_orphans()
+    waiting, busy_s = _running_others(), _busy_seconds()
     log = folder / "output.txt"
     with log.open("wb") as output:
-        started = time.monotonic()
+        started, own_s = time.monotonic(), time.process_time()
         child = subprocess.Popen(command, env=env, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
     watch = _Watch(started + timeout_s)
     try:
@@ -67,7 +71,8 @@ def measure(command: Sequence[str], env: Mapping[str, str], folder: Path, timeou
         raise BenchError(message)
     forgotten_s = sum(used_s for pid, used_s in watch.unwaited.items() if pid not in orphans)
     cpu_s = usage.ru_utime + usage.ru_stime + sum(orphans.values()) + forgotten_s
-    return Measured(wall_s, cpu_s, watch.peak_mb)
+    others_s = _busy_seconds() - busy_s - cpu_s - (time.process_time() - own_s)
+    return Measured(wall_s, cpu_s, watch.peak_mb, max(waiting, others_s / wall_s))
 
 
 class _Watch:
@@ -110,6 +115,46 @@ class _Watch:
 def cpu_seconds(pid: int) -> float:
     """Return the CPU seconds of a running process, including its threads."""
     return sum(map(int, _stat(pid)[USED])) / TICKS_A_SECOND
+
+
+def wait_for(command: subprocess.Popen[bytes], look_s: float = LOOK_S) -> float:
+    """Wait for a command; return the last observed peak of resident memory of its largest process, in MiB.
+
+    That is the command, or a child of it: commands of stages run in a child. The final peak in the system's statistics
+    would include this process, which the command was forked from.
+    """
+    peaks = [0.0]
+    while command.poll() is None:
+        with suppress(OSError):  # a process has just ended
+            children = (PROC / f"{command.pid}/task/{command.pid}/children").read_text(encoding="utf-8").split()
+            peaks += [_resident_peak_mb(pid) for pid in (command.pid, *map(int, children))]
+        time.sleep(look_s)
+    return max(peaks)
+
+
+def _resident_peak_mb(pid: int) -> float:
+    found = re.search(r"VmHWM:\s+(\d+) kB", (PROC / f"{pid}/status").read_text(encoding="utf-8"))
+    return int(found[1]) / 1024 if found else 0.0  # a process that has ended has none
+
+
+def _running_others() -> float:
+    """Return how many threads of other processes run or wait for a core, on average over half a second."""
+    seen = []
+    for _ in range(10):
+        (running,) = (line.split()[1] for line in _machine() if line.startswith("procs_running"))
+        seen.append(int(running) - 1)
+        time.sleep(LOOK_S / 2)
+    return sum(seen) / len(seen)
+
+
+def _busy_seconds() -> float:
+    """Return the CPU seconds that all processes of the machine have used."""
+    user, nice, system, _idle, _waiting, interrupts, soft = map(int, _machine()[0].split()[1:8])
+    return (user + nice + system + interrupts + soft) / TICKS_A_SECOND
+
+
+def _machine() -> list[str]:
+    return (PROC / "stat").read_text(encoding="utf-8").splitlines()
 
 
 def _adopt_orphans() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession, Window
 from pyspark.sql import functions as F  # noqa: N812 - as all of PySpark's users write it
 
-from bench.pyspark_events import parse
+from bench.pyspark_events import parse, viewer_of
 
 
 def main(hour: str, folder: str, out: Path) -> None:
@@ -22,18 +22,19 @@ def main(hour: str, folder: str, out: Path) -> None:
     lines = spark.read.text(folder).select(F.input_file_name().alias("file"), F.col("value").alias("line"))
     parsed = parse(lines, hour)
     valid = parsed.filter("reason is null")
-    viewer = F.substring(F.sha2(F.concat(F.lit(os.environ["VIEWER_KEY"]), "user_id"), 256), 1, 16)
+    viewer = viewer_of(os.environ["VIEWER_KEY"])
     by_id = Window.partitionBy("event_id").orderBy("received_at")
     events = (
         valid.withColumn("number", F.row_number().over(by_id))
         .filter("number = 1")
         .withColumn("viewer", viewer)
+        .withColumn("started_at", F.timestamp_add("SECOND", -F.col("watched_seconds"), "received_at"))
         .withColumn("local_hour", F.hour(F.timestamp_add("MINUTE", "utc_offset_minutes", "received_at")))
     )
     totals = (F.count("*").alias("plays"), F.sum("watched_seconds").alias("watched_seconds"))
     viewership = events.groupBy("episode_id", "country", "local_hour", "device").agg(*totals)
     viewership.write.parquet(str(out / "viewership.parquet"), compression="zstd")
-    times = (F.min("received_at").alias("first_at"), F.max("received_at").alias("last_at"))
+    times = (F.min("started_at").alias("first_at"), F.max("received_at").alias("last_at"))
     viewer_hour = events.groupBy("viewer", "episode_id", "country", "language").agg(*totals, *times)
     viewer_hour.write.parquet(str(out / "viewer_hour.parquet"), compression="zstd")
     rejects = parsed.filter("reason is not null").select("file", "reason", "line")

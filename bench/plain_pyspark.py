@@ -14,7 +14,7 @@ from pyspark import SparkConf, StorageLevel
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - as all of PySpark's users write it
 
-from bench.pyspark_events import parse
+from bench.pyspark_events import parse, viewer_of
 
 CONF = {
     "spark.driver.memory": "4g",
@@ -41,14 +41,15 @@ def main(hour: str, folder: str, out: Path) -> None:
     earliest = events.join(repeated, "id", "left_semi").groupBy("event_id").agg(first).select("first.*")
     once = events.join(repeated, "id", "left_anti").unionByName(earliest)
     local_hour = F.expr("hour(timestampadd(minute, utc_offset_minutes, received_at))").alias("local_hour")
-    times = (F.min("received_at").alias("first_at"), F.max("received_at").alias("last_at"))
+    started = F.expr("timestampadd(second, -watched_seconds, received_at)")
+    times = (F.min(started).alias("first_at"), F.max("received_at").alias("last_at"))
     totals = (F.count("*").alias("plays"), F.sum("watched_seconds").alias("watched_seconds"))
     grouped = once.groupBy(*KEYS, local_hour).agg(*totals, *times).persist(StorageLevel.MEMORY_AND_DISK)
     totals = (F.sum("plays").alias("plays"), F.sum("watched_seconds").alias("watched_seconds"))
     times = (F.min("first_at").alias("first_at"), F.max("last_at").alias("last_at"))
     viewership = grouped.groupBy("episode_id", "country", "local_hour", "device").agg(*totals)
     by_user = grouped.groupBy("user_id", "episode_id", "country", "language").agg(*totals, *times)
-    viewer = F.substring(F.sha2(F.concat(F.lit(os.environ["VIEWER_KEY"]), "user_id"), 256), 1, 16).alias("viewer")
+    viewer = viewer_of(os.environ["VIEWER_KEY"])
     viewer_hour = by_user.select(viewer, *by_user.columns[1:])
     rejects = parsed.filter("reason is not null").select("file", "reason", "line").coalesce(1)
     for name, table in {"viewership": viewership, "viewer_hour": viewer_hour, "rejects": rejects}.items():

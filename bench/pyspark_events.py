@@ -6,6 +6,8 @@ In the sink's compact JSON a quote marks a text.
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - as all of PySpark's users write it
 
+from bench.viewer_key import hmac_pads
+
 SCHEMA = """
     event_id string, received_at string,
     event struct<
@@ -14,6 +16,9 @@ SCHEMA = """
     >,
     broken string
 """
+ONE = """if(line like '[{%}]' and try_variant_get(try_parse_json(line), '$[1]', 'variant') is null,
+    substring(line, 2, length(line) - 2), line)"""
+"""The line; an array with one event is this event."""
 TEXTS = ("event_id", "user_id", "device")
 INSTANT = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$"
 RULES = {
@@ -33,7 +38,7 @@ RULES = {
 
 def parse(lines: DataFrame, hour: str) -> DataFrame:
     """Return the fields of each line; for a rejected line, the reason, the file and the line."""
-    record = F.from_json("line", SCHEMA, {"columnNameOfCorruptRecord": "broken"}).alias("record")
+    record = F.from_json(F.expr(ONE), SCHEMA, {"columnNameOfCorruptRecord": "broken"}).alias("record")
     fields = (
         lines.select("file", "line", record).select("file", "line", "record.*").select("*", "event.*").drop("event")
     )
@@ -55,3 +60,10 @@ def why_rejected(hour: str) -> Column:
     for name, holds in RULES.items():
         reason = reason.when(F.expr(f"not coalesce({holds.format(hour=hour)}, false)"), name)
     return reason
+
+
+def viewer_of(key: str) -> Column:
+    """Return the viewer of ``user_id``: the first 64 bits of HMAC-SHA256."""
+    inner, outer = (F.unhex(F.lit(pad.hex())) for pad in hmac_pads(key.encode()))
+    digest = F.sha2(F.concat(outer, F.unhex(F.sha2(F.concat(inner, F.encode("user_id", "utf-8")), 256))), 256)
+    return F.conv(F.substring(digest, 1, 16), 16, 10).cast("decimal(20)").alias("viewer")

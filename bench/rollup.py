@@ -1,99 +1,101 @@
-"""Compare the rollup of one hour on Marquee's two engines with plain DuckDB, Polars and PySpark scripts.
+"""Compare the rollup of one hour on Marquee's two engines with plain DuckDB, ClickHouse, Polars and PySpark scripts.
 
-All process the same simulated hour, one after the other, in rounds, and must count the same. See docs/benchmarks.md.
+All process the same hour, one after the other, in rounds, and must have the same results, row by row. The hour exists
+keyed by viewer and spread over all Kafka partitions, as JSON lines, Parquet and Avro. See docs/benchmarks.md.
 """
 
 import argparse
-import json
 import shutil
-import signal
-import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from bench.contenders import CONTENDERS, HOUR, LOCAL, Contender
-from bench.figures import Figures, check_equal
+from bench.command import count, new_parser, run_part, show
+from bench.contenders import ALL_FORMS, CONTENDERS, LOCAL, Contender
+from bench.inputs import KEYED, SPREAD, make_hour
 from bench.measure import BenchError, Measured, measure
-from bench.report import to_json, to_table
-from jobs.simulate.settings import SimulateSettings
-from jobs.simulate.write import simulate_hour
-from marquee.calendar import Period
-from marquee.errors import TERMINATED, MarqueeError
-from marquee.storage.opening import open_store
+from bench.report import Comparison, to_json, to_table
+from bench.results import Results, check_equal, summarise
 
 EVENTS = 4_200_000
-PARTITIONS = 21
-"""Kafka partitions; each gives two files an hour."""
+USUAL = tuple(one.name for one in CONTENDERS if one.name != "naive-pyspark")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the comparison; return the exit code."""
+    """Run the comparisons; return the exit code: 1 if a contender failed or had other results."""
     given = _parse(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # so that processes and folders are cleaned up
-    console = Console(stderr=True)
-    chosen = [one for one in CONTENDERS if one.name in given.only or one.name == LOCAL]
-    try:
-        with tempfile.TemporaryDirectory(prefix="marquee-bench-") as work:
-            raw = _make_hour(given.folder or Path(work), given.events, console)
-            rounds, figures = _run(chosen, given, raw, Path(work), console)
-    except (BenchError, MarqueeError) as error:
-        console.print(f"[red]{error}", highlight=False)
-        return 1
-    Console().print(to_table(rounds, figures))
-    if given.json:
-        given.json.write_text(json.dumps(to_json(rounds, figures), indent=2) + "\n", encoding="utf-8")
-    return 0
+    comparisons: list[Comparison] = []
+
+    def part(work: Path, console: Console) -> dict[str, object]:
+        for kind in given.hours:
+            inputs = make_hour(given.folder or work, kind, given.events, given.forms)
+            for form, raw in inputs.items():
+                chosen = [one for one in CONTENDERS if one.name in {*given.only, LOCAL} and form in one.forms]
+                comparisons.append(one := Comparison(f"An hour {kind}, {form}"))
+                _run(one, chosen, given, raw, work, console)
+                show(to_table(one))
+        return to_json(comparisons)
+
+    return run_part(part, given.json) or int(any(one.failed for one in comparisons))
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     names = [one.name for one in CONTENDERS]
-    parser = argparse.ArgumentParser("python -m bench rollup", description=__doc__)
-    parser.add_argument("--events", type=int, default=EVENTS, help="distinct events of the hour (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each runs (default: %(default)s)")
-    parser.add_argument("--folder", type=Path, help="keep the simulated hour here, or take it from here")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all that was measured to a file, too")
-    parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
+    parser = new_parser("rollup", __doc__, "keep the inputs here, or take them from here")
+    parser.add_argument("--events", type=count, default=EVENTS, help="distinct events of the hour (default: 4.2e6)")
+    parser.add_argument(
+        "--hours",
+        nargs="+",
+        choices=(KEYED, SPREAD),
+        default=(KEYED, SPREAD),
+        help="whose viewers are in one partition",
+    )
+    parser.add_argument("--forms", nargs="+", choices=ALL_FORMS, default=ALL_FORMS, help="default: all")
+    parser.add_argument("--only", nargs="+", choices=names, default=USUAL, metavar="NAME", help=", ".join(names))
     parser.add_argument("--timeout", type=float, default=1800, help="seconds for one run (default: %(default)s)")
     return parser.parse_args(arguments)
 
 
-def _make_hour(folder: Path, events: int, console: Console) -> Path:
-    raw = folder.resolve() / f"hour-of-{events}-events"
-    console.print(f"the hour: {events:,} events in {raw}", highlight=False)
-    simulate_hour(SimulateSettings(partitions=PARTITIONS), open_store(raw.as_uri()), Period.parse(HOUR), events)
-    return raw
-
-
 def _run(
-    chosen: Sequence[Contender], given: argparse.Namespace, raw: Path, work: Path, console: Console
-) -> tuple[list[dict[str, Measured]], Figures]:
-    """Return the measurements of each round, and the common figures."""
-    rounds: list[dict[str, Measured]] = []
-    expected: Figures | None = None
+    one: Comparison, chosen: Sequence[Contender], given: argparse.Namespace, raw: Path, work: Path, console: Console
+) -> None:
+    """Measure each contender in turns; the results of the first round's local engine are what all must have."""
+    kept = work / "kept"
+    shutil.rmtree(kept, ignore_errors=True)
+    expected: Results | None = None
     for number in range(1, given.rounds + 1):
-        took = {}
-        for one in chosen:
-            took[one.name], figures = _run_one(one, raw, work / "run", given.timeout)
-            expected = expected or figures
-            if figures and expected:
-                check_equal(one.title, figures, expected)
-            seconds = f"{took[one.name].wall_s:7.1f} s {took[one.name].cpu_s:7.1f} CPU s"
-            console.print(f"round {number}/{given.rounds}  {one.name:15} {seconds}", highlight=False)
-        rounds.append(took)
-    if expected is None:
-        message = "nothing was run: expected at least one round"
+        for contender in chosen:
+            if contender.name in one.failed:
+                continue
+            folder = kept if expected is None else work / "run"
+            try:
+                took, results = _run_one(contender, raw, folder, given.timeout)
+                if expected is None and results is not None:
+                    expected = results
+                    one.counted = summarise(results)
+                elif expected is not None and results is not None:
+                    check_equal(contender.title, results, expected)
+            except BenchError as error:
+                console.print(str(error), style="red", markup=False)
+                if contender.name == LOCAL:
+                    raise
+                one.failed[contender.name] = str(error)
+                one.runs.pop(contender.name, None)
+                continue
+            finally:
+                shutil.rmtree(work / "run", ignore_errors=True)
+            one.runs.setdefault(contender.name, []).append(took)
+            spent = f"{took.cpu_s:7.1f} CPU s {took.wall_s:7.1f} s  load {took.load:.1f}"
+            console.print(f"{one.title}  round {number}/{given.rounds}  {contender.name:15} {spent}")
+
+
+def _run_one(one: Contender, raw: Path, folder: Path, timeout_s: float) -> tuple[Measured, Results | None]:
+    if lacking := one.missing():
+        message = f"not run: {lacking} is not installed"
         raise BenchError(message)
-    return rounds, expected
-
-
-def _run_one(one: Contender, raw: Path, folder: Path, timeout_s: float) -> tuple[Measured, Figures | None]:
     scratch, out = folder / "scratch", folder / "out"
     scratch.mkdir(parents=True)
-    try:
-        took = measure(one.command(raw, out), one.environment(raw, out, scratch), scratch, timeout_s)
-        return took, one.figures(out)
-    finally:
-        shutil.rmtree(folder)
+    took = measure(one.command(raw, out), one.environment(raw, out, scratch), scratch, timeout_s)
+    shutil.rmtree(scratch)
+    return took, one.results(out)

@@ -104,7 +104,18 @@ MART_LOAD = Job(
     "mart_load",
     "load new and changed periods from the lake into the mart",
     settings_class="jobs.mart_load.settings:MartLoadSettings",
-    runner="jobs.mart_load.load:load_mart",
+    runner="jobs.mart_load.job:run",
+)
+REPORT = Job(
+    "report",
+    "write the review of a period as a page or a workbook",
+    settings_class="jobs.report.settings:ReportSettings",
+    runner="jobs.report.publish:publish",
+)
+RETAIN = Job(
+    "retain",
+    "list or end the data whose days of retention are over",
+    settings_class="jobs.retain.settings:RetainSettings",
 )
 EXPORTER = Job(
     "exporter",
@@ -120,7 +131,13 @@ LAUNCHER = Job(
 PIPELINE = (SCHEDULE_FETCH, ROLLUP, PROFILE, MART_LOAD)
 """The stages, upstream before downstream."""
 
-JOBS = (*PIPELINE, EXPORTER, LAUNCHER)
+JOBS = (*PIPELINE, REPORT, RETAIN, EXPORTER, LAUNCHER)
+
+
+def command_of(stage: str) -> str:
+    """Return the command that makes a stage's periods; KeyError if there is none."""
+    made = {dataset.stage: job.command for job in PIPELINE for dataset in job.main_datasets}
+    return (made | {MART_LOAD.name: MART_LOAD.command})[stage]
 
 
 def job_named(name: str) -> Job:

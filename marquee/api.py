@@ -18,13 +18,14 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 import pyarrow as pa
-from pydantic_settings import SettingsConfigDict
 
 from marquee.calendar import Period, Span
 from marquee.errors import DONE, BadInputError, ConfigError, LostRaceError, MarqueeError, TryAgainError
 from marquee.mart import base
-from marquee.mart.questions import QUESTIONS, Question, audience_periods, find_question, query_of
-from marquee.mart.settings import MartSettings
+from marquee.mart.answers import table
+from marquee.mart.questions import QUESTIONS, Question, audience_periods, find_question
+from marquee.mart.settings import MartSettings, ReaderSettings
+from marquee.neutral import neutral_lines
 from marquee.runs.stage import State
 from marquee.runs.status import PeriodStatus
 from marquee.settings.loading import load_settings
@@ -41,14 +42,6 @@ _ERRORS: Mapping[int, type[MarqueeError]] = {
 }
 _LINES_REPEATED = 10
 """Maximum number of a command's error lines in the API's error. Standard error has all of them."""
-
-
-class _ReaderSettings(StageSettings):
-    """Settings for reading a mart, which needs no lake."""
-
-    model_config = SettingsConfigDict(validate_default=False)
-    lake: str = ""
-    mart: MartSettings
 
 
 def questions() -> tuple[Question, ...]:
@@ -106,6 +99,7 @@ class Mart:
         *,
         only: Mapping[str, str] | None = None,
         period: str | None = None,
+        trend: str | None = None,
         limit: int | None = None,
     ) -> pa.Table:
         """Return the answer to a question as an Arrow table, with the columns of the command in the same order.
@@ -113,13 +107,20 @@ class Mart:
         The answer is complete by default: without ``only`` it covers all countries and genres, without ``limit`` it
         has all rows. Convert the table with ``.to_pandas()`` or ``polars.from_arrow(…)``.
 
+        The metadata of its schema say how far to trust it: ``trust`` is the line under the command's answer, and
+        ``trust_fields`` is the same as JSON (hours, share of unknown shows, rows withheld, times, definitions). If
+        hours of its period are missing, ``missing`` says so: ``22 of 24 hours of 2026-01-05 are loaded``. If it has no
+        rows, ``empty`` says why.
+
         Args:
             name: name of a question, such as ``"binge"``.
             only: values that columns must have, such as ``{"country": "KR"}``.
             period: the period to ask about, such as ``"2026-W02"``. Questions about audiences take one of
-                ``periods()``. Questions about viewing hours take any period or span (``"2026-01-05/2026-01-08"``) that
+                ``periods()``. Questions about viewing hours take any span of days (``"2026-01-05/2026-01-08"``) that
                 has loaded hours. Default: all hours, and the audience of the period that the command reports.
-            limit: maximum number of rows, in the command's order. Default: all rows.
+            trend: a grain, ``"day"``, ``"week"``, ``"month"`` or ``"quarter"``: the answer is that for each loaded
+                period of it, with the period as first column. Instead of ``period``.
+            limit: maximum number of rows (of a trend, of each period), in the command's order. Default: all rows.
 
         Raises:
             marquee.errors.ConfigError: the mart, question or column does not exist, or nothing of the period is loaded.
@@ -137,7 +138,7 @@ class Mart:
             message = f"Invalid limit={limit}. Use a whole number of 1 or more, or leave it out for all rows"
             raise ConfigError(message)
         with self._connected() as mart:
-            return mart.table(*query_of(mart, question, limit or 0, only or {}, period))
+            return table(mart, question, limit=limit or 0, only=only, period=period, trend=trend)
 
     def sql(self, query: str, parameters: Sequence[Any] = ()) -> pa.Table:
         """Run your own SQL query and return the answer as an Arrow table; ``?`` marks a parameter.
@@ -200,11 +201,11 @@ def open_mart(
         >>> import marquee
         >>> mart = marquee.open_mart()
         >>> mart.ask("engagement-by-genre").column("genre").to_pylist()
-        ['Romance', 'Crime']
+        ['All genres', 'Romance', 'Crime']
         >>> with mart:  # several questions, one connection
         ...     answers = [mart.ask(question.name) for question in marquee.questions()]
-        >>> len(answers)
-        13
+        >>> len(answers) == len(marquee.questions())
+        True
     """
     check_names()
     given = {
@@ -213,7 +214,7 @@ def open_mart(
         "tls_ca": tls_ca,
     }
     known = {name: value for name, value in given.items() if value is not None}
-    mart = Mart(load_settings(_ReaderSettings, **({"mart": known} if known else {})).mart)
+    mart = Mart(load_settings(ReaderSettings, **({"mart": known} if known else {})).mart)
     with mart:  # fails if the mart does not exist
         return mart
 
@@ -271,6 +272,37 @@ class Lake:
         """
         listed = json.loads(self._command("run", *_period_arguments(period), "--format", "json"))
         return {one["stage"]: one["made"] for one in listed}
+
+    def what_if(
+        self, remove: Sequence[str | int], *, country: str | None = None, period: str | None = None
+    ) -> pa.Table:
+        """Return what is lost when a set of shows goes, as ``marquee what-if`` does: a row worldwide and by country.
+
+        The set counts as a whole: ``left_with_nothing`` has viewers who watched several of its shows and nothing else,
+        whom no single show loses. The counts are over all viewers, and protected as those of the mart: rounded to
+        multiples of ``mart.min_cell``; hours of few viewers are null.
+
+        Args:
+            remove: the shows, each by its name or its id.
+            country: only viewers in this country, such as ``"KR"``.
+            period: a week, month or quarter. Default: the one with the most hours, of equals the shortest.
+
+        Raises:
+            marquee.errors.ConfigError: a show, the country or the period is not in the lake.
+
+        Example:
+            >>> import marquee
+            >>> lost = marquee.open_lake().what_if(["Case", 1])
+            >>> lost.column_names[:4]
+            ['period', 'country', 'left_with_nothing', 'left_percent']
+        """
+        shows = [f"#{one}" if isinstance(one, int) else one for one in remove]
+        options = [*(["--country", country] if country else []), *(["--period", period] if period else [])]
+        rows = json.loads(self._command("what-if", *options, "--format", "json", *(f"--remove={one}" for one in shows)))
+        # A column of nulls alone would have no type.
+        texts, numbers = dict.fromkeys(("period", "country"), pa.string()), {True: pa.float64(), False: pa.int64()}
+        types = {name: texts.get(name, numbers["hours" in name or "percent" in name]) for name in rows[0]}
+        return pa.Table.from_pylist(rows, schema=pa.schema(types))
 
     def _command(self, *arguments: str) -> str:
         """Run a command and forward its log; return its standard output."""
@@ -351,7 +383,8 @@ def _pass_on(lines: IO[str] | None) -> list[str]:
     errors, others = [], []
     for line in lines or ():
         level, message = _log_line(line)
-        sys.stderr.write(f"{message}\n" if level in {"", "info"} else f"{level}: {message}\n")
+        shown = neutral_lines(message)
+        sys.stderr.write(f"{shown}\n" if level in {"", "info"} else f"{level}: {shown}\n")
         sys.stderr.flush()
         if level == "error":
             errors.append(message)

@@ -26,15 +26,20 @@ class Grain(StrEnum):
 
 
 # ASCII digits only, and no year before 1000: a period has one name.
+YEAR = r"(?!9999)[1-9]\d{3}"
+"""Pattern of a year. 9999, a common stand-in for "never", has no end that Python knows."""
+
 _FORMS = {
-    Grain.HOUR: re.compile(r"([1-9]\d{3})-(\d\d)-(\d\d)T(\d\d)", re.ASCII),
-    Grain.DAY: re.compile(r"([1-9]\d{3})-(\d\d)-(\d\d)", re.ASCII),
-    Grain.WEEK: re.compile(r"([1-9]\d{3})-W(\d\d)", re.ASCII),
-    Grain.MONTH: re.compile(r"([1-9]\d{3})-(\d\d)", re.ASCII),
-    Grain.QUARTER: re.compile(r"([1-9]\d{3})-Q([1-4])", re.ASCII),
+    Grain.HOUR: re.compile(rf"({YEAR})-(\d\d)-(\d\d)T(\d\d)", re.ASCII),
+    Grain.DAY: re.compile(rf"({YEAR})-(\d\d)-(\d\d)", re.ASCII),
+    Grain.WEEK: re.compile(rf"({YEAR})-W(\d\d)", re.ASCII),
+    Grain.MONTH: re.compile(rf"({YEAR})-(\d\d)", re.ASCII),
+    Grain.QUARTER: re.compile(rf"({YEAR})-Q([1-4])", re.ASCII),
 }
+_HOUR = _FORMS[Grain.HOUR]
 FORMS_HINT = "2026-01-05T13 (hour), 2026-01-05 (day), 2026-W02 (week), 2026-01 (month) or 2026-Q1 (quarter)"
 MONTHS_A_QUARTER = 3
+_LENGTHS = {Grain.HOUR: HOUR, Grain.DAY: DAY}
 
 
 @dataclass(frozen=True, order=True)
@@ -47,6 +52,11 @@ class Period:
     @classmethod
     def parse(cls, text: str) -> "Period":
         """Parse a period's name; ValueError lists the accepted forms."""
+        if _HOUR.fullmatch(text):  # most periods of a lake are hours
+            try:
+                return cls(datetime.fromisoformat(text).replace(tzinfo=UTC), Grain.HOUR)
+            except ValueError:  # said below in Marquee's words
+                pass
         for grain, form in _FORMS.items():
             if match := form.fullmatch(text):
                 try:
@@ -87,13 +97,22 @@ class Period:
         return self.start.replace(year=self.start.year + month // 12, month=month % 12 + 1)
 
     @property
+    def hours(self) -> int:
+        """The number of hours of the period."""
+        return (self.end - self.start) // HOUR
+
+    @property
     def date(self) -> date:
         """The UTC date on which the period starts."""
         return self.start.date()
 
+    def __hash__(self) -> int:
+        # Periods are keys of large mappings. An instant keeps its hash, and few periods of them begin at the same one.
+        return hash(self.start)
+
     def __str__(self) -> str:
         if self.grain is Grain.HOUR:
-            return f"{self.start:%Y-%m-%dT%H}"
+            return self.start.isoformat()[:13]
         if self.grain is Grain.DAY:
             return f"{self.start:%Y-%m-%d}"
         if self.grain is Grain.WEEK:
@@ -115,6 +134,12 @@ class Period:
 
     def until(self, end: datetime) -> Iterator["Period"]:
         """Yield this period and the following ones that start before an instant."""
+        start, grain = self.start, self.grain
+        if grain in _LENGTHS:  # without the detour over the end of each, because a lake has many hours
+            while start < end:
+                yield Period(start, grain)
+                start += _LENGTHS[grain]
+            return
         period = self
         while period.start < end:
             yield period

@@ -5,6 +5,7 @@ Codes follow sysexits.h where it has a suitable one: 65 EX_DATAERR, 70 EX_SOFTWA
 """
 
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -26,6 +27,8 @@ class MarqueeError(Exception):
 
     exit_code: ClassVar[int] = INTERNAL
     kind: ClassVar[Kind] = "internal"
+    lines: tuple[str, ...] = ()
+    """Lines of the message after the first one. Logs show each on a line of its own, and no other line breaks."""
 
 
 class BadInputError(MarqueeError):
@@ -40,6 +43,10 @@ class TryAgainError(MarqueeError):
 
     exit_code = 75
     kind = "try again"
+
+
+class EngineGoneError(TryAgainError):
+    """The engine has stopped, so no further period can be made; it is no failure of the period that meets it."""
 
 
 class LostRaceError(MarqueeError):
@@ -60,6 +67,10 @@ class CorruptLakeError(MarqueeError):
     """An object in the lake differs from its manifest."""
 
 
+class NewerLakeError(MarqueeError):
+    """A later version of Marquee wrote the lake. Every command ends, because this version would undo its work."""
+
+
 # Exit codes for a run of several periods: the code that most needs attention comes first.
 SEVERITY = (ConfigError.exit_code, INTERNAL, BadInputError.exit_code, LostRaceError.exit_code, TryAgainError.exit_code)
 
@@ -67,6 +78,13 @@ SEVERITY = (ConfigError.exit_code, INTERNAL, BadInputError.exit_code, LostRaceEr
 def worst(codes: list[int]) -> int:
     """Return the exit code of a run whose periods ended with ``codes`` (0 for none)."""
     return next((code for code in SEVERITY if code in codes), DONE)
+
+
+def in_words(reasons: Mapping[str, int]) -> str:
+    """Return counts by reason as text, most frequent first, such as ``not_json 60, country 2``."""
+    return ", ".join(
+        f"{reason} {count}" for reason, count in sorted(reasons.items(), key=lambda one: (-one[1], one[0]))
+    )
 
 
 def describe_foreign(error: Exception) -> str:

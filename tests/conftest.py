@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from unittest import mock
 
 import hypothesis
 import pytest
@@ -15,7 +16,16 @@ from marquee.storage.base import S3Options
 from marquee.storage.local import LocalStore
 from marquee.storage.s3 import S3Store
 from tests.helpers_mart import Kiosk
-from tests.mariadb_server import MariaDB, MysqlDatabase, install, mariadb_server, mysql_database
+from tests.mariadb_server import (
+    Installed,
+    MariaDB,
+    MysqlDatabase,
+    SqlServer,
+    install,
+    mariadb_server,
+    mysql_database,
+)
+from tests.mysql_server import SCRIPTS, MySQL, NoMysqlError, install_mysql
 from tests.s3_proxy import S3Proxy, s3_proxy_before
 from tests.s3_server import ACCESS_KEY, BUCKET, REGION, SECRET_KEY, S3Server, s3_server_at
 
@@ -24,6 +34,7 @@ collect_ignore = ["images", "e2e_cluster"]
 
 RECORDINGS = Path(__file__).parents[2] / "shared" / "tvmaze"
 NO_RECORDINGS = f"{RECORDINGS}, the recorded answers of TVmaze, is not there"
+NO_MYSQL = "there is no MySQL here, so marts were tested on MariaDB alone"
 
 SPARK_CONF = {
     "spark.master": "local[2]",
@@ -53,9 +64,14 @@ def pytest_testnodedown(error: object) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Report the number of tests that were left out."""
-    left_out = [one for one in terminalreporter.stats.get("skipped", ()) if NO_RECORDINGS in str(one.longrepr)]
-    if left_out:
-        terminalreporter.write_line(f"!!! NOT RUN: {len(left_out)} tests, for {NO_RECORDINGS}.")
+    reasons = [str(one.longrepr) for one in terminalreporter.stats.get("skipped", ())]
+    without_recordings = sum(NO_RECORDINGS in reason for reason in reasons)
+    if without_recordings:
+        terminalreporter.write_line(f"!!! NOT RUN: {without_recordings} tests, for {NO_RECORDINGS}.")
+    without_mysql = [reason for reason in reasons if NO_MYSQL in reason]
+    if without_mysql:
+        why = without_mysql[0].rpartition(NO_MYSQL)[2].rstrip("')")
+        terminalreporter.write_line(f"!!! NOT RUN: {len(without_mysql)} tests, for {NO_MYSQL}{why}.")
 
 
 @pytest.fixture
@@ -139,20 +155,55 @@ def mariadb_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def mariadb(mariadb_data: Path) -> Iterator[MariaDB]:
+def mariadb(mariadb_data: Path) -> Iterator[SqlServer]:
     """A MariaDB server that all tests share; a test that stops or reconfigures a server needs its own."""
     with mariadb_server(mariadb_data, mariadb_data.parent / "server") as server:
         yield server
 
 
+@pytest.fixture(scope="session")
+def mysql_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty data folder of MySQL, which is copied for each server.
+
+    Where MySQL cannot be installed, because the mirror does not have it or this is not root, the tests are skipped and
+    the run ends with a report of that. With CI=true a missing folder ``shared`` fails them.
+    """
+    try:
+        return install_mysql(tmp_path_factory.mktemp("mysql"))
+    except NoMysqlError as error:
+        in_ci = os.environ.get("CI") == "true" and not SCRIPTS.is_dir()
+        (pytest.fail if in_ci else pytest.skip)(f"{NO_MYSQL}: {error}")
+
+
+@pytest.fixture(scope="session")
+def mysql(mysql_data: Path) -> Iterator[SqlServer]:
+    """A MySQL server that all tests share, as ``mariadb``."""
+    with Installed(MySQL, mysql_data).server(mysql_data.parent / "server") as server:
+        yield server
+
+
+@pytest.fixture(scope="session", params=["mariadb", "mysql"])
+def installed(request: pytest.FixtureRequest) -> Installed:
+    """Either kind of server, for tests that need a server of their own."""
+    data = request.getfixturevalue(f"{request.param}_data")
+    return Installed({"mariadb": MariaDB, "mysql": MySQL}[request.param], data)
+
+
+@pytest.fixture(scope="session")
+def sql_server(request: pytest.FixtureRequest, installed: Installed) -> SqlServer:
+    """A server of either kind that all tests share."""
+    server: SqlServer = request.getfixturevalue("mysql" if installed.kind is MySQL else "mariadb")
+    return server
+
+
 @pytest.fixture
-def mysql_mart(mariadb: MariaDB) -> Iterator[MysqlDatabase]:
-    """An empty database for a mart."""
-    with mysql_database(mariadb) as database:
+def mysql_mart(sql_server: SqlServer) -> Iterator[MysqlDatabase]:
+    """An empty database for a mart, on either kind of server."""
+    with mysql_database(sql_server) as database:
         yield database
 
 
-@pytest.fixture(scope="module", params=["duckdb", "mysql"])
+@pytest.fixture(scope="module", params=["duckdb", "mariadb", "mysql"])
 def new_kiosk(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[], Kiosk]]:
@@ -161,7 +212,7 @@ def new_kiosk(
         if request.param == "duckdb":
             yield lambda: tmp_path_factory.mktemp("kiosks") / "new" / "kiosk.duckdb"
         else:
-            server = request.getfixturevalue("mariadb")
+            server = request.getfixturevalue(request.param)
             yield lambda: stack.enter_context(mysql_database(server))
 
 
@@ -171,8 +222,11 @@ def spark_engine() -> Iterator[SparkEngine]:
     from pyspark import SparkContext  # noqa: PLC0415 - slow, and needed by few tests
 
     from marquee.engine.spark import start_spark  # noqa: PLC0415
+    from tests.helpers_rollup import SECRET  # noqa: PLC0415 - imports the rollup
 
-    yield start_spark(SPARK_CONF, task_memory_mb=128)
+    with mock.patch.dict(os.environ, MARQUEE_ROLLUP__VIEWER_KEY=SECRET):  # of executors, which do not get it by tasks
+        engine = start_spark(SPARK_CONF, task_memory_mb=128)
+    yield engine
     SparkContext.getOrCreate().stop()
     # PySpark keeps its Java process until ours ends, with an open pipe that pytest would warn about.
     gateway = SparkContext._gateway

@@ -1,6 +1,7 @@
 """Small lakes with hand-made markers, and marts loaded from them, in DuckDB and in MySQL."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -9,13 +10,15 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from jobs.mart_load.load import MartReport, load_mart
+from jobs.mart_load.load import load_mart
+from jobs.mart_load.report import MartReport
 from jobs.mart_load.settings import MartLoadSettings
 from marquee.calendar import Period
 from marquee.lake import keys
 from marquee.lake.datasets import (
     AUDIENCE,
     AUDIENCE_BASE,
+    AUDIENCE_GENRE,
     COUNTRIES,
     EPISODES,
     GENRES,
@@ -34,11 +37,17 @@ from marquee.storage.local import LocalStore
 from tests.mariadb_server import MysqlDatabase
 
 Row = Mapping[str, Any]
-Play = tuple[int, str, int, str, int]
-"""A row of viewership: episode, country, local hour, device, seconds. One play is a minute."""
+Play = tuple[int, str, int, str, int] | tuple[int, str, int, str, int, range]
+"""A row of viewership: episode, country, local hour, device, seconds, and perhaps its viewers (64 at most).
+
+One play is a minute. Without viewers, they are enough for any floor.
+"""
 
 Kiosk = Path | MysqlDatabase
 """A mart: a file of DuckDB, or a database of MySQL."""
+
+MANY_VIEWERS = range(64)
+"""Viewers of a cell that are enough for any floor."""
 
 MADE = datetime(2026, 2, 1, tzinfo=UTC)
 
@@ -59,14 +68,32 @@ class SmallLake:
         """Roll up an hour."""
         start = Period.parse(hour).start.replace(tzinfo=None)
         names = ("episode_id", "country", "local_hour", "device", "watched_seconds")
-        rows = [dict(zip(names, play, strict=True)) | {"hour": start, "plays": play[-1] // 60} for play in plays]
+        rows = [
+            dict(zip(names, play[:5], strict=True))
+            | {"hour": start, "plays": play[4] // 60, "viewer_bits": _bits(play[5] if len(play) > 5 else MANY_VIEWERS)}
+            for play in plays
+        ]
         return self.publish(keys.ROLLUP, hour, {VIEWERSHIP: rows})
 
-    def audience(self, period: str, shows: Sequence[Row], base: Sequence[Row]) -> Marker:
+    def audience(
+        self,
+        period: str,
+        shows: Sequence[Row],
+        base: Sequence[Row],
+        counts: Mapping[str, int] | None = None,
+        genres: Sequence[Row] = (),
+    ) -> Marker:
         """Count the audience of a period."""
-        return self.publish(keys.AUDIENCE, period, {AUDIENCE: shows, AUDIENCE_BASE: base})
+        tables = {AUDIENCE: shows, AUDIENCE_BASE: base, AUDIENCE_GENRE: genres}
+        return self.publish(keys.AUDIENCE, period, tables, counts)
 
-    def publish(self, stage: str, period: str, tables: Mapping[Dataset, Sequence[Row] | pa.Table]) -> Marker:
+    def publish(
+        self,
+        stage: str,
+        period: str,
+        tables: Mapping[Dataset, Sequence[Row] | pa.Table],
+        counts: Mapping[str, int] | None = None,
+    ) -> Marker:
         """Publish a run of hand-made tables, as the next generation of its period."""
         self.now += timedelta(minutes=1)
         run_id = keys.new_run_id(self.now)
@@ -74,7 +101,12 @@ class SmallLake:
         outputs = [write_output(self.store, prefix, dataset, _table(dataset, rows)) for dataset, rows in tables.items()]
         previous = read_marker(self.store, stage, Period.parse(period))
         generation = previous.generation + 1 if previous else 1
-        return publish(self.store, marker_of(stage, period, generation, run_id, outputs, self.now), previous)
+        marker = marker_of(stage, period, generation, run_id, outputs, self.now)
+        return publish(self.store, replace(marker, counts=counts or {}), previous)
+
+
+def _bits(viewers: range) -> int:
+    return sum(1 << one for one in viewers)
 
 
 def marker_of(
@@ -98,20 +130,20 @@ def marker_of(
     )
 
 
-def kiosk_of(kiosk: Kiosk, period: str = "") -> MartSettings:
-    """Return the settings of a mart."""
+def kiosk_of(kiosk: Kiosk, period: str = "", **more: Any) -> MartSettings:
+    """Return the settings of a mart: of exact figures, unless ``more`` says otherwise."""
     given = {"url": f"duckdb://{kiosk}"} if isinstance(kiosk, Path) else {"url": kiosk.url, "password": kiosk.password}
-    return MartSettings.model_validate({**given, "period": period, "lock_timeout_s": 5})
+    return MartSettings.model_validate({**given, "period": period, "lock_timeout_s": 5, "min_cell": 1, **more})
 
 
-def mart_settings(store: Store, kiosk: Kiosk, period: str = "") -> MartLoadSettings:
+def mart_settings(store: Store, kiosk: Kiosk, period: str = "", **more: Any) -> MartLoadSettings:
     """Return the settings that load a mart from a lake."""
-    return MartLoadSettings(lake=store.url, mart=kiosk_of(kiosk, period))
+    return MartLoadSettings(lake=store.url, mart=kiosk_of(kiosk, period, **more))
 
 
-def load(store: Store, kiosk: Kiosk, period: str = "", *, force: bool = False) -> MartReport:
+def load(store: Store, kiosk: Kiosk, period: str = "", *, force: bool = False, **more: Any) -> MartReport:
     """Load a mart as a new process would, with fresh markers."""
-    return load_mart(mart_settings(store, kiosk, period), Markers(store), force=force)
+    return load_mart(mart_settings(store, kiosk, period, **more), Markers(store), force=force)
 
 
 def rows_of(kiosk: Kiosk, sql: str) -> list[tuple[Any, ...]]:

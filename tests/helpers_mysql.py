@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from jobs.mart_load.load import MartReport, load_mart
+from jobs.mart_load.load import load_mart
+from jobs.mart_load.report import MartReport
 from jobs.mart_load.settings import MartLoadSettings
 from marquee.lake.markers import Markers
 from marquee.mart.settings import MartSettings
@@ -48,7 +49,7 @@ def restate(small: SmallLake, seconds: int) -> None:
 
 def settings_of(database: MysqlDatabase, **more: Any) -> MartSettings:
     """Return the settings of a mart, with a short wait for locks by default."""
-    given = {"url": database.url, "password": database.password, "lock_timeout_s": 1}
+    given = {"url": database.url, "password": database.password, "lock_timeout_s": 1, "min_cell": 1}
     return MartSettings.model_validate({**given, **more})
 
 

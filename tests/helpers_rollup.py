@@ -29,6 +29,8 @@ HOUR = hour("2026-01-05T13")
 SECRET = "a key that only tests have"
 BUCKETS = 3
 NEXT_DAY = datetime(2026, 1, 6, 12, tzinfo=UTC)
+COUNTS = ("rows_in", "rows_out", "duplicates", "rejects")
+"""The counts of lines in a marker."""
 GONE: Any = object()
 """In place of a value: the field is missing."""
 
@@ -124,12 +126,13 @@ class World:
     def rolled(self, period: Period = HOUR) -> Rolled:
         """Return the published result of an hour in the form of the oracle."""
         marker = self.markers()[str(period)]
-        rolled = Rolled(counts=dict(marker.counts))
+        rolled = Rolled(counts={name: marker.counts[name] for name in COUNTS})
         for output in marker.outputs:
             rows = [tuple(row.values()) for row in read_output(self.lake, output).to_pylist()]
             if output.dataset == VIEWERSHIP.name:
                 assert {row[0] for row in rows} <= {period.start.replace(tzinfo=None)}
-                rolled.viewership = [row[1:] for row in rows]
+                rolled.viewership = [row[1:-1] for row in rows]
+                rolled.viewer_bits = [row[-1] for row in rows]
             elif output.dataset == VIEWER_HOUR.name:
                 rolled.viewer_hour[keys.bucket_of(output.key)] = rows
             elif output.dataset == REJECTS.name:
@@ -139,7 +142,7 @@ class World:
     def expected(self, period: Period = HOUR) -> Rolled:
         """Return the result of the oracle for the raw objects of an hour."""
         objects = {info.key: self.raw.get(info.key) for info in self.raw.list(key_of("", period))}
-        return oracle(objects, self.settings.rollup.buckets, period)
+        return oracle(objects, self.markers()[str(period)].counts["buckets"], period)
 
     def digests(self, period: Period = HOUR) -> dict[str, str]:
         """Return the checksums of the published files of an hour, by name without the run."""

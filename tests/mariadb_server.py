@@ -1,4 +1,6 @@
-"""A MariaDB server for tests, with its own data folder, reached by a socket there and by a port of loopback.
+"""Servers of a mart for tests, each with its own data folder, reached by a socket there and by a port of loopback.
+
+``MariaDB`` is here, and ``MySQL`` in tests/mysql_server.py. Tests of marts run on both.
 
 ``install`` makes an empty data folder once; each server gets a copy, so that a test may kill, fill up or misconfigure
 its server without harm to another. Statements of an administrator use the socket, as root without a password.
@@ -12,7 +14,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,7 +50,7 @@ _QUICK_INSTALL = (
 
 
 @dataclass
-class MariaDB:
+class SqlServer:
     """A server that can be started, stopped, killed, frozen and restarted with the same data."""
 
     folder: Path
@@ -76,17 +78,20 @@ class MariaDB:
         """The log of the server since it was made."""
         return (self.folder / "log").read_text(errors="replace")
 
+    def program(self) -> Sequence[str]:
+        """Return the command that starts a small server, without the places of its files."""
+        raise NotImplementedError
+
     def start(self) -> None:
         """Start the server on the same port as before, and wait until it answers."""
         self.port = self.port or free_port()
         command = [
-            *(_program("mariadbd"), "--no-defaults", *_as_root()),
+            *self.program(),
             f"--datadir={self.data or self.folder / 'data'}",
             f"--socket={self.socket}",
             f"--pid-file={self.folder / 'pid'}",
             f"--port={self.port}",
             f"--tmpdir={self.folder}",  # of the one in common each server that starts deletes the others' tables
-            *SMALL,
             *self.options,
         ]
         with (self.folder / "log").open("ab") as log:
@@ -95,7 +100,7 @@ class MariaDB:
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > patience_ends:
                 self.kill()
-                message = f"MariaDB did not start: {self.log[-3000:]}"
+                message = f"{type(self).__name__} did not start: {self.log[-3000:]}"
                 raise RuntimeError(message)
             time.sleep(0.02)  # between two looks
 
@@ -145,11 +150,19 @@ class MariaDB:
             self._process = None
 
 
+class MariaDB(SqlServer):
+    """A MariaDB of the PATH."""
+
+    def program(self) -> Sequence[str]:
+        """Return the command that starts it."""
+        return [_program("mariadbd"), "--no-defaults", *as_root(), *SMALL]
+
+
 @dataclass(frozen=True)
 class MysqlDatabase:
     """An empty database for one mart, with a user who has all rights in it and may otherwise create users only."""
 
-    server: MariaDB
+    server: SqlServer
     name: str
     user: str
     password: str
@@ -176,7 +189,7 @@ class MysqlDatabase:
 def install(folder: Path) -> Path:
     """Make an empty data folder with the system tables of a server."""
     data = folder / "data"
-    command = [_program("mariadb-install-db"), "--no-defaults", *_as_root(), f"--datadir={data}", *_QUICK_INSTALL]
+    command = [_program("mariadb-install-db"), "--no-defaults", *as_root(), f"--datadir={data}", *_QUICK_INSTALL]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         message = f"mariadb-install-db ended with code {done.returncode}: {done.stdout}{done.stderr}"
@@ -184,21 +197,42 @@ def install(folder: Path) -> Path:
     return data
 
 
+def mariadb_server(
+    installed: Path, folder: Path, *options: str, data: Path | None = None
+) -> AbstractContextManager[SqlServer]:
+    """Run a MariaDB on a copy of an installed data folder until the end of the block."""
+    return Installed(MariaDB, installed).server(folder, *options, data=data)
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A kind of server with a data folder that holds its system tables, which each server gets a copy of."""
+
+    kind: type[SqlServer]
+    data: Path
+
+    @contextmanager
+    def server(self, folder: Path, *options: str, data: Path | None = None) -> Iterator[SqlServer]:
+        """Run a server on a copy of the data folder until the end of the block."""
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(self.data, data or folder / "data", dirs_exist_ok=True)
+        server = self.kind(folder, options, data)
+        server.start()
+        with _ended(server):
+            yield server
+
+
 @contextmanager
-def mariadb_server(installed: Path, folder: Path, *options: str, data: Path | None = None) -> Iterator[MariaDB]:
-    """Run a server on a copy of an installed data folder until the end of the block."""
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(installed, data or folder / "data", dirs_exist_ok=True)
-    server = MariaDB(folder, options, data)
-    server.start()
+def _ended(server: SqlServer) -> Iterator[None]:
+    """End a server at the end of the block, without grace if it is of one test alone."""
     try:
-        yield server
+        yield
     finally:
-        server.kill() if data or options else server.stop()
+        server.kill() if server.data or server.options else server.stop()
 
 
 @contextmanager
-def mysql_database(server: MariaDB, charset: str = "utf8mb4") -> Iterator[MysqlDatabase]:
+def mysql_database(server: SqlServer, charset: str = "utf8mb4") -> Iterator[MysqlDatabase]:
     """Make a database with its own user, and drop both, and the users that it created, at the end of the block."""
     name = f"kiosk_{secrets.token_hex(4)}"
     mine = MysqlDatabase(server, name, f"{name}_owner", secrets.token_hex(8))
@@ -215,7 +249,7 @@ def mysql_database(server: MariaDB, charset: str = "utf8mb4") -> Iterator[MysqlD
             server.ask(f"drop user '{user}'@'{host}'")
 
 
-def _users(server: MariaDB) -> set[tuple[str, str]]:
+def _users(server: SqlServer) -> set[tuple[str, str]]:
     return {(user, host) for user, host in server.ask("select user, host from mysql.user")}
 
 
@@ -230,6 +264,6 @@ def _program(name: str) -> str:
     return found
 
 
-def _as_root() -> list[str]:
+def as_root() -> list[str]:
     """Return the option that root needs to run the server."""
     return ["--user=root"] if os.geteuid() == 0 else []

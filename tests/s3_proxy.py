@@ -3,6 +3,7 @@
     refuse        answers with a status and an S3 error code, without asking the server
     lose_answer   passes the request on, and closes the connection instead of answering
     cut_answer    passes the request on, and closes the connection within the body of the answer
+    slow          passes the request on, and sends the answer at 100 kB a second
     hang          reads half of the body of the request, and does not answer until the proxy is closed
 
 A fault applies to a number of next requests of a method. ``S3Proxy.stripped`` names headers that the proxy removes, as
@@ -12,6 +13,7 @@ if the server did not know them.
 import contextlib
 import http.client
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,6 +27,7 @@ from botocore.credentials import Credentials
 from tests.s3_server import ACCESS_KEY, REGION, SECRET_KEY
 
 ANY = ""
+SLOW_STEP, SLOW_BYTES_A_SECOND = 5_000, 100_000
 CONDITIONS = frozenset({"if-none-match", "if-match"})
 _PER_CONNECTION = {"transfer-encoding", "connection", "content-length", "expect"}
 
@@ -33,7 +36,7 @@ _PER_CONNECTION = {"transfer-encoding", "connection", "content-length", "expect"
 class Fault:
     """A fault of the next ``times`` requests of a method, or of any method when it is empty."""
 
-    kind: Literal["refuse", "lose_answer", "cut_answer", "hang"]
+    kind: Literal["refuse", "lose_answer", "cut_answer", "slow", "hang"]
     method: str = ANY
     times: int = 1
     status: int = 0
@@ -103,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault and fault.kind == "lose_answer":
             self._drop()
         else:
-            self._answer(answer.status, dict(answer.getheaders()), data, cut=fault is not None)
+            self._answer(answer.status, dict(answer.getheaders()), data, fault)
 
     def _pass_on(self, body: bytes) -> tuple[http.client.HTTPResponse, bytes]:
         headers = {name: value for name, value in self.headers.items() if name.lower() != "expect"}  # answered already
@@ -126,7 +129,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.answers.append((self.command, 0))
         self.close_connection = True
 
-    def _answer(self, status: int, headers: dict[str, str], data: bytes, *, cut: bool = False) -> None:
+    def _answer(self, status: int, headers: dict[str, str], data: bytes, fault: Fault | None = None) -> None:
+        cut = fault is not None and fault.kind == "cut_answer"
         self.server.answers.append((self.command, status))
         self.send_response_only(status)
         for name, value in headers.items():
@@ -136,8 +140,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", told if self.command == "HEAD" and told else str(len(data)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(data[: len(data) // 2] if cut else data)
+            self._send(data[: len(data) // 2] if cut else data, slowly=fault is not None and fault.kind == "slow")
         self.close_connection = self.close_connection or cut
+
+    def _send(self, data: bytes, *, slowly: bool) -> None:
+        step = SLOW_STEP if slowly else max(len(data), 1)
+        for start in range(0, len(data), step):
+            self.wfile.write(data[start : start + step])
+            self.wfile.flush()
+            time.sleep(SLOW_STEP / SLOW_BYTES_A_SECOND if slowly else 0)
 
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _handle  # noqa: N815 - names that the base class looks for
 

@@ -1,16 +1,21 @@
 """Kernels for the tests of the engines, which the workers of Spark import from here."""
 
+import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from pydantic import SecretStr
 
-from marquee.engine.base import Task
+from marquee.engine.base import Engine, Task
 from marquee.errors import BadInputError, TryAgainError
+from marquee.lake.files import write_output
+from marquee.storage.local import LocalStore
+from tests.sample_stages import WORDS
 
 SECRET = "canary-7ac0"
 PLACE = "the module"
@@ -30,10 +35,11 @@ class Number:
 
 @dataclass(frozen=True)
 class Sum:
-    """Parameters of reducers: a factor, and the key whose reducer fails."""
+    """Parameters of reducers: a factor, the key whose reducer fails, and a folder in which a merger leaves a file."""
 
     factor: int = 1
     fails: int | None = None
+    folder: Path | None = None
 
 
 def double(unit: Number, _: Task) -> int:
@@ -92,18 +98,54 @@ def split(unit: Number, _: Task) -> Iterator[tuple[int, pa.Table]]:
         raise TryAgainError(message)
 
 
+def only_two(unit: Number, _: Task) -> Iterator[tuple[int, pa.Table]]:
+    """Send the number of the unit to key 2."""
+    yield 2, pa.table({"number": [unit.number]})
+
+
 def nothing(_unit: Number, _task: Task) -> Iterator[tuple[int, pa.Table]]:
     """Send no table."""
     yield from ()
 
 
-def add(key: int, tables: Iterable[pa.Table], parameters: Sum, _: Task) -> tuple[int, int, int]:
-    """Return the key, the number of tables, and the sum of their numbers times a factor."""
+def map_reduce(engine: Engine, mapper: Any, reducer: Any, units: Sequence[Number], parameters: Sum) -> list[Any]:
+    """Return the values of reducers that have no table to merge."""
+    values, merged = engine.map_reduce_merge(mapper, reducer, total, units, parameters)
+    assert merged is None
+    return values
+
+
+def add(key: int, tables: Iterable[pa.Table], parameters: Sum, _: Task) -> tuple[tuple[int, int, int], None]:
+    """Return the key, the number of tables, and the sum of their numbers times a factor; no table."""
     listed = list(tables)
     if parameters.fails == key:
         message = f"reducer {key} failed"
         raise BadInputError(message)
-    return key, len(listed), parameters.factor * sum(sum(table["number"].to_pylist()) for table in listed)
+    return (key, len(listed), parameters.factor * sum(sum(table["number"].to_pylist()) for table in listed)), None
+
+
+def add_and_keep(
+    key: int, tables: Iterable[pa.Table], parameters: Sum, task: Task
+) -> tuple[tuple[int, int, int], pa.Table | None]:
+    """Return what ``add`` returns, and the numbers of all keys but 2, which are to be merged."""
+    listed = list(tables)
+    value, _ = add(key, listed, parameters, task)
+    return value, None if key == 2 else pa.concat_tables(listed)
+
+
+def total(tables: Iterable[pa.Table], parameters: Sum, task: Task) -> tuple[int, int]:
+    """Return the number of tables, and the sum of their numbers times a factor; leave a file if it may."""
+    listed = list(tables)
+    if parameters.folder is not None:
+        Path(parameters.folder, "merged").touch()
+    assert task.scratch.is_dir()
+    return len(listed), parameters.factor * sum(sum(table["number"].to_pylist()) for table in listed)
+
+
+def fail_to_merge(_: Iterable[pa.Table], _parameters: Sum, _task: Task) -> None:
+    """Fail with an error of Marquee."""
+    message = "the merger failed"
+    raise TryAgainError(message)
 
 
 def blocks(unit: Number, _: Task) -> Iterator[tuple[int, pa.Table]]:
@@ -112,10 +154,54 @@ def blocks(unit: Number, _: Task) -> Iterator[tuple[int, pa.Table]]:
         yield key, pa.table({"number": pa.array([unit.number] * 50_000, pa.int64())})
 
 
-def add_and_look(_: int, tables: Iterable[pa.Table], _parameters: Sum, task: Task) -> tuple[int, int]:
-    """Return the sum of the numbers, and the number of files of the shuffle."""
+def add_and_look(_: int, tables: Iterable[pa.Table], _parameters: Sum, task: Task) -> tuple[tuple[int, int], None]:
+    """Return the sum of the numbers, and the number of files of the shuffle; no table."""
     files = len(list(Path(task.scratch).parent.glob("marquee-shuffle-*/*.arrow")))
-    return sum(sum(table["number"].to_pylist()) for table in tables), files
+    return (sum(sum(table["number"].to_pylist()) for table in tables), files), None
+
+
+def much(unit: Number, _: Task) -> Iterator[tuple[int, pa.Table]]:
+    """Send 400 tables of a mebibyte that does not compress to one key, and this process's memory to another."""
+    noise = np.random.default_rng(unit.number)
+    for _number in range(400):
+        yield 0, pa.table({"number": noise.integers(0, 1 << 62, 1 << 17)})
+    yield 1, pa.table({"number": [held_mb()]})
+
+
+def most(key: int, tables: Iterable[pa.Table], _parameters: Sum, _: Task) -> tuple[tuple[int, int], None]:
+    """Return the number of rows, and the most memory in MiB of this process, or of the mapper's; no table."""
+    rows, memory = 0, 0
+    for table in tables:
+        rows += table.num_rows
+        memory = max(memory, held_mb(), table["number"][0].as_py() if key == 1 else 0)
+    return (rows, memory), None
+
+
+def held_mb(name: str = "RssAnon") -> int:
+    """Return the memory of this process in MiB, without the pages of files, which the system takes back."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) >> 10 for line in status.splitlines() if line.startswith(name))
+
+
+def peak(unit: Number, _: Task) -> tuple[int, int]:
+    """Return the process and its peak memory in MiB, and begin another peak, after a while."""
+    time.sleep(unit.seconds)
+    found = os.getpid(), held_mb("VmHWM")
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    return found
+
+
+def write_late(unit: Number, _: Task) -> tuple[str, str]:
+    """Write an object, and return its key and SHA-256; the first attempt at number 0 takes the time of the unit."""
+    assert unit.folder is not None
+    first = unit.folder / "first-attempt"
+    slow = unit.number == 0 and not first.exists()
+    if slow:
+        first.touch()
+    time.sleep(unit.seconds if slow else 0)
+    table = pa.table({"word": [str(unit.number)], "times": [unit.number]})
+    output = write_output(LocalStore(unit.folder / "lake"), "data/", WORDS, table, unit.number)
+    return output.key, output.sha256
 
 
 class Holder:

@@ -129,6 +129,18 @@ def endless(piece: bytes, headers: dict[str, str] | None = None, pause_s: float 
     return reply
 
 
+def trickle(start: bytes, piece: bytes = b"", pause_s: float = 0.01) -> Reply:
+    """Send these exact bytes as the response, then a piece again and again, or the end of the connection."""
+
+    def reply(handler: _Handler) -> None:
+        handler.send(start)
+        while piece and not handler.server.closing.wait(pause_s):
+            handler.send(piece)
+        handler.close_connection = True
+
+    return reply
+
+
 def silence() -> Reply:
     """Accept the request and never answer."""
 

@@ -1,7 +1,9 @@
 """Writes the generated files: ``python -m tools.docs``; ``--check`` only lists the files that are out of date.
 
     docs/commands.md                    from the parser of the command line
+    docs/data-layers.md                 from marquee/lake/layers.py
     docs/data-dictionary.md             from marquee/lake/datasets.py and the comments of marquee/mart/schema
+    docs/iam.md, docs/iam/*.json        from the roles of tools/iam.py
     docs/metrics.md                     from marquee/telemetry/metrics.py
     docs/settings.md                    from the settings classes that jobs/registry.py lists
     marquee/settings/names.txt          the names of the settings in them, for the check of misspelt ones
@@ -20,8 +22,10 @@ from pathlib import Path
 from tools.docs_chart import chart_readme, chart_schema
 from tools.docs_commands import commands
 from tools.docs_dictionary import data_dictionary
+from tools.docs_layers import data_layers
 from tools.docs_metrics import metrics
 from tools.docs_settings import settings
+from tools.iam import ROLES, access, policy_text
 from tools.setting_names import names
 
 ROOT = Path(__file__).parents[1]
@@ -40,6 +44,9 @@ FILES: dict[str, Callable[[], str]] = {
     "charts/marquee/values.schema.json": partial(chart_schema, "marquee"),
     "docs/commands.md": partial(page, commands),
     "docs/data-dictionary.md": partial(page, data_dictionary),
+    "docs/data-layers.md": partial(page, data_layers),
+    "docs/iam.md": partial(page, access),
+    **{f"docs/iam/{role.name}.json": partial(policy_text, role) for role in ROLES},
     "docs/metrics.md": partial(page, metrics),
     "docs/settings.md": partial(page, settings),
     "marquee/settings/names.txt": names,

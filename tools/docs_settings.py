@@ -104,9 +104,8 @@ def _row(path: tuple[str, ...], one: FieldInfo) -> tuple[str, ...]:
 
 def _kind(one: FieldInfo) -> str:
     words = [_word(part) for part in _parts(one.annotation) if part is not type(None)]
-    bounds = [
-        f"{sign} {getattr(limit, name)}" for name, sign in BOUNDS for limit in one.metadata if hasattr(limit, name)
-    ]
+    limits = [*one.metadata, *_limits(one.annotation)]
+    bounds = [f"{sign} {getattr(limit, name)}" for name, sign in BOUNDS for limit in limits if hasattr(limit, name)]
     return ", ".join([" or ".join(words), *bounds])
 
 
@@ -139,6 +138,13 @@ def _parts(annotation: Any) -> tuple[Any, ...]:  # noqa: ANN401 - an annotation
     if hasattr(annotation, "__metadata__"):
         return _parts(annotation.__origin__)
     return (annotation,)
+
+
+def _limits(annotation: Any) -> Iterator[Any]:  # noqa: ANN401 - an annotation
+    """Yield the limits of the members of a union."""
+    for member in get_args(annotation):
+        for one in getattr(member, "__metadata__", ()):
+            yield from getattr(one, "metadata", ())
 
 
 def _is_section(kind: object) -> bool:

@@ -1,6 +1,5 @@
 """Entry point of the command line ``marquee``, also as ``python -m jobs.cli``."""
 
-import gc
 import sys
 from collections.abc import Sequence
 from pkgutil import resolve_name
@@ -18,11 +17,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "quick" in given:  # needs neither settings nor a lake
         code: int = resolve_name(given.do)(given)
         return code
-    from marquee.runs.command import guarded  # noqa: PLC0415 - help and usage errors end before it is needed
+    from marquee.runs.command import guarded, run_supervised, spare_collections  # noqa: PLC0415 - help and usage errors need neither
 
     do = resolve_name(given.do)
-    gc.enable()  # marquee/__main__.py has switched it off for loading modules
-    return guarded(lambda: do(given), given.log, for_a_person=True)
+    spare_collections()
+    alone = arguments is None
+    if alone and "supervised" in given:
+        run_supervised(given.log, for_a_person=True)
+    return guarded(lambda: do(given), given.log, for_a_person=True, alone=alone)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,8 @@ def _annotate(parser: argparse.ArgumentParser) -> None:
     from jobs.cli.help import topics  # noqa: PLC0415 - this module is imported for the help of all commands
     from marquee.mart.questions import QUESTIONS  # noqa: PLC0415
 
-    names = {"question": [one.name for one in QUESTIONS], "topic": [*topics(), *_commands(parser)]}
+    asked = [name for one in QUESTIONS for name in (one.name, *one.also)]
+    names = {"question": asked, "topic": [*topics(), *_commands(parser)]}
     for action in _all_actions(parser):
         if action.type is Path:
             action.complete = "directory" if action.metavar == "FOLDER" else "file"  # type: ignore[attr-defined]

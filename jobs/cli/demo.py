@@ -1,9 +1,12 @@
-"""``marquee demo``: simulates a week, runs the whole pipeline on it, and prints the answers, all in one folder.
+"""``marquee demo``: simulates a week, runs the whole pipeline on it, prints the answers, and writes them as a page.
+
+All of it is in one folder:
 
     <folder>/marquee.toml    the demo's settings: MARQUEE_CONFIG=<folder>/marquee.toml marquee status
     <folder>/raw             play events, in the layout of Kafka Connect
     <folder>/lake            the outputs of the stages
     <folder>/kiosk.duckdb    the mart
+    <folder>/review.html     the review of the week, with the planted answers
 
 The demo is idempotent: after an interruption another run completes it, and after that another run changes nothing.
 """
@@ -11,7 +14,6 @@ The demo is idempotent: after an interruption another run completes it, and afte
 import argparse
 import contextlib
 import os
-import secrets
 import shlex
 import shutil
 import socket
@@ -21,8 +23,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from jobs.cli.ask import print_with_trust
 from jobs.cli.pipeline import run_pipeline
 from jobs.mart_load.settings import MartLoadSettings
+from jobs.report.command import page_of
 from jobs.schedule_fetch.settings import ScheduleFetchSettings
 from jobs.simulate.command import counter, settings_of
 from jobs.simulate.planted import ANSWERS
@@ -31,9 +35,12 @@ from jobs.simulate.settings import SimulateSettings
 from jobs.simulate.write import add_late_files, simulate
 from marquee.calendar import EVER
 from marquee.errors import ConfigError, worst
-from marquee.mart.questions import CREDIT, QUESTIONS, ask
+from marquee.mart.answers import answer
+from marquee.mart.base import read_mart
+from marquee.mart.questions import CREDIT, QUESTIONS
 from marquee.report.console import say, say_command
-from marquee.report.tables import print_answer
+from marquee.report.files import write_file
+from marquee.report.review.answers import read_review
 from marquee.runs.command import Outcome, progress_bar
 from marquee.settings.loading import load_settings
 from marquee.settings.names import CONFIG, PREFIX
@@ -41,6 +48,7 @@ from marquee.storage.opening import open_store
 from marquee.telemetry.logs import set_up_logs
 
 FILE = "marquee.toml"
+REVIEW = "review.html"
 NAME = "marquee"
 ROWS_SHOWN = 6
 WIDTH = 80
@@ -62,7 +70,8 @@ last_day = {last_day}
 calls_per_window = 100000  # the made-up service on this machine needs no rate limit
 
 [rollup]
-viewer_key = "{key}"
+# Known to all, because the viewers are made up: every demo has the same answers. For real viewers, set a secret key.
+viewer_key = "made-up-viewers-need-no-secret"
 buckets = 2
 
 [mart]
@@ -84,12 +93,15 @@ def run(folder: Path, settings: SimulateSettings) -> int:
         changed, code = _run_all(settings, folder)
     if code:
         return code
-    _print_answers()
+    _print_answers(settings.days)
+    page = _write_review(folder, settings.days)
     seconds = f"{time.monotonic() - started:.0f} s"
     if changed:
         say(f"Done in {seconds}. Another run has nothing to do.")
     else:
         say(f"Everything was up to date; nothing was made again ({seconds}).")
+    say("The same in one page, with pictures and definitions:")
+    say_command(f"  {page}")
     say("To look around:")
     say_command(f"  export MARQUEE_CONFIG={shlex.quote(str(folder / FILE))}")
     say_command("  {0} status; {0} ask; {0} ask binge --limit 3 --format json".format(_command()))
@@ -147,11 +159,9 @@ def _use_settings_of(folder: Path, settings: SimulateSettings) -> None:
             countries=", ".join(f'"{code}"' for code in settings.countries),
             first_day=settings.schedule_from,
             last_day=settings.last_day,
-            key=secrets.token_hex(32),
             mart=(folder / "kiosk.duckdb").as_uri().replace("file://", "duckdb://"),
         )
         hidden = file.with_suffix(".new")
-        hidden.touch(mode=0o600)
         hidden.write_text(text, encoding="utf-8")
         hidden.replace(file)
     os.environ[CONFIG] = str(file)
@@ -177,13 +187,26 @@ def _free_port() -> int:
         return port
 
 
-def _print_answers() -> None:
-    mart = load_settings(MartLoadSettings).mart
-    claims = {answer.question: answer.claim for answer in ANSWERS}
-    for question in QUESTIONS:
-        columns, rows = ask(mart, question.name, ROWS_SHOWN, question.example)
-        say("")
-        print_answer(question.words, columns, rows, WIDTH)
-        if question.name in claims:
-            say(f"planted: {claims[question.name]}", "green")
+def _write_review(folder: Path, days: int) -> Path:
+    """Write the review of the week as a page, and return its file."""
+    file = folder / REVIEW
+    notes = {question: f"The demo made this up: {claim}" for question, claim in _claims(days).items()}
+    write_file(file, page_of(read_review(load_settings(MartLoadSettings).mart, notes=notes)))
+    return file
+
+
+def _claims(days: int) -> Mapping[str, str]:
+    """Return what is planted in a service of some days, by question."""
+    return {planted.question: planted.claim for planted in ANSWERS if planted.days <= days}
+
+
+def _print_answers(days: int) -> None:
+    claims = _claims(days)
+    with read_mart(load_settings(MartLoadSettings).mart) as mart:
+        for question in QUESTIONS:
+            answered = answer(mart, question, limit=ROWS_SHOWN, only=question.example)
+            say("")
+            print_with_trust(answered, WIDTH)
+            if question.name in claims:
+                say(f"planted: {claims[question.name]}", "green")
     say("")

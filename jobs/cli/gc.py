@@ -4,8 +4,10 @@ import argparse
 from datetime import UTC, datetime, timedelta
 
 from marquee.errors import ConfigError
-from marquee.lake.garbage import GRACE, collect, plan_digest, plan_garbage
+from marquee.lake.erasure_progress import note_completed
+from marquee.lake.garbage import collect, plan_digest, plan_garbage
 from marquee.lake.markers import Markers
+from marquee.lake.superseded import GRACE
 from marquee.report.console import say, say_command
 from marquee.report.tables import print_rows
 from marquee.settings.loading import load_settings
@@ -27,6 +29,7 @@ def run(given: argparse.Namespace) -> int:
         raise ConfigError(message)
     if not plan:
         say(f"There is no garbage older than {grace / timedelta(hours=1):g} hours.")
+        _note_completed(settings)
         return 0
     print_rows(["garbage", "objects", "bytes"], [[one.prefix, one.objects, one.bytes] for one in plan], "table")
     if given.delete is None:
@@ -35,4 +38,10 @@ def run(given: argparse.Namespace) -> int:
         say_command(f"  marquee gc{again} --delete {digest}")
     else:
         say(f"Deleted {sum(one.objects for one in collect(settings.store, plan)):,} objects.")
+        _note_completed(settings)
     return 0
+
+
+def _note_completed(settings: StageSettings) -> None:
+    for one in note_completed(Markers(settings.store), datetime.now(UTC)):
+        say(f"Nothing is left of the viewers of request {one}.")

@@ -3,11 +3,11 @@
 import argparse
 from collections.abc import Callable
 
-from jobs.cli.options import mart_given
 from jobs.mart_load.settings import MartLoadSettings
 from marquee.mart.admin import init_mart, upgrade_mart
 from marquee.mart.settings import MartSettings
 from marquee.report.console import say
+from marquee.runs.arguments import mart_given
 from marquee.settings.loading import load_settings
 from marquee.settings.names import check_names
 

@@ -14,10 +14,10 @@ from typing import Any
 
 from jobs.cli import completion
 from jobs.cli import help as topics
-from jobs.registry import MART_LOAD, PIPELINE, Job
+from jobs.registry import MART_LOAD, PIPELINE, REPORT, RETAIN, Job
 from jobs.simulate.options import DAYS, OPTIONS
 from marquee.calendar import Period, hour
-from marquee.report.formats import FORMATS
+from marquee.report.formats import FILE_FORMATS, FORMATS
 from marquee.runs.arguments import Parser, add_period_arguments, whole_number
 from marquee.version import __version__
 
@@ -34,6 +34,8 @@ days, weeks, months or quarters, such as 2026-01-05T13, 2026-01-05, 2026-W02,
 To start, run `marquee demo`, which shows everything on a simulated week.
 """
 DEMO_EVENTS_PER_DAY = 160_000
+TRENDS = ("day", "week", "month", "quarter")
+"""Grains of a trend; equal to ``marquee.mart.answers.TRENDS``."""
 GRACE_DAYS = 7
 """Days before `gc` deletes objects without a marker; equal to ``marquee.lake.garbage.GRACE``."""
 
@@ -49,10 +51,15 @@ def make_parser(first: str = "") -> argparse.ArgumentParser:
         **{job.command: partial(_add_job, job=job) for job in PIPELINE},
         "status": _add_status,
         "ask": _add_ask,
+        "report": _add_report,
+        "what-if": _add_what_if,
         "mart": _add_mart_commands,
         "config": _add_config,
         "preflight": _add_preflight,
+        "verify": _add_verify,
         "gc": _add_gc,
+        "erase": _add_erase,
+        "retain": _add_retain,
         "simulate": _add_simulate,
     }
     for add in [adders[first]] if first in adders else adders.values():
@@ -99,7 +106,7 @@ def _add_demo(commands: Any) -> None:  # noqa: ANN401
         type=whole_number,
         default=DEMO_EVENTS_PER_DAY,
         metavar="N",
-        help="number of events per day (default: %(default)s); below 130000 some answers have too few viewers to show",
+        help="number of events per day (default: %(default)s); below 150000 some answers have too few viewers to show",
     )
     parser.add_argument(
         "--days", type=whole_number, default=DAYS, metavar="N", help="days of events (default: %(default)s)"
@@ -108,13 +115,14 @@ def _add_demo(commands: Any) -> None:  # noqa: ANN401
 
 def _add_run(commands: Any) -> None:  # noqa: ANN401
     parser = _add(commands, "run", "run all stages in order until nothing is pending", "jobs.cli.run:run_all")
+    parser.set_defaults(supervised=True)
     add_period_arguments(parser, force=False, otherwise="all that is pending")
     _add_format(parser)
 
 
 def _add_job(commands: Any, job: Job) -> None:  # noqa: ANN401
     parser = _add(commands, job.command, job.summary, "jobs.cli.run:run_job")
-    parser.set_defaults(job=job)
+    parser.set_defaults(job=job, supervised=True)
     add_period_arguments(parser)
     if job is MART_LOAD:
         _add_mart(parser)
@@ -134,7 +142,10 @@ def _add_status(commands: Any) -> None:  # noqa: ANN401
 def _add_ask(commands: Any) -> None:  # noqa: ANN401
     parser = _add(commands, "ask", "list the questions, or answer one from the mart", "jobs.cli.ask:run")
     parser.add_argument(
-        "question", nargs="?", metavar="QUESTION", help="name of the question; without it, list the questions"
+        "question",
+        nargs="*",
+        metavar="QUESTION",
+        help="name of the question, or its words; without it, list the questions",
     )
     parser.add_argument(
         "--only",
@@ -144,11 +155,86 @@ def _add_ask(commands: Any) -> None:  # noqa: ANN401
         metavar="COLUMN=VALUE",
         help="only rows with this value, such as country=KR; repeat it for several columns",
     )
+    for name, metavar, text in (
+        ("country", "CODE", "only this country: its code, such as KR; '**' is worldwide"),
+        ("genre", "GENRE", "only this genre"),
+        ("title", "TITLE", "only this show"),
+    ):
+        parser.add_argument(f"--{name}", metavar=metavar, help=f"{text}; short for --only {name}={metavar}")
     parser.add_argument(
         "--all", action="store_true", help="include every country and genre, not only those that the question names"
     )
-    parser.add_argument("--limit", type=whole_number, metavar="ROWS", help="maximum number of rows; 0 for all")
+    periods = parser.add_mutually_exclusive_group()
+    period_help = "the loaded period, such as 2026-W02, or span first/last, to answer for (default: the mart's)"
+    periods.add_argument("--period", metavar="PERIOD", help=period_help)
+    periods.add_argument(
+        "--trend",
+        choices=TRENDS,
+        metavar="GRAIN",
+        help="answer for every loaded day, week, month or quarter, with the period as first column",
+    )
+    rows = parser.add_mutually_exclusive_group()
+    rows.add_argument(
+        "--limit",
+        type=whole_number,
+        metavar="ROWS",
+        help="maximum number of rows, of a trend for each period; 0 for all (default: those of the question in a "
+        "table, all as json and csv)",
+    )
+    rows.add_argument("--all-rows", action="store_const", const=0, dest="limit", help="all rows; the same as --limit 0")
     _add_mart(parser, period=False)
+    format_help = (
+        "table for a person, json or csv for a machine; parquet, arrow or xlsx as a file: --format xlsx >answer.xlsx "
+        "(default: %(default)s)"
+    )
+    parser.add_argument(
+        "--format", choices=(*FORMATS, *FILE_FORMATS), default="table", metavar="FORMAT", help=format_help
+    )
+
+
+def _add_report(commands: Any) -> None:  # noqa: ANN401
+    parser = _add(commands, "report", REPORT.summary, "jobs.report.command:run")
+    period_help = "period of the review, such as 2026-Q1: one whose audience is loaded (default: as `marquee ask`)"
+    parser.add_argument("--period", metavar="PERIOD", help=period_help)
+    parser.add_argument(
+        "--out",
+        action="append",
+        type=Path,
+        metavar="FILE",
+        help="file to write: .html for a page, .xlsx for a workbook; repeat it for both (default: review.html)",
+    )
+    _add_mart(parser, period=False)
+
+
+def _add_what_if(commands: Any) -> None:  # noqa: ANN401
+    summary = "show what is lost when shows go, or in which order to remove or keep them"
+    parser = _add(commands, "what-if", summary, "jobs.cli.what_if:run")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "--remove",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="SHOW",
+        help="the shows of the set, each by its name in quotes or by # and its id",
+    )
+    what.add_argument(
+        "--order",
+        nargs="?",
+        const="remove",
+        choices=["remove", "keep"],
+        metavar="WAY",
+        help="the cheapest shows to remove, or the best to keep, step by step: remove (default) or keep",
+    )
+    parser.add_argument("--country", metavar="CODE", help="only viewers in this country, such as KR; with --remove")
+    parser.add_argument(
+        "--period",
+        metavar="PERIOD",
+        help="week, month or quarter to answer for; default: the one with the most hours, of equals the shortest",
+    )
+    parser.add_argument(
+        "--limit", type=whole_number, metavar="STEPS", help="maximum number of steps of --order; 0 for all"
+    )
     _add_format(parser)
 
 
@@ -161,7 +247,7 @@ def _add_mart_commands(commands: Any) -> None:  # noqa: ANN401
     actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, help="the action")
     summaries = {
         "init": "create the schema in an empty database, and the users whose passwords are set",
-        "upgrade": "upgrade the schema of a mart to this version, and replace its views",
+        "upgrade": "replace the views of a mart; empty it if its schema, floor or detail is another",
     }
     for name, summary in summaries.items():
         _add_mart(_add(actions, name, summary, f"jobs.cli.mart:{name}"))
@@ -177,6 +263,13 @@ def _add_preflight(commands: Any) -> None:  # noqa: ANN401
     _add_format(_add(commands, "preflight", summary, "jobs.cli.preflight:run"))
 
 
+def _add_verify(commands: Any) -> None:  # noqa: ANN401
+    summary = "check every object of the lake; name damage and the commands that repair it"
+    parser = _add(commands, "verify", summary, "jobs.cli.verify:run")
+    add_period_arguments(parser, force=False, otherwise="all periods")
+    _add_format(parser)
+
+
 def _add_gc(commands: Any) -> None:  # noqa: ANN401
     summary = "list or delete objects that superseded, failed and killed runs left in the lake"
     parser = _add(commands, "gc", summary, "jobs.cli.gc:run")
@@ -188,6 +281,35 @@ def _add_gc(commands: Any) -> None:  # noqa: ANN401
         type=_hours,
         metavar="HOURS",
         help=f"keep younger objects, which a run may still need (default: {GRACE_DAYS} days)",
+    )
+
+
+def _add_erase(commands: Any) -> None:  # noqa: ANN401
+    summary = "request that users are erased, or show how far the requests are"
+    parser = _add(commands, "erase", summary, "jobs.cli.erase:run")
+    parser.add_argument(
+        "what", nargs="?", choices=["status"], metavar="status", help="show what is erased and what is still due"
+    )
+    whom = parser.add_mutually_exclusive_group()
+    whom.add_argument(
+        "--users", type=Path, metavar="FILE", help="file of user ids, one a line; they are hashed and never stored"
+    )
+    whom.add_argument(
+        "--viewers", type=Path, metavar="FILE", help="file of pseudonyms in hexadecimal digits, one a line"
+    )
+    _add_format(parser, "; of status")
+
+
+def _add_retain(commands: Any) -> None:  # noqa: ANN401
+    parser = _add(commands, "retain", RETAIN.summary, "jobs.retain.command:run")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        "--delete", metavar="DIGEST", help="end what the plan with this digest says; without it, only list the plan"
+    )
+    what.add_argument(
+        "--yes-plan-of",
+        metavar="DAY",
+        help="end whatever the plan of this day says, without a dry run: 2026-01-05, or today",
     )
 
 

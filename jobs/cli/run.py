@@ -2,12 +2,12 @@
 
 import argparse
 
-from jobs.cli.options import mart_given
 from jobs.cli.pipeline import run_pipeline
 from jobs.registry import Job
 from marquee.errors import worst
 from marquee.report.console import say
 from marquee.report.tables import print_rows
+from marquee.runs.arguments import mart_given
 from marquee.runs.command import progress_bar, run_over, summary_of
 from marquee.settings.names import check_names
 

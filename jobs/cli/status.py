@@ -1,23 +1,30 @@
-"""``marquee status``: a table of the stages, then the periods that are not done and why; or all periods, or a page."""
+"""``marquee status``: a table of the stages, then the periods that are not done, and why, and notes on others.
+
+Or all periods, or a page.
+"""
 
 import argparse
 import dataclasses
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
-from jobs.cli.options import mart_given
 from jobs.cli.pipeline import read_status
 from jobs.registry import MART_LOAD
 from marquee.errors import ConfigError
+from marquee.mart.settings import MartSettings
 from marquee.report.console import say
-from marquee.report.formats import time_text
+from marquee.report.files import write_file
+from marquee.report.formats import Format, objects_text, time_text
 from marquee.report.tables import print_rows
+from marquee.runs.arguments import mart_given
 from marquee.runs.stage import State
-from marquee.runs.status import PeriodStatus, fold, not_done, summarise
+from marquee.runs.status import PeriodStatus, fold, not_done, noted, partial, summarise
 from marquee.settings.loading import load_settings, masked
 from marquee.settings.names import check_names
 from marquee.settings.sections import StageSettings
+
+log = logging.getLogger(__name__)
 
 SHOWN = 20
 """Maximum number of lines for periods that are not done; a line holds consecutive periods with the same reason."""
@@ -28,17 +35,32 @@ def run(given: argparse.Namespace) -> int:
     """Print the state of the periods, or write it as an HTML page."""
     check_names()
     mart = mart_given(given)
-    listed, now = read_status(given.span, mart), datetime.now(UTC)
+    status, now = read_status(given.span, mart), datetime.now(UTC)
+    listed = status.periods
+    places = places_of(mart)
+    if status.objects:
+        places["raw objects"] = objects_text(status.objects)
+    if status.ended:
+        places["ended"] = "; ".join(status.ended)
     if given.html is not None:
         from marquee.report.pages import status_page  # noqa: PLC0415 - one of three forms
 
-        _write(given.html, status_page(listed, now, places_of(mart)))
+        write_file(given.html, status_page(listed, now, places, status.remarks).encode())
+        say(f"Wrote {given.html}")
     elif given.format == "table" and not given.all:
-        print_summary(listed, now, places_of(mart))
+        print_summary(listed, now, places)
     else:
         columns = [field.name for field in dataclasses.fields(PeriodStatus)]
-        print_rows(columns, [[getattr(one, name) for name in columns] for one in listed], given.format, "Periods")
+        rows = [[_cell(getattr(one, name), given.format) for name in columns] for one in listed]
+        print_rows(columns, rows, given.format, "Periods")
+    for remark in status.remarks:
+        log.warning("%s", remark)
     return 0
+
+
+def _cell(value: object, form: Format) -> object:
+    """Return a value of a row; numbers by class become text, except in JSON."""
+    return value if form == "json" or not isinstance(value, Mapping) else objects_text(value)
 
 
 def places_of(mart: Mapping[str, object]) -> dict[str, str]:
@@ -47,7 +69,8 @@ def places_of(mart: Mapping[str, object]) -> dict[str, str]:
     try:
         common = load_settings(StageSettings)
         places |= {"lake": masked(common.lake), "environment": common.environment}
-        places["mart"] = masked(load_settings(MART_LOAD.settings, **mart).mart.url)  # type: ignore[attr-defined]
+        its: MartSettings = load_settings(MART_LOAD.settings, **mart).mart  # type: ignore[attr-defined]
+        places["mart"] = f"{masked(its.url)} ({its.protection})"
     except ConfigError:  # already reported where the setting was needed
         pass
     return places
@@ -72,25 +95,31 @@ def print_summary(listed: Sequence[PeriodStatus], now: datetime, places: Mapping
         for one in summaries
     ]
     print_rows(["stage", *states, "newest", "data age", "rows", "rejects", "last run"], rows, "table", "Stages")
-    _print_not_done(not_done(listed))
+    lines = f"{SHOWN} lines"
+    left, notes = not_done(listed), noted(listed)
+    _print_section(
+        "Not done",
+        len(left),
+        [(f"{one.first.state}: {one.first.label} {one.periods}", one.first.reason) for one in fold(left)],
+        lines,
+    )
+    _print_section(
+        "Published, with a note",
+        len(notes),
+        [(f"{one.first.label} {one.periods}", one.first.note) for one in fold(notes)],
+        lines,
+    )
+    parts = [(f"{period}: {covered} ({labels})", "") for period, covered, labels in partial(listed)]
+    _print_section("Partial", len(parts), parts, str(SHOWN))
 
 
-def _print_not_done(left: Sequence[PeriodStatus]) -> None:
-    ranges = fold(left)
-    if not ranges:
+def _print_section(title: str, periods: int, entries: Sequence[tuple[str, str]], first: str) -> None:
+    """Print the first entries, each a line and what explains it; nothing without entries."""
+    if not entries:
         return
-    more = f"; the first {SHOWN} lines, --all lists every period" if len(ranges) > SHOWN else ""
-    say(f"\nNot done: {len(left):,} periods{more}", "bold")
-    for one in ranges[:SHOWN]:
-        say(f"{one.first.state}: {one.first.label} {one.periods}")
-        if one.first.reason:
-            say(f"{INDENT}{one.first.reason}", "dim")
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        message = f"{file} cannot be written: {error.strerror}. Name a file in an existing, writable folder"
-        raise ConfigError(message) from error
-    say(f"Wrote {file}")
+    more = f"; the first {first}, --all lists every period" if len(entries) > SHOWN else ""
+    say(f"\n{title}: {periods:,} periods{more}", "bold")
+    for line, why in entries[:SHOWN]:
+        say(line)
+        if why:
+            say(f"{INDENT}{why}", "dim")

@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         export(load_settings(ExporterSettings))
         return 0
 
-    return guarded(command)
+    return guarded(command, alone=arguments is None)
 
 
 def export(settings: ExporterSettings) -> None:

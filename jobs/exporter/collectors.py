@@ -8,13 +8,29 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from jobs.exporter.samples import dataset_samples, hour_samples, ledger_samples, stage_samples, window_of
+from jobs.exporter.samples import (
+    dataset_samples,
+    erasure_samples,
+    held_samples,
+    hour_samples,
+    ledger_samples,
+    offset_samples,
+    retention_samples,
+    stage_samples,
+    window_of,
+)
 from jobs.exporter.settings import ExporterOptions, ExporterSettings
 from jobs.mart_load.settings import MartLoadSettings
-from jobs.registry import PROFILE, ROLLUP, SCHEDULE_FETCH
+from jobs.registry import PROFILE, SCHEDULE_FETCH
+from jobs.retain.settings import RetentionSettings
+from jobs.retain.watch import STAGES as RETENTION_STAGES
+from jobs.retain.watch import deleted, overdue
 from jobs.rollup.settings import RollupSettings
+from jobs.rollup.stage import RollupStage
 from marquee.calendar import Period, Span
+from marquee.engine.base import NO_ENGINE
 from marquee.lake import keys
+from marquee.lake.erasure_progress import open_requests
 from marquee.lake.garbage import plan_garbage
 from marquee.lake.markers import Markers
 from marquee.mart.status import ledger_states
@@ -45,6 +61,7 @@ class _Context:
     options: ExporterOptions
     markers: Markers
     clock: Callable[[], datetime]
+    erasure_days: int
 
     @property
     def interval(self) -> timedelta:
@@ -63,14 +80,14 @@ class _Context:
         """Yield the samples of a stage from the known states of its periods."""
         marked = self.markers.of(stage.name)
         yield from stage_samples(stage.name, marked, window)
-        yield from dataset_samples(marked)
+        yield from dataset_samples(marked, self.markers.ended(stage.name))
 
 
 def make_collectors(
     settings: ExporterSettings, markers: Markers, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 ) -> list[StateCollector]:
     """Return the configured collectors; ConfigError if the settings of a collector's stage are wrong."""
-    context = _Context(settings.exporter, markers, clock)
+    context = _Context(settings.exporter, markers, clock, settings.erasure.days)
     return [_MAKERS[name](context) for name in settings.exporter.parts]
 
 
@@ -85,13 +102,15 @@ def _schedule(context: _Context) -> StateCollector:
 
 def _rollup(context: _Context) -> StateCollector:
     settings = load_settings(RollupSettings)
-    (stage,) = ROLLUP.open_stages(settings, context.markers, context.clock)
+    stage = RollupStage(settings, context.markers, NO_ENGINE, context.clock)
     grace = timedelta(minutes=settings.rollup.grace_minutes)
 
     def read(now: datetime) -> Iterator[Sample]:
         window = list(read_states(stage, context.markers, stage.periods(context.window(now))))
         yield from context.samples_of(stage, window)
         yield from hour_samples(context.markers.of(stage.name), window, now, grace)
+        yield from held_samples({one.period: len(stage.left(one.period).held) for one in window})
+        yield from offset_samples({log for ranges in stage.offsets.values() for log in ranges}, stage.breaks)
 
     return StateCollector("rollup", (keys.ROLLUP,), context.interval, read)
 
@@ -102,6 +121,7 @@ def _profile(context: _Context) -> StateCollector:
     def read(now: datetime) -> Iterator[Sample]:
         for stage in stages:
             yield from context.samples(stage, stage.periods(context.window(now)))
+        yield from erasure_samples(open_requests(context.markers), context.erasure_days)
 
     needed = (keys.SCHEDULE_FETCH, keys.ROLLUP, keys.PROFILE, keys.AUDIENCE)
     return StateCollector("profile", needed, context.interval, read)
@@ -115,6 +135,15 @@ def _mart(context: _Context) -> StateCollector:
 
     needed = (keys.SCHEDULE_FETCH, keys.ROLLUP, keys.AUDIENCE, keys.MART_LOAD)
     return StateCollector("mart", needed, context.interval, read)
+
+
+def _retention(context: _Context) -> StateCollector:
+    options = load_settings(RetentionSettings).retention
+
+    def read(now: datetime) -> Iterator[Sample]:
+        yield from retention_samples(deleted(context.markers), overdue(context.markers, options, now))
+
+    return StateCollector("retention", RETENTION_STAGES, context.interval, read)
 
 
 def _garbage(context: _Context) -> StateCollector:
@@ -131,5 +160,6 @@ _MAKERS: Mapping[str, Callable[[_Context], StateCollector]] = {
     "rollup": _rollup,
     "profile": _profile,
     "mart": _mart,
+    "retention": _retention,
     "garbage": _garbage,
 }

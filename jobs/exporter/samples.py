@@ -5,12 +5,15 @@ audience make it, is not complete.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from operator import attrgetter
 
+from jobs.rollup.offsets import Break, split_log
 from marquee.calendar import DAY, Grain, Period, Span
 from marquee.lake import keys
+from marquee.lake.ended import NOTHING_ENDED, Deleted, Ended
+from marquee.lake.erasures import requested_at
 from marquee.lake.manifest import Marker
 from marquee.mart.ledger import LOADED_OF
 from marquee.runs.stage import State
@@ -143,6 +146,42 @@ def hour_samples(marked: Marked, window: Sequence[PeriodStatus], now: datetime, 
                 yield sample(metrics.HOUR_STATE, cell, days_ago=str(days_ago), hour=f"{hour.start:%H}")
 
 
+def held_samples(held: Mapping[Period, int]) -> Iterator[Sample]:
+    """Yield the number of held files, and the oldest hour with some, from the numbers by hour."""
+    yield sample(metrics.HELD_FILES, sum(held.values()))
+    if hours := [hour for hour, files in held.items() if files]:
+        yield sample(metrics.OLDEST_HELD, min(hours).start.timestamp())
+
+
+def offset_samples(logs: Iterable[str], breaks: Sequence[Break]) -> Iterator[Sample]:
+    """Yield the gaps, missing records and overlaps of each topic and Kafka partition, 0 without any."""
+    for log in sorted(logs):
+        topic, partition = split_log(log)
+        labels = {"topic": topic, "kafka_partition": partition}
+        gaps = [one for one in breaks if one.gap and one.log == log]
+        yield sample(metrics.OFFSET_GAPS, len(gaps), **labels)
+        yield sample(metrics.OFFSET_MISSING, sum(one.records for one in gaps), **labels)
+        if gaps:
+            yield sample(metrics.NEWEST_GAP, max(one.hour for one in gaps).start.timestamp(), **labels)
+        yield sample(metrics.OFFSET_OVERLAPS, sum(not one.gap and one.log == log for one in breaks), **labels)
+
+
+def retention_samples(deleted: Mapping[str, Deleted], overdue: Iterable[tuple[str, datetime]]) -> Iterator[Sample]:
+    """Yield what retention has deleted by layer, and the times of the oldest periods that should have ended."""
+    for layer, one in deleted.items():
+        yield sample(metrics.ENDED_OBJECTS, one.objects, layer=layer)
+        yield sample(metrics.ENDED_BYTES, one.bytes, layer=layer)
+    for layer, at in overdue:
+        yield sample(metrics.RETENTION_OVERDUE, at.timestamp(), layer=layer)
+
+
+def erasure_samples(requests: Sequence[str], days: int) -> Iterator[Sample]:
+    """Yield the number of requests to erase viewers that are open, oldest first, and the deadline of the oldest."""
+    yield sample(metrics.OPEN_ERASURES, len(requests))
+    if requests:
+        yield sample(metrics.ERASURE_DEADLINE, (requested_at(requests[0]) + days * DAY).timestamp())
+
+
 def _cell(status: PeriodStatus | None, *, over: bool) -> int:
     if status is None:
         return CELLS[State.PENDING] if over else NOT_OVER
@@ -152,7 +191,7 @@ def _cell(status: PeriodStatus | None, *, over: bool) -> int:
 def ledger_samples(states: Sequence[PeriodStatus], window: Span) -> Iterator[Sample]:
     """Yield the samples of the mart: hours and audience periods by grain, and the number of periods behind the lake."""
     for stage in LOADED_OF:
-        behind = sum(one.source == stage and one.state is not State.DONE for one in states)
+        behind = sum(one.source == stage and one.state not in {State.DONE, State.WAITING} for one in states)
         yield sample(metrics.MART_BEHIND, behind, stage=stage)
     for grain in Grain:
         own = [one for one in states if one.source != keys.SCHEDULE_FETCH and one.period.grain is grain]
@@ -175,18 +214,20 @@ def _grain_samples(labels: Mapping[str, str], own: Sequence[PeriodStatus], windo
         yield sample(metrics.NEWEST_ROWS, rows, **labels, direction="out")
 
 
-def dataset_samples(marked: Marked) -> Iterator[Sample]:
-    """Yield the size of each dataset in the success markers."""
+def dataset_samples(marked: Marked, ended: Ended = NOTHING_ENDED) -> Iterator[Sample]:
+    """Yield the size of each dataset in the success markers, without what retention has ended."""
     totals = {
         metrics.DATASET_ROWS: Counter[str](),
         metrics.DATASET_BYTES: Counter[str](),
         metrics.DATASET_OBJECTS: Counter[str](),
     }
     for marker in marked.values():
-        for output in marker.outputs:
-            totals[metrics.DATASET_ROWS][output.dataset] += output.rows
-            totals[metrics.DATASET_BYTES][output.dataset] += output.size
-            totals[metrics.DATASET_OBJECTS][output.dataset] += 1
+        for name, held in marker.datasets.items():
+            if ended.has_dataset(name, marker):
+                continue
+            totals[metrics.DATASET_ROWS][name] += held.rows
+            totals[metrics.DATASET_BYTES][name] += held.size
+            totals[metrics.DATASET_OBJECTS][name] += held.objects
     for metric, by_dataset in totals.items():
         for dataset, number in by_dataset.items():
             yield sample(metric, number, dataset=dataset)

@@ -6,7 +6,7 @@ from pydantic import Field, field_validator
 
 from marquee.settings.sections import Section, StageSettings
 
-CollectorName = Literal["schedule", "rollup", "profile", "mart", "garbage"]
+CollectorName = Literal["schedule", "rollup", "profile", "mart", "retention", "garbage"]
 COLLECTORS: tuple[CollectorName, ...] = get_args(CollectorName)
 DEFAULT_PORT = 9464
 
@@ -15,7 +15,9 @@ class ExporterOptions(Section):
     """The exporter's collectors, and their refresh intervals."""
 
     parts: tuple[str, ...] = Field(
-        COLLECTORS, min_length=1, description="collectors: schedule, rollup, profile (and audience), mart, garbage"
+        COLLECTORS,
+        min_length=1,
+        description="collectors: schedule, rollup, profile (and audience), mart, retention, garbage",
     )
     interval_s: float = Field(60.0, ge=1, description="seconds between two refreshes")
     window_days: int = Field(

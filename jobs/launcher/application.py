@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from marquee.errors import DONE, USAGE, BadInputError, ConfigError, MarqueeError, TryAgainError
+from marquee.neutral import neutral_json
 
 GROUP, VERSION, KIND, PLURAL = "sparkoperator.k8s.io", "v1beta2", "SparkApplication", "sparkapplications"
 STAGE_LABEL, JOB_LABEL = "marquee/stage", "marquee/job-uid"
@@ -102,6 +103,13 @@ def fill_in(template: Manifest, owner: Owner, arguments: Sequence[str], attempt:
     ]
     application["spec"]["arguments"] = list(arguments)
     return application
+
+
+def cores_of(template: Manifest) -> int:
+    """Return how many tasks the executors of an application run at a time, at most."""
+    executor, dynamic = _at(template, "spec", "executor") or {}, _at(template, "spec", "dynamicAllocation") or {}
+    many = dynamic.get("maxExecutors") if dynamic.get("enabled") else executor.get("instances")
+    return max(int(many or 1) * int(executor.get("cores") or 1), 1)
 
 
 @dataclass(frozen=True)
@@ -224,7 +232,7 @@ def mark(line: str, pod: str) -> str:
         entries = None
     if not isinstance(entries, dict):
         entries = {"message": line}
-    return json.dumps({**entries, "pod": pod}, ensure_ascii=False)
+    return neutral_json(json.dumps({**entries, "pod": pod}, ensure_ascii=False))
 
 
 def last_warnings(events: Iterable[Mapping[str, Any]], most: int = 3) -> list[str]:

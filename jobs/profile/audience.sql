@@ -1,8 +1,8 @@
 -- audience: period × show × country, and period × show with $worldwide, from the sums of all buckets.
---   in:  show_counts         see show_counts.sql, all buckets
---        episode_countries   see episode_countries.sql, all buckets
+--   in:  show_counts         see show_counts.py, all buckets
+--        episode_countries   see show_counts.py, all buckets
 --        catalogue           episode_id, show_id, runtime_seconds
---        $min_cell           suppression: a row with fewer viewers has only the seconds
+--        $knows_loyalty      whether enough of the period has passed to tell loyal viewers
 --        $unknown_show       its rows have only reach and seconds, because its episodes belong to many unknown shows
 --   out: the columns of the dataset audience, in their units
 -- Views: hours viewed / runtime, over the show's episodes that were played; null, not 0, if a runtime is unknown
@@ -41,11 +41,10 @@ available as (
     join catalogue using (episode_id)
     group by show_id, country
 ),
-published as (
+measured as (
     select
         *,
         show_id <> $unknown_show as known,
-        reach = 0 or reach >= $min_cell as large,
         watched_seconds / nullif(reach, 0) as average_seconds,
         watched_seconds / nullif(reach, 0) / runtime_seconds as loyalty
     from total
@@ -54,20 +53,20 @@ published as (
 select
     show_id,
     country,
-    case when large then reach end as reach,
+    reach,
     watched_seconds,
     runtime_seconds,
     watched_seconds / runtime_seconds as views,
-    case when large and known then average_seconds end as average_seconds,
-    case when large and loyalty > 1 then 1 when large then loyalty end as loyalty,
-    case when large and known then return_days / nullif(reach, 0) end as return_days,
-    case when large and known then loyal_viewers end as loyal_viewers,
-    case when large and known then binge_viewers end as binge_viewers,
-    case when large and known then binge5_viewers end as binge5_viewers,
-    case when large and known then sole_viewers end as sole_viewers,
-    case when large and known then near_sole_viewers end as near_sole_viewers,
-    case when large and known then new_viewers end as new_viewers,
-    case when large and known then new_sole_viewers end as new_sole_viewers,
-    case when large and known then multilingual_viewers end as multilingual_viewers,
+    case when known then average_seconds end as average_seconds,
+    case when loyalty > 1 then 1 else loyalty end as loyalty,
+    case when known then return_days / nullif(reach, 0) end as return_days,
+    case when known and $knows_loyalty then loyal_viewers end as loyal_viewers,
+    case when known then binge_viewers end as binge_viewers,
+    case when known then binge5_viewers end as binge5_viewers,
+    case when known then sole_viewers end as sole_viewers,
+    case when known then near_sole_viewers end as near_sole_viewers,
+    case when known then new_viewers end as new_viewers,
+    case when known then new_sole_viewers end as new_sole_viewers,
+    case when known then multilingual_viewers end as multilingual_viewers,
     case when known then valued_ms / 1000 end as valued_seconds
-from published
+from measured

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from jobs.profile.files import create_view, fetch, scan, write
 from jobs.profile.queries import query
+from jobs.profile.sittings import join_sittings
 from jobs.profile.units import DayUnit
 from marquee.engine.base import Task
 from marquee.engine.duckdb import open_database
@@ -34,7 +35,7 @@ class DayPart:
 def profile_bucket(unit: DayUnit, task: Task) -> DayPart:
     """Profile a bucket of a day."""
     store = unit.lake.open()
-    with task.database() as db:
+    with task.database(unit.lake.folder) as db:
         create_view(db, "viewer_hour", VIEWER_HOUR, scan(fetch(store, unit.hours, task.scratch)))
         create_view(db, "registry", VIEWER_SEEN, scan(fetch(store, unit.registry, task.scratch)))
         make_day(db, unit.values)
@@ -50,8 +51,7 @@ def profile_bucket(unit: DayUnit, task: Task) -> DayPart:
 def make_day(db: duckdb.DuckDBPyConnection, values: Values) -> None:
     """Create the tables viewer_day, sitting_day, viewer_seen and the view episode_plays, from viewer_hour, registry."""
     query("viewer_day").create_table(db, "viewer_day", values)
-    db.execute("create or replace temp view play_interval as from viewer_hour")
-    query("sittings").create_table(db, "sitting_day", values)
+    db.register("sitting_day", join_sittings(db.sql("from viewer_hour").to_arrow_table(), values))
     query("viewer_seen").create_table(db, "viewer_seen", values)
     db.execute("create or replace temp view episode_plays as from viewer_day")
 

@@ -1,22 +1,30 @@
 """Runs and opens the stages profile and audience."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from jobs.profile.audience_stage import AudienceStage
 from jobs.profile.settings import ProfileSettings
 from jobs.profile.stage import ProfileStage
+from jobs.profile.superseded import let_go_of_ended
 from marquee.calendar import Span
 from marquee.engine.base import NO_ENGINE, Engine
-from marquee.engine.starting import start_engine
+from marquee.lake import keys
 from marquee.lake.markers import Markers
-from marquee.runs.stage import Advance, Report, Stage, merge, run_stage
+from marquee.runs.load import engine_for
+from marquee.runs.stage import Advance, Report, Stage, run_stages
 
 
 def run(settings: ProfileSettings, markers: Markers, span: Span, *, force: bool, advance: Advance) -> Report:
     """Profile the days of a span that are not done, then count the audience of the periods that touch it."""
-    stages = _stages(settings, markers, start_engine(settings.engine))
-    return merge(run_stage(stage, markers, span, force=force, advance=advance) for stage in stages)
+    for stage in (keys.PROFILE, keys.AUDIENCE):
+        markers.of(stage)  # a marker of a newer format ends the run before it writes
+    plan = ProfileStage(settings, markers, NO_ENGINE)
+    stages = _stages(settings, markers, engine_for(settings.engine, plan, markers, span, force=force))
+    report = run_stages(stages, markers, span, force=force, advance=advance)
+    if report.made:
+        let_go_of_ended(markers, datetime.now(UTC))
+    return report
 
 
 def open_stages(settings: ProfileSettings, markers: Markers, _: Callable[[], datetime]) -> Sequence[Stage]:

@@ -14,6 +14,10 @@ from marquee.settings.sections import ComputeSettings, Section
 BINGE5_EPISODES = 5
 """Episodes of a long binge. Not a setting, because the column ``binge5_viewers`` contains the number."""
 
+LAUNCH_AGES = (1, 3, 7, 28, 91)
+"""Days since the premiere at which a launch is measured; the day of the premiere is the first."""
+LAUNCH_DAYS = max(LAUNCH_AGES)
+
 # A decimal, not a float: 0.9 of 10 seconds must be exactly 9.
 Share = Annotated[Decimal, Field(gt=0, le=1, max_digits=4, decimal_places=3)]
 
@@ -44,7 +48,18 @@ class ProfileOptions(Section):
     binge_completion: Share = Field(
         Decimal("0.7"), description="least share of an episode's runtime watched in the sitting for it to count"
     )
-    min_cell: int = Field(10, ge=1, description="suppression: a row with fewer viewers has no viewer counts")
+    step_completion: Share = Field(
+        Decimal("0.7"), description="least share of an episode's runtime watched in the period to have watched it"
+    )
+    step_days: int = Field(
+        14,
+        ge=1,
+        le=90,
+        description="days in which the next episode of a season must follow, at most half of the period's days so far",
+    )
+    order_reach: int = Field(
+        15, ge=1, description="least reach of a show in the orders in which to remove or to keep shows"
+    )
 
 
 class ProfileSettings(ComputeSettings):

@@ -11,6 +11,8 @@ from marquee.storage.opening import StoreAddress
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from marquee.lake.captured_schedule import Catalogue
+
 STATE = (VIEWER_PERIOD, SITTING_PERIOD)
 """Datasets of a period's state, which a run continues from the previous run."""
 
@@ -46,12 +48,21 @@ class DayFiles:
 class AudienceUnit(BucketUnit):
     """A bucket of a period.
 
-    ``days`` are the period's days so far; ``state`` has the previous run's outputs for the first ``merged`` days;
-    ``seen`` is viewer_seen of the last day; ``catalogue`` has episode_id, show_id and runtime_seconds.
+    ``kept`` are the outputs of the blocks of the state that stay as they are. ``merging`` are those of the blocks that
+    become one with the later ``days``, which has the edges ``block``; ``last`` is the last day, which may still grow.
+    ``merged`` is the number of days in the blocks of both. ``seen`` is
+    viewer_seen of the last day; ``sets`` is whether to write show_viewer; ``launches`` is launch_viewer of the day
+    before a day; ``catalogue`` is of the episodes played in the period, and ``ladder`` is its season_episode.
     """
 
-    days: tuple[DayFiles, ...]
-    state: tuple[Output, ...]
+    kept: tuple[Output, ...]
+    merging: tuple[Output, ...]
     merged: int
+    days: tuple[DayFiles, ...]
+    block: Values
+    last: DayFiles
     seen: tuple[Output, ...]
-    catalogue: "pa.Table"
+    sets: bool
+    launches: tuple[Output, ...]
+    catalogue: "Catalogue"
+    ladder: "pa.Table"

@@ -8,17 +8,31 @@ there are no raw events where the settings look for them.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from jobs.rollup.inventory import list_hours, nothing_there
+from jobs.rollup.inventory import Inventory, nothing_there, take_inventory
+from jobs.rollup.looks import listed_prefixes
 from jobs.rollup.settings import RollupSettings
 from marquee.calendar import EVER, HOUR, Period, Span
 from marquee.errors import ConfigError
-from marquee.lake.manifest import Marker, Parameters
+from marquee.lake.manifest import Input, Marker, Parameters, digest_inputs
 from marquee.settings.names import env_name, walk
 
 KEY = "viewer_key_fingerprint"
+BUCKETS = "buckets"
 RANGES_SHOWN = 5
 
 Marked = Mapping[Period, Marker]
+
+
+def inventory_of(
+    settings: RollupSettings, span: Span, plausible: Span = EVER, skipped: Collection[datetime] = ()
+) -> Inventory:
+    """List the raw objects of a span as the settings say, without some days, which are given by their starts.
+
+    ``plausible`` is as in ``take_inventory``.
+    """
+    options, store = settings.rollup, settings.open(settings.raw)
+    prefixes = listed_prefixes(store, options.layout, skipped) if skipped else None
+    return take_inventory(store, options.layout, span, options.ignore, plausible, prefixes)
 
 
 def check_settings(settings: RollupSettings, parameters: Parameters, marked: Marked, span: Span) -> None:
@@ -28,7 +42,9 @@ def check_settings(settings: RollupSettings, parameters: Parameters, marked: Mar
         ConfigError: hours of the lake have another viewer key; or hours of the span have other settings, and the raw
             events of some of them are gone.
     """
-    changed = {hour: one for hour, one in sorted(marked.items()) if one.parameters != parameters}
+    kinds = {id(one.parameters): one for one in marked.values()}  # markers of an index share their settings
+    other = {kind for kind, one in kinds.items() if not same_settings(one, parameters)}
+    changed = {hour: one for hour, one in sorted(marked.items()) if id(one.parameters) in other} if other else {}
     other_key = [hour for hour, one in changed.items() if one.parameters.get(KEY) != parameters[KEY]]
     if other_key:
         message = (
@@ -53,15 +69,29 @@ def _hours_without_events(settings: RollupSettings, marked: Marked) -> Iterator[
     if not marked:
         return
     span = Span(min(marked).start, max(marked).end)
-    there = list_hours(settings.open(settings.raw), settings.rollup.layout, span)
+    there = inventory_of(settings, span).hours
     for hour, marker in marked.items():
         if not {one.name for one in marker.inputs} <= {info.key for info in there.get(hour, [])}:
             yield hour
 
 
+def same_settings(marker: Marker, now: Parameters) -> bool:
+    """Return whether an hour has these settings. One that its marker lacks is newer than the marker, not changed."""
+    return all(marker.parameters[name] == value for name, value in now.items() if name in marker.parameters)
+
+
+def is_of(marker: Marker, inputs: Sequence[Input], now: Parameters, definition: str) -> bool:
+    """Return whether an hour was made from these inputs, with these settings, by this definition.
+
+    Its number of buckets may be another. Markers of earlier versions have it among their parameters.
+    """
+    buckets = {BUCKETS: marker.parameters[BUCKETS]} if BUCKETS in marker.parameters else {}
+    return marker.inputs_digest == digest_inputs(inputs, {**now, **buckets}, definition)
+
+
 def changes(before: Parameters, now: Parameters) -> str:
-    """Return the settings that differ, such as ``MARQUEE_ROLLUP__BUCKETS=32 (before: 16)``."""
-    old, new = dict(walk(before)), dict(walk(now))
+    """Return the settings that differ, such as ``MARQUEE_ROLLUP__SLACK_MINUTES=20 (before: 15)``."""
+    old, new = dict(walk({name: before[name] for name in before if name in now})), dict(walk(now))
     return ", ".join(
         f"{_variable(path)}={new.get(path)} (before: {old.get(path)})"
         for path in sorted({*old, *new})
@@ -82,7 +112,7 @@ def explain_no_events(settings: RollupSettings, span: Span, marked: Collection[P
     store, layout = settings.open(settings.raw), settings.rollup.layout
     if span.start is not None and span.start + HOUR > now:
         return "this period is not over yet"
-    hours = sorted({*list_hours(store, layout, EVER), *marked})
+    hours = sorted({*inventory_of(settings, EVER).known, *marked})
     if not hours:
         raise nothing_there(store, layout)
     known = f"events are from {hours[0]} to {hours[-1]}"

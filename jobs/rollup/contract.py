@@ -14,11 +14,15 @@ counts.
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
+
+from jobs.rollup import languages
 
 MAX_LINE_BYTES = 1 << 20
 MAX_EPISODE_ID = 1 << 53
@@ -28,12 +32,12 @@ MAX_WATCHED_SECONDS = 3600
 UTC_OFFSET_MINUTES = (-720, 840)
 
 COUNTRY = re.compile(r"[A-Z]{2}")
-LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 DEVICE = re.compile(r"[a-z0-9_-]{1,32}")
 _CLOCK = r"([01]\d|2[0-3]):[0-5]\d"
 INSTANT = re.compile(rf"\d{{4}}-\d\d-\d\dT{_CLOCK}:[0-5]\d(\.\d{{1,9}})?(Z|[+-]{_CLOCK})", re.ASCII)
 SURROGATE = re.compile("[\ud800-\udfff]")
 """Half of a surrogate pair: JSON can escape it, but UTF-8 cannot encode it."""
+_LONE_TILDE = re.compile("~(?![01]).?", re.DOTALL)
 LONGEST_WHOLE = 20
 """Maximum characters of a whole number that is parsed; Python refuses very long ones."""
 
@@ -58,9 +62,44 @@ class Reason(StrEnum):
     WATCHED_SECONDS = "watched_seconds"
 
 
+def steps(text: str) -> tuple[str, ...]:
+    """Return the names on the way to a field, from a dotted path or a JSON pointer (RFC 6901, begins with ``/``).
+
+    ``event.user_id`` is ``user_id`` in ``event``; ``/event.user_id`` is one name with a dot in it. In a pointer, ``~1``
+    stands for ``/`` and ``~0`` for ``~``. A position in an array cannot be given.
+
+    Raises:
+        ValueError: the text is neither.
+    """
+    names = tuple(text[1:].split("/")) if text.startswith("/") else tuple(text.split("."))
+    if SURROGATE.search(text):
+        message = f"{text!r} is not text in UTF-8, which JSON is"
+        raise ValueError(message)
+    if not text.startswith("/"):
+        if not all(names):
+            message = f"{text!r} has an empty name: write NAME or NAME.NAME, or {pointer(names)!r} if the name is empty"
+            raise ValueError(message)
+        return names
+    if wrong := _LONE_TILDE.search(text):
+        message = f"{text!r} has {wrong[0]!r}: a JSON pointer has '~0' for '~' and '~1' for '/', and no other '~'"
+        raise ValueError(message)
+    return tuple(name.replace("~1", "/").replace("~0", "~") for name in names)
+
+
+def pointer(names: Iterable[str]) -> str:
+    """Return the JSON pointer (RFC 6901) of a field."""
+    return "".join("/" + name.replace("~", "~0").replace("/", "~1") for name in names)
+
+
+def path_of(names: Sequence[str]) -> str:
+    """Return the shortest text for which ``steps`` gives these names: a dotted path if it can be one."""
+    dotted = all(names) and not any("." in name for name in names) and not names[0].startswith("/")
+    return ".".join(names) if dotted else pointer(names)
+
+
 @dataclass(frozen=True)
 class Fields:
-    """Place of each field in the producer's lines, as a dotted path of names."""
+    """Place of each field in the producer's lines: a dotted path of names, or a JSON pointer (``steps``)."""
 
     event_id: str = "event_id"
     received_at: str = "received_at"
@@ -72,10 +111,15 @@ class Fields:
     device: str = "event.device"
     watched_seconds: str = "event.watched_seconds"
 
+    @cached_property
+    def paths(self) -> Mapping[str, tuple[str, ...]]:
+        """The names on the way to each field."""
+        return {one.name: steps(getattr(self, one.name)) for one in dataclass_fields(self)}
+
 
 @dataclass(frozen=True)
 class Event:
-    """A valid play event. ``received_at`` is in UTC, without a zone, as in the lake."""
+    """A valid play event. ``received_at`` is in UTC, without a zone, and ``language`` normalised, as in the lake."""
 
     event_id: str
     received_at: datetime
@@ -112,26 +156,30 @@ def validate(line: bytes, fields: Fields, window: Window) -> Event | Reason:
         return Reason.NOT_JSON
     if not isinstance(value, dict):
         return Reason.NOT_AN_OBJECT
-    return _validate_fields({name: _at(value, path) for name, path in vars(fields).items()}, window)
+    return _validate_fields({name: _at(value, path) for name, path in fields.paths.items()}, window)
+
+
+def holds(field: Reason, value: object) -> bool:
+    """Return whether a value of a field is one of the contract."""
+    return dict(_RULES)[field](value)
 
 
 def names_in(line: bytes) -> frozenset[str]:
-    """Return the dotted paths of the fields in a line, never their values; empty if the line is not a JSON object.
+    """Return the paths of the fields in a line, never their values; empty if the line is not a JSON object.
 
-    A name that contains a dot is quoted, to tell it from a path.
+    Each path can be mapped as it is: a dotted path, or a JSON pointer if a name contains a dot.
     """
     try:
         value = json.loads(line, object_pairs_hook=_first_of_each, parse_int=_number)
     except (ValueError, RecursionError):
         return frozenset()
-    return frozenset(_paths(value, ""))
+    return frozenset(path_of(names) for names in _leaves(value, ()) if not any(map(SURROGATE.search, names)))
 
 
-def _paths(value: object, above: str) -> Iterator[str]:
+def _leaves(value: object, above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     if isinstance(value, dict):
         for name, inner in value.items():
-            own = f'"{name}"' if "." in name else name
-            yield from _paths(inner, f"{above}.{own}" if above else own)
+            yield from _leaves(inner, (*above, name))
     elif above:
         yield above
 
@@ -146,7 +194,7 @@ def _validate_fields(found: Mapping[str, Any], window: Window) -> Event | Reason
                 return reason
         elif not holds(found[reason.value]):
             return reason
-    return Event(**{**found, "received_at": received_at})
+    return Event(**{**found, "received_at": received_at, "language": languages.normalise(found["language"])})
 
 
 def _text(longest: int) -> Callable[[object], bool]:
@@ -171,7 +219,7 @@ _RULES: tuple[tuple[Reason, Callable[[object], bool]], ...] = (
     (Reason.EPISODE_ID, _whole(1, MAX_EPISODE_ID)),
     (Reason.COUNTRY, _form(COUNTRY)),
     (Reason.UTC_OFFSET_MINUTES, _whole(*UTC_OFFSET_MINUTES)),
-    (Reason.LANGUAGE, _form(LANGUAGE)),
+    (Reason.LANGUAGE, lambda value: isinstance(value, str) and languages.normalise(value) is not None),
     (Reason.DEVICE, _form(DEVICE)),
     (Reason.WATCHED_SECONDS, _whole(0, MAX_WATCHED_SECONDS)),
 )
@@ -186,9 +234,9 @@ def _instant(value: object) -> datetime | None:
         return None
 
 
-def _at(value: dict[str, Any], path: str) -> object:
+def _at(value: dict[str, Any], path: Sequence[str]) -> object:
     found: object = value
-    for name in path.split("."):
+    for name in path:
         if not isinstance(found, dict):
             return None
         found = found.get(name)

@@ -2,42 +2,42 @@
 -- parser (contract.py) validates all other lines, and must accept every line that is sure here.
 --
 -- in:   lines (row, text)
---       {{event_id}}, …             place of each field in the producer's lines: a dotted path of names
+--       {{fields}}                  fields of `line`, the structure of a producer's line, by name: JSON as text
 --       $structure                  structure of the fields, for from_json
+--       {{read_line}}               the line as a structure, or null; see parsing.py
+--       {{key_of_event}}            the key of event_id, or event_id itself; see parsing.py
+--       {{is_real_hour}}            not contains(received_at, 'T24') if that is an instant of the window; else true
 --       $skeleton_bytes             bytes of a line without spaces and with empty fields
---       $most_nested                maximum opening brackets of a line
+--       {{is_strict}}               whether a text that this parser accepts is JSON, for sure; see parsing.py
+--       $instant                    pattern of an instant of the contract
+--       {{any_instant}}             the timestamp of an instant of that form; see parsing.py
 --       $window_start, $window_end  range of received_at of the hour's events
 -- out:  one row for each line: row, sure, and the event's fields. user_id, country, language and device keep the quotes
---       of their JSON text: they are removed after grouping, when there are far fewer values.
+--       of their JSON text: they are removed once for each distinct text.
 --
 -- A number is a whole number of the contract if casting it back gives the same text: "60", 60.0 and 6e1 do not.
 with parsed as (
-    select row, text, try(from_json(text, $structure)) as line from lines
+    select row, text, {{read_line}} as line from lines
 ),
 field as (
     select
         row,
         text,
-        line.{{event_id}}::varchar as event_id,
-        line.{{received_at}}::varchar as received_at,
-        line.{{user_id}}::varchar as user_id,
-        line.{{episode_id}}::varchar as episode_id,
-        line.{{country}}::varchar as country,
-        line.{{utc_offset_minutes}}::varchar as utc_offset_minutes,
-        line.{{language}}::varchar as language,
-        line.{{device}}::varchar as device,
-        line.{{watched_seconds}}::varchar as watched_seconds
+        {{fields}}
     from parsed
 ),
 typed as (
     select
         row,
         user_id,
-        hash(event_id) as event_key,
-        -- The cast alone would accept blanks in place of digits.
+        {{key_of_event}} as event_key,
+        -- The cast alone would accept blanks in place of digits, and the hour 24.
         case
-            when received_at like '____-__-__T__:__:__.___Z' and not contains(received_at, ' ')
+            when received_at like '____-__-__T__:__:__.___Z' and not contains(received_at, ' ') and {{is_real_hour}}
                 then try_cast(received_at as timestamp)
+            -- Near the first and the last year, an instant in another zone may be in no year that there is.
+            when received_at between '0002' and '9999' and regexp_full_match(received_at, $instant)
+                then {{any_instant}}
         end as received_at,
         try_cast(episode_id as bigint) as episode_id,
         country,
@@ -61,9 +61,8 @@ typed as (
                 + strlen(utc_offset_minutes) + strlen(language) + strlen(device) + strlen(watched_seconds)
                 then true
             else
-                not regexp_matches(text, '(?i)[:,\[]\s*-?(nan|inf)|,\s*[}\]]')
+                {{is_strict}}
                 and not regexp_matches(field.received_at, '[[:space:]]')
-                and strlen(text) - strlen(translate(text, '[{', '')) <= $most_nested
         end as well_formed
     from field
 )

@@ -4,6 +4,7 @@
 """
 
 import hashlib
+from collections.abc import Sequence
 
 import duckdb
 import numpy as np
@@ -16,14 +17,25 @@ BLOCK_BYTES = 64  # block size of SHA-256; the pads are those of RFC 2104
 INNER_PAD, OUTER_PAD = 0x36, 0x5C
 
 
-def viewers_of(db: duckdb.DuckDBPyConnection, key: bytes, user_ids: pa.Array) -> npt.NDArray[np.uint64]:
-    """Return the viewers of users, in the same order; ``user_ids`` are JSON texts with their quotes."""
+def pads(key: bytes) -> tuple[bytes, bytes]:
+    """Return the blocks with which HMAC's inner and outer hash begin under a key."""
     block = hashlib.sha256(key).digest() if len(key) > BLOCK_BYTES else key
     block = block.ljust(BLOCK_BYTES, b"\0")
-    inner, outer = (bytes(byte ^ pad for byte in block) for pad in (INNER_PAD, OUTER_PAD))
-    db.register("users", pa.table({"n": pa.array(np.arange(len(user_ids))), "user_id": user_ids}))
-    viewers_query = read_query("jobs.rollup", "viewers")
-    rows = db.execute(viewers_query.text, viewers_query.bind({"inner_block": inner, "outer_block": outer})).fetchnumpy()
-    viewers: npt.NDArray[np.uint64] = np.empty(len(user_ids), np.uint64)
-    viewers[rows["n"]] = rows["viewer"]
-    return viewers
+    return bytes(byte ^ INNER_PAD for byte in block), bytes(byte ^ OUTER_PAD for byte in block)
+
+
+class Viewers:
+    """Viewers of users under one key."""
+
+    def __init__(self, key: bytes) -> None:
+        self._inner, self._outer = pads(key)
+
+    def of(self, db: duckdb.DuckDBPyConnection, users: Sequence[str]) -> npt.NDArray[np.uint64]:
+        """Return the viewers of users, in the same order."""
+        db.register("users", pa.table({"n": pa.array(np.arange(len(users))), "user_id": pa.array(users, pa.string())}))
+        query = read_query("jobs.rollup", "viewers")
+        blocks = {"inner_block": self._inner, "outer_block": self._outer}
+        rows = db.execute(query.text, query.bind(blocks)).fetchnumpy()
+        viewers: npt.NDArray[np.uint64] = np.empty(len(users), np.uint64)
+        viewers[rows["n"]] = rows["viewer"]
+        return viewers

@@ -13,7 +13,12 @@ VIEWER_BYTES = 8
 
 def viewer_of(key: bytes, user_id: str) -> int:
     """Return the viewer of a user."""
-    return int.from_bytes(hmac.digest(key, user_id.encode(), "sha256")[:VIEWER_BYTES])
+    return viewer_of_bytes(key, user_id.encode())
+
+
+def viewer_of_bytes(key: bytes, user_id: bytes) -> int:
+    """Return the viewer of a user whose id is given in UTF-8."""
+    return int.from_bytes(hmac.digest(key, user_id, "sha256")[:VIEWER_BYTES])
 
 
 def fingerprint(key: bytes) -> str:

@@ -1,10 +1,12 @@
 """HTTP client of the schedule service: limits its rate, retries, and validates every response.
 
 A response is an array of episodes, from ``/schedule?country=KR&date=2026-01-05`` or ``/schedule/web?date=2026-01-05``.
-The service and its limits: https://www.tvmaze.com/api.
+It is kept in a file, as served, and read item by item. The service and its limits: https://www.tvmaze.com/api.
+
+The variables of proxies (``HTTPS_PROXY``, ``NO_PROXY``) and of certificates (``REQUESTS_CA_BUNDLE``) are obeyed.
+``~/.netrc`` and cookies are not.
 """
 
-import json
 import logging
 import time
 from collections import deque
@@ -13,17 +15,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
+from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
 import requests
-from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError as BodyError
 from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
+from jobs.schedule_fetch.connection import Deadline, WatchedAdapter
+from jobs.schedule_fetch.items import EXCERPT, PIECE, TextGuard, beginning, excerpt, read_items
 from jobs.schedule_fetch.settings import WEB, ScheduleFetchOptions
-from marquee.errors import BadInputError, ConfigError, TryAgainError
+from marquee.errors import BadInputError, ConfigError, MarqueeError, TryAgainError
+from marquee.system_errors import explained
 from marquee.telemetry.instruments import SCHEDULE_DURATION, SCHEDULE_RETRIES
 from marquee.version import __version__
 
@@ -32,20 +38,33 @@ log = logging.getLogger(__name__)
 PASSING = frozenset({408, 425, 429})
 """Statuses below 500 that are worth a retry: request timeout, too early, too many requests."""
 
+CLOSED = (ConnectionResetError, BrokenPipeError)
+"""Errors of a call on a connection that the service has closed; http.client's is the first of them."""
+
+OK = 200
+CLIENT_ERROR = 400
 SERVER_ERROR = 500
 MIB = 1 << 20
-PIECE = 1 << 16
-EXCERPT = 300
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Response to a source and day: the body (decompressed), the items in it, and the number of calls made."""
+    """Response to a source and day: a file of the decompressed body, the number of its items, and of calls made."""
 
+    url: str
     source: str
-    body: bytes
-    items: list[Any]
+    file: Path
+    rows: int
     calls: int
+
+    @property
+    def size(self) -> int:
+        """Size of the body in bytes."""
+        return self.file.stat().st_size
+
+    def items(self) -> Iterator[Any]:
+        """Yield the items."""
+        yield from _items(self.url, self.file, self.rows)
 
 
 class RateLimit:
@@ -95,8 +114,11 @@ class ScheduleClient:
         self.clock_ahead_s: float | None = None
         """Seconds by which this machine's clock is ahead of the service's, from the latest response."""
         self._limit = RateLimit(options.calls_per_window, options.window_s, clock, sleep)
+        self._deadline = Deadline(options.answer_timeout_s)
         self._session = requests.Session()
-        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=1)
+        self._session.auth = _no_credentials
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        adapter = WatchedAdapter(self._deadline)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
         contact = f" (+{options.contact})" if options.contact else ""
@@ -116,26 +138,29 @@ class ScheduleClient:
     def close(self) -> None:
         """Close the connection."""
         self._session.close()
+        self._deadline.close()
 
-    def fetch(self, source: str, day: date) -> Answer:
-        """Return the service's response to a source (``web``, ``country=KR``) and a day.
+    def fetch(self, source: str, day: date, folder: Path) -> Answer:
+        """Return the service's response to a source (``web``, ``country=KR``) and a day, as a file in a folder.
 
         Raises:
             TryAgainError: every attempt failed: no connection, a server error, or an incomplete response.
-            BadInputError: the response is not a JSON array, or is too large.
+            BadInputError: the response has another status than 200, is not a JSON array, or is beyond a limit.
             ConfigError: the service refused or redirected the call.
         """
+        file = folder / f"{source}.json"
         url = self._options.url + (f"/schedule/web?date={day}" if source == WEB else f"/schedule?{source}&date={day}")
         calls = 1
         while True:
             try:
                 with SCHEDULE_DURATION.time():
-                    body = self._try(url)
+                    self._try(url, file)
             except _FaultError as fault:
                 self._wait(url, fault, calls)
                 calls += 1
             else:
-                return Answer(source, body, read_array(url, body), calls)
+                rows = sum(1 for _ in _items(url, file, self._options.max_episodes))
+                return Answer(url, source, file, rows, calls)
 
     def _wait(self, url: str, fault: _FaultError, calls: int) -> None:
         if calls == self._options.attempts:
@@ -153,26 +178,52 @@ class ScheduleClient:
         log.warning("GET %s: %s; retry in %.1f s", url, fault, wait_s)
         self._sleep(wait_s)
 
-    def _try(self, url: str) -> bytes:
-        timeouts = (self._options.connect_timeout_s, self._options.read_timeout_s)
+    def _try(self, url: str, file: Path) -> None:
+        """Write the body of a response to a file."""
+        with self._deadline.watch():
+            try:
+                self._call(url, file)
+            except (requests.RequestException, BodyError, MarqueeError) as error:
+                if self._deadline.passed:
+                    raise self._late() from error
+                if isinstance(error, (requests.ConnectionError, requests.Timeout, BodyError)):
+                    raise _FaultError(_root_cause(error)) from error
+                raise
+        if self._deadline.passed:  # what was read until then can look complete
+            raise self._late()
+
+    def _late(self) -> _FaultError:
+        limit = f"answer_timeout_s = {self._options.answer_timeout_s:g} s"
+        return _FaultError(f"the response was incomplete after {limit}")
+
+    def _call(self, url: str, file: Path) -> None:
         try:
-            with self._limit.call():
-                response = self._session.get(url, timeout=timeouts, stream=True, allow_redirects=False)
-            with response:
-                if response.is_redirect or not response.ok:
-                    self._refuse(url, response)
-                self._check_type(url, response)
-                self.clock_ahead_s = _clock_ahead_s(response)
-                return b"".join(self._pieces(url, response))
-        except (requests.ConnectionError, requests.Timeout, BodyError) as error:
-            raise _FaultError(_root_cause(error)) from error
+            response = self._send(url)
+        except requests.ConnectionError as error:
+            if not (self._deadline.reused and isinstance(_root_of(error), CLOSED)) or self._deadline.passed:
+                raise
+            response = self._send(url)  # the service had closed the connection, as it may between two calls
+        with response:
+            if response.status_code != OK:
+                self._refuse(url, response)
+            self._check_type(url, response)
+            self.clock_ahead_s = _clock_ahead_s(response)
+            guard = TextGuard(url)
+            with explained(file, "write"), file.open("wb") as body:
+                for piece in self._pieces(url, response):
+                    guard.check(piece)
+                    body.write(piece)
+
+    def _send(self, url: str) -> requests.Response:
+        timeouts = (self._options.connect_timeout_s, self._options.read_timeout_s)
+        with self._limit.call():
+            return self._session.get(url, timeout=timeouts, stream=True, allow_redirects=False)
 
     def _pieces(self, url: str, response: requests.Response) -> Iterator[bytes]:
         """Yield the response in decompressed pieces, up to the size limit, independent of its headers."""
         limit = self._options.max_answer_mb * MIB
-        deadline = self._clock() + self._options.answer_timeout_s
         size = 0
-        # requests' own iterator waits for full pieces: a response that trickles in would never reach the deadline.
+        # requests' own iterator waits for full pieces.
         while piece := response.raw.read1(PIECE, decode_content=True):
             size += len(piece)
             if size > limit:
@@ -181,9 +232,6 @@ class ScheduleClient:
                     "Raise MARQUEE_SCHEDULE_FETCH__MAX_ANSWER_MB if that is right"
                 )
                 raise BadInputError(message)
-            if self._clock() > deadline:
-                message = f"the response was incomplete after answer_timeout_s = {self._options.answer_timeout_s:g} s"
-                raise _FaultError(message)
             yield piece
 
     def _refuse(self, url: str, response: requests.Response) -> NoReturn:
@@ -195,17 +243,35 @@ class ScheduleClient:
                 "Correct MARQUEE_SCHEDULE_FETCH__URL"
             )
             raise ConfigError(message)
-        reason = f"{status} {response.reason}: {self._excerpt(url, response)}"
+        self._check_encoding(url, response)
+        reason = f"{status} {beginning(str(response.reason or ''))}: {self._excerpt(url, response)}"
         if status in PASSING or status >= SERVER_ERROR:
             raise _FaultError(reason, _retry_after_s(response))
+        if status < CLIENT_ERROR:
+            message = (
+                f"GET {url}: the response has status {reason}; expected 200. Check MARQUEE_SCHEDULE_FETCH__URL, and "
+                "the proxies and caches on the way to the service"
+            )
+            raise BadInputError(message)
         message = f"GET {url}: the service refused the call: {reason}. Check URL, country and date"
         raise ConfigError(message)
 
     def _check_type(self, url: str, response: requests.Response) -> None:
+        self._check_encoding(url, response)
         kind = response.headers.get("Content-Type", "")
         if kind.partition(";")[0].strip().lower() != "application/json":
             start = self._excerpt(url, response)
-            message = f"GET {url}: the response has type {kind or 'none'!r}, expected application/json: {start}"
+            message = (
+                f"GET {url}: the response has type {kind[:EXCERPT] or 'none'!r}, expected application/json: {start}"
+            )
+            raise BadInputError(message)
+
+    @staticmethod
+    def _check_encoding(url: str, response: requests.Response) -> None:
+        """Refuse encodings that were not asked for: each further one multiplies the size of a response."""
+        encoding = response.headers.get("Content-Encoding", "identity")
+        if encoding.strip().lower() not in {"", "identity", "gzip", "x-gzip"}:
+            message = f"GET {url}: the response has the encoding {encoding[:EXCERPT]!r}, expected gzip or none"
             raise BadInputError(message)
 
     def _excerpt(self, url: str, response: requests.Response) -> str:
@@ -214,27 +280,18 @@ class ScheduleClient:
             start += piece
             if len(start) >= EXCERPT:
                 break
-        return _excerpt(start)
+        return excerpt(start)
 
 
-def read_array(url: str, body: bytes) -> list[Any]:
-    """Return the items of a JSON array; BadInputError if the body is anything else."""
-    try:
-        value = json.loads(body, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        found = f"{len(body)} bytes that are not JSON ({error}): {_excerpt(body)}"
-        message = f"GET {url}: {found}. The response was cut off, or this is not the schedule service"
-        raise BadInputError(message) from error
-    if not isinstance(value, list):
-        message = f"GET {url}: expected a JSON array of episodes, found other JSON: {_excerpt(body)}"
-        raise BadInputError(message)
-    return value
+def _items(url: str, file: Path, most: int) -> Iterator[Any]:
+    with file.open("rb") as body:
+        yield from read_items(url, body, most)
 
 
 def _retry_after_s(response: requests.Response) -> float:
     try:
-        return Retry().get_retry_after(response.raw) or 0.0
-    except InvalidHeader:
+        return max(Retry().get_retry_after(response.raw) or 0.0, 0.0)
+    except (InvalidHeader, ValueError, OverflowError):  # no number, no date, or beyond all numbers
         return 0.0
 
 
@@ -250,15 +307,16 @@ def _clock_ahead_s(response: requests.Response) -> float | None:
 
 def _root_cause(error: BaseException) -> str:
     """Describe the root cause only: the errors above it repeat the URL, and may contain a proxy's password."""
+    root = _root_of(error)
+    return f"{type(root).__name__}: {beginning(str(root))}"
+
+
+def _root_of(error: BaseException) -> BaseException:
     while below := error.__cause__ or error.__context__:
         error = below
-    return f"{type(error).__name__}: {error}"
+    return error
 
 
-def _excerpt(body: bytes) -> str:
-    return repr(body[:EXCERPT].decode(errors="replace"))
-
-
-def _no_constant(name: str) -> NoReturn:
-    message = f"{name} is not a JSON number"
-    raise ValueError(message)
+def _no_credentials(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Send no credentials. Without this, requests reads them from ``~/.netrc``."""
+    return request

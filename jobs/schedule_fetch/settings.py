@@ -51,8 +51,11 @@ class ScheduleFetchOptions(Section):
     )
     connect_timeout_s: float = Field(5.0, gt=0, description="seconds to wait for a connection")
     read_timeout_s: float = Field(30.0, gt=0, description="seconds to wait for the next bytes of a response")
-    answer_timeout_s: float = Field(300.0, gt=0, description="maximum seconds for a complete response")
+    answer_timeout_s: float = Field(
+        300.0, gt=0, description="maximum seconds for a complete response, connection included"
+    )
     max_answer_mb: int = Field(50, ge=1, description="maximum size of a decompressed response, in MiB")
+    max_episodes: int = Field(100_000, ge=1, description="maximum number of episodes in a response")
 
     @field_validator("url")
     @classmethod

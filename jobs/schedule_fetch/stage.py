@@ -10,24 +10,34 @@ A captured day becomes stale in two cases: the countries or the service change, 
 import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Protocol
 
 from jobs.schedule_fetch.settings import WEB, ScheduleFetchOptions
 from marquee.calendar import DAY, EVER, Grain, Period, Span
-from marquee.errors import BadInputError
+from marquee.engine.scratch import own_scratch
+from marquee.errors import BadInputError, in_words
 from marquee.lake import keys
 from marquee.lake.manifest import Input, Marker, Parameters, Result
 from marquee.lake.markers import Markers
 from marquee.runs.stage import RunContext, Stage, Target
 
 if TYPE_CHECKING:  # planning needs neither HTTP nor tables
-    from jobs.schedule_fetch.client import ScheduleClient
+    from jobs.schedule_fetch.client import Answer
     from jobs.schedule_fetch.normalise import Schedule
 
 log = logging.getLogger(__name__)
 
 PAYLOAD = "payload"
 """The responses as served. They are not a table, so ``marquee.lake.datasets`` does not list them."""
+
+
+class Fetches(Protocol):
+    """What the stage needs of a client."""
+
+    def fetch(self, source: str, day: date, folder: Path) -> "Answer":
+        """Return the answer of a source for a day, in a file in the folder."""
 
 
 class ScheduleFetchStage(Stage):
@@ -42,7 +52,7 @@ class ScheduleFetchStage(Stage):
         self,
         markers: Markers,
         options: ScheduleFetchOptions,
-        client: "ScheduleClient | None",
+        client: "Fetches | None",
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._markers = markers
@@ -56,9 +66,13 @@ class ScheduleFetchStage(Stage):
         return {"url": self._options.url, "countries": list(self._options.countries)}
 
     def periods(self, span: Span) -> Sequence[Period]:
-        """Return the days of the span; an open end of the span is the first or last day of the settings."""
+        """Return the days of the span; an open end of the span is the first or last day of the settings.
+
+        A day whose marker is damaged is also listed outside of the settings' days, because downstream waits for it.
+        """
         start, end = self._window
-        return list(Period.containing(span.start or start, Grain.DAY).until(span.end or end))
+        days = set(Period.containing(span.start or start, Grain.DAY).until(span.end or end))
+        return sorted(days | set(filter(span.touches, self._markers.damaged(self.name))))
 
     def known_periods(self, span: Span) -> Sequence[Period]:
         """Return the days of the span that are due or captured.
@@ -78,7 +92,7 @@ class ScheduleFetchStage(Stage):
             return Target(period, ())
         if self._due_again(period, published):
             return Target(period, (Input("refetch", f"of generation {published.generation}", 0),))
-        return Target(period, published.inputs)
+        return Target(period, published)
 
     def waits_for(self, period: Period) -> str:  # noqa: ARG002 - the service has every day
         """Return an empty text: no day waits."""
@@ -91,24 +105,31 @@ class ScheduleFetchStage(Stage):
             TryAgainError, BadInputError, ConfigError: from ``ScheduleClient.fetch``.
             BadInputError: the number of rejected episodes exceeds the settings' limit.
         """
-        from jobs.schedule_fetch.normalise import normalise  # noqa: PLC0415 - as above
-        from marquee.lake.files import write_bytes, write_output  # noqa: PLC0415
-
         if self._client is None:
             message = "a stage that was opened without a client cannot fetch"
             raise RuntimeError(message)
+        with TemporaryDirectory(prefix="marquee-schedule-", dir=own_scratch()) as folder:
+            return self._capture(self._client, target.period, run.prefix, Path(folder))
+
+    def _capture(self, client: "Fetches", day: Period, prefix: str, folder: Path) -> Result:
+        """Fetch a day by way of files in a folder, because its responses may be larger than the memory."""
+        from jobs.schedule_fetch.normalise import normalise  # noqa: PLC0415 - as above
+        from marquee.lake.files import write_file  # noqa: PLC0415
+
         sources = (*(f"country={code}" for code in self._options.countries), WEB)
-        answers = [self._client.fetch(source, target.period.date) for source in sources]
-        schedule = normalise({answer.source: answer.items for answer in answers})
-        check_rejects(schedule, self._options, str(target.period))
-        self._log_drift(schedule, target.period)
+        answers = [client.fetch(source, day.date, folder) for source in sources]
+        schedule = normalise({answer.source: answer.items() for answer in answers}, folder)
+        check_rejects(schedule, self._options, str(day))
+        self._log_drift(schedule, day)
+        asked = {"calls": sum(one.calls for one in answers), "bytes": sum(one.size for one in answers)}
         store = self._markers.store
         outputs = [
-            write_bytes(store, f"{run.prefix}{PAYLOAD}/{one.source}.json", PAYLOAD, one.body, len(one.items))
-            for one in answers
+            write_file(store, f"{prefix}{PAYLOAD}/{one.source}.json", PAYLOAD, one.file, one.rows) for one in answers
         ]
-        outputs += [write_output(store, run.prefix, dataset, table) for dataset, table in schedule.tables.items()]
-        asked = {"calls": sum(one.calls for one in answers), "bytes": sum(len(one.body) for one in answers)}
+        outputs += [
+            write_file(store, prefix + keys.table_file(dataset.name), dataset.name, file, schedule.counts[dataset.name])
+            for dataset, file in schedule.tables.items()
+        ]
         return Result(tuple(outputs), asked | schedule.counts)
 
     @property
@@ -136,12 +157,16 @@ def _start_of(day: date | None) -> datetime | None:
 
 
 def check_rejects(schedule: "Schedule", options: ScheduleFetchOptions, day: str) -> None:
-    """Refuse a day with more rejected episodes than the settings allow (BadInputError)."""
+    """Refuse a day with more rejected episodes than the settings allow, or with no other episodes (BadInputError)."""
     counts = schedule.counts
-    allowed = max(options.rejects_allowed, int(options.rejects_allowed_share * counts["episodes_in"]))
-    if schedule.rejected > allowed:
+    rejected, found = schedule.rejected, counts["episodes_in"]
+    allowed = max(options.rejects_allowed, int(options.rejects_allowed_share * found))
+    if rejected and rejected == found:
+        allowed = 0
+    if rejected > allowed:
+        limit = f"at most {allowed} are allowed" if allowed else "and none is left"
         message = (
-            f"{options.url} {day}: {schedule.rejected} of {counts['episodes_in']} episodes were rejected "
-            f"({counts['rejects']}), at most {allowed} are allowed. Check the service's response"
+            f"{options.url} {day}: {rejected} of {found} episodes were rejected ({in_words(counts['rejects'])}), "
+            f"{limit}. Check the service's response"
         )
         raise BadInputError(message)

@@ -50,6 +50,9 @@ RHYTHMS: dict[Rhythm, int] = {"weekly": 60, "twice a week": 15, "at once": 25}
 AIRTIMES = {"20:00": 6, "21:00": 6, "22:00": 4, "19:30": 2, "18:00": 2, "00:25": 2, "04:00": 1}
 T = TypeVar("T")
 
+PREMIERE_TIME = "05:00"
+"""Time of shows that premiere within the window, in UTC: early, so that most viewers can watch it on the same day."""
+
 NO_AIRTIME, NO_LANGUAGE, NO_RUNTIMES = 0.85, 0.02, 0.04
 YEAR_AS_SEASON, UNDECIDED, RATED, SUMMARISED = 0.05, 0.08, 0.4, 0.8
 """Shares of the random shows."""
@@ -100,7 +103,7 @@ def build_world(settings: SimulateSettings) -> World:
 def _planted(show: PlantedShow, settings: SimulateSettings) -> Blueprint:
     rng = _rng(settings.seed, show.name)
     statuses = [Status(settings.schedule_from, "Running")]
-    last_day = settings.ends_on if show.ends else None
+    last_day = settings.ends_on if show.ends and settings.days >= show.days else None
     if last_day:
         statuses.append(Status(last_day, "Ended", last_day))
     network = rng.choice(BROADCAST[show.country]) if show.airtime else None
@@ -114,15 +117,22 @@ def _planted(show: PlantedShow, settings: SimulateSettings) -> Blueprint:
         plan=Plan(
             show.rhythm,
             show.minutes,
-            show.airtime,
+            PREMIERE_TIME if show.premieres else show.airtime,
             network.country if network else None,
             rng.randint(1, 4),
+            first_day=settings.start + timedelta(days=1) if show.premieres else None,
             last_day=last_day,
         ),
         statuses=tuple(statuses),
-        # A show with an audience in some countries has a few random viewers elsewhere, fewer than any random show.
-        popularity=_popularity(DRAWN_SHOWS) / 4 if show.audience.countries else 0.0,
+        popularity=_planted_popularity(show),
     )
+
+
+def _planted_popularity(show: PlantedShow) -> float:
+    if show.days > 1:  # it needs random viewers in a window that is too short for its audience
+        return _popularity(DRAWN_SHOWS // 2)
+    # A show with an audience in some countries has a few random viewers elsewhere, fewer than any random show.
+    return _popularity(DRAWN_SHOWS) / 4 if show.audience.countries else 0.0
 
 
 def _drawn(rank: int, named: Named, settings: SimulateSettings) -> Blueprint:
@@ -196,7 +206,7 @@ def _show(blueprint: Blueprint, settings: SimulateSettings, ids: Iterator[int]) 
         web_channel=blueprint.web_channel,
         on_web=blueprint.on_web,
         statuses=blueprint.statuses,
-        premiered=episodes[0].airdate - timedelta(days=rng.randint(0, 2000)),
+        premiered=plan.first_day or episodes[0].airdate - timedelta(days=rng.randint(0, 2000)),
         airtime=plan.airtime,
         days=tuple(weekdays[number] for number in sorted(weekdays)) if plan.rhythm != "at once" else (),
         minutes=plan.minutes,

@@ -36,6 +36,8 @@ class Plan:
     """Season number. If None, the year is the season, and the day of the year is the number."""
     first_number: int = 1
     runtimes_known: bool = True
+    first_day: date | None = None
+    """Day of the first episode, if it is the premiere of the show."""
     last_day: date | None = None
     """Day of the last episode, if the show ends; a special follows on the next day."""
     orphan: bool = False
@@ -79,6 +81,7 @@ def make_episodes(
 ) -> tuple[Episode, ...]:
     """Make a show's episodes, in the order of their airstamps."""
     dates = [day for day in air_dates(plan.rhythm, settings, rng) if plan.last_day is None or day <= plan.last_day]
+    dates = [day for day in dates if plan.first_day is None or day >= plan.first_day]
     slots = [Slot(day, None if rng.random() < SPECIAL else index) for index, day in enumerate(dates)]
     if plan.last_day:
         slots.append(Slot(plan.last_day + DAY, None))

@@ -66,7 +66,7 @@ WRONG_VALUES: dict[str, dict[str, object]] = {
     },
     "country": {"small": "kr", "three letters": "KOR", "null": None},
     "utc_offset_minutes": {"too far east": 841, "too far west": -721, "text": "540", "fraction": 540.5},
-    "language": {"capitals": "KO", "words": "Korean language", "null": None},
+    "language": {"underscore": "ko_KR", "words": "Korean language", "null": None},
     "device": {"capitals": "TV", "space": "smart tv", "long": "d" * 33, "number": 1},
     "watched_seconds": {"negative": -60, "over an hour": 3601, "text": "60", "fraction": 59.5, "null": None},
 }  # fmt: skip

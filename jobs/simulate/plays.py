@@ -1,16 +1,18 @@
 """Draws plays: one row for each time a viewer watches an episode without a break.
 
 Plays are drawn for each UTC day on which they start, from the seed and the date alone. First come the plays of the
-planted audiences; random plays then fill up the day's number of events.
+planted audiences; random plays then fill up the day's number of events. They are drawn column by column, and each
+column in chunks, because a day of a large service does not fit in memory.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 import numpy as np
 
 from jobs.simulate.planted import CRIME_EVENING, SHOWS, PlantedShow
+from jobs.simulate.scratch import Array, Column, Scratch, chunk_sizes
 from jobs.simulate.service import DAY_MS, HOUR_MS, MINUTE_MS, Service, to_ms
 from jobs.simulate.viewers import DEVICES, Bools, Floats, Ints, draw
 
@@ -36,6 +38,13 @@ GO_ON = 0.2
 """Share of whole random plays that continue with a newer episode, if there is one."""
 LEAST_EVENTS = 12
 """Lower bound of the mean number of events of a random play, to draw enough plays."""
+
+Chunks = Iterable[Array]
+"""Chunks of a column, which can be iterated again."""
+PLAY = np.dtype(
+    [("viewer", "i4"), ("episode", "i4"), ("start", "i8"), ("seconds", "i4"), ("language", "u1"), ("device", "u1")]
+)
+"""A play on disk."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,18 @@ class Plays:
         columns = (self.viewer, self.episode, self.start, self.seconds, self.language, self.device)
         return Plays(*(column[rows] for column in columns))
 
+    def packed(self) -> Array:
+        """Return the plays as they are on disk."""
+        rows = np.empty(len(self), PLAY)
+        for name in PLAY.names or ():
+            rows[name] = getattr(self, name)
+        return rows
+
+    @classmethod
+    def unpack(cls, rows: Array) -> "Plays":
+        """Return the plays of a chunk from disk."""
+        return cls(*(rows[name].astype(np.int64) for name in PLAY.names or ()))
+
 
 def join(parts: Iterable[Plays]) -> Plays:
     """Concatenate plays."""
@@ -70,25 +91,33 @@ def join(parts: Iterable[Plays]) -> Plays:
     return Plays(*(np.concatenate(column) for column in columns))
 
 
-def day_plays(service: Service, day: date) -> Plays:
-    """Draw the plays that start on a UTC day; together they have about the day's number of events."""
+def day_plays(service: Service, day: date) -> Iterator[Plays]:
+    """Draw the plays that start on a UTC day, in chunks; together they have about the day's number of events."""
     rng = np.random.default_rng([service.settings.seed, 2, day.toordinal()])
-    planted = join(_planted_plays(service, show, day, rng) for show in SHOWS)
+    budget = service.settings.events_per_day
+    for show in SHOWS:
+        planted = _planted_plays(service, show, day, rng)
+        budget -= int(planted.events.sum())
+        yield planted
+    budget = max(budget, 0)
     midnight = to_ms(datetime(day.year, day.month, day.day, tzinfo=UTC))
-    budget = max(service.settings.events_per_day - int(planted.events.sum()), 0)
-    by_chance = _chance_plays(
-        service, budget // LEAST_EVENTS + 10, rng, lambda viewers, shows: _start(service, midnight, viewers, shows, rng)
-    )
-    enough = np.cumsum(by_chance.events) <= budget
-    return join([planted, by_chance[enough]])
+
+    def start(scratch: Scratch, viewers: Chunks, shows: Chunks) -> Column:
+        return _start(scratch, service, midnight, (viewers, shows), rng)
+
+    done = 0
+    for plays in _chance_plays(service, budget // LEAST_EVENTS + 10, rng, start):
+        events = done + np.cumsum(plays.events)
+        yield plays[events <= budget]
+        done = int(events[-1])
 
 
-def hour_plays(service: Service, hour_start: int, events: int) -> Plays:
-    """Draw random plays with at least ``events`` events in an hour; many start before it or end after it."""
+def hour_plays(service: Service, hour_start: int, events: int) -> Iterator[Plays]:
+    """Draw random plays with at least ``events`` events in an hour, in chunks; many start before or end after it."""
     rng = np.random.default_rng([service.settings.seed, 3, hour_start // HOUR_MS])
 
-    def start(viewers: Ints, _: Ints) -> Ints:
-        return hour_start + rng.integers(-HOUR_MS, HOUR_MS, len(viewers))
+    def start(scratch: Scratch, viewers: Chunks, _: Chunks) -> Column:
+        return scratch.column(hour_start + rng.integers(-HOUR_MS, HOUR_MS, len(some)) for some in viewers)
 
     return _chance_plays(service, events // 8 + 10, rng, start)
 
@@ -97,62 +126,99 @@ def _planted_plays(service: Service, show: PlantedShow, day: date, rng: np.rando
     catalogue, audience = service.catalogue, show.audience
     members = service.viewers.audiences[show.show_id]
     number = (day - service.settings.start).days
-    active = DAY_ORDER[(number + DAYS_APART * np.arange(len(members))) % DAYS_A_WEEK] < audience.days_a_week
+    share, days_a_week = audience.then if day >= service.settings.ends_on else (1.0, 0)
+    active = DAY_ORDER[(number + DAYS_APART * np.arange(len(members))) % DAYS_A_WEEK] < (
+        days_a_week or audience.days_a_week
+    )
+    active &= np.arange(len(members)) < share * len(members)
     if show.ends and day > service.settings.ends_on:
         active &= rng.random(len(members)) < audience.after_end
+    index = int(np.flatnonzero(catalogue.show_ids == show.show_id)[0])
+    seen = number * audience.sitting
+    if audience.leave_after:
+        active &= 0 <= seen <= catalogue.aired[index, -1] - audience.sitting
+        active &= seen < audience.leave_after or np.arange(len(members)) >= audience.leave * len(members)
     viewers = members[active]
-    place = np.full(len(viewers), int(np.flatnonzero(catalogue.show_ids == show.show_id)[0]))
+    place = np.full(len(viewers), index)
     midnight = to_ms(datetime(day.year, day.month, day.day, tzinfo=UTC))
-    start = _start(service, midnight, viewers, place, rng)
+    with Scratch() as scratch:
+        start = _start(scratch, service, midnight, ([viewers], [place]), rng).whole()
     aired = catalogue.aired[place, service.hour_number(start)]
+    if show.premieres:  # nobody watches it before
+        viewers, place, start, aired = (one[aired > 0] for one in (viewers, place, start, aired))
     any_aired = rng.integers(0, np.maximum(aired - audience.sitting + 1, 1))
+    any_aired = np.full(len(viewers), seen) if audience.leave_after else any_aired
     episode = catalogue.first[place] + (aired - 1 if audience.newest else any_aired)
     sitting = (len(viewers), audience.sitting)
     seconds = (rng.uniform(*WHOLE, sitting) * show.minutes * 60).astype(np.int64)
     before = np.cumsum(seconds * 1000 + GAP_MS, axis=1) - (seconds * 1000 + GAP_MS)
     everyone = np.repeat(viewers, audience.sitting)
+    language = _language(service, everyone, rng)
+    with Scratch() as scratch:
+        device = _device(scratch, service, [everyone], rng).whole()
     return Plays(
         viewer=everyone,
         episode=(episode[:, None] + np.arange(audience.sitting)).ravel(),
         start=(start[:, None] + before).ravel(),
         seconds=seconds.ravel(),
-        language=_language(service, everyone, rng),
-        device=_device(service, everyone, rng),
+        language=language,
+        device=device,
     )
 
 
 def _chance_plays(
-    service: Service, count: int, rng: np.random.Generator, start_of: Callable[[Ints, Ints], Ints]
-) -> Plays:
-    """Draw ``count`` random plays, and the plays that some of them continue with."""
-    catalogue = service.catalogue
-    viewers = np.searchsorted(service.viewers.activity[:-1], rng.random(count), side="right")
-    shows = _shows(service, viewers, rng)
-    start = start_of(viewers, shows)
-    aired = catalogue.aired[shows, service.hour_number(start)]
-    back = (aired * rng.random(count) ** 2).astype(np.int64)  # newer ones more than older ones
-    share = _share(count, rng)
-    length = catalogue.minutes[shows] * 60
-    goes_on = (share >= WHOLE[0]) & (back > 0) & (rng.random(count) < GO_ON)
-    first = Plays(
-        viewer=viewers,
-        episode=catalogue.first[shows] + aired - 1 - back,
-        start=start,
-        seconds=np.maximum((share * length).astype(np.int64), 5),
-        language=_language(service, viewers, rng),
-        device=_device(service, viewers, rng),
-    )
+    service: Service, count: int, rng: np.random.Generator, start_of: Callable[[Scratch, Chunks, Chunks], Column]
+) -> Iterator[Plays]:
+    """Draw ``count`` random plays, and the plays that some of them continue with, in chunks.
+
+    A column is drawn to its end before the next one, so that the size of the chunks has no effect.
+    """
+    catalogue, activity = service.catalogue, service.viewers.activity[:-1]
+    sizes = chunk_sizes(count)
+    with Scratch() as scratch:
+        keep = scratch.column
+        viewers = keep(np.searchsorted(activity, rng.random(size), side="right") for size in sizes)
+        shows = keep(_shows(service, some, rng) for some in viewers)
+        start = start_of(scratch, viewers, shows)
+        aired = keep(catalogue.aired[show, service.hour_number(at)] for show, at in zip(shows, start, strict=True))
+        # Newer ones more than older ones.
+        back = keep((some * rng.random(len(some)) ** 2).astype(np.int64) for some in aired)
+        share = _share(scratch, sizes, rng)
+        goes_on = keep(
+            (watched >= WHOLE[0]) & (ago > 0) & (rng.random(len(ago)) < GO_ON)
+            for watched, ago in zip(share, back, strict=True)
+        )
+        language = keep(_language(service, some, rng) for some in viewers)
+        device = _device(scratch, service, viewers, rng)
+        further = _share(scratch, [int(some.sum()) for some in goes_on], rng)
+        length = (catalogue.minutes[show] * 60 for show in shows)
+        episode = (
+            catalogue.first[show] + newest - 1 - ago for show, newest, ago in zip(shows, aired, back, strict=True)
+        )
+        for *chunk, lengths, watched, on, watched_further in zip(
+            viewers, episode, start, language, device, length, share, goes_on, further, strict=True
+        ):
+            viewer, number, at, tag, kind = chunk
+            first = Plays(viewer, number, at, _seconds(watched, lengths), tag, kind)
+            yield _continued(first, on, _seconds(watched_further, lengths[on]))
+
+
+def _seconds(share: Floats, length: Ints) -> Ints:
+    return np.maximum((share * length).astype(np.int64), 5)
+
+
+def _continued(first: Plays, goes_on: Bools, seconds: Ints) -> Plays:
+    """Return the plays, each followed by the one that continues it, if any: no cut is within a sitting."""
     further = first[goes_on]
     further = Plays(
         further.viewer,
         further.episode + 1,
         further.start + further.seconds * 1000 + GAP_MS,
-        np.maximum((_share(len(further), rng) * length[goes_on]).astype(np.int64), 5),
+        seconds,
         further.language,
         further.device,
     )
-    # A play and the one that continues it are adjacent, so that cutting the rows at a number of events cuts no sitting.
-    order = np.argsort(np.concatenate([np.arange(count), np.flatnonzero(goes_on)]), kind="stable")
+    order = np.argsort(np.concatenate([np.arange(len(first)), np.flatnonzero(goes_on)]), kind="stable")
     return join([first, further])[order]
 
 
@@ -166,26 +232,44 @@ def _shows(service: Service, viewers: Ints, rng: np.random.Generator) -> Ints:
     return shows
 
 
-def _share(count: int, rng: np.random.Generator) -> Floats:
-    kind = draw(np.array([weight for weight, _ in SHARES]), count, rng)
-    low, high = (np.array(side)[kind] for side in zip(*(limits for _, limits in SHARES), strict=True))
-    return rng.uniform(low, high)
+def _share(scratch: Scratch, sizes: Sequence[int], rng: np.random.Generator) -> Column:
+    """Draw the watched shares of random plays, in chunks of these sizes."""
+    weights = np.array([weight for weight, _ in SHARES])
+    low, high = (np.array(side) for side in zip(*(limits for _, limits in SHARES), strict=True))
+    kinds = scratch.column(draw(weights, size, rng) for size in sizes)
+    return scratch.column(rng.uniform(low[kind], high[kind]) for kind in kinds)
 
 
-def _start(service: Service, midnight: int, viewers: Ints, shows: Ints, rng: np.random.Generator) -> Ints:
-    """Draw the starts of plays within a UTC day, at local hours that suit the show."""
+def _start(
+    scratch: Scratch, service: Service, midnight: int, plays: tuple[Chunks, Chunks], rng: np.random.Generator
+) -> Column:
+    """Draw the starts of plays, given as viewers and shows, within a UTC day, at local hours that suit the show."""
+    viewers, shows = plays
     evening = service.viewers.countries.index(CRIME_EVENING)
-    crime = service.catalogue.crime[shows]
-    hours = draw(USUAL, len(viewers), rng)
-    for habit, those in (
-        (EVENING, crime & (service.viewers.country[viewers] == evening)),
-        (MORNING, crime & (service.viewers.country[viewers] != evening)),
-    ):
-        hours[those] = draw(habit, int(those.sum()), rng)
-    local = hours * HOUR_MS + rng.integers(0, HOUR_MS, len(viewers))
+    hours = scratch.column(draw(USUAL, len(some), rng) for some in viewers)
+    for habit, there in ((EVENING, True), (MORNING, False)):
+        crimes = (
+            service.catalogue.crime[show] & ((service.viewers.country[viewer] == evening) == there)
+            for viewer, show in zip(viewers, shows, strict=True)
+        )
+        hours = scratch.column(_replaced(hour, crime, habit, rng) for hour, crime in zip(hours, crimes, strict=True))
+    within = scratch.column(rng.integers(0, HOUR_MS, len(some)) for some in viewers)
+    return scratch.column(
+        _at_local(service, midnight, viewer, hour * HOUR_MS + rest)
+        for viewer, hour, rest in zip(viewers, hours, within, strict=True)
+    )
+
+
+def _replaced(hours: Ints, those: Bools, habit: Floats, rng: np.random.Generator) -> Ints:
+    hours = hours.copy()
+    hours[those] = draw(habit, int(those.sum()), rng)
+    return hours
+
+
+def _at_local(service: Service, midnight: int, viewers: Ints, local: Ints) -> Ints:
+    """Return when it is these milliseconds after midnight at the viewers' places, within a UTC day."""
     zone = service.viewers.zone[viewers]
-    noon = np.full(len(viewers), midnight + DAY_MS // 2)
-    start = noon
+    start = np.full(len(viewers), midnight + DAY_MS // 2)
     # Twice, because on a day when the clocks change, the offset at noon differs from the offset at the start.
     for _ in range(2):
         offset = service.offsets[zone, service.hour_number(start)] * MINUTE_MS
@@ -195,9 +279,13 @@ def _start(service: Service, midnight: int, viewers: Ints, shows: Ints, rng: np.
 
 def _language(service: Service, viewers: Ints, rng: np.random.Generator) -> Ints:
     """Draw one of the viewer's two languages for each play."""
-    return service.viewers.languages[viewers, rng.integers(0, 2, len(viewers))]
+    return service.viewers.languages[viewers, rng.integers(0, 2, len(viewers))].astype(np.int64)
 
 
-def _device(service: Service, viewers: Ints, rng: np.random.Generator) -> Ints:
-    own = service.viewers.device[viewers]
-    return np.where(rng.random(len(viewers)) < SAME_DEVICE, own, rng.integers(0, len(DEVICES), len(viewers)))
+def _device(scratch: Scratch, service: Service, viewers: Chunks, rng: np.random.Generator) -> Column:
+    """Draw the device of each play: usually the viewer's own."""
+    usual = scratch.column(rng.random(len(some)) < SAME_DEVICE for some in viewers)
+    return scratch.column(
+        np.where(own, service.viewers.device[some], rng.integers(0, len(DEVICES), len(some)))
+        for own, some in zip(usual, viewers, strict=True)
+    )

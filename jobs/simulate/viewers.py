@@ -15,6 +15,7 @@ from jobs.simulate.planted import SHOWS, Audience
 from jobs.simulate.settings import SimulateSettings
 
 Ints = npt.NDArray[np.int64]
+Small = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
@@ -39,15 +40,16 @@ DEVICES = {"tv": 0.5, "phone": 0.25, "web": 0.12, "tablet": 0.1, "console": 0.03
 class Viewers:
     """The viewers. ``country``, ``zone``, ``languages`` and ``device`` contain indexes into their lists."""
 
-    user_ids: list[str]
-    partition: Ints
+    users: npt.NDArray[np.int32]
+    """Numbers in the user ids, which are the letter u and this number."""
+    partition: npt.NDArray[np.int16]
     """Kafka partition of the viewer's events."""
     countries: tuple[str, ...]
-    country: Ints
-    zone: Ints
-    languages: Ints
+    country: Small
+    zone: Small
+    languages: Small
     """Shape (viewers, 2): first and second language, which are equal for viewers of one language."""
-    device: Ints
+    device: Small
     activity: Floats
     """Cumulative weights of viewers in the random plays."""
     audiences: dict[int, Ints]
@@ -63,23 +65,22 @@ def make_viewers(settings: SimulateSettings) -> Viewers:
     """Make the viewers for the seed and the number of events."""
     rng = np.random.default_rng([settings.seed, 1])
     size = max(settings.events_per_day // EVENTS_A_DAY_EACH, 100)
-    users = (FIRST_USER + (np.arange(size) + settings.seed) * USER_STRIDE % USERS).tolist()
-    user_ids = [f"u{user}" for user in users]
+    users = (FIRST_USER + (np.arange(size) + settings.seed) * USER_STRIDE % USERS).astype(np.int32)
     shares = np.array([COUNTRIES[code].viewers for code in settings.countries])
     # In exact proportions, not random, so that even a small service has viewers in Japan.
-    country = np.searchsorted(np.cumsum(shares / shares.sum()), (np.arange(size) + 0.5) / size)
+    country = np.searchsorted(np.cumsum(shares / shares.sum()), (np.arange(size) + 0.5) / size).astype(np.uint8)
     rng.shuffle(country)
     zone, languages = _places(settings.countries, country, rng)
-    audiences = _audiences(settings.countries, country, languages, rng)
+    audiences = _audiences(settings, country, languages, rng)
     return Viewers(
-        user_ids=user_ids,
+        users=users,
         # Like librdkafka's default with a key: CRC32 of the key, modulo the partitions.
-        partition=np.array([zlib.crc32(user.encode()) % settings.partitions for user in user_ids]),
+        partition=np.fromiter((zlib.crc32(b"u%d" % user) % settings.partitions for user in users), np.int16, size),
         countries=settings.countries,
         country=country,
         zone=zone,
         languages=languages,
-        device=draw(np.array(list(DEVICES.values())), size, rng),
+        device=draw(np.array(list(DEVICES.values())), size, rng).astype(np.uint8),
         activity=_activity(size, audiences, rng),
         audiences=audiences,
     )
@@ -90,10 +91,10 @@ def draw(weights: Floats, size: int, rng: np.random.Generator) -> Ints:
     return np.searchsorted(np.cumsum(weights / weights.sum())[:-1], rng.random(size), side="right")
 
 
-def _places(codes: tuple[str, ...], country: Ints, rng: np.random.Generator) -> tuple[Ints, Ints]:
+def _places(codes: tuple[str, ...], country: Small, rng: np.random.Generator) -> tuple[Small, Small]:
     """Draw each viewer's time zone and two languages."""
-    zone = np.zeros(len(country), np.int64)
-    languages = np.zeros((len(country), 2), np.int64)
+    zone = np.zeros(len(country), np.uint8)
+    languages = np.zeros((len(country), 2), np.uint8)
     multilingual = rng.random(len(country)) < MULTILINGUAL_SHARE
     for number, code in enumerate(codes):
         here, made = np.flatnonzero(country == number), COUNTRIES[code]
@@ -108,21 +109,27 @@ def _weighted(names: tuple[str, ...], weights: dict[str, float], size: int, rng:
     return draw(np.array([weights.get(name, 0.0) for name in names]), size, rng)
 
 
-def _audiences(codes: tuple[str, ...], country: Ints, languages: Ints, rng: np.random.Generator) -> dict[int, Ints]:
-    """Assign viewers to each planted show; no viewer is in two audiences."""
+def _audiences(
+    settings: SimulateSettings, country: Small, languages: Small, rng: np.random.Generator
+) -> dict[int, Ints]:
+    """Assign viewers to each planted show; no viewer is in two audiences, but those of ``viewers_of``."""
     free = np.ones(len(country), bool)
-    audiences = {}
+    audiences: dict[int, Ints] = {}
     for show in SHOWS:
-        wanted = _may_belong(show.audience, codes, country, languages)
+        if show.audience.viewers_of:
+            audiences[show.show_id] = audiences[show.audience.viewers_of]
+            continue
+        wanted = _may_belong(show.audience, settings.countries, country, languages)
         everyone = wanted.sum() if show.audience.countries else len(country)
         pool = np.flatnonzero(wanted & free)
-        size = min(max(round(show.audience.share * float(everyone)), LEAST_AUDIENCE), len(pool))
+        share = show.audience.share if settings.days >= show.days else 0.0
+        size = min(max(round(share * float(everyone)), LEAST_AUDIENCE if share else 0), len(pool))
         audiences[show.show_id] = np.sort(rng.choice(pool, size, replace=False))
         free[audiences[show.show_id]] = False
     return audiences
 
 
-def _may_belong(audience: Audience, codes: tuple[str, ...], country: Ints, languages: Ints) -> Bools:
+def _may_belong(audience: Audience, codes: tuple[str, ...], country: Small, languages: Small) -> Bools:
     multilingual = languages[:, 0] != languages[:, 1]
     here = np.isin(country, [codes.index(code) for code in audience.countries]) if audience.countries else True
     return multilingual & here if audience.multilingual else np.ones(len(country), bool) & here
@@ -130,8 +137,11 @@ def _may_belong(audience: Audience, codes: tuple[str, ...], country: Ints, langu
 
 def _activity(size: int, audiences: dict[int, Ints], rng: np.random.Generator) -> Floats:
     """Return cumulative weights by Zipf's law with a flat top; 0 for the viewers of only one show."""
-    weights = 1 / (rng.permutation(size) + size / 8)
+    weights = rng.permutation(size).astype(np.float64)
+    weights += size / 8
+    np.divide(1, weights, out=weights)
     for show in SHOWS:
         if show.audience.nothing_else:
             weights[audiences[show.show_id]] = 0
-    return np.cumsum(weights / weights.sum())
+    weights /= weights.sum()
+    return np.cumsum(weights, out=weights)

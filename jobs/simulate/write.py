@@ -7,15 +7,21 @@ The same settings give the same bytes. Another run completes an incomplete folde
 has no events. ``simulate`` omits a few late-arriving files, which ``add_late_files`` writes.
 """
 
+import contextlib
+import filecmp
+import itertools
 import json
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
-from jobs.simulate.events import HourOfEvents, Part, make_rows, plays_in
-from jobs.simulate.plays import day_plays, hour_plays, join
-from jobs.simulate.service import Service, make_service, to_ms
+from jobs.simulate.events import HourOfEvents, Part, plays_in
+from jobs.simulate.plays import Plays, day_plays, hour_plays
+from jobs.simulate.scratch import Column, Scratch
+from jobs.simulate.service import HOUR_MS, Service, make_service, to_ms
 from jobs.simulate.settings import SimulateSettings
 from marquee.calendar import Grain, Period
 from marquee.errors import ConfigError
@@ -27,6 +33,8 @@ QUIET_DAY, QUIET_HOUR = 2, 3
 """Day, counted from 0, and hour without events."""
 LATE_HOUR, LATE_EVERY = 14, 2
 """In this hour of every second day, the largest file of the second half arrives late."""
+
+HOURS = 24
 
 Parameters = dict[str, Any]
 Progress = Callable[[int], object]
@@ -69,24 +77,36 @@ def add_late_files(settings: SimulateSettings, store: Store, progress: Progress 
     written = 0
     for hour, files in _files(make_service(settings)):
         for file in files:
-            written += file.late and _put_new(store, file.key, hour.file(file.part))
+            written += file.late and _put_new(store, file.key, hour, file.part)
         (progress or _unheard)(hour.events)
     return replace(done, written=written)
 
 
 def simulate_hour(
-    settings: SimulateSettings, store: Store, hour: Period, events: int, progress: Progress | None = None
+    settings: SimulateSettings,
+    store: Store,
+    hour: Period,
+    events: int,
+    progress: Progress | None = None,
+    *,
+    spread: bool = False,
 ) -> Summary:
-    """Write one busy hour for benchmarks: ``events`` random events, two files for each partition, none of them late."""
+    """Write one busy hour for benchmarks: ``events`` random events, two files for each partition, none of them late.
+
+    With ``spread``, the events of a viewer go to any partition, as in a topic without keys.
+    """
     settings = settings.model_copy(update={"start": hour.date, "days": 1, "events_per_day": 2 * events})
     parameters = settings.model_dump(mode="json") | {"hour": str(hour), "events": events}
+    if spread:
+        parameters["spread"] = True
     if done := _claim(store, parameters):
         return done
     service, start = make_service(settings), to_ms(hour.start)
-    plays = plays_in(hour_plays(service, start, events), start)
-    one = HourOfEvents(service, plays, make_rows(plays, start)[:events], start, daily_lines=False)
-    files = _number(one, hour, settings, [0] * settings.partitions)
-    return _write(store, parameters, iter([(one, [replace(file, late=False) for file in files])]), progress or _unheard)
+    with Scratch() as scratch:
+        plays = (plays_in(some, start) for some in hour_plays(service, start, events))
+        one = HourOfEvents(service, plays, start, scratch, most=events, spread=spread)
+        files = [replace(file, late=False) for file in _number(one, hour, settings, [0] * settings.partitions)]
+        return _write(store, parameters, iter([(one, files)]), progress or _unheard)
 
 
 @dataclass(frozen=True)
@@ -100,18 +120,42 @@ def _files(service: Service) -> Iterator[tuple[HourOfEvents, list[_File]]]:
     """Yield each hour with events, and its files."""
     settings = service.settings
     offsets = [0] * settings.partitions
-    yesterday = day_plays(service, settings.start - timedelta(days=1))
-    for number in range(settings.days):
-        today = day_plays(service, settings.start + timedelta(days=number))
-        both = join([yesterday, today])
-        for hour in Period.parse(str(settings.start + timedelta(days=number))).parts(Grain.HOUR):
-            if (number, hour.start.hour) == (min(QUIET_DAY, settings.days - 1), QUIET_HOUR):
-                continue
-            start = to_ms(hour.start)
-            plays = plays_in(both, start)
-            one = HourOfEvents(service, plays, make_rows(plays, start), start)
-            yield one, _number(one, hour, settings, offsets)
-        yesterday = today
+    with contextlib.ExitStack() as scratches:
+        yesterday = _Day.draw(service, settings.start - timedelta(days=1), scratches.enter_context(Scratch()))
+        for number in range(settings.days):
+            day = settings.start + timedelta(days=number)
+            today = _Day.draw(service, day, scratches.enter_context(Scratch()))
+            for hour in Period.parse(str(day)).parts(Grain.HOUR):
+                if (number, hour.start.hour) == (min(QUIET_DAY, settings.days - 1), QUIET_HOUR):
+                    continue
+                plays = itertools.chain(yesterday.plays(HOURS + hour.start.hour), today.plays(hour.start.hour))
+                with Scratch() as scratch:
+                    one = HourOfEvents(service, plays, to_ms(hour.start), scratch)
+                    yield one, _number(one, hour, settings, offsets)
+            yesterday.scratch.close()
+            yesterday = today
+
+
+@dataclass(frozen=True)
+class _Day:
+    """The plays that start on a day, by the hours of this day and the next one in which they may have events."""
+
+    scratch: Scratch
+    hours: list[Column]
+
+    @classmethod
+    def draw(cls, service: Service, day: date, scratch: Scratch) -> "_Day":
+        hours = [scratch.column() for _ in range(2 * HOURS)]
+        midnight = to_ms(datetime(day.year, day.month, day.day, tzinfo=UTC))
+        for plays in day_plays(service, day):
+            for number, column in enumerate(hours):
+                here = plays_in(plays, midnight + number * HOUR_MS)
+                if len(here):
+                    column.append(here.packed())
+        return cls(scratch, hours)
+
+    def plays(self, hour: int) -> Iterator[Plays]:
+        return map(Plays.unpack, self.hours[hour])
 
 
 def _number(hour: HourOfEvents, period: Period, settings: SimulateSettings, offsets: list[int]) -> list[_File]:
@@ -135,7 +179,7 @@ def _write(
     total = Summary()
     for hour, files in hours:
         present = [file for file in files if not file.late]
-        written = sum(_put_new(store, file.key, hour.file(file.part)) for file in present)
+        written = sum(_put_new(store, file.key, hour, file.part) for file in present)
         total = Summary(
             hours=total.hours + 1,
             events=total.events + hour.events,
@@ -151,12 +195,27 @@ def _write(
     return total
 
 
-def _put_new(store: Store, key: str, data: bytes) -> bool:
+def _put_new(store: Store, key: str, hour: HourOfEvents, part: Part) -> bool:
     """Write a file unless it exists with the same bytes, because rewriting it would make its hour stale."""
+    pieces = hour.file(part)
+    small, more = next(pieces), next(pieces, None)
     there = store.head(key)
-    if there and there.size == len(data) and store.get(key) == data:
-        return False
-    store.put(key, data)
+    if more is None:
+        if there and there.size == len(small) and store.get(key) == small:
+            return False
+        store.put(key, small)
+        return True
+    with tempfile.TemporaryDirectory(prefix="marquee-") as folder:
+        path = Path(folder, "file")
+        with path.open("wb") as file:
+            file.writelines(itertools.chain((small, more), pieces))
+        if (
+            there
+            and there.size == path.stat().st_size
+            and filecmp.cmp(store.fetch(key, Path(folder)), path, shallow=False)
+        ):
+            return False
+        store.put_file(key, path)
     return True
 
 

@@ -1,13 +1,19 @@
 """The local engine: the cores of this machine."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from marquee.engine.base import MIB, Kernel, Mapper, P, Reducer, Task, U, V, kernel_path
+from marquee import stopping
+from marquee.engine.base import MIB, Kernel, Mapper, Merger, P, Reducer, Task, U, V, W, kernel_path
+from marquee.engine.scratch import own_scratch
+
+if TYPE_CHECKING:
+    from marquee.engine.shuffle import Shuffle
 
 Item = TypeVar("Item")
 
@@ -30,6 +36,7 @@ class LocalEngine:
     """Runs each task in a thread of this machine; kernels do their work outside Python's global lock."""
 
     name = "local"
+    side_by_side = 1
 
     def __init__(self, options: EngineOptions) -> None:
         self.options = options
@@ -39,18 +46,42 @@ class LocalEngine:
         kernel_path(kernel)  # reject here what Spark would reject
         return self._run(kernel, units)
 
-    def map_reduce(self, mapper: Mapper[U], reducer: Reducer[P, V], units: Sequence[U], parameters: P) -> list[V]:
+    def map_reduce_merge(
+        self,
+        mapper: Mapper[U],
+        reducer: Reducer[P, V],
+        merger: Merger[P, W],
+        units: Sequence[U],
+        parameters: P,
+    ) -> tuple[list[V], W | None]:
+        kernel_path(mapper), kernel_path(reducer), kernel_path(merger)
+        with self._shuffle(4) as shuffle, self._shuffle(16) as partials:
+
+            def reduce(key: int, task: Task) -> V:
+                value, table = reducer(key, shuffle.give(key), parameters, task)
+                partials.take([] if table is None else [(0, table)])
+                return value
+
+            self._run(lambda unit, task: shuffle.take(mapper(unit, task)), units)
+            values = self._run(reduce, shuffle.keys())
+            merged = self._run(lambda key, task: merger(partials.give(key), parameters, task), partials.keys())
+            return values, merged[0] if merged else None
+
+    @contextmanager
+    def _shuffle(self, part: int) -> Iterator["Shuffle"]:
+        """Open a shuffle that holds a part of the memory."""
         from marquee.engine.shuffle import Shuffle  # noqa: PLC0415 - planning needs no pyarrow
 
-        kernel_path(mapper), kernel_path(reducer)
-        with tempfile.TemporaryDirectory(prefix="marquee-shuffle-", dir=self.options.scratch) as folder:
-            shuffle = Shuffle(Path(folder), self.options.memory_mb * MIB // 4)
-            self._run(lambda unit, task: shuffle.take(mapper(unit, task)), units)
-            return self._run(lambda key, task: reducer(key, shuffle.give(key), parameters, task), shuffle.keys())
+        scratch = own_scratch(self.options.scratch)
+        with tempfile.TemporaryDirectory(prefix="marquee-shuffle-", dir=scratch) as folder:
+            yield Shuffle(Path(folder), self.options.memory_mb * MIB // part)
 
     def _run(self, work: Callable[[Item, Task], V], items: Sequence[Item]) -> list[V]:
+        folder = own_scratch(self.options.scratch)
+
         def one(item: Item) -> V:
-            with tempfile.TemporaryDirectory(prefix="marquee-task-", dir=self.options.scratch) as scratch:
+            stopping.check()
+            with tempfile.TemporaryDirectory(prefix="marquee-task-", dir=folder) as scratch:
                 return work(item, Task(Path(scratch), self.options.task_memory_mb))
 
         futures = [self._pool.submit(one, item) for item in items]

@@ -1,4 +1,7 @@
-"""The local engine's shuffle: holds tables by key between mappers and reducers, in memory first, then in files."""
+"""The engines' shuffle: holds tables by key between mappers and reducers, in memory first, then in files.
+
+On Spark it holds the tables of a task, which Spark's own shuffle has brought there.
+"""
 
 import threading
 from collections import defaultdict
@@ -6,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
+
+from marquee import stopping
 
 
 class Shuffle:
@@ -19,6 +24,7 @@ class Shuffle:
 
     def take(self, pairs: Iterable[tuple[int, pa.Table]]) -> None:
         for key, table in pairs:
+            stopping.check()
             with self._lock:
                 keep = self._left >= table.nbytes
                 self._left -= table.nbytes if keep else 0

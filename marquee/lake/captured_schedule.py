@@ -5,13 +5,19 @@ versions. The *latest* version counts: the one whose show was updated last at th
 The order in which days were fetched or loaded does not matter.
 """
 
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import NamedTuple
+
 import duckdb
 import pyarrow as pa
 
+from marquee.errors import CorruptLakeError
 from marquee.lake import keys
-from marquee.lake.datasets import EPISODES, SHOWS, Dataset
+from marquee.lake.datasets import EPISODES, GENRES, SHOWS, UNCLASSIFIED, Dataset
 from marquee.lake.files import read_output
 from marquee.lake.markers import Markers
+from marquee.memo import remember_tables
 from marquee.sql import read_query, read_sql
 from marquee.storage.base import in_parallel
 
@@ -19,35 +25,108 @@ REQUESTED_DAY = pa.field("requested_day", pa.date32())
 FETCHED_AT = pa.field("fetched_at", pa.timestamp("us"))
 
 
-def read_captures(markers: Markers, dataset: Dataset) -> pa.Table:
-    """Return every captured row of a schedule dataset, with ``requested_day`` and ``fetched_at`` (UTC) added."""
-    outputs = [
-        (marker, output)
-        for _, marker in sorted(markers.of(keys.SCHEDULE_FETCH).items())
-        for output in marker.of(dataset)
-    ]
-    tables = in_parallel(markers.store, lambda one: read_output(markers.store, one[1]), outputs)
+COLUMNS: Mapping[str, Sequence[str]] = {
+    SHOWS.name: ("show_id", "name", "updated", "premiered", "average_runtime_minutes", "runtime_minutes"),
+    EPISODES.name: ("episode_id", "show_id", "season", "number", "type", "airdate", "runtime_minutes"),
+    GENRES.name: ("show_id", "genre"),
+}
+"""The columns that the catalogue comes from. Most others are texts, and all captures are read."""
+
+
+def read_captures(markers: Markers, dataset: Dataset, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return every captured row of a schedule dataset, with ``requested_day`` and ``fetched_at`` (UTC) added.
+
+    The rows have all columns of the dataset, or ``columns``. CorruptLakeError if the marker of a capture is damaged:
+    without its rows, plays would count for unknown shows.
+    """
+    for damaged in markers.damaged(keys.SCHEDULE_FETCH).values():
+        raise CorruptLakeError(damaged.reason)
+    captures = [one for _, one in sorted(markers.of(keys.SCHEDULE_FETCH).items()) if dataset.name in one.datasets]
+    schema = dataset.schema if columns is None else pa.schema([dataset.schema.field(name) for name in columns])
+
+    def read(places: Sequence[int]) -> list[pa.Table]:
+        outputs = [(place, output) for place in places for output in captures[place].of(dataset)]
+        tables = in_parallel(markers.store, lambda one: read_output(markers.store, one[1], columns), outputs)
+        found: dict[int, list[pa.Table]] = {place: [schema.empty_table()] for place in places}
+        for (place, _), table in zip(outputs, tables, strict=True):
+            found[place].append(table.cast(schema))
+        return [pa.concat_tables(found[place]) for place in places]
+
+    if columns is None:
+        tables = read(range(len(captures)))
+    else:  # a few columns of all captures, most of which were read before
+        kind = "-".join(["captured", dataset.name, *columns])
+        tables = remember_tables(kind, [one.datasets[dataset.name].digest for one in captures], schema, read)
     stamped = [
-        table.append_column(
-            REQUESTED_DAY, pa.array([marker.period] * table.num_rows).cast(REQUESTED_DAY.type)
-        ).append_column(
-            FETCHED_AT, pa.array([marker.finished_at.removesuffix("+00:00")] * table.num_rows).cast(FETCHED_AT.type)
-        )
-        for (marker, _), table in zip(outputs, tables, strict=True)
+        _append(_append(table, REQUESTED_DAY, marker.period), FETCHED_AT, marker.finished_at.removesuffix("+00:00"))
+        for marker, table in zip(captures, tables, strict=True)
     ]
-    return pa.concat_tables([dataset.schema.append(REQUESTED_DAY).append(FETCHED_AT).empty_table(), *stamped])
+    return pa.concat_tables([schema.append(REQUESTED_DAY).append(FETCHED_AT).empty_table(), *stamped])
+
+
+def _append(table: pa.Table, field: pa.Field, text: str) -> pa.Table:
+    """Return a table with a column whose value is the same in each row."""
+    return table.append_column(field, pa.repeat(pa.scalar(text).cast(field.type), table.num_rows))
+
+
+def ended_shows(markers: Markers) -> list[tuple[int, date]]:
+    """Return the shows that ended, with the day of their end; ``ended_shows.sql`` defines both."""
+    with duckdb.connect(config={"threads": 1, "enable_external_access": False, "lock_configuration": True}) as db:
+        columns = ("show_id", "status", "ended", "updated")
+        db.register(SHOWS.name, read_captures(markers, SHOWS, columns))
+        rows: list[tuple[int, date]] = db.sql(read_query("marquee.lake", "ended_shows").text).fetchall()
+        return rows
 
 
 def open_catalogue(markers: Markers, *others: Dataset) -> duckdb.DuckDBPyConnection:
     """Open a database with the captured rows of ``shows``, ``episodes`` and others, and the ``latest.sql`` views."""
-    db = duckdb.connect(config={"threads": 1})
-    for dataset in (SHOWS, EPISODES, *others):
-        db.register(dataset.name, read_captures(markers, dataset))
+    return _open({dataset.name: read_captures(markers, dataset) for dataset in (SHOWS, EPISODES, *others)})
+
+
+def _open_columns(markers: Markers, *others: Dataset) -> duckdb.DuckDBPyConnection:
+    return _open({one.name: read_captures(markers, one, COLUMNS.get(one.name)) for one in (SHOWS, EPISODES, *others)})
+
+
+def latest_labels(markers: Markers) -> dict[int, str]:
+    """Return the label of every captured show by its id: its name, with the id if others have it, or if it has none."""
+    no_episodes = EPISODES.schema.append(REQUESTED_DAY).append(FETCHED_AT).empty_table()
+    with _open({SHOWS.name: read_captures(markers, SHOWS, COLUMNS[SHOWS.name]), EPISODES.name: no_episodes}) as db:
+        return dict(db.sql("select show_id, label from show_label order by show_id").fetchall())
+
+
+def _open(tables: Mapping[str, pa.Table]) -> duckdb.DuckDBPyConnection:
+    db = duckdb.connect(
+        config={"threads": 1, "enable_external_access": False, "lock_configuration": True, "temp_directory": ""}
+    )
+    for name, rows in tables.items():
+        db.register(name, rows)
     db.execute(read_sql("marquee.lake", "latest"))
     return db
 
 
-def latest_episodes(markers: Markers) -> pa.Table:
-    """Return episode_id, show_id and runtime_seconds (null if unknown) of every captured episode, by episode_id."""
-    with open_catalogue(markers) as db:
-        return read_query("marquee.lake", "latest_episodes").select(db)
+class Catalogue(NamedTuple):
+    """Captured episodes and genres, each sorted by its key.
+
+    ``episodes`` has episode_id, show_id and runtime_seconds (null if unknown). ``genres`` has show_id and genre, with
+    the row ``UNCLASSIFIED`` for a show without genres. ``seasons`` has the episodes that belong to the order of a
+    season: episode_id, show_id, season, number, airdate, runtime_seconds, and season_key for each show and season.
+    ``premieres`` has show_id and premiered.
+    """
+
+    episodes: pa.Table
+    genres: pa.Table
+    seasons: pa.Table
+    premieres: pa.Table
+
+
+def latest_catalogue(markers: Markers) -> Catalogue:
+    """Return every captured episode, the genres and premieres of shows, and the order of every captured season."""
+    with _open_columns(markers, GENRES) as db:
+        episodes = read_query("marquee.lake", "latest_episodes").select(db)
+        db.register("latest_runtime", episodes)
+        return Catalogue(
+            episodes,
+            read_query("marquee.lake", "latest_genres").select(db, {"unclassified": UNCLASSIFIED}),
+            read_query("marquee.lake", "latest_seasons").select(db),
+            read_query("marquee.lake", "latest_premieres").select(db),
+        )

@@ -4,7 +4,8 @@ The query that computes the rows sorts them by the dataset's key. This module ap
 settings. Compression is zstd.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TypeAlias
 
 import pyarrow as pa
@@ -19,21 +20,29 @@ Rows: TypeAlias = pa.Table | pa.RecordBatchReader
 
 def to_parquet(rows: Rows, dataset: Dataset) -> bytes:
     """Return the bytes of a file with the dataset's schema. Columns match by name; a reader is streamed."""
-    schema = dataset.schema
     batches = rows.to_batches() if isinstance(rows, pa.Table) else rows
     sink = pa.BufferOutputStream()
-    with pq.ParquetWriter(sink, schema, compression="zstd", store_schema=False) as writer:
-        for group in _row_groups(batches):
-            # One chunk per column: the writer ends pages where chunks end, so batch boundaries would change the bytes.
-            whole = group.select(schema.names).cast(schema).combine_chunks()
-            writer.write_table(whole, row_group_size=ROWS_A_GROUP)
+    write_groups(_row_groups(batches), dataset, sink)
     data: bytes = sink.getvalue().to_pybytes()
     return data
 
 
-def from_parquet(data: bytes) -> pa.Table:
-    """Return the rows of a file."""
-    return pq.read_table(pa.BufferReader(data))
+def write_groups(groups: Iterable[pa.Table], dataset: Dataset, sink: Path | pa.NativeFile) -> int:
+    """Write row groups of at most ``ROWS_A_GROUP`` rows with the dataset's schema, one by one; return all rows."""
+    schema, rows = dataset.schema, 0
+    with pq.ParquetWriter(sink, schema, compression="zstd", store_schema=False) as writer:
+        for group in groups:
+            # One chunk per column: the writer ends pages where chunks end, so batch boundaries would change the bytes.
+            whole = group.select(schema.names).cast(schema).combine_chunks()
+            writer.write_table(whole, row_group_size=ROWS_A_GROUP)
+            rows += group.num_rows
+    return rows
+
+
+def from_parquet(data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return the rows of a file, with all columns or with these. Small files take a fraction of ``pq.read_table``."""
+    with pq.ParquetFile(pa.BufferReader(data)) as file:
+        return file.read(columns=None if columns is None else list(columns), use_threads=False)
 
 
 def count_rows(data: bytes) -> int:

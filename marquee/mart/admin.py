@@ -4,7 +4,7 @@ import logging
 
 from marquee.mart import schema
 from marquee.mart.base import read_mart
-from marquee.mart.duckdb.mart import check_writable, open_duckdb_mart
+from marquee.mart.duckdb.mart import check_writable, empty_duckdb_mart, open_duckdb_mart
 from marquee.mart.errors import NoMartError
 from marquee.mart.mysql.connection import mysql_session
 from marquee.mart.mysql.database import (
@@ -28,19 +28,31 @@ def init_mart(settings: MartSettings) -> list[str]:
         with open_duckdb_mart(settings):
             return [f"{settings.url} is a mart of schema version {schema.VERSION}"]
     with mysql_session(settings) as session:
-        open_database(session, settings.period)
+        open_database(session, settings)
         users = make_users(session, settings)
         return [f"{name_of(session)} is a mart of schema version {schema.VERSION}", *users]
 
 
 def upgrade_mart(settings: MartSettings) -> list[str]:
-    """Upgrade a mart to this version's schema; return a line for each action."""
+    """Upgrade a mart to this version's schema and the settings' floor and detail; return a line for each action.
+
+    A mart whose rows are of another version, floor or detail is emptied; the next load fills it from the lake.
+    """
     if not is_mysql(settings.url):
-        with read_mart(settings):  # rejects another version and says to load the file again
-            return [f"{settings.url} already has schema version {schema.VERSION}"]
+        return [_upgraded(settings.url, empty_duckdb_mart(settings), settings)]
     with mysql_session(settings) as session:
-        before = upgrade_database(session)
-        return [f"{name_of(session)}: schema version {before} is now {schema.VERSION}; all views are created again"]
+        before = upgrade_database(session, settings)
+        views = "all views are created again"
+        return [f"{_upgraded(name_of(session), before, settings)}; {views}"]
+
+
+def _upgraded(where: str, before: int | None, settings: MartSettings) -> str:
+    if before is None:
+        return f"{where} has schema version {schema.VERSION}"
+    return (
+        f"{where}: schema version {before} is now {schema.VERSION}, with detail={settings.detail} and "
+        f"min_cell={settings.min_cell}. It is empty: load it with `marquee mart-load`"
+    )
 
 
 def check_mart(settings: MartSettings) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from marquee.mart.ledger import Answer, Change, Ledger
+from marquee.mart.ledger import Answer, Change, Entry, Ledger
 from marquee.mart.settings import MartSettings, is_mysql
 
 if TYPE_CHECKING:
@@ -25,10 +25,16 @@ class Mart(Protocol):
         """Replace all dimensions."""
 
     def load_viewership(self, hours: "Iterable[pa.Table]", change: Change) -> bool:
-        """Replace the viewership of the change's hours; ``hours`` are the new rows, which are read only once."""
+        """Replace the viewership of the change's day; ``hours`` are the rows of its hours, which are read only once."""
 
     def load_audience(self, tables: "Mapping[str, pa.Table]", change: Change) -> bool:
         """Replace the audience of the change's period."""
+
+    def recount(self, entries: Sequence[Entry]) -> None:
+        """Write the hours, definitions and erasures of entries whose rows are loaded already.
+
+        An entry with other rows by now stays as it is.
+        """
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> Answer:
         """Run a query; ``?`` marks a parameter."""
@@ -42,7 +48,7 @@ def open_mart(settings: MartSettings) -> AbstractContextManager[Mart]:
 
     Raises:
         TryAgainError: the mart cannot be reached, or another process has it open.
-        ConfigError: the database is not a mart, or a mart of another version or for another period.
+        ConfigError: the database is not a mart, or a mart of another version, period, detail or floor.
     """
     if is_mysql(settings.url):
         from marquee.mart.mysql.mart import open_mysql_mart  # noqa: PLC0415 - import only the driver in use

@@ -3,8 +3,12 @@
 The ledger records what the mart contains. A marker is *loaded* when the ledger has its content, *pending* when the
 ledger has nothing of the period, and *stale* when it has an older run. When the ledger has a *newer* run, the marker is
 rejected: a loader that was delayed during another load must not restore old rows.
+
+The hours of a day are loaded together, because the mart has their sums. An hour of a day that is not over is *open* in
+a mart with a floor, and waits: two marts that differ by an hour would tell that hour.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,24 +18,44 @@ from typing import Any
 from marquee.calendar import Grain, Period, Span
 from marquee.errors import LostRaceError
 from marquee.lake import keys
+from marquee.lake.coverage import Coverage, coverage_of
 from marquee.lake.datasets import (
     AUDIENCE,
     AUDIENCE_BASE,
+    AUDIENCE_GENRE,
     COUNTRIES,
+    DEPARTURE,
     EPISODES,
     GENRES,
+    LAUNCH,
     NETWORKS,
+    OVERLAP,
+    SEASON_AUDIENCE,
+    SEASON_STEP,
+    SHOW_ORDER,
     SHOWS,
     VIEWERSHIP,
     Dataset,
 )
+from marquee.lake.erasures import LATER, told
 from marquee.lake.manifest import Marker
 from marquee.lake.markers import Markers
+from marquee.mart.settings import MartSettings
 
 LOADED_OF: Mapping[str, tuple[Dataset, ...]] = {
     keys.SCHEDULE_FETCH: (SHOWS, EPISODES, NETWORKS, COUNTRIES, GENRES),
     keys.ROLLUP: (VIEWERSHIP,),
-    keys.AUDIENCE: (AUDIENCE, AUDIENCE_BASE),
+    keys.AUDIENCE: (
+        AUDIENCE,
+        AUDIENCE_BASE,
+        AUDIENCE_GENRE,
+        DEPARTURE,
+        SHOW_ORDER,
+        OVERLAP,
+        SEASON_STEP,
+        SEASON_AUDIENCE,
+        LAUNCH,
+    ),
 }
 """The datasets that each stage contributes to a mart, in the order of loading."""
 
@@ -43,6 +67,11 @@ class LoadStatus(StrEnum):
     PENDING = "pending"
     STALE = "stale"
     NEWER = "newer in the mart"
+    OPEN = "of a day that is not over"
+
+
+Answer = tuple[list[str], list[tuple[Any, ...]]]
+"""Columns and rows of a query's result."""
 
 
 @dataclass(frozen=True)
@@ -56,28 +85,73 @@ class Entry:
     digest: str
     rows: int
     loaded_at: datetime | None = field(default=None, compare=False)
+    hours: int | None = field(default=None, compare=False)
+    hours_expected: int | None = field(default=None, compare=False)
+    definition_version: str | None = field(default=None, compare=False)
+    erased_later: str | None = field(default=None, compare=False)
+
+    @property
+    def coverage(self) -> Coverage | None:
+        """The hours of an audience and of its period; None for other datasets."""
+        if self.hours is None or self.hours_expected is None:
+            return None
+        return Coverage(self.hours, self.hours_expected)
 
 
 Ledger = Mapping[tuple[str, str], Entry]
 """The ledger by dataset and period."""
 
-LEDGER = "select dataset, period, generation, run_id, digest, rows_loaded, loaded_at from load_ledger"
-"""The query for a mart's ledger."""
+LEDGER = "select * from load_ledger"
+"""The query for a mart's ledger. A mart of an earlier version lacks some columns."""
 
 
-def ledger_of(rows: Iterable[Sequence[Any]]) -> Ledger:
-    """Return the ledger from the rows of the query ``LEDGER``."""
-    entries = [replace(Entry(*row), loaded_at=row[-1].replace(tzinfo=UTC)) for row in rows]
+def ledger_of(answer: Answer) -> Ledger:
+    """Return the ledger from the answer to the query ``LEDGER``."""
+    columns, rows = answer
+    entries = (_entry(dict(zip(columns, row, strict=True))) for row in rows)
     return {(entry.dataset, entry.period): entry for entry in entries}
+
+
+def _entry(row: Mapping[str, Any]) -> Entry:
+    return Entry(
+        dataset=row["dataset"],
+        period=row["period"],
+        generation=row["generation"],
+        run_id=row["run_id"],
+        digest=row["digest"],
+        rows=row["rows_loaded"],
+        loaded_at=row["loaded_at"].replace(tzinfo=UTC),
+        hours=row.get("hours"),
+        hours_expected=row.get("hours_expected"),
+        definition_version=row.get("definition_version"),
+        erased_later=row.get("erased_later"),
+    )
+
+
+def row_of(entry: Entry) -> dict[str, Any]:
+    """Return the row of the table ``load_ledger`` for an entry."""
+    period = Period.parse(entry.period)
+    return {
+        "dataset": entry.dataset,
+        "period": entry.period,
+        "grain": str(period.grain),
+        "starts_at": naive(period.start),
+        "ends_at": naive(period.end),
+        "generation": entry.generation,
+        "run_id": entry.run_id,
+        "digest": entry.digest,
+        "rows_loaded": entry.rows,
+        "loaded_at": naive(entry.loaded_at or datetime.now(UTC)),
+        "hours": entry.hours,
+        "hours_expected": entry.hours_expected,
+        "definition_version": entry.definition_version,
+        "erased_later": entry.erased_later,
+    }
 
 
 def naive(instant: datetime) -> datetime:
     """Return an instant in UTC without a zone, as databases store it."""
     return instant.astimezone(UTC).replace(tzinfo=None)
-
-
-Answer = tuple[list[str], list[tuple[Any, ...]]]
-"""Columns and rows of a query's result."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +166,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Step:
-    """The content of one transaction: new captures of the schedule, hours of one day, or the audience of one period.
+    """The content of one transaction: new captures of the schedule, all hours of a day, or the audience of a period.
 
     ``period`` is the period of a failure report.
     """
@@ -111,9 +185,11 @@ class Change:
     force: bool = False
 
     @classmethod
-    def of(cls, step: Step, now: datetime, *, force: bool) -> "Change":
-        """Return the change of loading a step now."""
+    def of(cls, step: Step, now: datetime, *, force: bool, whole_days: bool = False) -> "Change":
+        """Return the change of loading a step now. The ledger of a mart of whole days has no rows of single hours."""
         entries = (replace(entry, loaded_at=now) for item in step.items for entry in entries_of(item.marker))
+        if whole_days and step.stage == keys.ROLLUP:
+            entries = (replace(entry, rows=0) for entry in entries)
         return cls(step, tuple(entries), force)
 
     def wanted(self, ledger: Ledger) -> bool:
@@ -152,10 +228,49 @@ class Plan:
 
 def entries_of(marker: Marker) -> list[Entry]:
     """Return the ledger entries of a marker that is loaded."""
+    covered = coverage_of(marker)
     return [
-        Entry(one.name, marker.period, marker.generation, marker.run_id, marker.as_input(one).etag, marker.rows(one))
+        Entry(
+            dataset=one.name,
+            period=marker.period,
+            generation=marker.generation,
+            run_id=marker.run_id,
+            digest=marker.as_input(one).etag,
+            rows=marker.rows(one),
+            hours=covered.hours if covered else None,
+            hours_expected=covered.expected if covered else None,
+            definition_version=marker.definition_version,
+            erased_later=told(later) if (later := marker.counts.get(LATER)) else None,
+        )
         for one in LOADED_OF[marker.stage]
     ]
+
+
+def recounted(items: Iterable[Item], ledger: Ledger) -> list[Entry]:
+    """Return the entries of loaded items whose hours or definition differ from the ledger's.
+
+    An hour without plays changes the hours of an audience, but not its rows. A mart of an earlier version has neither.
+    """
+    return [
+        replace(
+            loaded,
+            hours=entry.hours,
+            hours_expected=entry.hours_expected,
+            definition_version=entry.definition_version,
+            erased_later=entry.erased_later,
+        )
+        for item in items
+        for entry in _loaded_entries(item)
+        if (loaded := ledger.get((entry.dataset, entry.period))) and _noted(loaded) != _noted(entry)
+    ]
+
+
+def _noted(entry: Entry) -> tuple[object, ...]:
+    return entry.coverage, entry.definition_version, entry.erased_later
+
+
+def _loaded_entries(item: Item) -> list[Entry]:
+    return entries_of(item.marker) if item.status is LoadStatus.LOADED else []
 
 
 def load_status_of(marker: Marker, ledger: Ledger) -> LoadStatus:
@@ -164,10 +279,13 @@ def load_status_of(marker: Marker, ledger: Ledger) -> LoadStatus:
     found = [ledger.get((one.dataset, one.period)) for one in wanted]
     known = [one for one in found if one is not None]
     same_run = all(one.run_id == marker.run_id for one in known)
+    # A mart of an earlier version has no entry of a dataset that is new, and an earlier run has no rows of it.
+    same_rows = known and all(
+        one.rows == 0 if loaded is None else loaded.digest == one.digest
+        for one, loaded in zip(wanted, found, strict=True)
+    )
     # Equal bytes are equal content in any run; but captures also differ by the time of fetching.
-    if [one.digest for one in known] == [one.digest for one in wanted] and (
-        same_run or marker.stage != keys.SCHEDULE_FETCH
-    ):
+    if same_rows and (same_run or marker.stage != keys.SCHEDULE_FETCH):
         return LoadStatus.LOADED
     # Run ids sort by time. They decide if a marker was deleted and its generations start again at 1.
     if any((one.generation, one.run_id) > (marker.generation, marker.run_id) for one in known):
@@ -175,34 +293,70 @@ def load_status_of(marker: Marker, ledger: Ledger) -> LoadStatus:
     return LoadStatus.STALE if known else LoadStatus.PENDING
 
 
-def compare(markers: Markers, ledger: Ledger, scope: Span) -> list[Item]:
-    """Return the items of a mart for a scope: every capture of the schedule, and hours and periods in the scope."""
+def compare(markers: Markers, ledger: Ledger, settings: MartSettings) -> list[Item]:
+    """Return the items of a mart: every capture of the schedule, and the hours and periods in its own period."""
     # Read downstream stages first: the markers of an audience's inputs then exist when they are read.
     found = {stage: markers.of(stage) for stage in reversed(list(LOADED_OF))}
-    return [
+    items = [
         Item(stage, period, marker, load_status_of(marker, ledger))
         for stage in LOADED_OF
         for period, marker in sorted(found[stage].items())
-        if stage == keys.SCHEDULE_FETCH or within(period, scope)
+        if stage == keys.SCHEDULE_FETCH or within(period, settings.span)
+    ]
+    if not settings.whole_days:
+        return items
+    over = _days_over(markers)
+    wanted = {LoadStatus.PENDING, LoadStatus.STALE}
+    return [
+        replace(one, status=LoadStatus.OPEN)
+        if one.stage == keys.ROLLUP and one.status in wanted and day_of(one.period) not in over
+        else one
+        for one in items
     ]
 
 
-def make_plan(items: Iterable[Item], span: Span, *, force: bool) -> Plan:
+def _days_over(markers: Markers) -> set[Period]:
+    """Return the days that are over: with all their hours, or profiled and before the day of the last hour.
+
+    The first day of a lake may have fewer hours.
+    """
+    hours = Counter(day_of(hour) for hour in markers.of(keys.ROLLUP))
+    last = max(hours, default=None)
+    profiled = markers.of(keys.PROFILE)
+    return {day for day, made in hours.items() if made == day.hours or (day in profiled and day != last)}
+
+
+def day_of(hour: Period) -> Period:
+    """Return the day of an hour."""
+    return Period.containing(hour.start, Grain.DAY)
+
+
+def make_plan(items: Sequence[Item], span: Span, *, force: bool) -> Plan:
     """Return the plan of a load over a span; ``force`` loads everything, even if the ledger has it already.
 
     One changed capture rebuilds the dimensions from all days, so their step has every capture, even outside the span.
+    One changed hour replaces its day, so its step has every hour of the day, unless the mart has a newer run of one.
     """
     chosen = [item for item in items if item.stage == keys.SCHEDULE_FETCH or span.touches(item.period)]
     refused = tuple(item for item in chosen if item.status is LoadStatus.NEWER and not force)
-    wanted = [item for item in chosen if force or item.status in {LoadStatus.PENDING, LoadStatus.STALE}]
+    wanted = [
+        item
+        for item in chosen
+        if item.status in {LoadStatus.PENDING, LoadStatus.STALE} or (force and item.status is not LoadStatus.OPEN)
+    ]
     steps: dict[tuple[str, Period], list[Item]] = {}
     captures = [item for item in wanted if item.stage == keys.SCHEDULE_FETCH]
     if captures and not any(item.stage == keys.SCHEDULE_FETCH for item in refused):
         steps[keys.SCHEDULE_FETCH, captures[-1].period] = captures
+    days = {day_of(item.period) for item in wanted if item.stage == keys.ROLLUP}
+    kept = [*refused, *(item for item in items if item.status is LoadStatus.OPEN)]
+    days -= {day_of(item.period) for item in kept if item.stage == keys.ROLLUP}
+    for item in items:
+        if item.stage == keys.ROLLUP and (day := day_of(item.period)) in days:
+            steps.setdefault((item.stage, day), []).append(item)
     for item in wanted:
-        if item.stage != keys.SCHEDULE_FETCH:
-            period = Period.containing(item.period.start, Grain.DAY) if item.stage == keys.ROLLUP else item.period
-            steps.setdefault((item.stage, period), []).append(item)
+        if item.stage == keys.AUDIENCE:
+            steps[item.stage, item.period] = [item]
     unchanged = sum(item.status is LoadStatus.LOADED for item in chosen) if not force else 0
     return Plan(tuple(Step(*key, tuple(those)) for key, those in steps.items()), refused, unchanged)
 

@@ -4,13 +4,19 @@ import ipaddress
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import SettingsConfigDict
 
 from marquee.calendar import FORMS_HINT, Span
-from marquee.settings.sections import Section
+from marquee.settings.sections import ComputeSettings, Section, StageSettings
 
+LEAST_MIN_CELL = 10
+"""Rounding to less can be solved for single viewers (docs/privacy.md)."""
+MOST_MIN_CELL = 48
+"""Greatest floor of viewership: its bits of viewers tell only up to about as many apart (64 bits, on average 34)."""
 URL_FORMS = "duckdb:///folder/kiosk.duckdb or mysql://user@host:3306/database"
 MYSQL_PORT = 3306
 _NAME = re.compile(r"[A-Za-z0-9_]{1,32}", re.ASCII)
@@ -20,14 +26,51 @@ _PLACE = re.compile(
 )
 
 
-class MartSettings(Section):
-    """The mart's location and period. Passwords, TLS and timeouts apply to MySQL only."""
+class ProtectionSettings(Section):
+    """The part of the section ``mart`` that says how viewers are protected in whatever is published."""
+
+    # Commands that read the lake need no mart, and all commands may share one file.
+    model_config = ConfigDict(extra="ignore")
+
+    min_cell: int = Field(
+        10,
+        ge=1,
+        description="privacy: least number of viewers that a published figure stands for: 10 to 48, or 1, which "
+        "publishes exact figures",
+    )
+
+    @field_validator("min_cell")
+    @classmethod
+    def _holds(cls, value: int) -> int:
+        if 1 < value < LEAST_MIN_CELL:
+            message = (
+                f"fewer than {LEAST_MIN_CELL} viewers can be found by sums of figures that are rounded to {value}: set "
+                f"1, for exact figures, or at least {LEAST_MIN_CELL}"
+            )
+            raise ValueError(message)
+        return value
+
+
+class MartSettings(ProtectionSettings):
+    """The mart's location, period and protection. Passwords, TLS and timeouts apply to MySQL only."""
+
+    model_config = ConfigDict(extra="forbid")
 
     url: str = Field(description=f"URL of the mart: {URL_FORMS}")
     period: str = Field(
         "", description="the mart's period, such as 2026-Q1, or first/last of a span; all periods when unset"
     )
-    memory_mb: int = Field(400, ge=128, description="MiB for DuckDB while loading; beyond that it spills to disk")
+    detail: Literal["day", "hour"] = Field(
+        "day",
+        description="privacy: grain of viewership; `hour` also fills fact_viewership_hour, whose rows are of single "
+        "viewers, and loads days that are not over: only for marts that trusted people alone read",
+    )
+    memory_mb: int = Field(
+        400,
+        ge=128,
+        description="MiB for the sums of a day while loading, and as many for a mart in a DuckDB file; beyond that "
+        "they spill to disk",
+    )
     password: SecretStr | None = Field(None, description="password of the URL's user")
     socket: Path | None = Field(None, description="the server's socket file, used instead of host and port")
     tls_ca: Path | None = Field(
@@ -79,10 +122,53 @@ class MartSettings(Section):
                 raise ValueError(message)
         return self
 
+    @model_validator(mode="after")
+    def _protected(self) -> "MartSettings":
+        if self.min_cell > MOST_MIN_CELL:
+            message = (
+                f"min_cell={self.min_cell} is too large: viewership in the lake tells whether a cell has up to "
+                f"{MOST_MIN_CELL} viewers. Set MARQUEE_MART__MIN_CELL to 1, or to {LEAST_MIN_CELL} to {MOST_MIN_CELL}"
+            )
+            raise ValueError(message)
+        edges = (self.span.start, self.span.end)
+        if self.whole_days and any(edge and edge.hour for edge in edges):
+            message = (
+                f"period={self.period!r} begins or ends within a day, but a mart with a floor of {self.min_cell} "
+                "viewers has whole days. Set MARQUEE_MART__PERIOD to days, or MARQUEE_MART__MIN_CELL=1"
+            )
+            raise ValueError(message)
+        return self
+
+    @property
+    def whole_days(self) -> bool:
+        """Whether a day is loaded only when it is over: two marts of parts of a day would tell single hours."""
+        return self.min_cell > 1 and self.detail == "day"
+
+    @property
+    def protection(self) -> str:
+        """How the mart keeps small audiences apart, for people."""
+        if self.detail == "hour":
+            return "with hours, for trusted readers alone"
+        return f"by day, at least {self.min_cell} viewers a row" if self.min_cell > 1 else "by day, without a floor"
+
     @property
     def span(self) -> Span:
         """The time interval of the mart's facts."""
         return span_of(self.period)
+
+
+class PublishSettings(ComputeSettings):
+    """Settings for answers that are computed from the lake and published without a mart."""
+
+    mart: ProtectionSettings = ProtectionSettings()
+
+
+class ReaderSettings(StageSettings):
+    """Settings for reading a mart, which needs no lake."""
+
+    model_config = SettingsConfigDict(validate_default=False)
+    lake: str = ""
+    mart: MartSettings
 
 
 @dataclass(frozen=True)

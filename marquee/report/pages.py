@@ -7,13 +7,14 @@ follow the system's light or dark theme.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from html import escape
+from html import escape as without_markup
 
 from marquee.calendar import DAY, Grain, Period
 from marquee.lake import keys
-from marquee.report.formats import time_text
+from marquee.neutral import neutral
+from marquee.report.formats import objects_text, time_text
 from marquee.runs.stage import State
-from marquee.runs.status import PeriodStatus, StageSummary, fold, not_done, summarise
+from marquee.runs.status import PeriodStatus, StageSummary, fold, not_done, noted, partial, summarise
 from marquee.version import __version__
 
 DAYS_SHOWN = 35
@@ -57,8 +58,20 @@ th { text-align: left; font-weight: 600; } .number { text-align: right; }
 """
 
 
-def status_page(listed: Sequence[PeriodStatus], now: datetime, places: Mapping[str, str] | None = None) -> str:
-    """Return the page; ``places`` maps labels to the lake, mart and environment that it shows."""
+def status_page(
+    listed: Sequence[PeriodStatus],
+    now: datetime,
+    places: Mapping[str, str] | None = None,
+    remarks: Sequence[str] = (),
+) -> str:
+    """Return the page.
+
+    Args:
+        listed: the states of the periods.
+        now: the time of the page.
+        places: the lake, mart and environment that it shows, by label.
+        remarks: remarks of the stages on their inputs.
+    """
     summaries = summarise(listed)
     return "\n".join(
         [
@@ -75,9 +88,12 @@ def status_page(listed: Sequence[PeriodStatus], now: datetime, places: Mapping[s
             f"<h1>{escape(_headline(summaries))}</h1>",
             f"<p>As of {now:%Y-%m-%d %H:%M:%S} UTC. All periods are in UTC. Marquee {escape(__version__)}.</p>",
             *(f"<p>{escape(what)}: {escape(where)}</p>" for what, where in (places or {}).items()),
+            *(f"<p>{escape(remark)}</p>" for remark in remarks),
             *_heat_map(listed),
             *_stages(summaries, now),
             *_open(not_done(listed)),
+            *_noted(noted(listed)),
+            *_partial(listed),
             "</body>",
             "</html>",
             "",
@@ -119,8 +135,14 @@ def _cell(period: Period, one: PeriodStatus | None) -> str:
     details = [f"{period}: {words}"]
     if one is not None and one.made_at:
         details.append(f"{one.rows:,} rows, {one.rejects:,} rejects, made {one.made_at:%Y-%m-%d %H:%M}")
+    if one is not None and one.objects:
+        details.append(f"raw objects: {objects_text(one.objects)}")
+    if one is not None and one.coverage and not one.coverage.complete:
+        details.append(str(one.coverage))
     if one is not None and one.reason:
         details.append(one.reason)
+    if one is not None and one.note:
+        details.append(one.note)
     return f'<td class="{kind}" title="{escape("; ".join(details))}">{letter}</td>'
 
 
@@ -148,13 +170,30 @@ def _stages(summaries: Sequence[StageSummary], now: datetime) -> Iterator[str]:
 
 
 def _open(left: Sequence[PeriodStatus]) -> Iterator[str]:
-    ranges = fold(left)
-    if not ranges:
-        return
-    more = f", the first {OPEN_SHOWN} lines of {len(ranges):,}" if len(ranges) > OPEN_SHOWN else ""
-    yield f"<h2>Not done: {len(left):,}{more}</h2>"
-    rows = ([one.first.label, one.periods, one.first.state, one.first.reason] for one in ranges[:OPEN_SHOWN])
-    yield from _table(["stage", "periods", "state", "why"], rows)
+    rows = [[one.first.label, one.periods, one.first.state, one.first.reason] for one in fold(left)]
+    yield from _section(f"Not done: {len(left):,}", ["stage", "periods", "state", "why"], rows, _lines_of(rows))
+
+
+def _noted(noted: Sequence[PeriodStatus]) -> Iterator[str]:
+    rows = [[one.first.label, one.periods, one.first.note] for one in fold(noted)]
+    title = f"Published, with a note: {len(noted):,}"
+    yield from _section(title, ["stage", "periods", "note"], rows, _lines_of(rows))
+
+
+def _partial(listed: Sequence[PeriodStatus]) -> Iterator[str]:
+    rows = [[str(period), str(covered), labels] for period, covered, labels in partial(listed)]
+    yield from _section(f"Partial: {len(rows):,}", ["period", "has", "stages"], rows)
+
+
+def _lines_of(rows: Sequence[object]) -> str:
+    return f" lines of {len(rows):,}"
+
+
+def _section(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], of: str = "") -> Iterator[str]:
+    """Yield a heading and a table of the first rows; nothing without rows."""
+    if rows:
+        yield f"<h2>{title}{f', the first {OPEN_SHOWN}{of}' if len(rows) > OPEN_SHOWN else ''}</h2>"
+        yield from _table(heads, rows[:OPEN_SHOWN])
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: Iterable[str] = ()) -> Iterator[str]:
@@ -166,3 +205,8 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: Iterabl
         cells = "".join(f"<td{kind}>{escape(cell)}</td>" for cell, kind in zip(row, classes, strict=True))
         yield f"<tr>{cells}</tr>"
     yield "</tbody></table></div>"
+
+
+def escape(text: str) -> str:
+    """Return a text for HTML, without markup and control characters."""
+    return without_markup(neutral(text))

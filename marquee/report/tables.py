@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import re
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -16,10 +15,10 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
+from marquee.lake.datasets import WORLDWIDE
+from marquee.neutral import neutral, neutral_cell, neutral_json
 from marquee.report.console import console
-from marquee.report.formats import Format
-
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+from marquee.report.formats import NUMBERED, Format
 
 ONCE = frozenset({"period", "country", "country_name", "genre"})
 """Columns that are printed once, beside the title, when all rows have the same value."""
@@ -29,9 +28,6 @@ FOLDED = 12
 """Minimum width in characters of a text column, whose cells are folded over several lines."""
 DECIMALS = 3
 NONE = "–"
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""Control characters, including those of the writing direction: names from outside must not control the terminal."""
 
 Rows = Sequence[Sequence[Any]]
 
@@ -61,23 +57,23 @@ def print_answer(title: str, columns: Sequence[str], rows: Rows, width: int | No
         [columns[number] for number in kept],
         [[row[number] for number in kept] for row in rows],
         title,
-        " · ".join(value for value in once.values() if value != NONE),
+        " · ".join(value for value in once.values() if value not in {NONE, WORLDWIDE}),
         width,
     )
 
 
 def to_json(columns: Sequence[str], rows: Rows) -> str:
-    """Return rows as a JSON list of objects."""
+    """Return rows as a JSON list of objects, with exact values."""
     listed = [dict(zip(columns, row, strict=True)) for row in rows]
-    return json.dumps(listed, default=_plain, ensure_ascii=False, indent=1) + "\n"
+    return neutral_json(json.dumps(listed, default=_plain, ensure_ascii=False, indent=1)) + "\n"
 
 
 def to_csv(columns: Sequence[str], rows: Rows) -> str:
-    """Return rows as CSV; a text that a spreadsheet would read as a formula gets an apostrophe first (OWASP)."""
+    """Return rows as CSV, in which no text is a formula or a command to a terminal."""
     text = io.StringIO()
     for row in (columns, *rows):
         plain = [_plain(cell) if isinstance(cell, date) else cell for cell in row]
-        safe = [f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell for cell in plain]
+        safe = [neutral_cell(cell) if isinstance(cell, str) else cell for cell in plain]
         # Readers take a carriage return for the end of a row; Python's writer does not quote it.
         returns = any(isinstance(cell, str) and "\r" in cell for cell in safe)
         csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL).writerow(safe)
@@ -137,9 +133,9 @@ def _print_table(columns: Sequence[str], rows: Rows, title: str, beside: str = "
 def _shape(name: str, values: Sequence[Any]) -> _Column:
     numeric = all(value is None or (isinstance(value, int | float) and not isinstance(value, bool)) for value in values)
     decimals = max((_decimals(value) for value in values if isinstance(value, float)), default=0)
-    cells = [_cell(value, decimals) for value in values]
+    cells = [_plain(value) if name in NUMBERED and value is not None else _cell(value, decimals) for value in values]
     longest = max(map(cell_len, cells), default=0)
-    words = name.replace("_percent", "_%").replace("_", " ").split(" ")
+    words = neutral(name).replace("_percent", "_%").replace("_", " ").split(" ")
     narrow = max(longest, *map(len, words))
     head = Text(textwrap.fill(" ".join(words), narrow, break_on_hyphens=False))
     return _Column(head, cells, numeric, narrow, narrow if numeric else min(narrow, FOLDED))
@@ -161,7 +157,7 @@ def _cell(value: object, decimals: int) -> str:
         return f"{value:,.{decimals}f}"
     if isinstance(value, datetime):
         return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _plain(value))
+    return neutral(_plain(value))
 
 
 def _plain(value: object) -> str:

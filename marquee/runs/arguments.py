@@ -106,6 +106,12 @@ def read_span(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Spa
         parser.error(str(error))
 
 
+def mart_given(given: argparse.Namespace) -> dict[str, dict[str, str]]:
+    """Return the settings of the mart from the command line's options."""
+    found = {"url": getattr(given, "mart", None), "period": getattr(given, "mart_period", None)}
+    return {"mart": known} if (known := {name: text for name, text in found.items() if text is not None}) else {}
+
+
 def _period(text: str) -> Period:
     try:
         return Period.parse(text)

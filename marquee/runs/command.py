@@ -4,35 +4,40 @@ At a terminal, a progress bar shows how many periods are finished; elsewhere onl
 settings in force, also in an image, where the command ``marquee`` is missing.
 """
 
+import gc
 import logging
 import os
-import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
+from pathlib import Path
 from typing import NoReturn, Protocol, TypeVar
 
 from pydantic_settings import SettingsConfigDict
 
 from marquee.calendar import Span
-from marquee.engine.scratch import check_scratch, temporary_files_in
+from marquee.engine.choice import may_start_spark
+from marquee.engine.scratch import check_scratch, sweep, temporary_files_in
 from marquee.errors import (
     INTERNAL,
     INTERRUPTED,
     PIPE_CLOSED,
-    TERMINATED,
     ConfigError,
     MarqueeError,
     describe_foreign,
 )
 from marquee.lake.markers import Markers
+from marquee.neutral import neutral
 from marquee.runs.arguments import Parser, add_period_arguments, read_span
 from marquee.runs.stage import Advance
+from marquee.runs.supervisor import allow_restart, supervised
 from marquee.settings.loading import load_settings
 from marquee.settings.names import check_names
-from marquee.settings.sections import StageSettings
+from marquee.settings.sections import EngineSettings, StageSettings
+from marquee.stopping import STOP_S, StoppedError, exit_code, stopped_by_signals
 from marquee.system_errors import explain
 from marquee.telemetry.logs import LogForm, set_up_logs
 from marquee.version import __version__
@@ -82,6 +87,10 @@ def stage_command(
     parser.add_argument("--version", action="version", version=f"marquee {__version__}")
     given = parser.parse_args(arguments)
     span = read_span(parser, given)
+    spare_collections()
+    alone = arguments is None
+    if alone and not given.config:
+        run_supervised()
 
     def command() -> int:
         if given.config:
@@ -91,17 +100,49 @@ def stage_command(
         log.info("%s", summary_of(name, outcome))
         return outcome.exit_code
 
-    return guarded(command)
+    return guarded(command, alone=alone)
+
+
+def spare_collections() -> None:
+    """Make the garbage collector run rarely: nearly all that a command creates lasts until its end, or has no cycles.
+
+    marquee/__main__.py has switched it off for loading modules.
+    """
+    gc.freeze()  # otherwise loading the modules of a stage would collect all of those before
+    gc.set_threshold(50_000, 20, 100)
+    gc.enable()
+
+
+def run_supervised(form: LogForm | None = None, *, for_a_person: bool = False) -> None:
+    """Fork a child for a command that runs stages, and return in it. The parent ends here, with the child's exit code.
+
+    Nothing large may be loaded yet.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # threads that numpy would start, and that would spin
+
+    def set_up() -> None:
+        _set_up(form, for_a_person=for_a_person)
+
+    def clean_up() -> None:
+        scratch = _set_up(form, for_a_person=for_a_person).engine.scratch
+        sweep(scratch or Path(tempfile.gettempdir()))
+
+    supervised(set_up, clean_up)
 
 
 def run_over(kind: type[S], run: Run[S], name: str, span: Span, *, force: bool, **overrides: object) -> Outcome:
     """Load a stage's settings, apply the overrides, and run it with metrics and, at a terminal, a progress bar."""
-    from marquee.telemetry.job_metrics import MetricsOptions, measured  # noqa: PLC0415 - commands that only read need no metrics
-
     check_names()
-    settings = load_settings(kind, **overrides)
+    settings = load_settings(kind, **overrides).patient()
     check_scratch(settings.engine.scratch)
     span, force = settings.asked(span, force=force)
+    if survives_restart(settings):
+        allow_restart()
+    if not settings.metrics.published:
+        with progress_bar(name) as show:
+            return run(settings, Markers(settings.store, writes_index=True), span, force=force, advance=show)
+    from marquee.telemetry.job_metrics import MetricsOptions, measured  # noqa: PLC0415 - slow
+
     options = MetricsOptions(settings.environment, **settings.metrics.model_dump())
     with measured(options, name.replace("-", "_")) as job, progress_bar(name) as show:
 
@@ -109,9 +150,15 @@ def run_over(kind: type[S], run: Run[S], name: str, span: Span, *, force: bool, 
             job.advance(done, every, last)
             show(done, every, last)
 
-        outcome = run(settings, Markers(settings.store), span, force=force, advance=advance)
+        outcome = run(settings, Markers(settings.store, writes_index=True), span, force=force, advance=advance)
         job.end(outcome.exit_code)
         return outcome
+
+
+def survives_restart(settings: StageSettings) -> bool:
+    """Return whether the process may be started again when it dies: not a driver of Spark, whose Java serves one."""
+    engine = settings.engine
+    return not (isinstance(engine, EngineSettings) and may_start_spark(engine.kind, engine.spark))
 
 
 def print_settings(kinds: Sequence[type[StageSettings]]) -> None:
@@ -120,7 +167,7 @@ def print_settings(kinds: Sequence[type[StageSettings]]) -> None:
 
     check_names()
     for name, value, source in list_settings(kinds):
-        sys.stdout.write(f"{name}={value}  # {source}\n")
+        sys.stdout.write(f"{name}={neutral(value)}  # {source}\n")
 
 
 def summary_of(name: str, outcome: Outcome) -> str:
@@ -132,22 +179,32 @@ def summary_of(name: str, outcome: Outcome) -> str:
     return f"{name}: nothing was pending{note}"
 
 
-def guarded(command: Callable[[], int], form: LogForm | None = None, *, for_a_person: bool = False) -> int:
+def guarded(
+    command: Callable[[], int],
+    form: LogForm | None = None,
+    *,
+    for_a_person: bool = False,
+    alone: bool = False,
+    stop_s: float = STOP_S,
+) -> int:
     """Run a command; log a MarqueeError as one line and return its exit code.
 
     Args:
         command: returns the exit code.
         form: the format of the log. Default: the format of the settings.
         for_a_person: whether ``auto`` in the settings means text through a pipe, too.
+        alone: whether this process does nothing else, so that it may be ended if a signal does not end the command.
+        stop_s: seconds from the signal to that end.
     """
     common = _set_up(form, for_a_person=for_a_person)
-    with _ended_by_signal(), temporary_files_in(common.engine.scratch):
+    with stopped_by_signals(ends=alone, stop_s=stop_s), temporary_files_in(common.engine.scratch):
         try:
             code = command()
             sys.stdout.flush()  # here, where a closed pipe can be handled
-        except KeyboardInterrupt:
-            log.warning("interrupted: published periods are kept. Run the command again to continue")
-            return INTERRUPTED
+        except (KeyboardInterrupt, SystemExit, StoppedError) as error:
+            if isinstance(error, SystemExit) and not alone:
+                raise
+            return _say_stopped(error)
         except BrokenPipeError:  # `marquee status | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that Python can flush at its end
             return PIPE_CLOSED
@@ -167,6 +224,19 @@ def guarded(command: Callable[[], int], form: LogForm | None = None, *, for_a_pe
             return code
 
 
+def _say_stopped(error: BaseException) -> int:
+    """Return the exit code of a command that a signal has ended. After Ctrl-C log that it was interrupted.
+
+    SystemExit is not raised further: with its traceback it would keep queries alive until Python's own end.
+    """
+    if isinstance(error, SystemExit) and isinstance(error.code, int):
+        return error.code
+    if isinstance(error, StoppedError) and exit_code() != INTERRUPTED:
+        return exit_code()
+    log.warning("interrupted: published periods are kept. Run the command again to continue")
+    return INTERRUPTED
+
+
 class _Common(StageSettings):
     """Settings of every command, also of those that need no lake."""
 
@@ -183,16 +253,6 @@ def _set_up(form: LogForm | None, *, for_a_person: bool) -> _Common:
     automatic: LogForm = "text" if for_a_person else "auto"
     set_up_logs(settings.log.level, form or (automatic if settings.log.format == "auto" else settings.log.format))
     return settings
-
-
-@contextmanager
-def _ended_by_signal() -> Iterator[None]:
-    """Turn SIGTERM into an exception, so that scratch folders are deleted and no marker is written."""
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def wait_for_signal() -> NoReturn:

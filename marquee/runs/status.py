@@ -3,15 +3,17 @@
 ``read_states`` reads the state of each period; ``summarise``, ``not_done`` and ``fold`` aggregate the result.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from marquee.calendar import Period
+from marquee.errors import CorruptLakeError
+from marquee.lake.coverage import Coverage, coverage_of
 from marquee.lake.datasets import Dataset
-from marquee.lake.manifest import Input, Marker
+from marquee.lake.manifest import Failure, Input, Marker
 from marquee.lake.markers import Markers
-from marquee.runs.stage import Stage, State, Target, state_of
+from marquee.runs.stage import Stage, State, Target, plan_period, state_of
 
 URGENCY = (State.FAILED, State.STALE, State.PENDING, State.WAITING)
 """The states that are not done, most urgent first."""
@@ -38,6 +40,10 @@ class PeriodStatus:
         made_at: when the period was made, or loaded; None if never.
         reason: why the period failed, is stale or is pending, or what it waits for.
         source: for the mart, the stage whose rows are loaded; otherwise empty.
+        note: what a user of the published period should know, such as files or records that it lacks.
+        objects: for the rollup, the number of raw objects in the hour's folder now, by class; otherwise empty.
+        hours: hours that the result has; None if the stage does not count hours, or nothing was made.
+        hours_expected: hours of the period; None as ``hours``.
     """
 
     stage: str
@@ -49,11 +55,22 @@ class PeriodStatus:
     made_at: datetime | None = None
     reason: str = ""
     source: str = ""
+    note: str = ""
+    objects: Mapping[str, int] = field(default_factory=dict, hash=False)
+    hours: int | None = None
+    hours_expected: int | None = None
 
     @property
     def label(self) -> str:
         """The stage, and of the mart what is loaded into it."""
         return f"{self.stage} {self.source}".rstrip()
+
+    @property
+    def coverage(self) -> Coverage | None:
+        """The hours of the result and of the period; None if they are not known."""
+        if self.hours is None or self.hours_expected is None:
+            return None
+        return Coverage(self.hours, self.hours_expected)
 
     @property
     def open(self) -> bool:
@@ -65,16 +82,20 @@ def read_states(
     stage: Stage, markers: Markers, periods: Iterable[Period], main: Dataset | None = None
 ) -> Iterator[PeriodStatus]:
     """Yield the states of a stage's periods in the given order; ``rows`` counts the main dataset, 0 without one."""
-    failures, made = markers.failures(stage.name), markers.of(stage.name)
+    failures, made, damaged = markers.failures(stage.name), markers.of(stage.name), markers.damaged(stage.name)
     for period in periods:
-        target, marker = stage.target(period), made.get(period)
-        state = State.DONE if stage.settled(period) else state_of(stage, target, markers)
-        if target is None:
-            reason = stage.waits_for(period)
-        elif state is State.FAILED:
+        target, marker = plan_period(stage, period), made.get(period)
+        state, reason = State.FAILED, ""
+        if isinstance(target, CorruptLakeError):
+            reason = str(target)
+        elif period in damaged:  # also while the period waits
             reason = failures[period].reason
         else:
-            reason = "" if state is State.DONE else why_due(stage, target, marker)
+            state = State.DONE if stage.settled(period) else state_of(stage, target, markers)
+            reason = _reason(stage, period, target, state, failures, marker)
+            if state is State.STALE and marker and (requests := markers.unclean(marker)):
+                reason = "; ".join(filter(None, [reason, _may_hold(len(requests))]))
+        covered = coverage_of(marker) if marker else None
         yield PeriodStatus(
             stage.name,
             period,
@@ -84,7 +105,30 @@ def read_states(
             generation=marker.generation if marker else None,
             made_at=datetime.fromisoformat(marker.finished_at) if marker else None,
             reason=reason,
+            note=stage.note(period) if marker else "",
+            objects=stage.objects(period),
+            hours=covered.hours if covered else None,
+            hours_expected=covered.expected if covered else None,
         )
+
+
+def _may_hold(requests: int) -> str:
+    return f"may hold viewers of {requests} request{'s' * (requests > 1)} to erase"
+
+
+def _reason(
+    stage: Stage,
+    period: Period,
+    target: Target | None,
+    state: State,
+    failures: Mapping[Period, Failure],
+    marker: Marker | None,
+) -> str:
+    if target is None:
+        return stage.waits_for(period)
+    if state is State.FAILED:
+        return failures[period].reason
+    return "" if state is State.DONE else why_due(stage, target, marker)
 
 
 def why_due(stage: Stage, target: Target, marker: Marker | None) -> str:
@@ -172,9 +216,23 @@ def not_done(listed: Sequence[PeriodStatus]) -> list[PeriodStatus]:
     return sorted((one for one in listed if one.state in URGENCY), key=lambda one: URGENCY.index(one.state))
 
 
+def noted(listed: Sequence[PeriodStatus]) -> list[PeriodStatus]:
+    """Return the periods with a note."""
+    return [one for one in listed if one.note]
+
+
+def partial(listed: Iterable[PeriodStatus]) -> list[tuple[Period, Coverage, str]]:
+    """Return the periods whose results lack hours, with their hours and the stages that have just these hours."""
+    found: dict[tuple[Period, Coverage], list[str]] = {}
+    for one in listed:
+        if one.coverage and not one.coverage.complete:
+            found.setdefault((one.period, one.coverage), []).append(one.label)
+    return [(*key, ", ".join(labels)) for key, labels in found.items()]
+
+
 @dataclass(frozen=True)
 class PeriodRange:
-    """Consecutive periods of one stage and grain with the same state and reason."""
+    """Consecutive periods of one stage and grain with the same state, reason and note."""
 
     first: PeriodStatus
     last: Period
@@ -189,10 +247,10 @@ class PeriodRange:
 
 
 def fold(listed: Iterable[PeriodStatus]) -> list[PeriodRange]:
-    """Return the periods grouped into ranges of consecutive ones with the same state and reason."""
+    """Return the periods grouped into ranges of consecutive ones with the same state, reason and note."""
 
     def alike(one: PeriodStatus) -> tuple[object, ...]:
-        return one.stage, one.source, one.state, one.reason, one.period.grain
+        return one.stage, one.source, one.state, one.reason, one.note, one.period.grain
 
     folded: list[PeriodRange] = []
     for one in listed:

@@ -2,21 +2,17 @@
 
 import json
 import logging
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import SecretStr
 
 from marquee.errors import ConfigError
-from marquee.settings.loading import MASK, load_settings, masked, source_of
+from marquee.settings.loading import MASK, load_settings, masked, masked_entry, source_of
 from marquee.settings.names import env_name, read_file
 from marquee.settings.sections import StageSettings
 
 log = logging.getLogger(__name__)
-
-_SECRET_NAME = re.compile("secret|password|token|access.?key|credential", re.IGNORECASE)
-"""Names in the Spark configuration whose values are secrets, as in Spark's own ``spark.redaction.regex``."""
 
 
 def list_settings(kinds: Sequence[type[StageSettings]]) -> list[list[str]]:
@@ -60,7 +56,7 @@ def _text(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Mapping):
-        value = {name: MASK if _SECRET_NAME.search(name) else text for name, text in value.items()}
+        value = {name: masked_entry(name, str(text)) for name, text in value.items()}
     elif not isinstance(value, tuple):
         return masked(str(value))
     return masked(json.dumps(value, ensure_ascii=False, default=str))

@@ -26,6 +26,22 @@ MESSAGES = {"missing": "is not set", "tuple_type": 'expected a list in JSON, suc
 
 _PASSWORD = re.compile(r"(?<=://)[^\s\"']*@")
 """User and password in a URL, up to its last @, because a password may contain @."""
+_QUERY = re.compile(r"(://[^\s\"'?]*\?)[^\s\"']+")
+"""Query of a URL, which may hold a signature or a token."""
+_SENSITIVE = r"secret|passw(?:or)?d|passphrase|passcode|pwd|token|credential|jaas|cookie|signature"
+_SECRET_NAME = re.compile(rf"(?i:{_SENSITIVE}|(?:access|api|account|private).?key|(?:^|[._-])key(?:$|[._-]))|Key$")
+"""Names whose values are secrets. A superset of the default of Spark's own ``spark.redaction.regex``."""
+_SECRET_VALUE = re.compile(
+    rf"""(?i:{_SENSITIVE}|[._-]key|[a-z]key|\bkey|\bsig)["']?\s*[=:]\s*\S"""  # an option or a header inside
+    r"|(?i:\bbearer\s+\S|\bbasic\s+[\w.~+/=-]{8})"
+    r"|[^\s/:@]:[^\s/@]+@(?!sha\d)[^\s@]"  # user:password@host without a scheme
+    r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"  # the id of a key of AWS
+    r"|(?<![\w/+=.-])(?=[a-z0-9/+]*[A-Z])(?=[A-Z0-9/+]*[a-z])(?=[A-Za-z/+]*\d)[A-Za-z0-9/+]{40}(?![\w/+=.-])"  # a key
+    r"|\beyJ[\w-]{8,}\.[\w-]+"  # JSON Web Token
+    r"|\b(?:gh[pousr]_|github_pat_|glpat-|xox[abeprs]-|sk-)[\w-]{10}"  # tokens of well-known services
+    r"|-----BEGIN [A-Z ]+"  # PEM
+)
+"""Values that look like secrets, or contain one."""
 
 
 S = TypeVar("S", bound=StageSettings)
@@ -54,8 +70,14 @@ def load_settings(kind: type[S], **overrides: Any) -> S:  # noqa: ANN401 - value
 
 
 def masked(text: str) -> str:
-    """Return a text in which users and passwords of URLs are masked."""
-    return _PASSWORD.sub(f"{MASK}@", text)
+    """Return a text in which users, passwords and queries of URLs are masked."""
+    return _QUERY.sub(rf"\1{MASK}", _PASSWORD.sub(f"{MASK}@", text))
+
+
+def masked_entry(name: str, value: str) -> str:
+    """Return the value of an entry with a free name; the mask if its name or value looks like a secret."""
+    without_urls = _PASSWORD.sub("", value)
+    return MASK if _SECRET_NAME.search(name) or _SECRET_VALUE.search(without_urls) else masked(value)
 
 
 def source_of(path: tuple[str, ...], file: Mapping[str, Any]) -> str:
@@ -109,10 +131,16 @@ def _explain(kind: type[BaseSettings], error: ValidationError) -> list[str]:
     for one in error.errors():
         path = tuple(str(part) for part in one["loc"])
         missing = one["type"] == "missing"
-        value = "" if missing or not _is_public(kind, path) else f"={masked(repr(one['input']))}"
+        value = "" if missing or not _is_public(kind, path) else f"={_shown(kind, path, repr(one['input']))}"
         where = f"{env_name(path)}{value}: " if path else ""
         lines.append(f"{where}{MESSAGES.get(one['type'], one['msg'])}")
     return lines
+
+
+def _shown(kind: type[BaseModel], path: tuple[str, ...], value: str) -> str:
+    """Return a wrong value for a message; only in a table are names free, so that they may be those of secrets."""
+    is_setting = any(path == known for known, _ in setting_types(kind))
+    return masked(value) if is_setting else masked_entry(path[-1], value)
 
 
 def _is_public(kind: type[BaseModel], path: tuple[str, ...]) -> bool:

@@ -10,6 +10,10 @@ from marquee.errors import ConfigError
 PREFIX = "MARQUEE_"
 CONFIG = "MARQUEE_CONFIG"
 NOT_SETTINGS = frozenset({CONFIG})
+REPLACED = {
+    "MARQUEE_PROFILE__MIN_CELL": "Set MARQUEE_MART__MIN_CELL: the lake is exact, and the mart is what is protected",
+}
+"""What to set instead of settings of earlier versions."""
 
 
 def known_names() -> frozenset[str]:
@@ -35,7 +39,7 @@ def check_names(known: Collection[str] | None = None) -> None:
             # Compare without the prefix, which all names share.
             near = difflib.get_close_matches(name[len(PREFIX) :], [one[len(PREFIX) :] for one in sorted(known)], 1, 0.5)
             hint = f"Did you mean {PREFIX}{near[0]}?" if near else "`marquee config` lists all settings"
-            message = f"Unknown setting {name}. {hint}"
+            message = f"Unknown setting {name}. {REPLACED.get(name, hint)}"
             raise ConfigError(message)
 
 

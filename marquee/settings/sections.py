@@ -5,7 +5,8 @@ import re
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_settings import (
@@ -21,11 +22,17 @@ from marquee.settings.names import CONFIG, PREFIX, env_name
 from marquee.storage.base import READERS, S3Options, Store
 from marquee.storage.opening import StoreAddress
 
+BATCH_S, INTERACTIVE_S = 600.0, 10.0
+"""Seconds of retries of S3: in a run of a stage, which may wait for the end of an outage, and in other commands."""
+
 
 class Section(BaseModel):
     """A group of settings. An unknown name in it is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+CREDENTIALS = "Credentials belong in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role"
 
 
 class S3Settings(Section):
@@ -39,8 +46,12 @@ class S3Settings(Section):
     )
     connect_timeout_s: float = Field(5.0, gt=0, le=60, description="seconds to wait for a connection")
     read_timeout_s: float = Field(60.0, gt=0, le=600, description="seconds to wait for an answer")
-    attempts: int = Field(
-        5, ge=1, le=20, description="number of attempts per call in total, with pauses of up to 20 seconds between"
+    retry_for_s: float | None = Field(
+        None,
+        ge=0,
+        le=86_400,
+        description="seconds for which a request that fails temporarily is retried, with growing pauses; default: "
+        f"{BATCH_S:.0f} in a run of a stage, {INTERACTIVE_S:.0f} in other commands",
     )
     retry_mode: Literal["standard", "adaptive"] = Field(
         "standard", description="boto3's retry mode: adaptive also slows down for a server that throttles"
@@ -57,8 +68,14 @@ class S3Settings(Section):
     @field_validator("endpoint_url")
     @classmethod
     def _is_url(cls, url: str | None) -> str | None:
-        if url is not None and not re.match(r"https?://[^/]", url):
-            message = f"Invalid endpoint {url!r}. Use https://host or http://host:port"
+        if url is None:
+            return url
+        form = "Use https://host or http://host:port"
+        if not re.match(r"https?://[^/]", url) or not _has_valid_host(url):
+            message = f"Invalid endpoint {url!r}. {form}"
+            raise ValueError(message)
+        if re.search(r"[@?#\s]", url):
+            message = f"The endpoint has a user, password or query, which no request would have. {form}. {CREDENTIALS}"
             raise ValueError(message)
         return url
 
@@ -90,6 +107,11 @@ class MetricsSettings(Section):
     )
     push_timeout_s: float = Field(10.0, gt=0, le=60, description="seconds to wait for the Pushgateway")
 
+    @property
+    def published(self) -> bool:
+        """Whether a job's own metrics go anywhere."""
+        return self.port is not None or self.pushgateway_url is not None
+
     @model_validator(mode="after")
     def _plain_pushgateway(self) -> "MetricsSettings":
         # A model validator, because the error of a field's validator shows the value.
@@ -113,7 +135,9 @@ class EngineSettings(ScratchSettings):
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: Literal["local", "spark"] = Field("local", description="local: this machine's cores; spark: Spark")
+    kind: Literal["local", "spark", "auto"] = Field(
+        "local", description="local: this machine's cores; spark: Spark; auto: Spark where it is expected to be faster"
+    )
     workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1, ge=1, description="tasks at a time on this machine"
     )
@@ -121,7 +145,24 @@ class EngineSettings(ScratchSettings):
         800, ge=128, description="MiB for all tasks of this machine together; beyond that they spill to disk"
     )
     task_memory_mb: int = Field(400, ge=128, description="MiB for one task on Spark")
-    spark: dict[str, str] = Field(default_factory=dict, description="Spark configuration, by Spark's own names")
+    spark_start_s: float = Field(
+        30.0, ge=0, description="seconds until Spark's first task starts, as `auto` expects them"
+    )
+    spark: dict[str, str] = Field(
+        default_factory=dict,
+        description="Spark configuration, by Spark's own names; spark.remote is a server of Spark Connect or Sail",
+    )
+
+
+class ErasureSettings(Section):
+    """What follows from a request to erase viewers."""
+
+    published: Literal["restate", "keep"] = Field(
+        "restate",
+        description="figures that are published when a viewer is erased: restate makes them again without the viewer, "
+        "as far as raw events exist; keep leaves them as they are",
+    )
+    days: int = Field(28, ge=1, le=365, description="days in which the data of erased viewers must be gone")
 
 
 class StageSettings(BaseSettings):
@@ -145,10 +186,16 @@ class StageSettings(BaseSettings):
         pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$",
         description="name of this environment, such as dev or prod; the label environment of its metrics",
     )
+    fsync: bool = Field(
+        default=True,
+        description="write objects in local folders through to the disk, so that a power loss leaves no marker without "
+        "its objects; false leaves that to the operating system",
+    )
     s3: S3Settings = S3Settings()
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
     engine: ScratchSettings = ScratchSettings()
+    erasure: ErasureSettings = ErasureSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -200,13 +247,20 @@ class StageSettings(BaseSettings):
             raise ConfigError(message)
         return span, force or self.force
 
+    def patient(self) -> Self:
+        """Return these settings for a run of a stage, which waits longer for a store that fails."""
+        if self.s3.retry_for_s is not None:
+            return self
+        return self.model_copy(update={"s3": self.s3.model_copy(update={"retry_for_s": BATCH_S})})
+
     def open(self, url: str) -> Store:
         """Open a store with these settings."""
         return self.address(url).open()
 
     def address(self, url: str) -> StoreAddress:
         """Return the address of a store, with which tasks open it with these settings."""
-        return StoreAddress(url, S3Options(**self.s3.model_dump()))
+        retry_for_s = INTERACTIVE_S if self.s3.retry_for_s is None else self.s3.retry_for_s
+        return StoreAddress(url, S3Options(**self.s3.model_dump() | {"retry_for_s": retry_for_s}), self.fsync)
 
     @cached_property
     def store(self) -> Store:
@@ -218,6 +272,14 @@ class ComputeSettings(StageSettings):
     """The settings of a stage that runs kernels."""
 
     engine: EngineSettings = EngineSettings()
+
+
+def _has_valid_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # an invalid port, or an IPv6 address without its end
+        return False
 
 
 def is_section(annotation: object) -> bool:

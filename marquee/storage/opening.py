@@ -11,11 +11,11 @@ from marquee.storage.local import LocalStore
 
 
 @lru_cache(maxsize=16)
-def open_store(url: str, s3: S3Options | None = None) -> Store:
-    """Open the store of a URL: ``file:///folder`` or ``s3://bucket/prefix``."""
+def open_store(url: str, s3: S3Options | None = None, *, fsync: bool = True) -> Store:
+    """Open the store of a URL: ``file:///folder`` or ``s3://bucket/prefix``; ``fsync`` is for folders."""
     parts = urlsplit(url)
     if parts.scheme == "file" and parts.path and not parts.netloc:
-        return LocalStore(Path(unquote(parts.path)))
+        return LocalStore(Path(unquote(parts.path)), durable=fsync)
     if parts.scheme == "s3" and parts.netloc:
         from marquee.storage.s3 import S3Store  # noqa: PLC0415 - boto3 is slow, and unused on local folders
 
@@ -30,7 +30,14 @@ class StoreAddress:
 
     url: str
     s3: S3Options
+    fsync: bool = True
 
     def open(self) -> Store:
         """Open the store."""
-        return open_store(self.url, self.s3)
+        return open_store(self.url, self.s3, fsync=self.fsync)
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of a local store; None for another store, whose objects tasks fetch to their scratch folder."""
+        store = self.open()
+        return store.root if isinstance(store, LocalStore) else None

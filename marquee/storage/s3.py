@@ -1,24 +1,25 @@
 """The object store on S3 or a compatible server: boto3 with limited time and retries, and errors that say what to do.
 
-Credentials come from boto3's own chain. boto3 retries temporary failures with backoff (5xx, throttling, lost
-connections). This module adds retries for 409, with which S3 answers conditional writes that collide.
+Credentials come from boto3's own chain. ``s3_retries.py`` retries temporary failures: 5xx, throttling, lost
+connections, and 409, with which S3 answers conditional writes that collide.
 """
 
 import io
 import logging
-import random
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from marquee.errors import ConfigError, MarqueeError, TryAgainError
 from marquee.storage.base import ObjectInfo, ObjectNotFoundError, PreconditionError, S3Options, not_found
 from marquee.storage.s3_metrics import watch_s3
+from marquee.storage.s3_retries import PASSING, PASSING_CODES, retry_in_time
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
@@ -30,17 +31,19 @@ PARTS_AT_A_TIME = 4
 LEAST_CONNECTIONS = 32
 """The number of writers of the conditional-write check, which must all write at the same time."""
 
+DOWNLOADS = 10
+"""Number of requests for an object, or a part of it, whose answers break off."""
+
 MIB = 1 << 20
 UPLOAD = "?uploadId="
 """Separates key and id in the name of an incomplete upload, as in the request that aborts it."""
 
-_COLLIDED = {"ConditionalRequestConflict", "OperationAborted"}
 _GONE = frozenset({"NoSuchKey", "NotFound", "404"})
 _NO_UPLOAD = frozenset({"NoSuchUpload"})
-_PASSING = {408, 429, 500, 502, 503, 504}
-_PASSING_CODES = _COLLIDED | _NO_UPLOAD
-"""Codes of temporary failures. An upload may vanish because another client aborted it, or a retry completed it."""
+"""Code for an upload that another client has aborted, or a retry completed. A later run begins a new one."""
 _PRECONDITION_FAILED = 412
+_TYPES = {".html": {"ContentType": "text/html; charset=utf-8"}}
+"""What an object says of itself, by the end of its key: a browser shows a page, and downloads all else."""
 _FULL = 507
 _FULL_CODES = {"QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded"}
 """Codes of servers other than AWS when a disk is full or a quota is used up."""
@@ -56,6 +59,10 @@ _ADVICE = {
     "PermanentRedirect": _REGION,
     "301": _REGION,
     "400": "check the region and the credentials",
+    "InvalidObjectState": (
+        "the object is archived (S3 Glacier): restore it with `aws s3api restore-object`, and end the lifecycle rule "
+        "that archives objects which Marquee reads"
+    ),
     "NotImplemented": (
         "the server lacks this operation; if it lacks conditional writes (run `marquee preflight`), set "
         "MARQUEE_S3__CONDITIONAL_WRITES=false"
@@ -68,6 +75,7 @@ class S3Store:
     """A bucket, or a prefix of one."""
 
     def __init__(self, bucket: str, prefix: str, options: S3Options) -> None:
+        _check_endpoint(bucket, options.endpoint_url or "")
         self.bucket = bucket
         self.prefix = f"{prefix}/" if prefix else ""
         self.url = f"s3://{bucket}/{prefix}".rstrip("/")
@@ -81,35 +89,61 @@ class S3Store:
             self._client.download_fileobj(**self._at(key), Fileobj=body, Config=_transfer(self._options, threads=False))
         return body.getvalue()
 
+    def get_version(self, key: str) -> tuple[bytes, str]:
+        from botocore.exceptions import HTTPClientError, IncompleteReadError  # noqa: PLC0415 - slow, as in _translated
+
+        with self._translated(key):
+            tries_left = DOWNLOADS if self._options.retry_for_s else 1
+            while True:
+                answer = self._client.get_object(**self._at(key))
+                try:
+                    return answer["Body"].read(), answer["ETag"].strip('"')
+                except (HTTPClientError, IncompleteReadError):  # the answer broke off, which the client does not retry
+                    tries_left -= 1
+                    if not tries_left:
+                        raise
+
     def head(self, key: str) -> ObjectInfo | None:
         try:
             with self._translated(key):
                 answer = self._client.head_object(**self._at(key))
         except ObjectNotFoundError:
             return None
-        return ObjectInfo(key, answer["ContentLength"], answer["ETag"].strip('"'))
+        return _info(key, answer["ContentLength"], answer["ETag"])
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        # Consoles create objects whose keys end in a slash, to show an empty folder.
+        return (info for info in self.list_all(prefix) if not info.key.endswith("/"))
+
+    def list_all(self, prefix: str = "") -> Iterator[ObjectInfo]:
         pages = self._client.get_paginator("list_objects_v2")
         with self._translated(prefix):
             for page in pages.paginate(Bucket=self.bucket, Prefix=self.prefix + prefix):
                 for item in page.get("Contents", []):
                     key = item["Key"].removeprefix(self.prefix)
-                    if key.endswith("/"):  # consoles create such objects to show an empty folder
-                        continue
-                    yield ObjectInfo(key, item["Size"], item["ETag"].strip('"'))
+                    if key:  # empty: the folder of the prefix itself
+                        yield _info(key, item["Size"], item["ETag"])
 
     def names(self, folder: str = "") -> Sequence[str]:
         pages = self._client.get_paginator("list_objects_v2")
         start = self.prefix + folder
-        found = []
         with self._translated(folder):
-            for page in pages.paginate(Bucket=self.bucket, Prefix=start, Delimiter="/"):
-                found += [item["Prefix"] for item in page.get("CommonPrefixes", [])]
-                found += [item["Key"] for item in page.get("Contents", []) if item["Key"] != start]
-        return sorted(name.removeprefix(start) for name in found)
+            return sorted(
+                name
+                for page in pages.paginate(Bucket=self.bucket, Prefix=start, Delimiter="/")
+                for name in _names(page, start)
+            )
 
-    def put(self, key: str, data: bytes) -> ObjectInfo:
+    def names_after(self, folder: str, after: str) -> Sequence[str]:
+        start = self.prefix + folder
+        # The keys in the folder of the name itself sort after it, and before the next character.
+        last = after.removesuffix("/") + chr(ord("/") + 1) if after.endswith("/") else after
+        where = {"StartAfter": start + last} if after else {}
+        with self._translated(folder):
+            page = self._client.list_objects_v2(Bucket=self.bucket, Prefix=start, Delimiter="/", **where)
+        return _names(page, start)
+
+    def put(self, key: str, data: bytes, *, private: bool = False, durable: bool = True) -> ObjectInfo:  # noqa: ARG002 - for folders
         if len(data) < self._options.part_mb * MIB:
             return self._put(key, data, {})
         with self._translated(key):  # an upload that fails is aborted
@@ -119,6 +153,10 @@ class S3Store:
             message = f"{self.url}/{key} was deleted right after it was written. Run again"
             raise TryAgainError(message)
         return info
+
+    def put_file(self, key: str, path: Path) -> None:
+        with self._translated(key):
+            self._client.upload_file(str(path), **self._at(key), Config=_transfer(self._options))
 
     def put_if_absent(self, key: str, data: bytes) -> ObjectInfo:
         if not self._options.conditional_writes:
@@ -167,6 +205,7 @@ class S3Store:
         path = scratch / secrets.token_hex(8)
         with self._translated(key):
             self._client.download_file(**self._at(key), Filename=str(path), Config=_transfer(self._options))
+        path.chmod(0o600)  # it may be a copy of raw events
         return path
 
     def _at(self, key: str) -> dict[str, str]:
@@ -174,7 +213,8 @@ class S3Store:
 
     def _put(self, key: str, data: bytes, condition: dict[str, str]) -> ObjectInfo:
         with self._translated(key):
-            answer = self._client.put_object(**self._at(key), Body=data, **condition)
+            kind = _TYPES.get(PurePosixPath(key).suffix, {})
+            answer = self._client.put_object(**self._at(key), Body=data, **condition, **kind)
         return ObjectInfo(key, len(data), answer["ETag"].strip('"'))
 
     def _look_first(self, key: str, etag: str | None) -> None:
@@ -215,6 +255,29 @@ class S3Store:
             raise _breakdown(where, error) from error
 
 
+def _names(page: dict[str, Any], start: str) -> list[str]:
+    """Return the sorted names in a page of a listing by folders."""
+    found = [item["Prefix"] for item in page.get("CommonPrefixes", [])]
+    found += [item["Key"] for item in page.get("Contents", []) if item["Key"] != start]
+    return sorted(name.removeprefix(start) for name in found)
+
+
+def _info(key: str, size: int, quoted: str) -> ObjectInfo:
+    etag = quoted.strip('"')
+    return ObjectInfo(key, size, etag, version=etag)
+
+
+def _check_endpoint(bucket: str, endpoint: str) -> None:
+    """Refuse an endpoint that contains the bucket: requests would look for the bucket within the bucket."""
+    parts = urlsplit(endpoint)
+    if parts.path.strip("/") == bucket or (parts.hostname or "").startswith((f"{bucket}.s3.", f"{bucket}.s3-")):
+        message = (
+            f"MARQUEE_S3__ENDPOINT_URL={endpoint!r} contains the bucket {bucket!r}, which the URL s3://{bucket} names "
+            "already. Use the address of the server alone"
+        )
+        raise ConfigError(message)
+
+
 def _refusal(where: str, response: dict[str, Any]) -> MarqueeError:
     """Return the Marquee error for an error response of the server."""
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
@@ -224,7 +287,7 @@ def _refusal(where: str, response: dict[str, Any]) -> MarqueeError:
         return PreconditionError(f"{where} exists already, or has changed")
     if status == _FULL or code in _FULL_CODES:
         return TryAgainError(f"{where}: the server's disk is full ({said}): free some space there, and run again")
-    if status in _PASSING or code in _PASSING_CODES:
+    if status in PASSING or code in PASSING_CODES | _NO_UPLOAD:
         return TryAgainError(f"{where}: the server failed ({said}): try again")
     return ConfigError(f"{where}: the server refused the request ({said}): {_ADVICE.get(code, _CREDENTIALS)}")
 
@@ -256,7 +319,7 @@ def _transfer(options: S3Options, *, threads: bool = True) -> Any:  # noqa: ANN4
         multipart_threshold=options.part_mb * MIB,
         multipart_chunksize=options.part_mb * MIB,
         max_concurrency=PARTS_AT_A_TIME,
-        num_download_attempts=options.attempts,
+        num_download_attempts=DOWNLOADS if options.retry_for_s else 1,
         use_threads=threads,
         preferred_transfer_client="classic",
     )
@@ -264,16 +327,28 @@ def _transfer(options: S3Options, *, threads: bool = True) -> Any:  # noqa: ANN4
     return config
 
 
+def _time(text: str) -> datetime:
+    """Return the time in an answer. botocore's own reader takes half of the time of a listing."""
+    from botocore.utils import parse_timestamp  # noqa: PLC0415 - slow, and unused on local folders
+
+    try:
+        found = datetime.fromisoformat(text)
+    except (ValueError, TypeError):
+        found = None
+    return found if found and found.tzinfo else parse_timestamp(text)
+
+
 @lru_cache(maxsize=16)
 def _s3_client(options: S3Options) -> "BaseClient":
     import boto3  # noqa: PLC0415 - slow, and unused on local folders
     from botocore.config import Config  # noqa: PLC0415
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415
+    from botocore.session import get_session  # noqa: PLC0415
 
     config = Config(
         connect_timeout=options.connect_timeout_s,
         read_timeout=options.read_timeout_s,
-        retries={"mode": options.retry_mode, "total_max_attempts": options.attempts},
+        retries={"mode": options.retry_mode, "total_max_attempts": 1},
         s3={"addressing_style": "path" if options.path_style else "auto"},
         max_pool_connections=max(LEAST_CONNECTIONS, options.parallel_reads * PARTS_AT_A_TIME),
         # Stages check what they read against the manifest's SHA-256. Without this, each download sends two requests.
@@ -282,29 +357,15 @@ def _s3_client(options: S3Options) -> "BaseClient":
     where = {"endpoint_url": options.endpoint_url, "region_name": options.region, "verify": options.ca_bundle}
     try:
         # A new session, because tasks open stores in threads and boto3's default session is not thread-safe.
-        client = boto3.Session().client("s3", config=config, **where)
+        session = get_session()
+        session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_time)
+        client = boto3.Session(botocore_session=session).client("s3", config=config, **where)
     except (ValueError, BotoCoreError) as error:
         message = (
             f"cannot connect to S3 with endpoint_url={options.endpoint_url!r}, region={options.region!r}: {error}. "
             "Check MARQUEE_S3__ENDPOINT_URL and MARQUEE_S3__REGION"
         )
         raise ConfigError(message) from error
-    client.meta.events.register("needs-retry.s3", _Collisions(options.attempts).wait_s)
+    retry_in_time(client, options.retry_for_s)
     watch_s3(client)
     return client
-
-
-class _Collisions:
-    """Makes boto3 retry conditional writes that collided, up to ``attempts`` attempts in total."""
-
-    BASE_S, MOST_S = 0.1, 5.0
-
-    def __init__(self, attempts: int) -> None:
-        self._attempts = attempts
-
-    def wait_s(self, response: tuple[Any, dict[str, Any]] | None, attempts: int, **_: object) -> float | None:
-        """Return the seconds to wait before a retry; None leaves the decision to boto3."""
-        code = response[1].get("Error", {}).get("Code") if response else None
-        if code not in _COLLIDED or attempts >= self._attempts:
-            return None
-        return random.uniform(0, min(self.BASE_S * 2 ** (attempts - 1), self.MOST_S))  # noqa: S311 - no secret

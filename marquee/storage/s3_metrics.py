@@ -3,9 +3,10 @@
 import time
 from typing import TYPE_CHECKING, Any
 
+from marquee.telemetry.in_use import instruments
+
 if TYPE_CHECKING:
     from botocore.client import BaseClient
-from marquee.telemetry.instruments import STORE_DURATION, STORE_ERRORS, STORE_RETRIES
 
 _OPERATIONS = {
     "GetObject": "get",
@@ -36,11 +37,14 @@ def _begin(context: dict[str, Any], **_: object) -> None:
 
 
 def _end(event_name: str, context: dict[str, Any], http_response: Any = None, **_: object) -> None:  # noqa: ANN401 - botocore publishes no types
+    measures = instruments()
+    if measures is None:
+        return
     operation = _OPERATIONS.get(event_name.rpartition(".")[2], "put")
-    STORE_DURATION.labels(operation).observe(time.perf_counter() - context[_BEGAN])
-    STORE_RETRIES.inc(context.get("retries", {}).get("attempt", 1) - 1)
+    measures.STORE_DURATION.labels(operation).observe(time.perf_counter() - context[_BEGAN])
+    measures.STORE_RETRIES.inc(context.get("retries", {}).get("attempt", 1) - 1)
     status = http_response.status_code if http_response is not None else None
     if status is None:
-        STORE_ERRORS.labels("connection").inc()
+        measures.STORE_ERRORS.labels("connection").inc()
     elif status >= _ERRORS_FROM and status not in _ANSWERS:
-        STORE_ERRORS.labels(str(status)).inc()
+        measures.STORE_ERRORS.labels(str(status)).inc()

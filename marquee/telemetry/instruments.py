@@ -17,6 +17,7 @@ PROGRESS = CollectorRegistry()
 """Metrics that are served while a job runs, and pushed at its end."""
 
 JOB_PERIODS = make_gauge(metrics.JOB_PERIODS, PROGRESS, STAGE)
+RAW_OBJECTS = make_gauge(metrics.RAW_OBJECTS, PROGRESS, STAGE)
 JOB_ROWS = make_counter(metrics.JOB_ROWS, WORK, STAGE)
 JOB_BYTES = make_counter(metrics.JOB_BYTES, WORK, STAGE)
 STORE_DURATION = make_histogram(metrics.STORE_DURATION, WORK, STAGE)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, pushadd_to_gateway
 
+from marquee import stopping
 from marquee.errors import INTERNAL, INTERRUPTED, MarqueeError
 from marquee.telemetry import instruments, metrics
 from marquee.telemetry.metrics import STAGE, Labelled, make_gauge
@@ -46,6 +47,7 @@ class Job:
         self._through = 0
         """Number of periods finished by the earlier stages of this job."""
         self._done = 0
+        instruments.RAW_OBJECTS.clear()
         make_gauge(metrics.JOB_START, self._own, STAGE).set(self._began)
         for state in ("done", "left", "failed"):
             instruments.JOB_PERIODS.labels(state).set(0)
@@ -99,7 +101,7 @@ class Job:
 def measured(options: MetricsOptions, stage: str) -> Iterator[Job]:
     """Publish a job's metrics while the body runs. The body calls ``end``, unless it raises an error."""
     job = Job(options, stage)
-    with job.served():
+    with job.served(), stopping.at_last(lambda: job.end(stopping.exit_code())):
         try:
             yield job
         except BaseException as error:

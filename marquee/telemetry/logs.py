@@ -6,6 +6,9 @@ import sys
 from datetime import UTC, datetime
 from typing import Literal, TextIO
 
+from marquee.errors import MarqueeError
+from marquee.neutral import neutral, neutral_json
+
 LogForm = Literal["auto", "json", "text"]
 
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -25,20 +28,21 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
+        return neutral_json(json.dumps(line, default=str, ensure_ascii=False))
 
 
 class TextFormatter(logging.Formatter):
-    """``13:02:11 INFO  rollup 2026-01-05T13 published  rows_in=… rows_out=…``."""
+    """``13:02:11 INFO  rollup 2026-01-05T13 published  rows_in=… rejects=not_json:60``, without control characters."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record."""
-        hidden = {"stage", "period", "run_id"}
-        extras = " ".join(f"{name}={value}" for name, value in _extras(record).items() if name not in hidden)
-        line = f"{_instant(record):%H:%M:%S} {record.levelname:<7} {record.getMessage()}" + (
-            f"  {extras}" if extras else ""
+        hidden = {"stage", "period", "run_id", "trust"}
+        extras = " ".join(f"{name}={_short(value)}" for name, value in _extras(record).items() if name not in hidden)
+        line = f"{_instant(record):%H:%M:%S} {record.levelname:<7} {_message(record)}" + (
+            f"  {neutral(extras)}" if extras else ""
         )
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        traced = self.formatException(record.exc_info).split("\n") if record.exc_info else ()
+        return "\n".join([line, *map(neutral, traced)])
 
 
 def set_up_logs(level: str, form: LogForm) -> None:
@@ -49,6 +53,8 @@ def set_up_logs(level: str, form: LogForm) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for noisy in ("botocore", "boto3", "urllib3", "s3transfer", "py4j", "kubernetes"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
+    # It warns of odd headers with a traceback and all of what a server sent. The caller judges the response.
+    logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
 
 
 class _ToStandardError(logging.StreamHandler[TextIO]):
@@ -65,6 +71,21 @@ class _ToStandardError(logging.StreamHandler[TextIO]):
 
 def _instant(record: logging.LogRecord) -> datetime:
     return datetime.fromtimestamp(record.created, UTC)
+
+
+def _message(record: logging.LogRecord) -> str:
+    """Return a message on one line; only an error of ours with several lines keeps them."""
+    message = record.getMessage()
+    for error in record.args if isinstance(record.args, tuple) else ():
+        if isinstance(error, MarqueeError) and error.lines and message.endswith(full := str(error)):
+            first = message.removesuffix(full) + full.partition("\n")[0]
+            return "\n  ".join(map(neutral, (first, *error.lines)))
+    return neutral(message)
+
+
+def _short(value: object) -> object:
+    """Return counts by reason without spaces; any other value as it is."""
+    return ",".join(f"{name}:{one}" for name, one in value.items()) if isinstance(value, dict) else value
 
 
 def _extras(record: logging.LogRecord) -> dict[str, object]:

@@ -128,11 +128,48 @@ RECENT_ROWS = _gauge(
 )
 RECENT_DUPLICATES = _gauge("recent_duplicates", _OF_GRAIN, "duplicates in the periods of marquee_recent_rows")
 RECENT_REJECTS = _gauge("recent_rejects", (*_OF_GRAIN, "reason"), "rejects in the periods of marquee_recent_rows")
-DATASET_ROWS = _gauge("dataset_rows", ("dataset",), "rows of a dataset that success markers name, over all periods")
+HELD_FILES = _gauge(
+    "held_files",
+    (),
+    "late or replaced raw files of the window that are not counted, because other raw objects of their hours are gone",
+)
+OLDEST_HELD = _gauge(
+    "oldest_held_hour_timestamp_seconds", (), "start of the oldest hour with such files; absent without one"
+)
+_OF_PARTITION = ("topic", "kafka_partition")
+OFFSET_GAPS = _gauge("offset_gaps", _OF_PARTITION, "provable gaps in the Kafka offsets of the window's raw files")
+OFFSET_MISSING = _gauge("offset_missing_records", _OF_PARTITION, "records that are missing in these gaps")
+NEWEST_GAP = _gauge(
+    "newest_offset_gap_timestamp_seconds",
+    _OF_PARTITION,
+    "start of the hour in which the newest of these gaps ends; absent without a gap",
+)
+OFFSET_OVERLAPS = _gauge(
+    "offset_overlaps", _OF_PARTITION, "places in the window's raw files where two files have the same Kafka offsets"
+)
+DATASET_ROWS = _gauge(
+    "dataset_rows",
+    ("dataset",),
+    "rows of a dataset that success markers name, over all periods, without what retention has ended",
+)
 DATASET_BYTES = _gauge("dataset_bytes", ("dataset",), "bytes of a dataset that success markers name")
 DATASET_OBJECTS = _gauge("dataset_objects", ("dataset",), "objects of a dataset that success markers name")
 GARBAGE_BYTES = _gauge("garbage_bytes", (), "bytes that `marquee gc` could delete; refreshed every few hours")
 GARBAGE_OBJECTS = _gauge("garbage_objects", (), "objects that `marquee gc` could delete")
+OPEN_ERASURES = _gauge("open_erasures", (), "requests to erase viewers of which data may be left in the lake")
+ERASURE_DEADLINE = _gauge(
+    "erasure_deadline_timestamp_seconds",
+    (),
+    "time by which the oldest of these requests must be complete, by the setting erasure.days; absent without one",
+)
+ENDED_OBJECTS = _gauge("ended_objects", ("layer",), "objects of a layer that `marquee retain` has deleted so far")
+ENDED_BYTES = _gauge("ended_bytes", ("layer",), "bytes of these objects")
+RETENTION_OVERDUE = _gauge(
+    "retention_overdue_timestamp_seconds",
+    ("layer",),
+    "time at which the oldest period of a layer should have ended that has not, by its days of retention; absent "
+    "without one, and for layers without days",
+)
 MART_BEHIND = _gauge(
     "mart_generations_behind",
     (STAGE,),
@@ -164,11 +201,22 @@ EXPORTER = (
     RECENT_ROWS,
     RECENT_DUPLICATES,
     RECENT_REJECTS,
+    HELD_FILES,
+    OLDEST_HELD,
+    OFFSET_GAPS,
+    OFFSET_MISSING,
+    NEWEST_GAP,
+    OFFSET_OVERLAPS,
     DATASET_ROWS,
     DATASET_BYTES,
     DATASET_OBJECTS,
     GARBAGE_BYTES,
     GARBAGE_OBJECTS,
+    OPEN_ERASURES,
+    ERASURE_DEADLINE,
+    ENDED_OBJECTS,
+    ENDED_BYTES,
+    RETENTION_OVERDUE,
     MART_BEHIND,
     LAST_REFRESH,
     REFRESH_DURATION,
@@ -196,6 +244,13 @@ JOB_PERIODS = _gauge(
     "job_periods",
     (STAGE, "state"),
     "periods, or steps of a mart load, by state: done (finished, with or without success), left, failed",
+    pushed=True,
+)
+RAW_OBJECTS = _gauge(
+    "raw_objects",
+    (STAGE, "class"),
+    "raw objects that the last run of the rollup listed, by class: read, sidecar, hidden, folder_marker, ignored, and "
+    "the unexpected other_ending, no_hour, symlink; set at the end of the run",
     pushed=True,
 )
 JOB_ROWS = _counter("job_rows", (STAGE, "direction"), "rows in and out of the periods that the job has published")
@@ -229,6 +284,7 @@ JOBS = (
     JOB_SUCCESS,
     JOB_EXIT_CODE,
     JOB_PERIODS,
+    RAW_OBJECTS,
     JOB_ROWS,
     JOB_BYTES,
     STORE_DURATION,

@@ -43,6 +43,15 @@ def render(chart: str, example: str, *sets: str, release: str = "r") -> tuple[Ob
     return tuple(one for one in yaml.load_all(done.stdout, yaml.CSafeLoader) if one)
 
 
+@cache
+def notes(chart: str, example: str, *sets: str) -> str:
+    """Return what an installation of a chart prints."""
+    values = ("--values", str(CHARTS / chart / example), *flags(sets))
+    done = run("helm", "install", "r", str(CHARTS / chart), "--namespace", NAMESPACE, "--dry-run=client", *values)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.partition("\nNOTES:\n")[2]
+
+
 def flags(sets: Sequence[str]) -> list[str]:
     """Return the arguments of Helm for values such as ``a.b=value``, in JSON or as text."""
     return [part for one in sets for part in ("--set-json" if is_json(one.partition("=")[2]) else "--set", one)]

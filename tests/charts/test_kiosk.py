@@ -8,7 +8,7 @@ from jobs.mart_load.settings import MartLoadSettings
 from marquee.mart.settings import mysql_address
 from marquee.settings.loading import load_settings
 from marquee.settings.names import check_names
-from tests.charts.rendering import environment, helm_template, of_kind, render
+from tests.charts.rendering import environment, flags, helm_template, of_kind, render
 
 pytestmark = pytest.mark.helm
 
@@ -120,7 +120,50 @@ def test_database_is_closed_but_for_its_loader_and_analysts() -> None:
     assert policies["r-kiosk-load"]["spec"]["ingress"] == []
 
 
-def test_one_value_and_the_lake_suffice() -> None:
-    """A period and a lake are the only values that the chart needs."""
-    done = helm_template("kiosk", "q1", "--set", "period=2026-Q1", "--set", "settings.lake=s3://b/lake")
+def test_period_image_and_lake_suffice() -> None:
+    """A period, an image and a lake are the only values that the chart needs."""
+    sets = ("period=2026-Q1", "image.name=registry.example.org/mart_load:1", "settings.lake=s3://b/lake")
+    done = helm_template("kiosk", "q1", *flags(sets))
     assert done.returncode == 0, done.stderr
+
+
+def test_values_for_pods_reach_database_and_load() -> None:
+    """Labels, annotations, priority, runtime class, DNS and hosts are those of both pods."""
+    sets = (
+        "podLabels.team=data",
+        "podAnnotations.note=x",
+        "priorityClassName=low",
+        "runtimeClassName=gvisor",
+        'dnsConfig={"options": [{"name": "ndots"}]}',
+        'hostAliases=[{"ip": "10.0.0.1", "hostnames": ["s3"]}]',
+        'topologySpreadConstraints=[{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}]',
+    )
+    objects = render("kiosk", EXAMPLE, *sets)
+    (job,) = of_kind(objects, "Job").values()
+    for template in (of_kind(objects, "Deployment")["r-kiosk"]["spec"]["template"], job["spec"]["template"]):
+        assert template["metadata"]["labels"]["team"] == "data"
+        assert template["metadata"]["annotations"] == {"note": "x"}
+        spec = template["spec"]
+        assert (spec["priorityClassName"], spec["runtimeClassName"]) == ("low", "gvisor")
+        assert spec["dnsConfig"] == {"options": [{"name": "ndots"}]}
+        assert spec["hostAliases"] == [{"ip": "10.0.0.1", "hostnames": ["s3"]}]
+        assert spec["topologySpreadConstraints"][0]["topologyKey"] == "zone"
+
+
+def test_load_takes_the_ca_of_a_private_s3() -> None:
+    """A Secret with a CA is mounted into the load and its init container, which know its file from the settings."""
+    sets = (
+        'load.extraVolumes=[{"name": "ca", "secret": {"secretName": "s3-ca"}}]',
+        'load.extraVolumeMounts=[{"name": "ca", "mountPath": "/etc/s3-ca"}]',
+        'load.extraEnv=[{"name": "HTTPS_PROXY", "value": "http://proxy"}]',
+        "settings.s3.ca_bundle=/etc/s3-ca/ca.crt",
+    )
+    objects = render("kiosk", EXAMPLE, *sets)
+    (job,) = of_kind(objects, "Job").values()
+    pod = job["spec"]["template"]["spec"]
+    (load,) = pod["containers"]
+    assert {"name": "ca", "secret": {"secretName": "s3-ca"}} in pod["volumes"]
+    for container in (load, pod["initContainers"][1]):
+        assert {"name": "ca", "mountPath": "/etc/s3-ca"} in container["volumeMounts"]
+    assert environment(load)["HTTPS_PROXY"] == "http://proxy"
+    assert of_kind(objects, "ConfigMap")["r-kiosk-settings"]["data"]["MARQUEE_S3__CA_BUNDLE"] == "/etc/s3-ca/ca.crt"

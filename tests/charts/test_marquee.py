@@ -2,9 +2,11 @@
 
 import copy
 import inspect
+import json
 import re
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,8 +26,11 @@ from tests.charts.rendering import (
     STAGES,
     STAGING,
     Object,
+    applications,
     environment,
+    notes,
     of_kind,
+    pod_templates,
     render,
     stage_container,
 )
@@ -144,6 +149,53 @@ def test_images_are_named_by_repository_stage_and_version() -> None:
     }
 
 
+def test_digest_decides_the_image() -> None:
+    """An image with a digest is named by it, in the pod of its stage and in the SparkApplication alike."""
+    digest = f"sha256:{'0' * 64}"
+    objects = render("marquee", STAGING, f'image.digests={{"rollup": "{digest}"}}', "image.tag=1.2.3")
+    assert stage_container(objects, "rollup")["image"] == f"registry.example.org/marquee/rollup:1.2.3@{digest}"
+    assert applications(objects)["rollup"]["spec"]["image"] == f"registry.example.org/marquee/rollup:1.2.3@{digest}"
+    assert stage_container(objects, "profile")["image"] == "registry.example.org/marquee/profile:1.2.3"
+
+
+def test_values_for_pods_reach_all_pods() -> None:
+    """DNS, hosts, runtime class and init containers of the defaults are those of each pod, Spark's as well."""
+    sets = (
+        'defaults.dnsConfig={"options": [{"name": "ndots", "value": "1"}]}',
+        "defaults.dnsPolicy=ClusterFirst",
+        'defaults.hostAliases=[{"ip": "10.0.0.1", "hostnames": ["s3.example.org"]}]',
+        "defaults.runtimeClassName=gvisor",
+        'defaults.extraInitContainers=[{"name": "wait", "image": "registry.example.org/wait:1"}]',
+    )
+    for name, template in pod_templates(render("marquee", STAGING, *sets)):
+        spec = template["spec"]
+        assert spec["dnsConfig"] == {"options": [{"name": "ndots", "value": "1"}]}, name
+        assert spec["dnsPolicy"] == "ClusterFirst", name
+        assert spec["hostAliases"] == [{"ip": "10.0.0.1", "hostnames": ["s3.example.org"]}], name
+        assert spec["runtimeClassName"] == "gvisor", name
+        assert [one["name"] for one in spec["initContainers"]] == ["wait"], name
+
+
+def test_jobs_carry_annotations_and_their_queue() -> None:
+    """CronJobs and jobs have the annotations of the values, and a job with a queue waits for Kueue to admit it."""
+    sets = ("defaults.annotations.team=data", "defaults.jobAnnotations.cost=42x", "stages.rollup.queueName=batch")
+    made = of_kind(render("marquee", STAGING, *sets), "CronJob")
+    assert made["r-marquee-profile"]["metadata"]["annotations"] == {"team": "data"}
+    metadata = {stage: made[f"r-marquee-{stage}"]["spec"]["jobTemplate"]["metadata"] for stage in ("rollup", "profile")}
+    assert metadata["profile"]["annotations"] == {"cost": "42x"}
+    queues = {stage: one["labels"].get("kueue.x-k8s.io/queue-name") for stage, one in metadata.items()}
+    assert queues == {"rollup": "batch", "profile": None}
+
+
+def test_temporary_keys_of_s3_have_a_session_token() -> None:
+    """With the name of its key, the session token comes from the Secret with the other two, also to executors."""
+    objects = render("marquee", STAGING, "secrets.s3.sessionToken=TOKEN")
+    executor = applications(objects)["rollup"]["spec"]["executor"]["template"]["spec"]["containers"][0]
+    for container in (stage_container(objects, "mart-load"), executor):
+        assert environment(container)["AWS_SESSION_TOKEN"] == {"secretKeyRef": {"name": "marquee-s3", "key": "TOKEN"}}
+    assert "AWS_SESSION_TOKEN" not in environment(stage_container(render("marquee", STAGING), "mart-load"))
+
+
 @pytest.mark.parametrize(
     ("example", "expected"),
     [(STAGING, ["python", "-m", "jobs.launcher", "rollup"]), (DEV, ["python", "-m", "jobs.rollup"])],
@@ -195,7 +247,11 @@ def test_launcher_is_told_what_and_for_whom(stage: str) -> None:
     spec = of_kind(objects, "CronJob")[f"r-marquee-{stage}"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     (volume,) = [one for one in spec["volumes"] if one["name"] == mount["name"]]
     assert volume["configMap"]["name"] == f"r-marquee-{stage}-application"
-    assert "MARQUEE_ENGINE__KIND" not in environment(container)
+    # It may compute itself; the driver is told that it is on Spark.
+    assert environment(container)["MARQUEE_ENGINE__KIND"] == "auto"
+    assert environment(container)["MARQUEE_ENGINE__WORKERS"] == {"resourceFieldRef": {"resource": "requests.cpu"}}
+    on_spark = stage_container(render("marquee", STAGING, f"stages.{stage}.engine=spark"), stage)
+    assert not {name for name in environment(on_spark) if "ENGINE" in name}
 
 
 # Secrets and settings.
@@ -379,6 +435,8 @@ def test_without_spark_nobody_has_rights() -> None:
 
 # Networks.
 
+DNS_PORT = 53
+
 
 def egress_ports(policy: Object) -> set[int]:
     """Return the ports that a policy opens for egress to any peer."""
@@ -386,20 +444,20 @@ def egress_ports(policy: Object) -> set[int]:
 
 
 def test_every_workload_has_a_network_policy_of_its_own() -> None:
-    """Each workload has a network policy that allows DNS, S3 and only the other services that it needs."""
+    """Each workload has a network policy that allows S3 and only the other services that it needs."""
     objects = render("marquee", STAGING)
     policies = of_kind(objects, "NetworkPolicy")
-    dns, s3, mart, server = {53}, {443}, {3306}, {443, 6443}
+    s3, mart, server = {443}, {3306}, {443, 6443}
     assert {name.removeprefix("r-marquee-"): egress_ports(one) for name, one in policies.items()} == {
-        "schedule-fetch": dns | s3,
-        "rollup": dns | s3 | server,
-        "rollup-driver": dns | s3 | server,
-        "rollup-executor": dns | s3,
-        "profile": dns | s3 | server,
-        "profile-driver": dns | s3 | server,
-        "profile-executor": dns | s3,
-        "mart-load": dns | s3 | mart,
-        "exporter": dns | s3 | mart,
+        "schedule-fetch": s3,
+        "rollup": s3 | server,
+        "rollup-driver": s3 | server,
+        "rollup-executor": s3,
+        "profile": s3 | server,
+        "profile-driver": s3 | server,
+        "profile-executor": s3,
+        "mart-load": s3 | mart,
+        "exporter": s3 | mart,
     }
     assert all(one["spec"]["policyTypes"] == ["Ingress", "Egress"] for one in policies.values())
     closed = {name for name, one in policies.items() if not one["spec"]["ingress"]}
@@ -409,11 +467,56 @@ def test_every_workload_has_a_network_policy_of_its_own() -> None:
     assert {name.removeprefix("r-marquee-") for name in closed} == {*STAGES, "exporter"}
 
 
+def ways(policy: Object, port: int) -> list[Any]:
+    """Return the peers of each rule of egress that opens a port."""
+    return [
+        rule.get("to", "anywhere") for rule in policy["spec"]["egress"] if port in {o["port"] for o in rule["ports"]}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "port", "peer"),
+    [
+        ("http://s3:7070", 7070, {"podSelector": {}}),
+        ("http://s3.data.svc", 80, {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "data"}}}),
+        (
+            "https://s3.data.svc.cluster.local:9000",
+            9000,
+            {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "data"}}},
+        ),
+        ("https://10.1.2.3", 443, {"ipBlock": {"cidr": "10.1.2.3/32"}}),
+        ("http://[fd00::5]:9000", 9000, {"ipBlock": {"cidr": "fd00::5/128"}}),
+        ("https://[fd00::5]", 443, {"ipBlock": {"cidr": "fd00::5/128"}}),
+    ],
+)
+def test_network_policy_opens_what_the_settings_name(url: str, port: int, peer: Object) -> None:
+    """The way to S3 leads to the port and host of its URL: a Service of this or another namespace, or an address."""
+    sets = (f"settings.s3.endpoint_url={url}", "networkPolicy.egress.s3.anywhere=false")
+    policies = of_kind(render("marquee", STAGING, *sets), "NetworkPolicy")
+    assert ways(policies["r-marquee-rollup-executor"], port) == [[peer]]
+    assert ways(policies["r-marquee-rollup-executor"], 443) == ([[peer]] if port == 443 else [])
+
+
+def test_network_policy_opens_named_peers_and_credentials() -> None:
+    """Peers and ports of the values replace those of the settings, and addresses of credentials are switches."""
+    sets = ('networkPolicy.egress.mart={"to": [{"ipBlock": {"cidr": "10.0.0.0/16"}}], "ports": [3307]}',)
+    policies = of_kind(render("marquee", STAGING, *sets, "networkPolicy.eksPodIdentity=true"), "NetworkPolicy")
+    loader = policies["r-marquee-mart-load"]
+    assert ways(loader, 3307) == [[{"ipBlock": {"cidr": "10.0.0.0/16"}}]]
+    assert ways(loader, 3306) == []
+    (identity,) = ways(loader, 80)
+    assert {"ipBlock": {"cidr": "169.254.170.23/32"}} in identity
+    metadata = of_kind(render("marquee", STAGING, "networkPolicy.instanceMetadata=true"), "NetworkPolicy")
+    assert ways(metadata["r-marquee-mart-load"], 988) != []
+    assert ways(of_kind(render("marquee", STAGING), "NetworkPolicy")["r-marquee-mart-load"], 80) == []
+
+
 def test_driver_and_executors_reach_each_other() -> None:
     """Driver and executors reach each other at fixed ports, and named peers reach the metrics of the driver."""
 
     def peers(policy: Object, way: str) -> set[tuple[str, int]]:
-        rules = [rule for rule in policy["spec"][way] if {"from", "to"} & set(rule)]
+        named = [rule for rule in policy["spec"][way] if {"from", "to"} & set(rule)]
+        rules = [rule for rule in named if rule["ports"][0]["port"] != DNS_PORT]
         return {
             (
                 peer.get("podSelector", peer.get("namespaceSelector"))["matchLabels"].get(
@@ -433,6 +536,50 @@ def test_driver_and_executors_reach_each_other() -> None:
     assert peers(driver, "egress") == {("rollup-executor", 7079)}
     assert peers(executor, "ingress") == {("rollup-driver", 7079), ("rollup-executor", 7079)}
     assert peers(executor, "egress") == {("rollup-driver", 7078), ("rollup-driver", 7079), ("rollup-executor", 7079)}
+
+
+# Reports.
+
+REPORT = "stages.report.enabled=true"
+
+
+def test_reports_are_written_if_asked_for() -> None:
+    """The stage report is off by default; enabled, it is a daily job of its own in the image of mart_load."""
+    assert "r-marquee-report" not in of_kind(render("marquee", STAGING), "CronJob")
+    assert cron_job("report", STAGING, REPORT)["schedule"] == "40 5 * * *"
+    container = stage_container(render("marquee", STAGING, REPORT, "image.tag=1.2.3"), "report")
+    assert container["args"] == ["python", "-m", "jobs.report"]
+    assert container["image"] == "registry.example.org/marquee/mart_load:1.2.3"
+    own = stage_container(render("marquee", STAGING, REPORT, "stages.report.image=own/report:1"), "report")
+    assert own["image"] == "own/report:1"
+
+
+def test_reports_reach_the_mart_and_the_lake_alone() -> None:
+    """A report has the keys of S3, the password of the mart, and ways to both; the exporter does not look at it."""
+    objects = render("marquee", STAGING, REPORT)
+    given = {
+        value["secretKeyRef"]["key"]
+        for value in environment(stage_container(objects, "report")).values()
+        if "secretKeyRef" in value
+    }
+    assert given == {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "password"}
+    assert egress_ports(of_kind(objects, "NetworkPolicy")["r-marquee-report"]) == {443, 3306}
+    (exporter,) = of_kind(objects, "Deployment")["r-marquee-exporter"]["spec"]["template"]["spec"]["containers"]
+    assert environment(exporter)["MARQUEE_EXPORTER__PARTS"] == '["schedule","rollup","profile","mart","garbage"]'
+
+
+def test_reports_are_in_the_notes() -> None:
+    """The notes of an installation say where the reports are, if they are written."""
+    where = "s3://example-staging-marquee/lake/report/<period>/review.html"
+    assert where in notes("marquee", STAGING, REPORT)
+    assert where not in notes("marquee", STAGING)
+
+
+def test_preflight_of_reports_is_that_of_the_mart() -> None:
+    """A report is checked as the loading of its mart is, with its own account."""
+    pod = of_kind(render("marquee", STAGING, REPORT), "Pod")["r-marquee-report-preflight"]
+    assert pod["spec"]["containers"][0]["args"] == ["python", "-m", "jobs.cli.preflight", "mart_load"]
+    assert pod["spec"]["serviceAccountName"] == "r-marquee-report"
 
 
 # Preflights and extra objects.
@@ -468,3 +615,37 @@ def test_objects_of_ones_own_are_rendered() -> None:
     """Extra objects are rendered with their templates filled in."""
     own = '{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-own"}}'
     assert "r-own" in of_kind(render("marquee", STAGING, f"extraObjects=[{own}]"), "ConfigMap")
+
+
+RETAIN = ("stages.retain.enabled=true", "settings.retention.raw_days=30", "secrets.s3Retain.name=raw-deleter")
+
+
+def test_retention_is_a_job_of_its_own_if_asked_for() -> None:
+    """Retention is off by default; enabled, it is a daily job in the exporter's image that asks nobody."""
+    assert "r-marquee-retain" not in of_kind(render("marquee", STAGING), "CronJob")
+    assert cron_job("retain", STAGING, *RETAIN)["schedule"] == "10 4 * * *"
+    container = stage_container(render("marquee", STAGING, *RETAIN, "image.tag=1.2.3"), "retain")
+    assert container["args"] == ["python", "-m", "jobs.retain"]
+    assert container["image"].endswith("/exporter:1.2.3")
+
+
+def test_only_retention_has_the_keys_that_delete_raw_events() -> None:
+    """The job has an account and S3 keys of its own; no other workload has them, and it has no password of the mart."""
+    objects = render("marquee", STAGING, *RETAIN)
+    assert "r-marquee-retain" in of_kind(objects, "ServiceAccount")
+    pod = of_kind(objects, "Pod")["r-marquee-retain-preflight"]
+    assert pod["spec"]["containers"][0]["args"] == ["python", "-m", "jobs.retain", "--config"]
+    own = environment(stage_container(objects, "retain"))
+    named = {name: one["secretKeyRef"]["name"] for name, one in own.items() if "secretKeyRef" in one}
+    assert named["AWS_ACCESS_KEY_ID"] == named["AWS_SECRET_ACCESS_KEY"] == "raw-deleter"
+    assert "MARQUEE_ROLLUP__VIEWER_KEY" in named
+    assert "MARQUEE_MART__PASSWORD" not in named
+    others = [one for one in objects if not one["metadata"]["name"].startswith("r-marquee-retain")]
+    assert "raw-deleter" not in json.dumps(others)
+
+
+def test_exporter_watches_retention() -> None:
+    """The exporter publishes the state of retention where the job is enabled."""
+    exporter = of_kind(render("marquee", STAGING, *RETAIN), "Deployment")["r-marquee-exporter"]
+    (container,) = exporter["spec"]["template"]["spec"]["containers"]
+    assert "retention" in json.loads(environment(container)["MARQUEE_EXPORTER__PARTS"])

@@ -97,8 +97,9 @@ def test_exporter_is_probed_at_its_port() -> None:
     """The exporter has a liveness probe and a readiness probe at its port."""
     container = exporter_container(STAGING)
     assert container["ports"] == [{"name": "metrics", "containerPort": 9464}]
-    probes = {name: container[name]["httpGet"] for name in ("livenessProbe", "readinessProbe")}
+    probes = {name: container[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")}
     assert probes == {
+        "startupProbe": {"path": "/healthz", "port": "metrics"},
         "livenessProbe": {"path": "/healthz", "port": "metrics"},
         "readinessProbe": {"path": "/readyz", "port": "metrics"},
     }
@@ -127,6 +128,28 @@ def test_service_leads_to_the_exporter() -> None:
     labels = exporter(STAGING)["spec"]["template"]["metadata"]["labels"]
     assert service["spec"]["selector"].items() <= labels.items()
     assert service["spec"]["ports"] == [{"name": "metrics", "port": 9464, "targetPort": "metrics"}]
+
+
+def test_exporter_has_a_disruption_budget_when_wanted() -> None:
+    """The budget has the spec of the values and selects the exporter."""
+    assert of_kind(render("marquee", STAGING), "PodDisruptionBudget") == {}
+    objects = render("marquee", STAGING, "exporter.podDisruptionBudget.maxUnavailable=0")
+    budget = of_kind(objects, "PodDisruptionBudget")["r-marquee-exporter"]["spec"]
+    labels = of_kind(objects, "Deployment")["r-marquee-exporter"]["spec"]["template"]["metadata"]["labels"]
+    assert budget["maxUnavailable"] == 0
+    assert budget["selector"]["matchLabels"].items() <= labels.items()
+
+
+def test_service_monitor_takes_the_place_of_the_exporters_pod_monitor() -> None:
+    """With a ServiceMonitor, which selects the exporter's Service, no PodMonitor scrapes the exporter once more."""
+    sets = (MONITORED, "metrics.serviceMonitor.enabled=true", "metrics.serviceMonitor.labels.release=prometheus")
+    objects = render("marquee", STAGING, *sets)
+    monitor = of_kind(objects, "ServiceMonitor")["r-marquee-exporter"]
+    assert monitor["metadata"]["labels"]["release"] == "prometheus"
+    assert monitor["spec"]["endpoints"] == [{"port": "metrics"}]
+    (service,) = of_kind(objects, "Service").values()
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert sorted(of_kind(objects, "PodMonitor")) == ["r-marquee-jobs", "r-marquee-spark"]
 
 
 def test_exporter_can_be_left_out() -> None:

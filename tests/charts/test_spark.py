@@ -95,7 +95,7 @@ def test_driver_has_the_settings_of_its_launcher() -> None:
 
 
 def test_secrets_of_driver_and_executors() -> None:
-    """Only the driver of rollup has the viewer key, and executors have the keys of S3 only."""
+    """Driver and executors of rollup have the viewer key, which tasks do not carry; other executors only keys of S3."""
     objects = applications(render("marquee", STAGING))
 
     def secrets(stage: str, role: str) -> set[str]:
@@ -103,9 +103,20 @@ def test_secrets_of_driver_and_executors() -> None:
         return {name for name, value in environment(container).items() if "secretKeyRef" in value}
 
     s3 = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
-    assert secrets("rollup", "driver") == s3 | {"MARQUEE_ROLLUP__VIEWER_KEY"}
-    assert secrets("profile", "driver") == s3
-    assert secrets("rollup", "executor") == secrets("profile", "executor") == s3
+    assert secrets("rollup", "driver") == secrets("rollup", "executor") == s3 | {"MARQUEE_ROLLUP__VIEWER_KEY"}
+    assert secrets("profile", "driver") == secrets("profile", "executor") == s3
+
+
+def test_spark_encrypts_what_it_sends_and_writes() -> None:
+    """Spark encrypts between driver and executors and on disk, and uses no TCP between Java and Python."""
+    conf = application("rollup", STAGING)["spec"]["sparkConf"]
+    for name in (
+        "spark.authenticate",
+        "spark.network.crypto.enabled",
+        "spark.io.encryption.enabled",
+        "spark.python.unix.domain.socket.enabled",
+    ):
+        assert conf[name] == "true"
 
 
 def test_configuration_fixes_ports_and_names_metrics() -> None:

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
-from jobs.registry import JOBS
+from jobs.registry import JOBS, PIPELINE
 from marquee.version import __version__
 from tests.charts.rendering import CHARTS, flags, helm_template
 from tools.docs_chart import documented
@@ -76,6 +76,8 @@ def test_misspelt_value_fails(chart: str, wrong: str) -> None:
         ("marquee", "settings.log.level=chatty"),
         ("marquee", "image.pullPolicy=Sometimes"),
         ("marquee", "metrics.port=80"),
+        ("marquee", 'image.digests={"rollup": "0123"}'),
+        ("marquee", "defaults.dnsPolicy=Sometimes"),
         ("marquee", "metrics.podMonitors.interval=often"),
         ("marquee", "environment=a/b"),
         ("kiosk", "load.schedule=hourly"),
@@ -111,13 +113,56 @@ def test_value_out_of_bounds_fails(chart: str, wrong: str) -> None:
             ["spark.dynamicAllocation.enabled=true", "spark.dynamicAllocation.minExecutors=5"],
             "expected minExecutors ≤ initialExecutors ≤ maxExecutors",
         ),
+        ("marquee", ["image.repository="], "image.repository is not set: expected the registry and folder"),
+        (
+            "marquee",
+            ["image.repository=", *(f"stages.{job.name}.image=own/{job.name}:1" for job in PIPELINE)],
+            "image.repository is not set: expected the registry and folder",
+        ),
+        ("marquee", [f'image.digests={{"rolup": "sha256:{"0" * 64}"}}'], "image.digests.rolup: there is no such image"),
+        (
+            "marquee",
+            ['stages.rollup.extraEnv=[{"name": "PROXY_PASSWORD", "value": "u:secret"}]'],
+            "stages.rollup: extraEnv PROXY_PASSWORD looks like a secret: put it into a Secret",
+        ),
+        (
+            "marquee",
+            ['spark.executor.extraEnv=[{"name": "GITHUB_TOKEN", "value": "u:secret"}]'],
+            "spark.executor: extraEnv GITHUB_TOKEN looks like a secret",
+        ),
+        (
+            "marquee",
+            ['spark.sparkConf={"spark.hadoop.fs.s3a.secret.key": "u:secret"}'],
+            '"spark.hadoop.fs.s3a.secret.key" of the stage',
+        ),
+        (
+            "marquee",
+            ["networkPolicy.egress.mart.anywhere=false"],
+            'networkPolicy.egress.mart: settings.mart.url names "mart.staging.example.org", whose addresses',
+        ),
+        (
+            "marquee",
+            ["networkPolicy.egress.s3.anywhere=false"],
+            "networkPolicy.egress.s3: its addresses are not in the settings. Set `to` to peers",
+        ),
         ("marquee", ["alerts.enabled=true"], "alerts.runbookUrl is not set, but alerts link to it"),
         (
             "marquee",
             ["alerts.enabled=true", "alerts.runbookUrl=https://a/b", "exporter.enabled=false"],
             "alerts need the metrics of the exporter",
         ),
+        (
+            "marquee",
+            ["stages.retain.enabled=true"],
+            "settings.retention is empty, so the stage retain would end nothing",
+        ),
+        (
+            "marquee",
+            ["stages.retain.enabled=true", "settings.retention.raw_days=30", "secrets.s3.name=keys"],
+            "secrets.s3Retain.name is not set: the stage retain requires S3 keys of its own",
+        ),
         ("kiosk", ["period="], "expected a period such as 2026-Q1"),
+        ("kiosk", ["image.name="], "image.name is not set: expected the image of mart_load that you pushed"),
         ("kiosk", ["period=Q1"], 'period="Q1": expected a period'),
         ("kiosk", ["settings.lake=file:///lake"], "expected s3://bucket/prefix"),
     ],

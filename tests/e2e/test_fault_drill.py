@@ -25,7 +25,7 @@ import pytest
 
 from marquee.calendar import DAY, HOUR, Grain, Period
 from tests.charts.rendering import ALERTS_ON, STAGING, of_kind, render
-from tests.mariadb_server import MariaDB, MysqlDatabase, mariadb_server, mysql_database
+from tests.mariadb_server import MysqlDatabase, SqlServer, mariadb_server, mysql_database
 from tests.ports import free_port
 from tests.prometheus_server import Prometheus, prometheus_server
 from tests.schedule_service import ScheduleService, answer, schedule_service
@@ -91,7 +91,7 @@ class Drill:
     hour: Period
 
     @property
-    def server(self) -> MariaDB:
+    def server(self) -> SqlServer:
         """The server of the mart."""
         return self.mart.server
 
@@ -204,6 +204,7 @@ def running(mariadb_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
             "MARQUEE_LOG__LEVEL": "error",
             "MARQUEE_MART__URL": mart.url,
             "MARQUEE_MART__PASSWORD": mart.password,
+            "MARQUEE_MART__MIN_CELL": "1",  # hours of a day that is not over
             "MARQUEE_METRICS__ADDRESS": "127.0.0.1",
             "MARQUEE_EXPORTER__INTERVAL_S": "1",
             "MARQUEE_EXPORTER__GARBAGE_EVERY_H": f"{6 / SPEED}",

@@ -50,7 +50,7 @@ def bucket(s3_server: S3Server, s3_lake: S3Store, tmp_path: Path, monkeypatch: p
             s3 = {{ endpoint_url = "{s3_server.url}", path_style = true }}
             engine = {{ workers = 2, memory_mb = 256 }}
             rollup = {{ viewer_key = "0123456789abcdef", buckets = 2 }}
-            mart = {{ url = "{(tmp_path / "kiosk.duckdb").as_uri().replace("file:", "duckdb:")}" }}
+            mart = {{ url = "{(tmp_path / "kiosk.duckdb").as_uri().replace("file:", "duckdb:")}", min_cell = 1 }}
 
             [schedule_fetch]
             url = "{schedule}"

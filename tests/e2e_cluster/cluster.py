@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +53,17 @@ class Release:
     namespace: str
     values: Path
 
+    def beside(self, name: str, *values: str) -> "Release":
+        """Install a second release in this one's namespace, from its file of values with others on top; return it."""
+        release = Release(name, self.namespace, self.values)
+        release.upgrade("--install", "--values", str(release.values), values=values)
+        return release
+
+    def upgrade(self, *options: str, values: Iterable[str]) -> None:
+        """Upgrade the release with options of Helm, and additional values such as ``a.b=value``."""
+        sets = (part for value in values for part in ("--set", value))
+        call("helm", "upgrade", self.name, "charts/marquee", "--namespace", self.namespace, *options, *sets)
+
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Run kubectl in the namespace."""
         return call("kubectl", "-n", self.namespace, *arguments, stdin=stdin)
@@ -79,7 +90,7 @@ class Release:
 
     def finish(self, job: str, patience_s: float = JOB_S) -> str:
         """Wait for a job to end, and return the log of its pods; a failed job fails the test."""
-        ended = until(lambda: self._ended(job), f"the end of job {job}", patience_s)
+        ended = until(lambda: self.ended(job), f"the end of job {job}", patience_s)
         log = self.log(job)
         assert ended == "Complete", f"job {job} is {ended}:\n{log}"
         return log
@@ -119,7 +130,8 @@ class Release:
             finally:
                 process.terminate()
 
-    def _ended(self, job: str) -> str | None:
+    def ended(self, job: str) -> str | None:
+        """Return how a job has ended, Complete or Failed; None if it has not."""
         status = json.loads(self.kubectl("get", "job", job, "-o", "json"))["status"]
         held = {one["type"] for one in status.get("conditions", []) if one["status"] == "True"}
         return next((name for name in ("Complete", "Failed") if name in held), None)

@@ -32,7 +32,13 @@ from marquee.storage.base import S3Options
 from marquee.storage.s3 import S3Store
 from marquee.telemetry.metrics import LAST_REFRESH
 from tests.e2e_cluster.cluster import Manifest, Release, call, describe, documented
-from tests.e2e_cluster.watching import api_at_loopback, kept_up_with, kube_state_metrics, scrape_configs
+from tests.e2e_cluster.watching import (
+    api_at_loopback,
+    kept_up_with,
+    kube_state_metrics,
+    scrape_configs,
+    state_metrics_log,
+)
 from tests.helpers_images import DOCKER, STAGES
 from tests.prometheus_server import Prometheus, prometheus_server
 from tests.s3_server import ACCESS_KEY, REGION, SECRET_KEY, find_server
@@ -102,11 +108,15 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if report.failed:
         for name in NAMESPACES:
             report.sections.append((f"namespace {name}", describe(name)))
+        for log in LOGS:
+            report.sections.append((log.stem, "\n".join(log.read_text(errors="replace").splitlines()[-40:])))
     return report  # type: ignore[return-value]
 
 
 NAMESPACES: list[str] = []
 """The environments that the tests have created and not yet deleted."""
+LOGS: list[Path] = []
+"""What servers beside the cluster have said."""
 
 
 @pytest.fixture(scope="session")
@@ -147,11 +157,12 @@ def prometheus(environment_one: Environment, tmp_path_factory: pytest.TempPathFa
     with (
         api_at_loopback() as api,
         kept_up_with(release.namespace, api, targets),
-        kube_state_metrics(release.namespace, folder) as state_metrics,
+        kube_state_metrics(release.namespace, api, folder) as state_metrics,
         prometheus_server(
             folder / "data", [state_metrics], rules_of(release), scrape_configs(release.find("podmonitors"), targets)
         ) as server,
     ):
+        LOGS[:] = [state_metrics_log(folder)]
         server.wait_for(LAST_REFRESH.name)
         server.wait_for("kube_cronjob_info")
         yield server
@@ -241,7 +252,7 @@ def _new_environment(name: str, stack: ExitStack) -> Environment:
 def mart_at(port: int, user: str, password: str, **more: str) -> MartSettings:
     """Return the settings to reach a mart."""
     url = f"mysql://{user}@127.0.0.1:{port}/marquee"
-    return MartSettings.model_validate({"url": url, "password": password, **more})
+    return MartSettings.model_validate({"url": url, "password": password, "min_cell": 1, **more})
 
 
 def init_mart_at(port: int) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
+from marquee.lake import keys
+from marquee.lake.markers import Markers
 from tests.e2e_cluster.cluster import JOB_S, Manifest, Release, call, documented, until
 from tests.e2e_cluster.conftest import Environment
 
@@ -79,13 +81,31 @@ def test_killed_executor_is_replaced_by_spark(release: Release, environment_one:
     assert before is None or [one.sha256 for one in after.outputs] == [one.sha256 for one in before.outputs]
 
 
-def test_deleted_job_takes_its_application_and_pods_along(release: Release) -> None:
-    """Deleting a job as documented deletes its application and pods."""
-    start(release, "rollup-now")
+def test_two_jobs_at_once_publish_one_whole_result(release: Release, environment_one: Environment) -> None:
+    """Two jobs that make the same hour at the same time both end well, and the marker lists the objects of one run."""
+    before = environment_one.markers()[f"rollup/{HOUR}"]
+    for job in ("twin-one", "twin-two"):
+        start(release, job)
+    for job in ("twin-one", "twin-two"):
+        release.finish(job, 2 * JOB_S)
+    after = environment_one.markers()[f"rollup/{HOUR}"]
+    assert after.generation > before.generation
+    assert {f"run={after.run_id}" in one.key for one in after.outputs} == {True}
+    assert [one.sha256 for one in after.outputs] == [one.sha256 for one in before.outputs]
+
+
+def test_deleted_job_takes_its_application_and_pods_along(release: Release, environment_one: Environment) -> None:
+    """Deleting a job as documented deletes its application and pods; no hour has failed or counts a death by that."""
+    lake = environment_one.store("lake")
+    before = Markers(lake).failures(keys.ROLLUP)
+    start(release, "rollup-now", HOURS)
     driver = running(release, "rollup-now", "driver")["metadata"]["name"]
     name = release.applications("rollup-now")[0]["metadata"]["name"]
+    until(lambda: Markers(lake).begun(keys.ROLLUP), "the beginning of an hour", JOB_S)
     release.run(documented("Suspend a stage")[2])
     until(lambda: gone(release, "sparkapplications", name) and gone(release, "pods", driver), "the end of Spark", 120)
+    after = Markers(lake)
+    assert (after.failures(keys.ROLLUP), after.begun(keys.ROLLUP)) == (before, {})
 
 
 def test_upgrade_leaves_a_running_job_alone(release: Release) -> None:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.e2e_cluster.cluster import Release, call, documented, until
+from tests.e2e_cluster.cluster import Release, documented, until
 from tests.e2e_cluster.conftest import Environment
 
 DAY = "2026-01-05"
@@ -23,11 +23,7 @@ VALUES = (
 @pytest.fixture(scope="module")
 def second(done: Environment) -> Release:
     """A release with a lake of its own, no mart, dynamic executors in one stage, and the local engine in the other."""
-    release = Release("second", done.release.namespace, done.release.values)
-    sets = [part for value in VALUES for part in ("--set", value)]
-    chart = ("charts/marquee", "--namespace", release.namespace, "--values", str(release.values))
-    call("helm", "upgrade", "--install", release.name, *chart, *sets)
-    return release
+    return done.release.beside("second", *VALUES)
 
 
 def test_preflight_asks_nothing_of_stages_that_are_left_out(second: Release) -> None:

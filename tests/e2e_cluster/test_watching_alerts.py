@@ -9,11 +9,18 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 
 import pytest
 
+from marquee.lake import keys
+from marquee.lake.erasure_progress import note_completed
+from marquee.lake.erasures import Request, write_request
+from marquee.lake.manifest import Marker
+from marquee.lake.markers import Markers
+from marquee.storage.base import Store
 from tests.e2e_cluster.cluster import JOB_S, call, documented, until
 from tests.e2e_cluster.conftest import Watched
 from tests.small_world import CASE, WINTER, event_file
@@ -80,7 +87,7 @@ def walk(watched: Watched, commands: str, stage: str) -> str:
     environment = watched.environment
     here = (
         f"MARQUEE_S3__ENDPOINT_URL={environment.s3.endpoint_url}"
-        f" MARQUEE_MART__URL=mysql://marquee_loader@127.0.0.1:{environment.mart_port}/marquee"
+        f" MARQUEE_MART__URL=mysql://marquee_loader@127.0.0.1:{environment.mart_port}/marquee MARQUEE_MART__MIN_CELL=1"
     )
     forwarded = f'marquee() {{ {here} command marquee "$@"; }}\n'
     variables = settings.rpartition("marquee status")[0]
@@ -89,8 +96,7 @@ def walk(watched: Watched, commands: str, stage: str) -> str:
 
 def upgrade(watched: Watched, *values: str) -> None:
     """Upgrade the release with additional values, and let Prometheus evaluate its rules."""
-    chart = ("charts/marquee", "--namespace", watched.release.namespace, "--reuse-values")
-    call("helm", "upgrade", watched.release.name, *chart, *(part for one in values for part in ("--set", one)))
+    watched.release.upgrade("--reuse-values", values=values)
     watched.reload()
 
 
@@ -223,6 +229,58 @@ def test_hour_of_bad_events(watched: Watched) -> None:
         clears(watched, alert, "rollup")
 
 
+def test_file_that_was_lost(watched: Watched) -> None:
+    """A file of the sink that is missing between others fires an alert, and it clears when the file is there again."""
+    raw, plays = watched.environment.store("raw"), [("ann", 1, WINTER), ("bob", 2, CASE), ("ann", 3, CASE)]
+    key, lines = event_file(f"{NEW_DAY}T03", plays)
+    first, second, lost, last = (key.replace("plays+0+0000000000", f"plays+77+{offset:010}") for offset in (0, 3, 6, 9))
+    for one in (first, second, last):
+        raw.put(one, lines)
+    watched.release.do("rollup", "lost-file", MARQUEE_PERIOD=NEW_DAY)
+    fires(watched, "MarqueeRecordsMissing", "rollup")
+    seen = look(watched, "MarqueeRecordsMissing", "rollup")
+    assert f"{NEW_DAY}T03 3 records of plays, partition 77, are missing: offsets 6 to 8" in seen
+    raw.put(lost, lines)
+    watched.release.do("rollup", "found-file", MARQUEE_PERIOD=NEW_DAY)
+    clears(watched, "MarqueeRecordsMissing", "rollup")
+
+
+def test_file_that_arrives_after_others_have_expired(watched: Watched) -> None:
+    """A late file of an hour whose other file is gone fires an alert, and the page's job counts it alone."""
+    raw, hour = watched.environment.store("raw"), f"{NEW_DAY}T03"
+    for info in raw.list(event_file(hour, [])[0].rpartition("/")[0]):
+        raw.delete(info.key)
+    raw.put(*event_file(hour, [("ann", 1, WINTER)], file=1))
+    fires(watched, "MarqueeLateFileHeld", "rollup")
+    assert "1 late or replaced file is held" in look(watched, "MarqueeLateFileHeld", "rollup")
+    act(watched, "MarqueeLateFileHeld", "rollup", named={EXAMPLE: hour})
+    watched.release.finish("from-what-is-left")
+    clears(watched, "MarqueeLateFileHeld", "rollup")
+
+
+def test_request_to_erase_that_nobody_has_completed(watched: Watched) -> None:
+    """A request that is due tomorrow fires an alert, which clears when the stages have run and nothing is left."""
+    upgrade(watched, "settings.erasure.days=1")
+    lake = watched.environment.store("lake")
+    write_request(lake, Request((1,)), keys.new_run_id(datetime.now(UTC)))
+    fires(watched, "MarqueeErasureAtRisk", "rollup")
+    assert "due" in look(watched, "MarqueeErasureAtRisk", "rollup")
+    for stage in ("rollup", "profile"):
+        watched.release.do(stage, f"{stage}-erases")
+    listed = {one.key for marker in made_in(lake) for one in marker.outputs}
+    for info in list(lake.list("data/")):  # what the other tests have left would be collected after a week
+        if info.key not in listed:
+            lake.delete(info.key)
+    assert len(note_completed(Markers(lake), datetime.now(UTC))) == 1
+    clears(watched, "MarqueeErasureAtRisk", "rollup")
+
+
+def made_in(lake: Store) -> list[Marker]:
+    """Return the markers of a lake."""
+    markers = Markers(lake)
+    return [one for stage in keys.STAGES for one in markers.of(stage).values()]
+
+
 def test_hour_with_far_fewer_rows_than_a_week_before(watched: Watched) -> None:
     """An hour with two plays instead of hundreds fires an alert, and the page explains how to widen the limits."""
     upgrade(watched, "alerts.limits.rowCount.atLeast=100")
@@ -238,3 +296,13 @@ def test_data_that_are_old(watched: Watched) -> None:
     """Old data fire the staleness alert although nothing is pending, like the data of January here."""
     fires(watched, "MarqueeDataStale", "mart_load")
     look(watched, "MarqueeDataStale", "mart-load")
+
+
+def test_retention_that_is_behind(watched: Watched) -> None:
+    """Answers of the schedule that should have ended weeks ago fire an alert; a run of retention clears it."""
+    days, keys_of = "settings.retention.schedule_raw_days=7", "secrets.s3Retain.name=marquee-s3"
+    upgrade(watched, days, keys_of, "stages.retain.enabled=true")
+    fires(watched, "MarqueeRetentionBehind", "rollup")
+    look(watched, "MarqueeRetentionBehind", "rollup")
+    watched.release.do("retain", "retain-now")
+    clears(watched, "MarqueeRetentionBehind", "rollup")

@@ -5,14 +5,15 @@ has no Kubernetes discovery: each port of a pod with the labels that discovery w
 from.
 """
 
+import http.client
 import json
 import re
 import subprocess
 import threading
-import urllib.error
+import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.e2e_cluster.cluster import Manifest, call, until
@@ -21,6 +22,8 @@ from tests.ports import free_port
 META = "__meta_kubernetes_pod"
 PROXY = "__proxy"
 """Label of a target: the path under which the API forwards requests to the pod's port."""
+BEHIND_S = 15.0
+"""How long kube-state-metrics may not know of a job: usually it is told within a second."""
 
 
 @contextmanager
@@ -115,11 +118,9 @@ def kept_up_with(namespace: str, api: str, file: Path) -> Iterator[None]:
 
     def look() -> None:
         while not stop.wait(1):
-            with suppress(urllib.error.URLError, ConnectionError, TimeoutError):  # the API may be too busy to answer
-                with urllib.request.urlopen(pods, timeout=10) as answer:
-                    found = json.load(answer)["items"]
+            if answer := _read(pods):
                 scratch = file.with_suffix(".new")
-                scratch.write_text(json.dumps(targets_of(found, api)))
+                scratch.write_text(json.dumps(targets_of(json.loads(answer)["items"], api)))
                 scratch.replace(file)
 
     thread = threading.Thread(target=look)
@@ -132,8 +133,12 @@ def kept_up_with(namespace: str, api: str, file: Path) -> Iterator[None]:
 
 
 @contextmanager
-def kube_state_metrics(namespace: str, folder: Path) -> Iterator[str]:
-    """Run kube-state-metrics for a namespace, outside of the cluster; yield its address."""
+def kube_state_metrics(namespace: str, api: str, folder: Path) -> Iterator[str]:
+    """Run kube-state-metrics for a namespace, outside of the cluster; yield its address.
+
+    It is started again if it ends, or if it no longer follows the API: a watch that is cut off may stall for minutes,
+    and no alert about jobs fires meanwhile. Its log says so.
+    """
     ports = [free_port(), free_port()]
     (config := folder / "kubeconfig").write_text(call("kubectl", "config", "view", "--raw", "--flatten"))
     command = [
@@ -147,20 +152,61 @@ def kube_state_metrics(namespace: str, folder: Path) -> Iterator[str]:
         f"--telemetry-port={ports[1]}",
     ]
     address = f"127.0.0.1:{ports[0]}"
-    with (
-        (folder / "kube-state-metrics.log").open("wb") as log,
-        subprocess.Popen(command, stdout=log, stderr=log) as process,
-    ):
+    jobs = f"http://{api}/apis/batch/v1/namespaces/{namespace}/jobs"
+    stop = threading.Event()
+    with state_metrics_log(folder).open("ab", buffering=0) as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+
+        def keep_running() -> None:
+            nonlocal process
+            behind_since = None
+            while not stop.wait(2):
+                behind = _jobs_not_told(jobs, f"http://{address}/metrics")
+                behind_since = (behind_since or time.monotonic()) if behind else None
+                ended = process.poll()
+                if ended is None and (behind_since is None or time.monotonic() - behind_since < BEHIND_S):
+                    continue
+                log.write(f"started again: ended with {ended}; jobs that it does not tell of: {behind}\n".encode())
+                _end(process)
+                process = subprocess.Popen(command, stdout=log, stderr=log)
+                behind_since = None
+
+        thread = threading.Thread(target=keep_running)
         try:
-            until(lambda: _tells(f"http://{address}/metrics"), "what kube-state-metrics tells")
+            until(lambda: b"kube_cronjob_info" in _read(f"http://{address}/metrics"), "what kube-state-metrics tells")
+            thread.start()
             yield address
         finally:
-            process.terminate()
+            stop.set()
+            if thread.ident:
+                thread.join()
+            _end(process)
 
 
-def _tells(url: str) -> bool:
+def state_metrics_log(folder: Path) -> Path:
+    """Return the file of what kube-state-metrics says."""
+    return folder / "kube-state-metrics.log"
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.kill()
+    process.wait()
+
+
+def _jobs_not_told(jobs: str, metrics: str) -> list[str]:
+    """Return the jobs of the API that kube-state-metrics does not tell of; none if the API does not answer."""
+    answer = _read(jobs)
+    if not answer:
+        return []
+    told = _read(metrics).decode()
+    names = [one["metadata"]["name"] for one in json.loads(answer)["items"]]
+    return [name for name in names if f'job_name="{name}"' not in told]
+
+
+def _read(url: str) -> bytes:
+    """Return what a server of ours answers; nothing if it does not answer."""
     try:
-        with urllib.request.urlopen(url) as answer:  # noqa: S310 - our own server
-            return b"kube_cronjob_info" in answer.read()
-    except (urllib.error.URLError, ConnectionError):
-        return False
+        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - our own server
+            return bytes(answer.read())
+    except (OSError, http.client.HTTPException):  # it is not there, or too busy to answer
+        return b""

@@ -15,6 +15,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -22,9 +23,11 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 from unittest import mock
 
+from jobs.profile.state import STATE
 from marquee.lake.garbage import collect, plan_garbage
 from marquee.lake.keys import run_of
 from marquee.lake.markers import Markers
+from marquee.lake.superseded import SUPERSEDED
 from marquee.storage.base import Store
 from marquee.storage.local import LocalStore
 from marquee.storage.s3 import S3Store
@@ -33,7 +36,10 @@ W = TypeVar("W")
 Side = Literal["before", "after"]
 Calls = Sequence[tuple[Any, str]]
 
-_STORE = ("get", "head", "list", "put", "put_if_absent", "put_if_unchanged", "delete", "fetch", "leftovers", "sweep")
+_STORE = (
+    *("get", "get_version", "head", "list", "put", "put_file", "put_if_absent", "put_if_unchanged"),
+    *("delete", "fetch", "leftovers", "sweep"),
+)
 STORE_CALLS: Calls = [(kind, name) for kind in (LocalStore, S3Store) for name in _STORE]
 """Every call to a store."""
 
@@ -44,7 +50,9 @@ FILE_CALLS: Calls = [
 """Calls of a local store to its folder; a killed process leaves the effects of earlier ones."""
 
 FAR_FUTURE = datetime(2100, 1, 1, tzinfo=UTC)
-_OF_THIS_RUN = {"run_id", "started_at", "finished_at", "failed_at", "cpu_seconds", "etag", "inputs_digest"}
+_OF_THIS_RUN = {"run_id", "started_at", "finished_at", "failed_at", "cpu_seconds", "etag", "inputs_digest"} | {
+    SUPERSEDED
+}
 
 
 class Killed(BaseException):
@@ -151,15 +159,20 @@ def observe_lake(lake: Store) -> dict[str, object]:
     return seen
 
 
+def without_generations(seen: dict[str, object]) -> dict[str, object]:
+    """Return what ``observe_lake`` saw without what tells of runs: generations, and the runs of a state's blocks."""
+    return {key: _without(value, {"generation", STATE}) for key, value in seen.items()}
+
+
 def _fields(marker: str) -> object:
     fields = json.loads(marker)
-    text = json.loads(marker.replace(fields["run_id"], "RUN"))
-    return _without_run(text)
+    text = json.loads(re.sub(r"/run=[^/\"]+/", "/run=RUN/", marker.replace(fields["run_id"], "RUN")))
+    return _without(text, _OF_THIS_RUN)
 
 
-def _without_run(value: object) -> object:
+def _without(value: object, names: set[str]) -> object:
     if isinstance(value, dict):
-        return {name: _without_run(entry) for name, entry in value.items() if name not in _OF_THIS_RUN}
+        return {name: _without(entry, names) for name, entry in value.items() if name not in names}
     if isinstance(value, list):
-        return [_without_run(entry) for entry in value]
+        return [_without(entry, names) for entry in value]
     return value

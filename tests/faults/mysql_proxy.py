@@ -32,7 +32,15 @@ class AskForFile:
     name: str
 
 
-Plan = Callable[[str], Fault | AskForFile | None]
+@dataclass(frozen=True)
+class SwitchTo:
+    """The server asks the client to log in by this plugin instead."""
+
+    plugin: str
+
+
+Hostile = Fault | AskForFile | SwitchTo
+Plan = Callable[[str], Hostile | None]
 
 
 class MysqlProxy:
@@ -43,7 +51,7 @@ class MysqlProxy:
         self.statements: list[str] = []
         """Statements of all connections, in order."""
         self.given: list[bytes] = []
-        """Data that clients sent when they were asked for a file: an empty packet is nothing."""
+        """Data that clients sent when they were asked for a file or a password: an empty packet is nothing."""
         self._upstream = ("127.0.0.1", upstream_port)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: set[socket.socket] = {self._listener}
@@ -120,10 +128,12 @@ class _Pair:
         with self._planning:  # a plan may stop the server: the client notices after that
             _shut(self.client)
 
-    def _handle(self, fault: Fault | AskForFile | None, number: int, payload: bytes) -> bool:
+    def _handle(self, fault: Hostile | None, number: int, payload: bytes) -> bool:
         """Apply the plan; return whether the connection stays open."""
         if isinstance(fault, AskForFile):
             return self._ask(fault.name, number)
+        if isinstance(fault, SwitchTo):
+            return self._switch(fault.plugin, number)
         if fault is Fault.LOST_BEFORE:
             return False
         if fault is Fault.LOST_AFTER:
@@ -133,6 +143,12 @@ class _Pair:
             return False
         _write(self.server, number, payload)
         return True
+
+    def _switch(self, plugin: str, number: int) -> bool:
+        _write(self.client, number + 1, b"\xfe" + plugin.encode() + b"\0Password: ")
+        if packet := _read(self.client):
+            self.proxy.given.append(packet[1])
+        return False
 
     def _ask(self, name: str, number: int) -> bool:
         _write(self.client, number + 1, FILE_REQUEST + name.encode())
@@ -155,11 +171,11 @@ def mysql_proxy(upstream_port: int, plan: Plan = lambda _: None) -> Iterator[Mys
         proxy.close()
 
 
-def once(wanted: str, fault: Fault | AskForFile) -> Plan:
+def once(wanted: str, fault: Hostile) -> Plan:
     """Return a plan with the fault at the first statement with this beginning, in any case, and at no later one."""
     left = [fault]
 
-    def plan(statement: str) -> Fault | AskForFile | None:
+    def plan(statement: str) -> Hostile | None:
         return left.pop() if left and statement.lower().startswith(wanted.lower()) else None
 
     return plan

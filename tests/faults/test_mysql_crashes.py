@@ -13,6 +13,7 @@ from pymysql.connections import Connection
 
 from jobs.mart_load.dimensions import make_dimensions
 from marquee.calendar import Period
+from marquee.errors import TryAgainError
 from marquee.lake.markers import read_marker
 from marquee.mart import schema
 from marquee.storage.local import LocalStore
@@ -41,7 +42,7 @@ PARTS = {
     "rollup": (
         "viewership",
         "2026-01-05T00",
-        "select watched_seconds from fact_viewership where hour = '2026-01-05' and episode_id = 11",
+        "select watched_seconds from fact_viewership where day = '2026-01-05' and episode_id = 11",
     ),
     "audience": ("audience_base", "2026-01-05", "select watched_seconds from fact_audience_base"),
 }
@@ -141,14 +142,16 @@ def test_killed_before_every_call(
     assert left >= {STEPS[:number] for number in range(len(STEPS))}
 
 
-def lost_at_commit(number: int, fault: Fault) -> Plan:
-    """Return a plan that loses the n-th commit after the first LOAD DATA."""
+def lost_at_commit(number: int, fault: Fault, *, for_good: bool = False) -> Plan:
+    """Return a plan that loses the n-th commit after the first LOAD DATA, and all that follows if it is for good."""
     commits, sent = 0, False
 
     def plan(statement: str) -> Fault | None:
         nonlocal commits, sent
         sent |= statement.startswith("load data")
         commit = sent and statement.lower() == "commit"
+        if for_good and commits == number:
+            return Fault.LOST_BEFORE
         commits += commit
         return fault if commit and commits == number else None
 
@@ -171,3 +174,34 @@ def test_the_answer_of_a_commit_is_lost(
         if proxy.statements.count(LOGIN) == 1:  # no connection was lost: there are no more commits
             break
     assert number > len(STEPS)
+
+
+@pytest.mark.parametrize("fault", Fault)
+def test_the_answer_of_a_commit_is_lost_and_the_ledger_cannot_be_read(
+    small: SmallLake, mysql_mart: MysqlDatabase, expected: Mapping[int, Content], fault: Fault
+) -> None:
+    """When the server is gone after any commit, the load is tried again later, and that load loads every row once."""
+    states, left = itertools.cycle(STATES), set()
+    for number in itertools.count(1):
+        state = next(states)
+        restate(small, state)
+        with mysql_proxy(mysql_mart.server.port, lost_at_commit(number, fault, for_good=True)) as proxy:
+            if not fails_for_now(small, mysql_mart, proxy.port):  # no connection was lost: there are no more commits
+                break
+        done = steps_done(small, mysql_mart, state)
+        left.add(done)
+        again = load_mysql(small.store, mysql_mart)
+        assert (again.exit_code, again.replaced) == (0, len(STEPS) - len(done))
+        assert without_run(all_rows(mysql_mart)) == expected[state]
+    all_done = {STEPS} if fault is Fault.LOST_AFTER else set()
+    assert left == {STEPS[:number] for number in range(len(STEPS))} | all_done
+
+
+def fails_for_now(small: SmallLake, database: MysqlDatabase, port: int) -> bool:
+    """Load through a proxy; return whether the load fails with code 75 instead of succeeding."""
+    try:
+        report = load_mysql(small.store, database, url=url_at(database, port))
+    except TryAgainError:
+        return True
+    assert report.exit_code in {0, 75}
+    return report.exit_code == 75

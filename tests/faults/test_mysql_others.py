@@ -45,7 +45,7 @@ def locking(database: MysqlDatabase, *statements: str) -> Iterator[None]:
 @pytest.mark.parametrize(
     "statement",
     [
-        "select * from fact_viewership where hour = '2026-01-05' for update",
+        "select * from fact_viewership where day = '2026-01-05' for update",
         "select * from fact_viewership lock in share mode",
         "lock tables fact_viewership read",
         "lock tables dim_episode read, fact_viewership read, fact_audience_base read",
@@ -73,7 +73,7 @@ def test_readers_see_the_old_or_the_new(small: SmallLake, mysql_mart: MysqlDatab
     """Between any two statements of a load, a reader sees only old or only new rows and ledger, and meets no lock."""
     sql = """
         select (select name from dim_show where show_id = 1),
-            (select sum(watched_seconds) from fact_viewership where hour = '2026-01-05' and country = 'KR'),
+            (select sum(watched_seconds) from fact_viewership where day = '2026-01-05' and episode_id = 11),
             (select group_concat(episode_id) from fact_viewership where country in ('US', 'JP')),
             (select group_concat(episode_id) from dim_episode where episode_id > 12),
             (select generation from load_ledger where dataset = 'viewership' and period = '2026-01-05T00'),
@@ -103,15 +103,16 @@ import os, signal, sys
 from pathlib import Path
 from marquee.storage.local import LocalStore
 from marquee.mart.mysql import connection as mysql_connection
+from marquee.mart.mysql import variables
 from tests.helpers_mysql import load_mysql
-from tests.mariadb_server import MariaDB, MysqlDatabase
+from tests.mariadb_server import MysqlDatabase, SqlServer
 
 root, folder, port, name, user, password, how = sys.argv[1:]
-server = MariaDB(Path(folder))
+server = SqlServer(Path(folder))
 server.port = int(port)
 mart = MysqlDatabase(server, name, user, password)
 if how == "freeze":
-    mysql_connection.IDLE_S = 1
+    variables.IDLE_S = 1
     real = mysql_connection.MysqlSession.execute_many
 
     def execute_many(self, sql, rows):

@@ -12,18 +12,18 @@ from marquee.storage.local import LocalStore
 from tests.faults.mysql_proxy import Fault, Plan, mysql_proxy
 from tests.helpers_mart import SmallLake, load, rows_of
 from tests.helpers_mysql import all_rows, load_mysql, restate, small_lake, url_at
-from tests.mariadb_server import MariaDB, MysqlDatabase, mariadb_server, mysql_database
+from tests.mariadb_server import Installed, MariaDB, MysqlDatabase, SqlServer, mysql_database
 
 
 @pytest.fixture(scope="module")
-def server(mariadb_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
+def server(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlServer]:
     """A server that a test may kill."""
-    with mariadb_server(mariadb_data, tmp_path_factory.mktemp("dying")) as server:
+    with installed.server(tmp_path_factory.mktemp("dying")) as server:
         yield server
 
 
 @pytest.fixture
-def mart(server: MariaDB) -> Iterator[MysqlDatabase]:
+def mart(server: SqlServer) -> Iterator[MysqlDatabase]:
     """An empty database on that server."""
     with mysql_database(server) as database:
         yield database
@@ -93,16 +93,17 @@ def test_the_server_is_restarted_between_two_steps(small: SmallLake, mart: Mysql
     assert all_rows(mart) == all_rows(tmp_path / "kiosk.duckdb")
 
 
-SPARING = ("--innodb-temp-data-file-path=ibtmp1:4M:autoextend", "--innodb-autoextend-increment=1")
+SPARING = ("--innodb-temp-data-file-path=ibtmp1:12M:autoextend", "--innodb-autoextend-increment=1")
 """A server that uses as little of the disk as possible."""
 
 
 @pytest.fixture
-def little_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 96 MB."""
+def little_disk(tmp_path: Path, installed: Installed) -> Iterator[Path]:
+    """A file system of 96 MB; MySQL's own files alone have as many."""
+    size = "96m" if installed.kind is MariaDB else "208m"
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     done = subprocess.run(mount, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.fail(f"a disk that fills up has to be mounted, and only root may: run the tests as root ({done.stderr})")
@@ -110,11 +111,11 @@ def little_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_the_disk_is_full(mariadb_data: Path, little_disk: Path, lake: LocalStore, tmp_path: Path) -> None:
+def test_the_disk_is_full(installed: Installed, little_disk: Path, lake: LocalStore, tmp_path: Path) -> None:
     """On a full disk the load fails with that reason, old data can be queried, and a rerun with room succeeds."""
     small = small_lake(lake)
     with (
-        mariadb_server(mariadb_data, tmp_path / "server", *SPARING, data=little_disk / "data") as server,
+        installed.server(tmp_path / "server", *SPARING, data=little_disk / "data") as server,
         mysql_database(server) as mart,
     ):
         assert load_mysql(lake, mart).loaded == 4

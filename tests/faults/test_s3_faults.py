@@ -22,19 +22,20 @@ FAR_FUTURE = datetime(2100, 1, 1, tzinfo=UTC)
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The seconds that boto3 would have waited before retries; the waits themselves are skipped."""
+    """The seconds of the pauses before retries, which are skipped: only the clock of the retries advances by them."""
     waited: list[float] = []
     # boto3's own clock alone: once Spark has run, a thread of py4j sleeps all the time.
     monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=waited.append))
+    monkeypatch.setattr("marquee.storage.s3_retries.time", SimpleNamespace(monotonic=lambda: 1000 + sum(waited)))
     return waited
 
 
 @pytest.fixture
 def behind(s3_proxy: S3Proxy, s3_lake: S3Store) -> Callable[..., S3Store]:
-    """Return a function that opens the lake through the proxy, with three tries a call and parts of 5 MiB."""
+    """Return a function that opens the lake through the proxy, with retries for 60 seconds and parts of 5 MiB."""
 
     def opened(**options: object) -> S3Store:
-        given = {"endpoint_url": s3_proxy.url, "path_style": True, "attempts": 3, "part_mb": 5} | options
+        given = {"endpoint_url": s3_proxy.url, "path_style": True, "retry_for_s": 60, "part_mb": 5} | options
         return S3Store(s3_lake.bucket, s3_lake.prefix.rstrip("/"), S3Options(**given))  # type: ignore[arg-type]
 
     return opened
@@ -114,13 +115,13 @@ def test_passing_trouble_is_waited_out(
 def test_lasting_trouble_ends_within_the_budget(
     s3_proxy: S3Proxy, behind: Behind, waits: list[float], call: str
 ) -> None:
-    """After three failed tries, a call ends with "try again", for a later run."""
+    """A call that fails for longer than the budget of 60 seconds ends with "try again", for a later run."""
     method, do = CALLS[call]
     s3_proxy.faults = [Fault("refuse", method, 100, 503, "SlowDown")]
     with pytest.raises(TryAgainError, match=r"the server failed \(.*503.*\): try again"):
         do(behind())
-    assert s3_proxy.statuses(method) == [503] * 3
-    assert len(waits) == 2
+    assert sum(waits) == pytest.approx(60)
+    assert s3_proxy.statuses(method) == [503] * (len(waits) + 1)
 
 
 @pytest.mark.parametrize("code", ["ConditionalRequestConflict", "OperationAborted"])
@@ -136,11 +137,11 @@ def test_colliding_writes_are_tried_again(s3_proxy: S3Proxy, behind: Behind, wai
 def test_writes_that_keep_colliding_are_left_to_a_later_run(
     s3_proxy: S3Proxy, behind: Behind, waits: list[float]
 ) -> None:
-    """Writes that keep colliding end with "try again" after the same number of tries."""
+    """Writes that keep colliding end with "try again" after the same budget."""
     s3_proxy.faults = [Fault("refuse", "PUT", 100, 409, "ConditionalRequestConflict")]
     with pytest.raises(TryAgainError, match=r"ConditionalRequestConflict, 409"):
         behind().put_if_absent("a", b"1")
-    assert (s3_proxy.statuses("PUT"), len(waits)) == ([409] * 3, 2)
+    assert sum(waits) == pytest.approx(60)
 
 
 @pytest.mark.parametrize("size", [pytest.param(1000, id="small"), pytest.param(len(LARGE), id="in parts")])
@@ -167,13 +168,54 @@ def test_answer_that_always_breaks_off_is_no_object(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_slow_link_is_no_fault(s3_proxy: S3Proxy, behind: Behind, s3_lake: S3Store, tmp_path: Path) -> None:
+    """An object that takes longer than the timeout of a read arrives whole, because the timeout is for one packet."""
+    s3_lake.put("a", LARGE[:60_000])
+    s3_proxy.faults = [Fault("slow", "GET", 100)]
+    begun = datetime.now(UTC)
+    path = behind(read_timeout_s=0.4, retry_for_s=0).fetch("a", tmp_path)
+    assert datetime.now(UTC) - begun > timedelta(seconds=0.5)
+    assert path.read_bytes() == LARGE[:60_000]
+    assert len(s3_proxy.statuses("GET")) == 1
+
+
+def test_outage_within_the_budget_only_delays(
+    s3_proxy: S3Proxy, behind: Behind, s3_lake: S3Store, waits: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A listing continues after an outage, which is logged once a minute, and when it ends."""
+    s3_lake.put("a", b"1")
+    s3_proxy.faults = [Fault("refuse", "GET", 20, 503, "SlowDown")]
+    with caplog.at_level("INFO"):
+        assert [info.key for info in behind(retry_for_s=600).list()] == ["a"]
+    told = [record.getMessage() for record in caplog.records if record.name == "marquee.storage.s3_retries"]
+    assert len(waits) == 20
+    assert sum(waits) > 60
+    assert told[0].startswith("S3 has failed for ")
+    assert told[-1] == f"S3 answers again after {sum(waits):.0f} s"
+    assert len(told) <= 2 + sum(waits) // 60
+
+
+def test_calls_of_an_outage_share_one_budget(s3_proxy: S3Proxy, behind: Behind, waits: list[float]) -> None:
+    """After the first call has used the budget, further calls fail at their first attempt, until one succeeds."""
+    store = behind()
+    s3_proxy.faults = [Fault("refuse", "HEAD", 100, 503, "SlowDown")]
+    for _ in range(3):
+        with pytest.raises(TryAgainError):
+            store.head("a")
+    assert sum(waits) == pytest.approx(60)
+    s3_proxy.mend()
+    assert store.head("a") is None
+    s3_proxy.faults = [Fault("refuse", "HEAD", 2, 503, "SlowDown")]
+    assert store.head("a") is None
+
+
 # Uploads without an answer
 
 
 def test_silent_server_is_given_up_in_time(s3_proxy: S3Proxy, behind: Behind, s3_lake: S3Store) -> None:
-    """When a server stops reading a body, two tries of 0.3 seconds fail, and no object exists."""
+    """When a server stops reading a body, attempts of 0.3 seconds fail for half a second, and no object exists."""
     s3_proxy.faults = [Fault("hang", "PUT", 100)]
-    store = behind(attempts=2, connect_timeout_s=0.3, read_timeout_s=0.3)
+    store = behind(retry_for_s=0.5, connect_timeout_s=0.3, read_timeout_s=0.3)
     begun = datetime.now(UTC)
     with pytest.raises(TryAgainError, match=r"lake/a: .*check the endpoint and the network, and try again"):
         store.put("a", LARGE[: 4 << 20])
@@ -185,7 +227,7 @@ def test_upload_that_fails_takes_its_parts_along(s3_proxy: S3Proxy, behind: Behi
     """When a part fails in every try, the upload is aborted, so no parts remain that cost money."""
     s3_proxy.faults = [Fault("refuse", "PUT", 100, 500, "InternalError")]
     with pytest.raises(TryAgainError, match=r"lake/a: the server failed \(InternalError, 500"):
-        behind(attempts=1).put("a", LARGE)
+        behind(retry_for_s=0).put("a", LARGE)
     assert list(s3_lake.leftovers(FAR_FUTURE)) == []
     assert s3_lake.head("a") is None
 
@@ -235,6 +277,7 @@ def test_server_without_room_may_have_some_later(s3_proxy: S3Proxy, behind: Behi
         pytest.param(403, "AccessDenied", "check the policies of the bucket", id="policy"),
         pytest.param(403, "InvalidAccessKeyId", "check the credentials", id="key"),
         pytest.param(403, "ExpiredToken", "check the credentials", id="token"),
+        pytest.param(403, "InvalidObjectState", "the object is archived", id="archive"),
         pytest.param(403, "RequestTimeTooSkewed", "set this machine's clock", id="clock"),
         pytest.param(400, "AuthorizationHeaderMalformed", "set MARQUEE_S3__REGION", id="region"),
         pytest.param(501, "NotImplemented", ".*set MARQUEE_S3__CONDITIONAL_WRITES=false", id="conditions"),

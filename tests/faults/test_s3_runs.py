@@ -21,6 +21,7 @@ from marquee.storage.local import LocalStore
 from marquee.storage.s3 import S3Store
 from tests.faults.crashing import STORE_CALLS, crash_everywhere, observe_lake
 from tests.helpers_rollup import GOOD, key_of
+from tests.lagging import lag_behind
 from tests.s3_proxy import CONDITIONS, Fault, S3Proxy
 from tests.sample_stages import WORDS, Ticking, TotalsStage, WordsStage
 
@@ -92,6 +93,39 @@ def test_slower_run_loses_where_it_looks_first(s3_lake: S3Store, tmp_path: Path)
     assert words_of(lake) == {"a": 1, "b": 2}
 
 
+def test_listings_that_lag_only_cost_work(s3_lake: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is not shown the published marker loses the race; once listings are up to date nothing is pending."""
+    raw = LocalStore(tmp_path / "raw")
+    raw.put(f"{HOUR}/file", b"a b a")
+    current = lag_behind(monkeypatch, S3Store)
+    first, second = (run_stage(WordsStage(s3_lake, raw), Markers(s3_lake), clock=Ticking()) for _ in range(2))
+    assert (first.changed, second.failed) == (1, ((HOUR, 76),))
+    current()
+    third = run_stage(WordsStage(s3_lake, raw), Markers(s3_lake), clock=Ticking())
+    assert (third.changed, third.unchanged, third.failed) == (0, 1, ())
+    assert words_of(s3_lake) == {"a": 2, "b": 1}
+
+
+def test_marker_whose_fate_is_unknown_is_settled_by_the_next_run(
+    s3_lake: S3Store, s3_proxy: S3Proxy, tmp_path: Path
+) -> None:
+    """When the answer to a marker is lost and the marker cannot be read, the run fails; the next one finds it done."""
+    raw = LocalStore(tmp_path / "raw")
+    raw.put(f"{HOUR}/file", b"a b a")
+    options = replace(s3_lake._options, endpoint_url=s3_proxy.url, retry_for_s=1)
+    lake = S3Store(s3_lake.bucket, s3_lake.prefix.rstrip("/"), options)
+    lost = Fault("lose_answer", "PUT", conditional=True)
+    unread = Fault("refuse", "HEAD", 1000, 503, "SlowDown", path="_SUCCESS")
+    s3_proxy.faults = [lost, unread]
+    report = run_stage(WordsStage(lake, raw), Markers(lake), clock=Ticking())
+    assert report.failed == ((HOUR, 75),)
+    s3_proxy.mend()
+    markers = Markers(lake)
+    assert list(markers.failures("words")) == []
+    assert run_stage(WordsStage(lake, raw), markers, clock=Ticking()).unchanged == 1
+    assert words_of(s3_lake) == {"a": 2, "b": 1}
+
+
 def test_silent_server_ends_a_run_with_nothing_published(
     s3_lake: S3Store, s3_proxy: S3Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,7 +138,7 @@ def test_silent_server_ends_a_run_with_nothing_published(
         "ROLLUP__VIEWER_KEY": "0123456789abcdef",
         "S3__ENDPOINT_URL": s3_proxy.url,
         "S3__PATH_STYLE": "true",
-        "S3__ATTEMPTS": "1",
+        "S3__RETRY_FOR_S": "0",
         "S3__READ_TIMEOUT_S": "0.3",
         "S3__CONNECT_TIMEOUT_S": "0.3",
     }
@@ -124,7 +158,7 @@ def test_upload_that_could_not_be_aborted_is_garbage(
 ) -> None:
     """The parts of an upload that could not be aborted are garbage, and `marquee gc` aborts the upload."""
     options = replace(
-        s3_lake._options, endpoint_url=s3_proxy.url, attempts=1, part_mb=5, read_timeout_s=0.3, connect_timeout_s=0.3
+        s3_lake._options, endpoint_url=s3_proxy.url, retry_for_s=0, part_mb=5, read_timeout_s=0.3, connect_timeout_s=0.3
     )
     s3_proxy.faults = [Fault("hang", "PUT", 1000), Fault("hang", "DELETE", 1000)]
     with pytest.raises(TryAgainError, match="data/x"):
@@ -166,4 +200,5 @@ def test_killed_on_s3_and_run_again_ends_the_same(s3_lake: S3Store, tmp_path: Pa
     raw.put(f"{HOUR}/file", b"a b a")
     raw.put(f"{Period.parse('2026-01-05T14')}/file", b"bad!")
     writes = crash_everywhere(world, run, observe_lake, calls=WRITES, sides=["after"])
-    assert writes == 8  # two objects, one of the totals, two markers, the clearing of two failures, one failure
+    # Two objects, one of the totals, two markers, the clearing of two failures, one failure; begin and end of three.
+    assert writes == 14

@@ -52,9 +52,9 @@ def test_stage_ends_with_its_own_exit_code(image: Image) -> None:
 
 def test_stage_runs_at_a_terminal(image: Image) -> None:
     """At a terminal and without rich, a stage reports an error of settings like without a terminal."""
-    run = image.run(options=("--network", "none", "--tty"), env=SETTINGS | {"MARQUEE_S3__ATTEMPTS": "0"})
+    run = image.run(options=("--network", "none", "--tty"), env=SETTINGS | {"MARQUEE_S3__RETRY_FOR_S": "-1"})
     assert run.returncode == 78
-    assert "MARQUEE_S3__ATTEMPTS" in run.stdout
+    assert "MARQUEE_S3__RETRY_FOR_S" in run.stdout
 
 
 def test_first_process_is_tini(image: Image) -> None:

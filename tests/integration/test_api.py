@@ -19,9 +19,9 @@ from marquee.errors import BadInputError, ConfigError, MarqueeError, TryAgainErr
 from marquee.mart.questions import ask
 from marquee.storage.local import LocalStore
 from tests.helpers_mart import Kiosk, SmallLake, kiosk_of, load
-from tests.mariadb_server import MariaDB, mysql_database
-from tests.schedule_service import ScheduleService, schedule_service
-from tests.small_world import CASE, DAY, WINTER, SmallWorld, tell_schedule
+from tests.mariadb_server import SqlServer, mysql_database
+from tests.schedule_service import ScheduleService
+from tests.small_world import CASE, DAY, SmallWorld, finished_world, told_service
 
 HOUR = 3600
 NAMES = [question.name for question in marquee.questions()]
@@ -73,8 +73,8 @@ def opened(kiosk: Kiosk) -> marquee.Mart:
 
 
 @pytest.fixture(scope="module")
-def kiosks(filled: LocalStore, mariadb: MariaDB, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Kiosk]]:
-    """The marts in DuckDB and in MySQL, loaded from the same lake."""
+def kiosks(filled: LocalStore, mariadb: SqlServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Kiosk]]:
+    """The marts in DuckDB and in MariaDB, loaded from the same lake."""
     with mysql_database(mariadb) as database:
         marts: list[Kiosk] = [tmp_path_factory.mktemp("kiosks") / "kiosk.duckdb", database]
         for one in marts:
@@ -82,11 +82,20 @@ def kiosks(filled: LocalStore, mariadb: MariaDB, tmp_path_factory: pytest.TempPa
         yield marts
 
 
-@pytest.fixture(params=[0, 1], ids=["duckdb", "mysql"])
+@pytest.fixture(scope="module")
+def kiosk_in_mysql(filled: LocalStore, mysql: SqlServer) -> Iterator[Kiosk]:
+    """The mart in a real MySQL."""
+    with mysql_database(mysql) as database:
+        load(filled, database)
+        yield database
+
+
+@pytest.fixture(params=[0, 1, 2], ids=["duckdb", "mariadb", "mysql"])
 def kiosk(kiosks: list[Kiosk], request: pytest.FixtureRequest) -> Kiosk:
-    """The location of a loaded mart, in DuckDB or in MySQL."""
+    """The location of a loaded mart, in DuckDB, MariaDB or MySQL."""
     number: int = request.param
-    return kiosks[number]
+    mart: Kiosk = kiosks[number] if number < len(kiosks) else request.getfixturevalue("kiosk_in_mysql")
+    return mart
 
 
 @pytest.fixture
@@ -124,13 +133,13 @@ def test_an_answer_has_all_rows_with_types(mart: marquee.Mart) -> None:
         [
             *((name, pa.string()) for name in ("period", "country", "country_name", "genre")),
             ("place", pa.int64()),
-            *((name, pa.float64()) for name in ("hours", "fractional_hours", "share_percent")),
+            *((name, pa.float64()) for name in ("hours", "share_percent", "fractional_hours", "fractional_percent")),
         ]
     )
     assert [tuple(row.values()) for row in found.to_pylist()] == [
-        ("2026-01-05/2026-01-06", "KR", "Korea, Republic of", "Crime", 1, 30.0, 30.0, 55.6),
-        ("2026-01-05/2026-01-06", "US", None, "Music", 1, 12.0, 12.0, 100.0),
-        ("2026-01-05/2026-01-06", "KR", "Korea, Republic of", "Music", 2, 24.0, 24.0, 44.4),
+        ("2026-01-05/2026-01-06", "KR", "Korea, Republic of", "Crime", 1, 30.0, 55.6, 30.0, 55.6),
+        ("2026-01-05/2026-01-06", "US", "United States", "Music", 1, 12.0, 100.0, 12.0, 100.0),
+        ("2026-01-05/2026-01-06", "KR", "Korea, Republic of", "Music", 2, 24.0, 44.4, 24.0, 44.4),
     ]
 
 
@@ -163,8 +172,9 @@ def test_days_are_dates(mart: marquee.Mart) -> None:
     """Days have the type date, and an empty answer has the same types as a full one."""
     found = mart.ask("after-the-end")
     assert found.select(["title", "ended", "after_percent"]).to_pylist() == [
+        {"title": "All shows compared", "ended": None, "after_percent": 30.0},
         # Before: 24 of 36 hours of everything; after: 6 of 30: 100 x (6 / 24) / (30 / 36)
-        {"title": "Cases", "ended": date(2026, 1, 5), "after_percent": 30.0}
+        {"title": "Cases", "ended": date(2026, 1, 5), "after_percent": 30.0},
     ]
     empty = mart.ask("after-the-end", only={"title": "none"})
     assert (empty.num_rows, empty.schema) == (0, found.schema)
@@ -197,14 +207,14 @@ def test_a_question_about_audiences_is_asked_of_one_period(mart: marquee.Mart) -
     ("period", "shown", "hours"),
     [
         ("2026-01-06", "2026-01-06", {"Crime": 6.0, "Music": 24.0}),
-        ("2026-01-05T22/2026-01-06T03", "2026-01-05/2026-01-06", {"Crime": 3.0, "Music": 4.0}),  # 2 x 1 + 4 x 0.25
+        ("2026-01-05/2026-01-06", "2026-01-05/2026-01-06", {"Crime": 30.0, "Music": 24.0}),
         ("2026-Q1", "2026-01-05/2026-01-06", {"Crime": 30.0, "Music": 24.0}),
     ],
 )
 def test_a_question_about_hours_is_asked_of_any_period(
     mart: marquee.Mart, period: str, shown: str, hours: dict[str, float]
 ) -> None:
-    """A question about hours takes any period: a day, a span of hours, or a quarter with two loaded days."""
+    """A question about hours takes any period: a day, a span of days, or a quarter with two loaded days."""
     found = mart.ask("genre-hours", period=period, only={"country": "KR"})
     assert {row["genre"]: row["hours"] for row in found.to_pylist()} == hours
     assert set(found.column("period").to_pylist()) == {shown}
@@ -232,8 +242,12 @@ def test_a_question_about_hours_is_asked_of_any_period(
             {"name": "genre-hours", "period": "2026-02"},
             "no viewership of '2026-02'. Use a period that overlaps 2026-01-05T00 to 2026-01-06T23",
         ),
+        (
+            {"name": "genre-hours", "period": "2026-01-05T22"},
+            "period='2026-01-05T22': answers are of whole days. Use a day, ",
+        ),
     ],
-    ids=["question", "column", "limit", "period", "no such audience", "span", "no such hours"],
+    ids=["question", "column", "limit", "period", "no such audience", "span", "no such hours", "within a day"],
 )
 def test_what_cannot_be_answered_says_what_can(mart: marquee.Mart, arguments: dict[str, Any], message: str) -> None:
     """The error names the closest question, the valid columns, or the periods that can be asked for."""
@@ -272,7 +286,9 @@ def test_a_query_that_the_database_refuses_is_bad_input(mart: marquee.Mart, sql:
     """Invalid SQL and statements that write are bad input, and the error includes the message of the database."""
     with pytest.raises(BadInputError, match=r"Use a query in .* SQL that only reads"):
         mart.sql(sql)
-    assert mart.sql("select count(*) as shows from dim_show").to_pylist() == [{"shows": 3}]
+    assert mart.sql("select count(*) as shows from dim_show").to_pylist() == [
+        {"shows": 4}
+    ]  # two of them stand for others
 
 
 def test_a_number_beyond_64_bits_is_exact(mart: marquee.Mart) -> None:
@@ -336,20 +352,14 @@ def test_a_mart_that_cannot_be_opened_says_why(tmp_path: Path, monkeypatch: pyte
 @pytest.fixture(scope="module")
 def service() -> Iterator[ScheduleService]:
     """The schedule service."""
-    with schedule_service() as running:
-        tell_schedule(running)
+    with told_service() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def done(service: ScheduleService, tmp_path_factory: pytest.TempPathFactory) -> SmallWorld:
     """A lake after a full run over three hours in Korea, the second empty: 12 minutes of romance, 6 of crime."""
-    world = SmallWorld(tmp_path_factory.mktemp("done"))
-    world.configure(service.url)
-    world.events(f"{DAY}T10", [("ann", minute, WINTER) for minute in range(12)])
-    world.events(f"{DAY}T12", [("ann", minute, CASE) for minute in range(6)])
-    assert world.run() == 0
-    return world
+    return finished_world(tmp_path_factory.mktemp("done"), service)
 
 
 @pytest.fixture
@@ -376,6 +386,7 @@ def test_the_examples_of_the_docstrings_hold() -> None:
     assert names == {
         "Lake.run",
         "Lake.status",
+        "Lake.what_if",
         "Mart.ask",
         "Mart.periods",
         "Mart.sql",

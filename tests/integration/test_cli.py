@@ -1,6 +1,7 @@
 """The command line over a small lake: the output and the exit code of each command."""
 
 import csv
+import html
 import io
 import json
 import os
@@ -22,9 +23,20 @@ from jobs.cli.__main__ import main
 from marquee.calendar import Period
 from marquee.lake.keys import failed_key
 from marquee.lake.manifest import Failure
+from marquee.telemetry import instruments
 from tests.helpers_cli import error_of, out_of, usage_error
-from tests.schedule_service import ScheduleService, raw, schedule_service
-from tests.small_world import CASE, DAY, KEY, WINTER, SmallWorld, tell_schedule
+from tests.schedule_service import ScheduleService, raw
+from tests.small_world import (
+    CASE,
+    DAY,
+    KEY,
+    WINTER,
+    SmallWorld,
+    event_file,
+    finished_world,
+    tell_schedule,
+    told_service,
+)
 
 FIRST, EMPTY, LAST = f"{DAY}T10", f"{DAY}T11", f"{DAY}T12"
 PERIODS = ["2026-01", "2026-Q1", "2026-W02", DAY]
@@ -39,20 +51,14 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def service() -> Iterator[ScheduleService]:
     """The schedule service."""
-    with schedule_service() as running:
-        tell_schedule(running)
+    with told_service() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def done(service: ScheduleService, tmp_path_factory: pytest.TempPathFactory) -> SmallWorld:
     """A lake after a full run over three hours: the second has no events, the last has one bad line."""
-    world = SmallWorld(tmp_path_factory.mktemp("done"))
-    world.configure(service.url)
-    world.events(FIRST, [("ann", minute, WINTER) for minute in range(12)])
-    world.events(LAST, [("ann", minute, CASE) for minute in range(6)], bad_lines=1)
-    assert world.run() == 0
-    return world
+    return finished_world(tmp_path_factory.mktemp("done"), service, bad_lines=1)
 
 
 @pytest.fixture
@@ -121,14 +127,14 @@ def test_config_tells_value_and_source(
 ) -> None:
     """A variable overrides the file, and the file overrides the default; values look as a variable holds them."""
     monkeypatch.setenv("MARQUEE_ROLLUP__BUCKETS", "7")
-    monkeypatch.setenv("marquee_profile__min_cell", "5")
+    monkeypatch.setenv("marquee_profile__order_reach", "5")
     monkeypatch.setenv("MARQUEE_S3", '{"region": "eu-north-1"}')
     found = settings_in_force(capsys)
     file = str(world.config)
     assert found["MARQUEE_ROLLUP__BUCKETS"] == ("7", "MARQUEE_ROLLUP__BUCKETS")
-    assert found["MARQUEE_PROFILE__MIN_CELL"] == ("5", "marquee_profile__min_cell")
+    assert found["MARQUEE_PROFILE__ORDER_REACH"] == ("5", "marquee_profile__order_reach")
     assert found["MARQUEE_S3__REGION"] == ("eu-north-1", "MARQUEE_S3")
-    assert found["MARQUEE_S3__ATTEMPTS"] == ("5", "default")
+    assert found["MARQUEE_S3__PART_MB"] == ("16", "default")
     assert found["MARQUEE_LAKE"] == (world.lake.url, file)
     assert found["MARQUEE_ROLLUP__REJECT_LINES"] == ("2", file)
     assert found["MARQUEE_SCHEDULE_FETCH__COUNTRIES"] == ('["KR"]', file)
@@ -156,8 +162,12 @@ def test_config_masks_secrets(
     capsys: pytest.CaptureFixture[str], world: SmallWorld, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
     """The viewer key, passwords in URLs and secrets in Spark's own configuration are masked."""
-    monkeypatch.setenv("MARQUEE_S3__ENDPOINT_URL", "http://me:canary-2@s3.example:9000")
-    spark = {"spark.hadoop.fs.s3a.secret.key": "canary-3", "spark.executor.memory": "2g"}
+    spark = {
+        "spark.hadoop.fs.s3a.secret.key": "canary-3",
+        "spark.driver.extraJavaOptions": "-Dproxy.password=canary-4",
+        "spark.jars.repositories": "http://me:canary-2@s3.example:9000",
+        "spark.executor.memory": "2g",
+    }
     monkeypatch.setenv("MARQUEE_ENGINE__SPARK", json.dumps(spark))
     shown = out_of(capsys, "config", "--format", form)
     assert KEY not in shown
@@ -174,7 +184,7 @@ def test_config_of_some_stages(capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert main(["config", "--format", "json"]) == 0
     captured = capsys.readouterr()
     listed = {row["setting"] for row in json.loads(captured.out)}
-    assert "MARQUEE_PROFILE__MIN_CELL" in listed
+    assert "MARQUEE_PROFILE__ORDER_REACH" in listed
     assert "MARQUEE_ROLLUP__BUCKETS" not in listed
     assert re.match(r"\d\d:\d\d:\d\d WARNING wrong settings:\n  MARQUEE_ROLLUP__BUCKETS='many'", captured.err)
 
@@ -199,12 +209,13 @@ def label(row: dict[str, Any]) -> str:
 
 
 def test_status_in_short(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
-    """Status prints lake, environment and mart, then a line a stage: states, newest, age, rows, rejects, last run."""
+    """Status prints the places and the raw objects, then a line for each stage, with its states and ages."""
     shown = out_of(capsys, "status").splitlines()
-    lake, environment, mart, *table = shown
+    lake, environment, mart, objects, *table = shown
     assert lake == f"lake: {world.lake.url}"
     assert environment == "environment: local"
     assert mart.startswith("mart: duckdb:///")
+    assert objects == "raw objects: 2 read"
     # A state without periods has no column. The data end on 2026-01-05, days ago; the last run was just now.
     lines = [re.sub(r"\d+ d \d+ h|\d+ min", "…", line).split() for line in table]
     assert lines[:3] == [
@@ -214,14 +225,22 @@ def test_status_in_short(capsys: pytest.CaptureFixture[str], world: SmallWorld) 
     ]
     # Rows of the main dataset: viewership has one row for each of the two hours with plays; viewer days, one a show;
     # audiences, a show in Korea and worldwide, four times; the mart has 6 captured rows and 2 bases a period as well.
-    assert lines[4:] == [
+    # The three long periods also have four rows of overlaps of their two shows.
+    assert lines[4:11] == [
         ["schedule_fetch", "1", DAY, "…", "2", "0", "…"],
         ["rollup", "3", LAST, "…", "2", "1", "…"],
         ["profile", "1", DAY, "…", "2", "0", "…"],
         ["audience", "4", "2026-Q1", "…", "16", "0", "…"],
         ["mart_load", "schedule_fetch", "1", DAY, "…", "6", "0", "…"],
         ["mart_load", "rollup", "3", LAST, "…", "2", "0", "…"],
-        ["mart_load", "audience", "4", "2026-Q1", "…", "24", "0", "…"],
+        ["mart_load", "audience", "4", "2026-Q1", "…", "52", "0", "…"],
+    ]
+    # The day has three hours, and so have the periods that contain it.
+    assert shown[-4:] == [
+        f"{DAY}: 3 of 24 hours (profile, audience, mart_load audience)",
+        "2026-W02: 3 of 168 hours (audience, mart_load audience)",
+        "2026-01: 3 of 744 hours (audience, mart_load audience)",
+        "2026-Q1: 3 of 2,160 hours (audience, mart_load audience)",
     ]
 
 
@@ -240,11 +259,16 @@ def test_status_for_machines(capsys: pytest.CaptureFixture[str], world: SmallWor
         "made_at": datetime.fromisoformat(marker.finished_at).isoformat(),
         "reason": "",
         "source": "",
+        "note": "",
+        "objects": {"read": 1},
+        "hours": None,
+        "hours_expected": None,
     }
     listed = list(csv.DictReader(io.StringIO(out_of(capsys, "status", "--format", "csv"))))
     assert [(row["stage"], row["period"], row["state"]) for row in listed] == [
         (row["stage"], row["period"], row["state"]) for row in rows
     ]
+    assert [row["objects"] for row in listed if row["stage"] == "rollup"] == ["1 read", "", "1 read"]
 
 
 @pytest.mark.usefixtures("world")
@@ -287,6 +311,62 @@ def test_status_of_a_late_file(capsys: pytest.CaptureFixture[str], world: SmallW
     assert f"stale: mart_load rollup {FIRST}\n  made again after it was loaded\n" in shown
 
 
+def test_status_of_a_held_file(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
+    """A late file of an hour that has lost its raw events leaves every period done; a note says what to do."""
+    world.raw.delete(event_file(FIRST, [])[0])
+    world.events(FIRST, [("bob", 30, CASE)], file=1)
+    assert main(["run"]) == 0
+    capsys.readouterr()
+    assert states(rows_of(capsys)) == {}
+    assert (
+        f"Published, with a note: 1 periods\nrollup {FIRST}\n  1 late or replaced file is held, such as "
+        f"{event_file(FIRST, [], 1)[0]}, because other raw events of this hour are gone (1 object). Restore them; "
+        f"leave the files; or count only what is left (1 object) with `marquee rollup {FIRST} --force`\n"
+    ) in out_of(capsys, "status")
+
+
+def test_status_of_unread_objects(capsys: pytest.CaptureFixture[str], world: SmallWorld, tmp_path: Path) -> None:
+    """Every format counts the raw objects by class, and warns of those that are never read, with an example."""
+    (key,) = [info.key for info in world.raw.list() if "hour=10" in info.key]
+    world.raw.put(key.replace(".json", ".txt"), b"x")
+    world.raw.put("topics/plays/a.json", b"x")
+    said = (
+        f"1 with another ending, such as '{key.replace('.json', '.txt')}'; 1 in no hour's folder, or in that of an "
+        "implausible hour, such as 'topics/plays/a.json'"
+    )
+    assert main(["status"]) == 0
+    shown = capsys.readouterr()
+    assert "raw objects: 1 no_hour, 1 other_ending, 2 read\n" in shown.out
+    assert said in shown.err
+    assert main(["status", "--format", "json"]) == 0
+    shown = capsys.readouterr()
+    rows = {label(row) + row["period"]: row["objects"] for row in json.loads(shown.out)}
+    assert rows[f"rollup{FIRST}"] == {"other_ending": 1, "read": 1}
+    assert said in shown.err
+    page = tmp_path / "status.html"
+    assert main(["status", "--html", str(page)]) == 0
+    assert "raw objects: 1 other_ending, 1 read" in page.read_text()
+    assert "raw objects: 1 no_hour, 1 other_ending, 2 read</p>" in page.read_text()
+    assert said in html.unescape(page.read_text())
+
+
+def test_raw_objects_are_published_as_metrics(world: SmallWorld) -> None:
+    """A run of the rollup sets the number of raw objects of each class, 0 for classes without any."""
+    world.raw.put("topics/plays/a.json", b"x")
+    assert main(["rollup"]) == 0
+    values = {one.labels["class"]: one.value for family in instruments.RAW_OBJECTS.collect() for one in family.samples}
+    assert values == {
+        **dict.fromkeys(("folder_marker", "hidden", "ignored", "other_ending", "sidecar", "symlink"), 0),
+        "no_hour": 1,
+        "read": 2,
+    }
+    for info in world.raw.list("topics/plays/year="):
+        world.raw.delete(info.key)
+    shutil.rmtree(world.lake.root)
+    assert main(["rollup"]) == 78
+    assert [instruments.RAW_OBJECTS.labels(kind)._value.get() for kind in ("read", "no_hour")] == [0, 1]
+
+
 def test_status_of_new_events(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
     """New events make their hour pending, and also the empty hours between them and the last hour that was made."""
     world.events(f"{DAY}T14", [("bob", 30, CASE)])
@@ -304,11 +384,11 @@ def test_status_of_failures_tells_why(capsys: pytest.CaptureFixture[str], world:
     rows = rows_of(capsys)
     assert states(rows) == {
         f"rollup {LAST}": "failed",
-        f"profile {DAY}": "stale",
+        f"profile {DAY}": "waiting",  # it is not made again without the late file
         f"mart_load rollup {FIRST}": "failed",
     }
     reasons = {label(row): row["reason"] for row in rows if row["state"] == "failed"}
-    rejected = f"{LAST}: 3 of 9 lines were rejected ("
+    rejected = f"{LAST}: 1 file has lines, but no play"
     assert reasons["rollup"].startswith(rejected)
     assert reasons["mart_load rollup"] == "the disk is full"
     shown = out_of(capsys, "status")
@@ -323,11 +403,12 @@ def test_status_shows_first_what_needs_somebody(capsys: pytest.CaptureFixture[st
     assert main(["rollup", LAST]) == 65
     world.events(FIRST, [("bob", 30, CASE)], file=1)
     lines = out_of(capsys, "status").splitlines()
-    title = lines.index("Not done: 26 periods")
-    assert [line for line in lines[title + 1 :] if not line.startswith(" ")] == [
+    title, end = lines.index("Not done: 27 periods"), lines.index("Partial: 4 periods")
+    assert [line for line in lines[title + 1 : end] if line and not line.startswith(" ")] == [
         f"failed: rollup {LAST}",
         f"stale: rollup {FIRST}",
         f"pending: rollup {DAY}T13 to 2026-01-06T12 (24)",
+        f"waiting: profile {DAY}",
     ]
 
 
@@ -352,13 +433,46 @@ def test_status_while_the_kiosk_is_loaded(capsys: pytest.CaptureFixture[str], wo
 def test_ask_answers_what_the_words_ask(capsys: pytest.CaptureFixture[str]) -> None:
     """The answer is a table with the question above it, and the method and the data source below it."""
     lines = [line.rstrip() for line in out_of(capsys, "ask", "genre-hours").splitlines()]
-    assert lines[0] == f"What genre gets the most viewing hours in Korea?  {DAY} · KR"
+    assert lines[0] == f"What genre gets the most viewing hours in Korea?  {DAY} · KR · Korea (South)"
     # Twelve minutes of romance and six of crime.
     assert lines[4:6] == [
-        "Romance      1    0.2         0.2   66.7",
-        "Crime        2    0.1         0.1   33.3",
+        "Romance      1    0.2   66.7         0.2        66.7",
+        "Crime        2    0.1   33.3         0.1        33.3",
     ]
     assert lines[-1] == "Shows and episodes: TVmaze (https://www.tvmaze.com), CC BY-SA 4.0"
+
+
+@pytest.mark.usefixtures("world")
+def test_ask_says_how_far_to_trust_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """A table says what it leaves out and has the line of trust; a program reads the same in the log."""
+    shown = out_of(capsys, "ask", "genre-hours", "--limit", "1")
+    assert "\n1 of 2 rows (--all-rows shows all)\n" in shown
+    assert f"\n3 of 24 hours of {DAY} · 0.0 % of hours are of unknown shows · newest hour {DAY}T12 · loaded " in shown
+    assert "--all-rows" not in out_of(capsys, "ask", "genre-hours", "--all-rows")
+    assert main(["ask", "genre-hours", "--format", "csv", "--log", "json"]) == 0
+    captured = capsys.readouterr()
+    assert len(captured.out.splitlines()) == 1 + 2
+    said = json.loads(captured.err)
+    assert (said["level"], said["trust"]["hours"], said["trust"]["hours_expected"]) == ("warning", 3, 24)
+
+
+def test_ask_of_a_period_and_of_all(
+    capsys: pytest.CaptureFixture[str], world: SmallWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Options --period and --trend choose periods, and --country is a short filter. A mart is enough for it."""
+    monkeypatch.delenv("MARQUEE_CONFIG")
+    mart = ["--mart", f"duckdb://{world.kiosk}"]
+
+    def asked(*arguments: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = json.loads(out_of(capsys, "ask", *arguments, *mart, "--format", "json"))
+        return rows
+
+    assert [row["hours"] for row in asked("genres", "--country", "KR", "--period", DAY)] == [0.2, 0.1]
+    hour = error_of(capsys, "ask", "genres", "--period", f"{DAY}T12", *mart, code=78)
+    assert "answers are of whole days. Use a day, week, month or quarter" in hour
+    assert [row["period"] for row in asked("genres", "--trend", "week")] == ["2026-W02", "2026-W02"]
+    message = error_of(capsys, "ask", "genres", "--period", "2026-W03", *mart, code=78)
+    assert message.endswith(f"Use a period that overlaps {FIRST} to {DAY}T12")
 
 
 def test_ask_narrowed_and_widened(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
@@ -385,7 +499,8 @@ def test_ask_narrowed_and_widened(capsys: pytest.CaptureFixture[str], world: Sma
 def test_ask_for_a_spreadsheet(capsys: pytest.CaptureFixture[str]) -> None:
     """A title that looks like a formula is not executed by a spreadsheet that opens the CSV."""
     rows = list(csv.DictReader(io.StringIO(out_of(capsys, "ask", "top-shows", "--format", "csv"))))
-    assert [(row["title"], row["hours"]) for row in rows] == [("'=Winter", "0.2"), ("Case", "0.1")]
+    shown = [(row["title"], row["hours"]) for row in rows]
+    assert shown == [("All shows", "0.3"), ("'=Winter", "0.2"), ("Case", "0.1")]
     assert "'" not in out_of(capsys, "ask", "top-shows", "--format", "json")
 
 
@@ -450,6 +565,37 @@ def test_gc_spares_what_is_young(capsys: pytest.CaptureFixture[str], world: Smal
     garbage(world)
     assert out_of(capsys, "gc") == "There is no garbage older than 168 hours.\n"
     assert out_of(capsys, "gc", "--grace-hours", "24") == "There is no garbage older than 24 hours.\n"
+
+
+# retain
+
+
+def test_retain_without_days(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:  # noqa: ARG001 - its settings
+    """Without days of retention, nothing ends, and the command names a setting."""
+    assert out_of(capsys, "retain") == (
+        "Nothing ends, because no days are set. See MARQUEE_RETENTION__RAW_DAYS in docs/settings.md.\n"
+    )
+
+
+def test_retain_ends_what_its_plan_says_and_no_other(
+    capsys: pytest.CaptureFixture[str], world: SmallWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dry run prints the command that ends exactly the plan; another digest, or a day to come, ends nothing."""
+    monkeypatch.setenv("MARQUEE_RETENTION__RAW_DAYS", "7")
+    raw = [info.key for info in world.raw.list()]
+    shown = out_of(capsys, "retain")
+    assert re.search(rf"^raw +3 +{len(raw)} +[\d,]+$", shown, re.MULTILINE)
+    assert "DRY RUN: nothing was deleted." in shown
+    command = shown.splitlines()[-1].split()
+    assert command[:-1] == ["marquee", "retain", "--delete"]
+    assert f"differs from the plan's digest {command[-1]}" in error_of(capsys, "retain", "--delete", "0" * 12, code=78)
+    assert "this day has not come yet" in error_of(capsys, "retain", "--yes-plan-of", "9998-01-01", code=78)
+    assert [info.key for info in world.raw.list()] == raw
+    assert f"Deleted {len(raw)} objects: raw {len(raw)} (" in out_of(capsys, *command[1:])
+    assert [info.key for info in world.raw.list()] == []
+    assert out_of(capsys, "retain", "--yes-plan-of", "today") == "Deleted 0 objects.\n"
+    assert "ended: raw of 3 hours up to 2026-01-05T12\n" in out_of(capsys, "status")
+    assert "nothing was pending" in out_of(capsys, "rollup")
 
 
 # run, and single stages

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.schedule_service import ScheduleService, schedule_service, silence
-from tests.small_world import CASE, DAY, SmallWorld, tell_schedule
+from tests.schedule_service import ScheduleService, silence
+from tests.small_world import CASE, DAY, SmallWorld, tell_schedule, told_service
 
 STAGES = ["schedule_fetch", "rollup", "profile", "mart_load"]
 
@@ -20,8 +20,7 @@ STAGES = ["schedule_fetch", "rollup", "profile", "mart_load"]
 @pytest.fixture
 def service() -> Iterator[ScheduleService]:
     """A schedule service."""
-    with schedule_service() as running:
-        tell_schedule(running)
+    with told_service() as running:
         yield running
 
 

@@ -72,8 +72,8 @@ def test_launcher_loads_the_stage_that_it_plans(tmp_path: Path, stage: str) -> N
 
 
 def test_exporter_loads_the_stages_and_nothing_else(tmp_path: Path) -> None:
-    """The exporter loads the code of the stages for their periods, but not the command line and not the launcher."""
-    assert jobs_of(loaded(tmp_path, "jobs.exporter", "--config")) == {"exporter", "registry", *STAGES}
+    """The exporter loads the code of the stages and of retention, but not the command line and not the launcher."""
+    assert jobs_of(loaded(tmp_path, "jobs.exporter", "--config")) == {"exporter", "registry", "retain", *STAGES}
 
 
 def test_help_loads_no_stage_and_nothing_costly(tmp_path: Path) -> None:

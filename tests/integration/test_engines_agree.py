@@ -1,7 +1,9 @@
 """The local engine and Spark make the same bytes from a small simulated day, stage by stage."""
 
 import gzip
+import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -12,6 +14,7 @@ from jobs.profile.audience_stage import AudienceStage
 from jobs.profile.settings import ProfileSettings
 from jobs.profile.stage import ProfileStage
 from jobs.rollup import stage as rollup_stage
+from jobs.rollup.viewer import viewer_of
 from jobs.simulate.catalogue import build_world
 from jobs.simulate.settings import SimulateSettings
 from jobs.simulate.write import add_late_files, simulate
@@ -21,11 +24,25 @@ from marquee.engine.base import Engine
 from marquee.engine.local import EngineOptions, LocalEngine
 from marquee.lake import keys
 from marquee.lake.datasets import VIEWER_HOUR
+from marquee.lake.erasures import Request, write_request
 from marquee.lake.markers import Markers
 from marquee.runs.stage import Report, run_stage
 from marquee.storage.base import Store
 from marquee.storage.local import LocalStore
-from tests.helpers_rollup import BUCKETS, ENGINE, GOOD, HOUR, World, line, lines_of, many, new_world, spoilt
+from tests.helpers_rollup import (
+    BUCKETS,
+    ENGINE,
+    GOOD,
+    HOUR,
+    SECRET,
+    World,
+    key_of,
+    line,
+    lines_of,
+    many,
+    new_world,
+    spoilt,
+)
 from tests.oracle.audience import Catalogue
 from tests.oracle.lake import capture, digests
 
@@ -37,10 +54,13 @@ HOURS = Span.of(hour("2026-01-05T13"), hour("2026-01-05T15"))
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """The raw events of a simulated day, including its late files."""
+    """The raw events of three hours of a simulated day, including their late files: a day waits for all its events."""
     store = LocalStore(tmp_path_factory.mktemp("day") / "raw")
     simulate(SETTINGS, store)
     add_late_files(SETTINGS, store)
+    for info in list(store.list()):
+        if not re.search(r"/hour=1[345]/", info.key):
+            store.delete(info.key)
     return store
 
 
@@ -95,7 +115,7 @@ def counts(world: World, stage: str) -> dict[str, Mapping[str, Any]]:
 
 def test_spark_gives_what_the_oracle_gives(tmp_path: Path, spark_engine: Engine) -> None:
     """Spark gives the rows of the oracle's loops for odd lines, duplicates across files and an empty hour."""
-    world = new_world(tmp_path, reject_share=1)
+    world = new_world(tmp_path, reject_share=1, allow_no_plays=True)
     world.put("a.json", *many(20), b"{", b"\xff", b"", line(country="kr"))
     world.put("b.json.gz", *many(30), spoilt(b'"u1"', rb'"\u0075\"1"'))
     world.put("c.json", GOOD, period=HOUR.next().next())
@@ -105,15 +125,36 @@ def test_spark_gives_what_the_oracle_gives(tmp_path: Path, spark_engine: Engine)
 
 
 def test_bad_input_fails_alike(tmp_path: Path, spark_engine: Engine) -> None:
-    """Too many rejects and a truncated file fail with the same reason on both engines, and nothing is published."""
+    """Rejects, a file without plays and a truncated file fail with the same reason on both engines."""
     reasons = []
     for name, engine in (("local", ENGINE), ("spark", spark_engine)):
         world = new_world(tmp_path / name)
-        world.put("a.json", *[b"x"] * 101)
+        world.put("a.json", GOOD, *[b"x"] * 101)
+        world.put("c.json", *[b"x"] * 2, *[line(country="kr")] * 3, period=HOUR.next().next())
         world.put_bytes("b.json.gz", gzip.compress(lines_of(*many(100)))[:-1], HOUR.next())
         assert world.run(engine=engine).exit_code == 65
         assert world.markers() == {}
         reasons.append(world.failures())
     assert reasons[0] == reasons[1]
-    assert "101 of 101 lines were rejected" in reasons[0]["2026-01-05T13"]
+    assert "1 file has lines, but no play" in reasons[0]["2026-01-05T15"]
+    assert "c.json (outside_hour 3, not_json 2)" in reasons[0]["2026-01-05T15"]
+    assert "101 of the first 102 lines were rejected" in reasons[0]["2026-01-05T13"]
     assert "b.json.gz cannot be read to its end" in reasons[0]["2026-01-05T14"]
+
+
+def test_engines_erase_the_same(tmp_path: Path, spark_engine: Engine) -> None:
+    """Spark erases a viewer as this machine does: from an hour with raw events, and from one without."""
+    worlds = [new_world(tmp_path / name) for name in ("local", "spark")]
+    request_id = keys.new_run_id(datetime(2026, 1, 6, 13, tzinfo=UTC))
+    for world, engine in zip(worlds, (ENGINE, spark_engine), strict=True):
+        for period in (HOUR, HOUR.next()):
+            received_at = f"{period.start:%Y-%m-%dT%H}:30:00Z"
+            world.put("a.json", *many(20, received_at=received_at), b'{"user": "u7"}', period=period)
+        assert world.run().changed == 2
+        world.raw.delete(key_of("a.json"))
+        write_request(world.lake, Request((viewer_of(SECRET.encode(), "u7"),)), request_id)
+        assert world.run(engine=engine).changed == 2
+        assert [len(world.rolled(period).rejects) for period in (HOUR, HOUR.next())] == [0, 0]
+        assert sum(map(len, world.rolled().viewer_hour.values())) == 19
+    local, spark = worlds
+    assert digests(spark.lake, keys.ROLLUP) == digests(local.lake, keys.ROLLUP)

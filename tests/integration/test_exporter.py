@@ -22,7 +22,7 @@ from marquee.lake import keys
 from marquee.lake.markers import Markers
 from marquee.settings.loading import load_settings
 from marquee.storage.s3 import S3Store
-from tests.mariadb_server import MariaDB, mariadb_server, mysql_database
+from tests.mariadb_server import SqlServer, mariadb_server, mysql_database
 from tests.s3_proxy import Fault, S3Proxy
 from tests.s3_server import BUCKET, S3Server
 from tests.schedule_service import schedule_service
@@ -42,7 +42,7 @@ class World:
     raw: S3Store
     lake: S3Store
     proxy: S3Proxy
-    server: MariaDB
+    server: SqlServer
     now: datetime = NOON
 
     @cached_property
@@ -113,7 +113,7 @@ def world(
             "RAW": raw.url,
             "S3__ENDPOINT_URL": s3_server.url,
             "S3__PATH_STYLE": "true",
-            "S3__ATTEMPTS": "1",
+            "S3__RETRY_FOR_S": "0",
             "ENGINE__WORKERS": "1",
             "ENGINE__MEMORY_MB": "256",
             "ROLLUP__VIEWER_KEY": "key-of-small-world",
@@ -125,6 +125,7 @@ def world(
             "SCHEDULE_FETCH__LAST_DAY": DAY,
             "SCHEDULE_FETCH__CALLS_PER_WINDOW": "1000",
             "MART__URL": database.url,
+            "MART__MIN_CELL": "1",
             "MART__PASSWORD": database.password,
             "EXPORTER__WINDOW_DAYS": "7",
         }
@@ -165,10 +166,12 @@ def test_exporter_tells_of_lake_and_mart_and_then_of_what_changed(world: World) 
     assert world.value("dataset_objects", dataset="viewership") == 3
     assert world.value("last_run_cpu_seconds", **HOURLY) is not None
 
-    # Without a change: one listing for the markers of each of five stages, and one for each of seven days of events.
+    # Without a change: one listing for the markers of each of five stages, and one of requests to erase viewers. Of
+    # seven days of events, one for 31 December, one each for the names of months and of days of January, and one for
+    # the only day there.
     world.proxy.mend()
     world.look()
-    assert world.proxy.answers == [("GET", 200)] * (5 + 7)
+    assert world.proxy.answers == [("GET", 200)] * (5 + 1 + 4)
 
     world.events(f"{DAY}T10", ("carl", 4, CASE), file=1)
     world.events(f"{DAY}T13", ("carl", 5, CASE))
@@ -190,6 +193,19 @@ def test_exporter_tells_of_lake_and_mart_and_then_of_what_changed(world: World) 
     assert world.states("profile", "day") == [1, 0, 0, 0, 0]
 
 
+def test_held_file_is_told(world: World) -> None:
+    """A late file of an hour whose other file is gone is held: the hour stays done, and metrics count the file."""
+    world.look()
+    assert (world.value("held_files"), world.value("oldest_held_hour_timestamp_seconds")) == (0, None)
+    (first,) = world.raw.list("topics/plays/year=2026/month=01/day=05/hour=10/")
+    world.raw.delete(first.key)
+    world.events(f"{DAY}T10", ("carl", 4, CASE), file=1)
+    world.look()
+    assert world.states("rollup", "hour") == [3, 0, 0, 0, 0]
+    assert world.value("held_files") == 1
+    assert world.value("oldest_held_hour_timestamp_seconds") == seconds(f"{DAY}T10:00")
+
+
 def test_hour_that_fails_is_told(world: World) -> None:
     """An hour with too many rejects is published as failed, and the metrics of the earlier data stay as they are."""
     world.events(f"{DAY}T13", ("carl", 5, CASE), bad_lines=5)
@@ -199,6 +215,23 @@ def test_hour_that_fails_is_told(world: World) -> None:
     assert world.value("hour_state", days_ago="1", hour="13") == 4
     assert world.value("watermark_timestamp_seconds", **HOURLY) == seconds(f"{DAY}T13:00")
     assert set(world.errors().values()) == {0}
+
+
+def test_damaged_marker_is_a_failed_period(world: World) -> None:
+    """An hour whose marker is damaged is published as failed, its day waits, and all collectors go on."""
+    key = keys.success_key("rollup", Period.parse(f"{DAY}T10"))
+    whole = world.lake.get(key)
+    world.lake.put(key, whole[:-9])
+    world.look()
+    assert world.states("rollup", "hour") == [2, 0, 0, 1, 0]
+    assert world.value("hour_state", days_ago="1", hour="10") == 4
+    assert world.states("profile", "day") == [0, 0, 0, 0, 1]
+    assert world.states("mart_load", "hour") == [2, 0, 0, 0, 1]
+    assert set(world.errors().values()) == {0}
+    world.lake.put(key, whole)
+    world.look()
+    assert world.states("rollup", "hour") == world.states("mart_load", "hour") == [3, 0, 0, 0, 0]
+    assert world.states("profile", "day") == [1, 0, 0, 0, 0]
 
 
 def test_mart_that_is_down_takes_nothing_else_down(world: World) -> None:

@@ -45,7 +45,7 @@ def went() -> Went:
 @pytest.fixture
 def store(s3_proxy: S3Proxy, tmp_path: Path) -> S3Store:
     """A store that tries twice, behind a proxy."""
-    options = S3Options(endpoint_url=s3_proxy.url, path_style=True, attempts=2)
+    options = S3Options(endpoint_url=s3_proxy.url, path_style=True, retry_for_s=1)
     return S3Store(BUCKET, tmp_path.name, options)
 
 
@@ -91,9 +91,9 @@ def test_tries_that_fail_on_the_way_are_retries(store: S3Store, s3_proxy: S3Prox
 @pytest.mark.parametrize(
     ("fault", "code"),
     [
-        pytest.param(Fault("refuse", "PUT", times=2, status=503, code="SlowDown"), "503", id="refused"),
+        pytest.param(Fault("refuse", "PUT", times=100, status=503, code="SlowDown"), "503", id="refused"),
         pytest.param(Fault("refuse", "PUT", status=403, code="AccessDenied"), "403", id="not allowed"),
-        pytest.param(Fault("lose_answer", "PUT", times=2), "connection", id="connection lost"),
+        pytest.param(Fault("lose_answer", "PUT", times=100), "connection", id="connection lost"),
     ],
 )
 def test_calls_that_fail_in_the_end_are_errors(
@@ -136,13 +136,13 @@ def test_lost_connection_to_the_mart_is_a_reconnect(tmp_path: Path, mysql_mart: 
         for (process,) in mysql_mart.ask("select id from information_schema.processlist where db = database()"):
             with suppress(pymysql.err.Error):
                 mysql_mart.ask(f"kill {process}")
-        items = compare(Markers(small.store), {}, Span())
+        items = compare(Markers(small.store), {}, settings)
         (step,) = make_plan(items, Span(), force=False).steps
         assert mart.load_dimensions(make_dimensions(Markers(small.store)), Change.of(step, MADE, force=False))
     assert went("mart_reconnects_total") == 1
 
 
-def test_calls_to_the_schedule_service_are_measured(went: Went) -> None:
+def test_calls_to_the_schedule_service_are_measured(went: Went, tmp_path: Path) -> None:
     """Two attempts, the second successful, are counted for the schedule service."""
 
     def seen() -> tuple[float, float]:
@@ -153,7 +153,7 @@ def test_calls_to_the_schedule_service_are_measured(went: Went) -> None:
         service.tell("/schedule/web?date=2026-01-05", answer([], 503), answer([]))
         options = ScheduleFetchOptions(url=service.url, backoff_s=0.0)
         with ScheduleClient(options) as client:
-            client.fetch("web", day("2026-01-05").date)
+            client.fetch("web", day("2026-01-05").date, tmp_path)
     assert seen() == (2, 1)
 
 

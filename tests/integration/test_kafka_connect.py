@@ -73,7 +73,8 @@ def test_example_of_another_producer_is_rolled_up(tmp_path: Path, monkeypatch: p
     raw.put(f"{folder}heartbeats+0+0000000000.json", line.encode())
     assert main(["rollup", str(HOUR)]) == 0
     (marker,) = Markers(lake).of("rollup").values()
-    assert (marker.period, marker.counts) == (
+    counts = {name: marker.counts[name] for name in ("rows_in", "rows_out", "duplicates", "rejects", "objects")}
+    assert (marker.period, counts) == (
         str(HOUR),
-        {"rows_in": 1, "rows_out": 1, "duplicates": 0, "rejects": {}},
+        {"rows_in": 1, "rows_out": 1, "duplicates": 0, "rejects": {}, "objects": {"read": 1}},
     )

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -42,11 +43,12 @@ from tests.fake_cluster import (
 )
 from tests.small_world import CASE, DAY, SmallWorld
 
+SPEC = {"type": "Python", "image": "marquee-rollup:1", "executor": {"cores": 2, "instances": 2}}
 TEMPLATE = {
     "apiVersion": "sparkoperator.k8s.io/v1beta2",
     "kind": "SparkApplication",
     "metadata": {"name": "lake-rollup", "labels": {"app.kubernetes.io/component": "rollup"}},
-    "spec": {"type": "Python", "image": "marquee-rollup:1"},
+    "spec": SPEC,
 }
 ARGUMENTS = ["--from", "2026-01-05", "--to", "2026-01-05"]
 OWNER = Owner("rollup", "lake-rollup-29000", "6c4f1c58-0000-4000-8000-000000000001")
@@ -165,7 +167,7 @@ def test_created_is_the_template_with_name_labels_owner_and_arguments(cluster: F
                 }
             ],
         },
-        "spec": {"type": "Python", "image": "marquee-rollup:1", "arguments": ARGUMENTS},
+        "spec": {**SPEC, "arguments": ARGUMENTS},
     }
     assert [path.partition("?")[2] for method, path in cluster.asked if method == "POST"] == ["fieldValidation=Strict"]
 
@@ -579,6 +581,37 @@ def test_sigterm_deletes_the_application(world: SmallWorld, cluster: FakeCluster
     assert (cluster.stored, logged[-1]["message"]) == ({}, f"deleted {name_of()}")
 
 
+def test_small_work_is_done_in_the_launchers_pod(world: SmallWorld, cluster: FakeCluster) -> None:
+    """With ``auto`` an hour of one play is made here, without a call to the cluster, and the log says why."""
+    with mock.patch.dict(os.environ, MARQUEE_ENGINE__KIND="auto"):
+        code, logged = finish(start(world, cluster))
+    assert (code, cluster.asked) == (0, [])
+    assert world.generations() == {f"rollup/{DAY}T10": 1}
+    messages = [one["message"] for one in logged]
+    assert messages[1].startswith(
+        "rollup: here: 0.0 MiB due, about 0 CPU s by a rule of thumb: 0 s on 1 cores here, 30 s"
+    )
+    assert messages[-1] == "rollup: 1 made"
+
+
+def test_failure_of_the_launchers_own_work_is_its_exit_code(world: SmallWorld, cluster: FakeCluster) -> None:
+    """With ``auto`` bad input ends the launcher with 65, as it would end the driver of Spark."""
+    world.events(f"{DAY}T11", [("ann", 1, CASE)], bad_lines=3)  # two are allowed
+    with mock.patch.dict(os.environ, MARQUEE_ENGINE__KIND="auto"):
+        code, logged = finish(start(world, cluster))
+    assert (code, cluster.asked) == (65, [])
+    assert logged[-1]["message"] == "rollup: 1 made, 1 failed; see the log"
+
+
+def test_work_that_is_faster_on_spark_goes_there(world: SmallWorld, cluster: FakeCluster) -> None:
+    """With ``auto`` and a Spark that needs no time to start, its four cores do the same hour."""
+    cluster.script = [SUBMITTED, COMPLETED]
+    with mock.patch.dict(os.environ, MARQUEE_ENGINE__KIND="auto", MARQUEE_ENGINE__SPARK_START_S="0"):
+        code, logged = finish(start(world, cluster))
+    assert (code, len(cluster.stored), world.generations()) == (0, 1, {})
+    assert logged[1]["message"].startswith("rollup: on Spark: 0.0 MiB due")
+
+
 # The command
 
 
@@ -695,10 +728,12 @@ def test_preflight_tries_a_launch_and_leaves_nothing(cluster: FakeCluster, caplo
         "settings of rollup",
         "scratch folder",
         "lake",
+        "listing",
         "conditional writes",
         "conditional writes",
         "raw events",
         "event contract",
+        "parser",
         "spark operator",
     ]
     (tried,) = [path for method, path in cluster.asked if method == "POST"]

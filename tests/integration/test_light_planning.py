@@ -33,8 +33,8 @@ from marquee.calendar import hour
 from marquee.lake.datasets import VIEWER_HOUR
 from marquee.lake.manifest import Marker
 from marquee.lake.markers import publish
-at = "2026-01-05T13"
-marker = Marker("rollup", at, 1, "20260105T150000000000-1", "1", "1", {{{{}}}}, (), "", (), {{{{}}}}, "", "")
+at, now = "2026-01-05T13", "2026-01-05T15:00:00.000+00:00"
+marker = Marker("rollup", at, 1, "20260105T150000000000-1", "1", "1", {{{{}}}}, (), "", (), {{{{}}}}, now, now)
 publish(store, marker, None)
 settings = ProfileSettings(lake=store.url)
 AudienceStage(settings, Markers(store), NO_ENGINE).periods(EVER)

@@ -15,21 +15,28 @@ from typing import Any, Self
 import duckdb
 import pytest
 
-from jobs.mart_load.dimensions import make_dimensions
-from jobs.mart_load.load import MartReport, load_mart
+from jobs.mart_load.dimensions import iso_countries, make_dimensions
+from jobs.mart_load.load import load_mart
+from jobs.mart_load.report import MartReport
 from marquee.calendar import Period, Span
 from marquee.errors import ConfigError, TryAgainError
+from marquee.lake import keys
 from marquee.lake.datasets import SHOWS, VIEWERSHIP
 from marquee.lake.keys import failed_key
 from marquee.lake.markers import Markers, failure_of
 from marquee.mart import schema
-from marquee.mart.questions import ask
+from marquee.mart.admin import init_mart, upgrade_mart
+from marquee.mart.answers import answer
+from marquee.mart.base import read_mart
+from marquee.mart.questions import ask, find_question
 from marquee.mart.status import ledger_states
 from marquee.runs.stage import State
 from marquee.storage.local import LocalStore
-from tests.helpers_mart import Kiosk, SmallLake, content, kiosk_of, load, mart_settings, rows_of
+from tests.helpers_mart import Kiosk, Play, SmallLake, change, content, kiosk_of, load, mart_settings, rows_of
 
 HOUR = 3600
+ISO = set(iso_countries()["country"].to_pylist())
+FIRST, SECOND = date(2026, 1, 5), date(2026, 1, 6)
 JAN, FEB = datetime(2026, 1, 1), datetime(2026, 2, 1)  # noqa: DTZ001 - as the lake has them
 
 
@@ -51,12 +58,12 @@ def fill(store: LocalStore) -> SmallLake:
         episodes=[{"episode_id": 13, "show_id": 1}],
         genres=[{"show_id": 1, "genre": "Crime"}],
     )
-    small.hour("2026-01-05T00", (11, "KR", 9, "tv", 600), (99, "US", 19, "tv", 60))
+    small.hour("2026-01-05T00", (11, "KR", 9, "tv", 600), (99, "XU", 19, "tv", 60))
     small.hour("2026-01-05T01", (12, "KR", 10, "tv", 120))
-    small.hour("2026-01-06T00", (13, "BR", 21, "phone", 300))
+    small.hour("2026-01-06T00", (13, "XB", 21, "phone", 300))
     watched = {"show_id": 1, "country": "**", "reach": 60, "watched_seconds": 1020}
     for period in ("2026-01-05", "2026-W02"):
-        small.audience(period, [watched, {**watched, "country": "KR"}], [{"country": "FR", "watched_seconds": 1080}])
+        small.audience(period, [watched, {**watched, "country": "KR"}], [{"country": "XF", "watched_seconds": 1080}])
     return small
 
 
@@ -78,28 +85,38 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "kiosks" / "kiosk.duckdb"
 
 
+def is_iso(country: str) -> bool:
+    """Return whether a code is of ISO 3166-1, which has none of the tests' codes that begin with X."""
+    return country in ISO
+
+
 def test_first_load(small: SmallLake, kiosk: Kiosk) -> None:
     """The first load fills every table, and adds a row for each key in the facts that no captured schedule knows."""
     report = load(small.store, kiosk)
     assert (report.loaded, report.replaced, report.unchanged, report.failed) == (7, 0, 0, ())
     rows = content(kiosk)
     assert report.rows == sum(
-        len(rows[name]) for name in rows if name.startswith(("dim_", "fact_", "show_history")) and name != "dim_daypart"
-    ) - len(["episode 99", "BR", "FR", "US"])
+        len(rows[name])
+        for name in rows
+        if name.startswith(("dim_", "fact_", "show_history")) and name not in {"dim_daypart", "fact_show_daypart"}
+    ) - len(["episode 99", "XB", "XF", "XU"])
     assert rows["fact_viewership"] == [
-        (datetime(2026, 1, 5, 0), 11, "KR", 9, "tv", 10, 600),  # noqa: DTZ001
-        (datetime(2026, 1, 5, 0), 99, "US", 19, "tv", 1, 60),  # noqa: DTZ001
-        (datetime(2026, 1, 5, 1), 12, "KR", 10, "tv", 2, 120),  # noqa: DTZ001
-        (datetime(2026, 1, 6, 0), 13, "BR", 21, "phone", 5, 300),  # noqa: DTZ001
+        (FIRST, 11, "KR", "morning", "tv", 10, 600),
+        (FIRST, 12, "KR", "morning", "tv", 2, 120),
+        (FIRST, 99, "XU", "evening", "tv", 1, 60),
+        (SECOND, 13, "XB", "evening", "phone", 5, 300),
     ]
-    assert [row[:2] for row in rows["dim_episode"]] == [(11, 1), (12, 1), (13, 1), (99, 0)]
-    assert [row[:2] for row in rows["dim_country"]] == [
+    assert rows["fact_viewership_hour"] == []
+    assert [row[:2] for row in rows["dim_episode"]] == [(-2, 1), (0, -1), (11, 1), (12, 1), (13, 1), (99, 0)]
+    assert [row[:2] for row in rows["dim_country"] if not is_iso(row[0])] == [
         ("**", "worldwide"),
-        ("BR", None),
-        ("FR", None),
-        ("KR", "Korea, Republic of"),
-        ("US", None),
+        ("..", "other countries"),
+        ("XB", None),
+        ("XF", None),
+        ("XU", None),
     ]
+    names = {row[0]: row[1] for row in rows["dim_country"]}
+    assert (names["KR"], names["JP"]) == ("Korea, Republic of", "Japan")
     assert [row[:4] for row in rows["fact_audience"]] == [
         ("2026-01-05", 1, "**", 60),
         ("2026-01-05", 1, "KR", 60),
@@ -110,7 +127,7 @@ def test_first_load(small: SmallLake, kiosk: Kiosk) -> None:
 
 def test_every_reference_is_met(small: SmallLake, kiosk: Kiosk) -> None:
     """Every column whose comment refers to another table has only keys of that table."""
-    load(small.store, kiosk)
+    load(small.store, kiosk, detail="hour")
     keys = {"dim_daypart": "local_hour", "dim_show": "show_id", "dim_episode": "episode_id"}
     checked = []
     for table in schema.relations():
@@ -122,7 +139,7 @@ def test_every_reference_is_met(small: SmallLake, kiosk: Kiosk) -> None:
                 missing = f"select 1 from {joined} where t.{column.name} is not null and d.{key} is null"  # noqa: S608
                 assert rows_of(kiosk, missing) == [], (table.name, column.name)
                 checked.append(target)
-    assert len(checked) == 13
+    assert {*keys, "dim_country", "dim_language", "dim_genre"} == set(checked)
     named = "select n.name from dim_show s join dim_network n on n.network_id = s.network_id where kind = 'network'"
     assert rows_of(kiosk, named) == [("tvN",)]
 
@@ -137,7 +154,7 @@ def test_comments_are_in_the_database(small: SmallLake, file: Path) -> None:
         where comment is null and table_name in (select table_name from duckdb_tables())
     """
     assert rows_of(file, without) == []
-    assert rows_of(file, "select comment from duckdb_columns() where column_name = 'plays'") == [
+    assert rows_of(file, "select distinct comment from duckdb_columns() where column_name = 'plays'") == [
         ("play events without duplicates (one is about a minute of play)",)
     ]
 
@@ -171,20 +188,18 @@ def test_a_restated_hour_replaces_exactly_its_rows(small: SmallLake, kiosk: Kios
     """A restated hour replaces exactly its own rows and updates the dimensions that only its rows refer to."""
     load(small.store, kiosk)
     before = content(kiosk)
-    small.hour("2026-01-05T00", (11, "KR", 9, "tv", 660), (98, "JP", 8, "tv", 60))
-    assert load(small.store, kiosk) == MartReport(replaced=1, unchanged=6, rows=2)
+    small.hour("2026-01-05T00", (11, "KR", 9, "tv", 660), (98, "XJ", 8, "tv", 60))
+    assert load(small.store, kiosk) == MartReport(replaced=1, unchanged=6, rows=3)  # 2 and the other hour's
     after = content(kiosk)
-    assert (
-        after["fact_viewership"]
-        == [
-            (datetime(2026, 1, 5, 0), 11, "KR", 9, "tv", 11, 660),  # noqa: DTZ001
-            (datetime(2026, 1, 5, 0), 98, "JP", 8, "tv", 1, 60),  # noqa: DTZ001
-            *before["fact_viewership"][2:],
-        ]
-    )
-    assert [row[:2] for row in after["dim_episode"]] == [(11, 1), (12, 1), (13, 1), (98, 0)]
-    assert [row[0] for row in after["dim_country"]] == ["**", "BR", "FR", "JP", "KR"]
-    unchanged = set(before) - {"fact_viewership", "dim_episode", "dim_country", "load_ledger"}
+    assert after["fact_viewership"] == [
+        (FIRST, 11, "KR", "morning", "tv", 11, 660),
+        (FIRST, 12, "KR", "morning", "tv", 2, 120),
+        (FIRST, 98, "XJ", "morning", "tv", 1, 60),
+        (SECOND, 13, "XB", "evening", "phone", 5, 300),
+    ]
+    assert [row[:2] for row in after["dim_episode"]] == [(-2, 1), (0, -1), (11, 1), (12, 1), (13, 1), (98, 0)]
+    assert [row[0] for row in after["dim_country"] if not is_iso(row[0])] == ["**", "..", "XB", "XF", "XJ"]
+    unchanged = set(before) - {"fact_viewership", "fact_show_daypart", "dim_episode", "dim_country", "load_ledger"}
     assert {name: after[name] for name in unchanged} == {name: before[name] for name in unchanged}
 
 
@@ -193,7 +208,7 @@ def test_an_hour_may_lose_all_its_rows(small: SmallLake, kiosk: Kiosk) -> None:
     load(small.store, kiosk)
     small.hour("2026-01-06T00")
     assert load(small.store, kiosk).replaced == 1
-    assert rows_of(kiosk, "select count(*), max(hour) from fact_viewership") == [(3, datetime(2026, 1, 5, 1))]  # noqa: DTZ001
+    assert rows_of(kiosk, "select count(*), max(day) from fact_viewership") == [(3, FIRST)]
     assert rows_of(kiosk, "select max(hour) from loaded_hour") == [(datetime(2026, 1, 6, 0),)]  # noqa: DTZ001
 
 
@@ -219,7 +234,7 @@ def test_a_late_schedule_resolves_what_was_unknown(small: SmallLake, kiosk: Kios
     assert load(small.store, kiosk).loaded == 1
     resolved = """
         select label from fact_viewership join dim_episode using (episode_id) join dim_show using (show_id)
-        where country = 'US'
+        where country = 'XU'
     """
     assert rows_of(kiosk, resolved) == [("Late",)]
     small.capture(late.period)
@@ -253,9 +268,9 @@ def test_the_order_of_loading_is_no_matter(
 def test_a_kiosk_for_a_period(small: SmallLake, kiosk: Kiosk) -> None:
     """A mart for one period has the facts of that period and all dimensions, and another period needs another mart."""
     load(small.store, kiosk, "2026-01-05")
-    assert rows_of(kiosk, "select distinct cast(hour as date) from fact_viewership") == [(date(2026, 1, 5),)]
+    assert rows_of(kiosk, "select distinct day from fact_viewership") == [(FIRST,)]
     assert rows_of(kiosk, "select distinct period from fact_audience") == [("2026-01-05",)]
-    assert rows_of(kiosk, "select episode_id from dim_episode where show_id = 1") == [(11,), (12,), (13,)]
+    assert rows_of(kiosk, "select episode_id from dim_episode where show_id = 1") == [(-2,), (11,), (12,), (13,)]
     with pytest.raises(ConfigError, match=r"is a mart for 2026-01-05, .*PERIOD='2026-W02' selects 2026-W02. Set "):
         load(small.store, kiosk, "2026-W02")
     with pytest.raises(ConfigError, match="selects all periods"):
@@ -266,7 +281,7 @@ def test_a_span_loads_a_part(small: SmallLake, kiosk: Kiosk) -> None:
     """A load with a span loads a part, and the next load without one loads the rest."""
     report = load_mart(mart_settings(small.store, kiosk), Markers(small.store), Span.of(Period.parse("2026-01-06")))
     assert report.loaded == 4  # two captures, an hour, and the week that overlaps the day
-    assert rows_of(kiosk, "select hour from fact_viewership") == [(datetime(2026, 1, 6, 0),)]  # noqa: DTZ001
+    assert rows_of(kiosk, "select day from fact_viewership") == [(SECOND,)]
     assert load(small.store, kiosk) == MartReport(loaded=3, unchanged=4, rows=6)
 
 
@@ -299,7 +314,7 @@ def test_a_damaged_object_is_found_before_it_is_loaded(lake: LocalStore, kiosk: 
     data = damage(lake, output.key)
     report = load_mart(mart_settings(lake, kiosk), markers)
     assert (report.exit_code, report.failed) == (70, ((Period.parse("2026-01-05"), 70),))
-    assert rows_of(kiosk, "select hour from fact_viewership") == [(datetime(2026, 1, 6, 0),)]  # noqa: DTZ001
+    assert rows_of(kiosk, "select day from fact_viewership") == [(SECOND,)]
     assert rows_of(kiosk, "select count(distinct period) from fact_audience") == [(2,)]
     failure = Markers(lake).failures("mart_load")[Period.parse("2026-01-05")]
     assert markers.failures("mart_load") == {Period.parse("2026-01-05"): failure}
@@ -351,12 +366,44 @@ def test_rows_of_another_hour_are_refused(small: SmallLake, kiosk: Kiosk) -> Non
         "device": "tv",
         "plays": 1,
         "watched_seconds": 60,
+        "viewer_bits": 1,
     }
     small.publish("rollup", "2026-01-05T02", {VIEWERSHIP: [row]})
     assert load(small.store, kiosk).exit_code == 70
     failure = Markers(small.store).failures("mart_load")[Period.parse("2026-01-05")]
     assert "rollup 2026-01-05T02" in failure.reason
     assert "viewership of another hour" in failure.reason
+
+
+def test_hours_without_bits_of_viewers_are_loaded(small: SmallLake, kiosk: Kiosk) -> None:
+    """An hour that a rollup before definition 4 made, without bits of viewers, is loaded beside one with them."""
+    before = replace(VIEWERSHIP, columns=VIEWERSHIP.columns[:-1])
+    start = datetime(2026, 1, 5, 2)  # noqa: DTZ001
+    row = {"hour": start, "episode_id": 1, "country": "KR", "local_hour": 11, "device": "tv", "plays": 1}
+    small.publish("rollup", "2026-01-05T02", {before: [{**row, "watched_seconds": 60}]})
+    small.hour("2026-01-05T03", (1, "KR", 12, "tv", 120))
+    assert load(small.store, kiosk).exit_code == 0
+    rows = rows_of(kiosk, "select daypart, watched_seconds from fact_viewership where episode_id = 1 order by 1")
+    assert rows == [("daytime", 120), ("morning", 60)]
+
+
+def test_hours_without_bits_of_viewers_are_of_nobody(
+    lake: LocalStore, kiosk: Kiosk, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With a floor, an hour without bits of viewers counts as of nobody, so it is folded, and the log names it."""
+    small = SmallLake(lake)
+    whole_day(small, "2026-01-05", (11, "KR", 9, "tv", 3600, range(20)), (12, "KR", 9, "tv", 60, range(10)))
+    before = replace(VIEWERSHIP, columns=VIEWERSHIP.columns[:-1])
+    start = datetime(2026, 1, 5, 7)  # noqa: DTZ001
+    row = {"hour": start, "episode_id": 13, "country": "KR", "local_hour": 16, "device": "tv", "plays": 1}
+    small.publish("rollup", "2026-01-05T07", {before: [{**row, "watched_seconds": 60}]})
+    with caplog.at_level(logging.WARNING):
+        load(lake, kiosk, min_cell=10)
+    assert "1 of the hours from 2026-01-05T07 to 2026-01-05T07 do not tell their viewers" in caplog.text
+    assert rows_of(kiosk, "select episode_id, watched_seconds from fact_viewership order by 1") == [
+        (0, 120),
+        (11, 3600),
+    ]
 
 
 def test_an_older_generation_is_refused(small: SmallLake, kiosk: Kiosk, caplog: pytest.LogCaptureFixture) -> None:
@@ -416,9 +463,9 @@ class Mortal:
         if name not in {"execute", "put", "delete"}:
             return real
 
-        def call(*arguments: Any) -> Any:
+        def call(*arguments: Any, **named: Any) -> Any:
             self._before()
-            return real(*arguments)
+            return real(*arguments, **named)
 
         return call
 
@@ -459,7 +506,7 @@ def test_killed_anywhere_the_rerun_ends_right(
     old, new, kiosk = (tmp_path / f"{name}.duckdb" for name in ("old", "new", "kiosk"))
     load(lake, old)
     small.capture("2026-01-06", shows=[{"show_id": 1, "name": "Cases, again"}])
-    small.hour("2026-01-05T00", (11, "KR", 9, "tv", 660), (98, "JP", 8, "tv", 60))
+    small.hour("2026-01-05T00", (11, "KR", 9, "tv", 660), (98, "XJ", 8, "tv", 60))
     small.audience("2026-W02", [], [{"country": "**", "watched_seconds": 1080}])
     made = make_dimensions(Markers(lake))
     dimensions = {
@@ -566,7 +613,7 @@ def test_two_loaders_at_once(small: SmallLake, file: Path) -> None:
         ("create table mine (i integer)", "is a database, but not a mart"),
         (
             "create table schema_version (version integer); insert into schema_version values (0)",
-            "version 0, .* Delete it",
+            "version 0, .* Run `marquee mart upgrade`, which empties it",
         ),
         (
             "create table schema_version (version integer); insert into schema_version values (99)",
@@ -586,6 +633,234 @@ def test_other_databases_are_left_alone(lake: LocalStore, tmp_path: Path, sql: s
     assert kiosk.read_bytes() == before
 
 
+OLD = "update schema_version set version = 5"
+VERSION = "select version from schema_version"
+
+
+def test_a_mart_of_an_earlier_version_is_emptied_by_an_upgrade(small: SmallLake, kiosk: Kiosk) -> None:
+    """A mart of an earlier version answers and loads nothing until an upgrade has emptied it; a load fills it again."""
+    load(small.store, kiosk)
+    before = content(kiosk)
+    change(kiosk, OLD, "drop table fact_viewership_hour")
+    for use in (
+        lambda: load(small.store, kiosk),
+        lambda: ask(kiosk_of(kiosk), "binge"),
+        lambda: init_mart(kiosk_of(kiosk)),
+    ):
+        with pytest.raises(ConfigError, match=r"schema version 5, .* expects 6\. Run `marquee mart upgrade`"):
+            use()
+    (done,) = upgrade_mart(kiosk_of(kiosk))
+    assert (
+        "schema version 5 is now 6, with detail=day and min_cell=1. It is empty: load it with `marquee mart-load`"
+        in done
+    )
+    assert rows_of(kiosk, "select count(*) from fact_viewership") == [(0,)]
+    assert rows_of(kiosk, "select count(*) from load_ledger") == [(0,)]
+    assert load(small.store, kiosk).loaded == 7
+    assert content(kiosk) == before
+
+
+def test_a_mart_of_this_version_is_not_emptied(small: SmallLake, kiosk: Kiosk) -> None:
+    """An upgrade of a mart that is as the settings say keeps its rows; for another period it is refused."""
+    load(small.store, kiosk)
+    before = content(kiosk)
+    (done,) = upgrade_mart(kiosk_of(kiosk))
+    assert f"schema version {schema.VERSION}" in done
+    with pytest.raises(ConfigError, match="is a mart for all periods"):
+        upgrade_mart(kiosk_of(kiosk, "2026-W02", min_cell=10))
+    assert content(kiosk) == before
+
+
+@pytest.mark.parametrize("other", [{"min_cell": 10}, {"detail": "hour"}], ids=["floor", "detail"])
+def test_rows_of_another_floor_are_not_mixed(small: SmallLake, kiosk: Kiosk, other: dict[str, Any]) -> None:
+    """A mart made with another floor or detail is not loaded, until an upgrade has emptied it; it still answers."""
+    load(small.store, kiosk)
+    with pytest.raises(
+        ConfigError, match=r"was made with detail=day and min_cell=1, but the settings are .*`marquee mart up"
+    ):
+        load(small.store, kiosk, **other)
+    assert ask(kiosk_of(kiosk, **other), "genre-hours")[1] != []
+    upgrade_mart(kiosk_of(kiosk, **other))
+    assert load(small.store, kiosk, **other).exit_code == 0
+    with pytest.raises(ConfigError, match="but the settings are detail=day and min_cell=1"):
+        load(small.store, kiosk)
+
+
+def test_a_mart_of_hours_has_both_grains(small: SmallLake, kiosk: Kiosk) -> None:
+    """With the detail hour, the lake's rows are in a table of their own, and a restated hour is so in both grains."""
+    load(small.store, kiosk, detail="hour")
+    small.hour("2026-01-05T00", (11, "KR", 9, "tv", 660), (98, "XJ", 8, "tv", 60))
+    load(small.store, kiosk, detail="hour")
+    rows = content(kiosk)
+    assert rows["fact_viewership_hour"] == [
+        (datetime(2026, 1, 5, 0), 11, "KR", 9, "tv", 11, 660),  # noqa: DTZ001
+        (datetime(2026, 1, 5, 0), 98, "XJ", 8, "tv", 1, 60),  # noqa: DTZ001
+        (datetime(2026, 1, 5, 1), 12, "KR", 10, "tv", 2, 120),  # noqa: DTZ001
+        (datetime(2026, 1, 6, 0), 13, "XB", 21, "phone", 5, 300),  # noqa: DTZ001
+    ]
+    assert [row[1:] for row in rows["fact_viewership"]] == [
+        (11, "KR", "morning", "tv", 11, 660),
+        (12, "KR", "morning", "tv", 2, 120),
+        (98, "XJ", "morning", "tv", 1, 60),
+        (13, "XB", "evening", "phone", 5, 300),
+    ]
+    assert rows["kiosk"] == [("", "hour", 1)]
+
+
+def test_names_that_only_hours_have_stay_in_the_dimensions(lake: LocalStore, kiosk: Kiosk) -> None:
+    """Episodes and countries of rows that are folded in the days are in the dimensions of a mart of hours only."""
+    small = SmallLake(lake)
+    small.hour("2026-01-05T00", (99, "XU", 19, "tv", 60, range(1)), (98, "XB", 19, "tv", 60, range(1, 12)))
+    load(lake, kiosk, detail="hour", min_cell=10)
+    assert rows_of(kiosk, "select episode_id, country from fact_viewership") == [(0, "..")]
+    assert rows_of(kiosk, "select episode_id from dim_episode order by 1") == [(0,), (98,), (99,)]
+    small.hour("2026-01-05T00", (98, "XB", 19, "tv", 60, range(1, 12)))
+    load(lake, kiosk, detail="hour", min_cell=10)
+    assert rows_of(kiosk, "select episode_id, country from fact_viewership") == [(98, "XB")]
+    assert rows_of(kiosk, "select episode_id from dim_episode order by 1") == [(0,), (98,)]
+
+
+# Whole days, with a floor
+
+
+def whole_day(small: SmallLake, day: str, *plays: Play, hours: range = range(24)) -> None:
+    """Roll up the hours of a day: plays in its first hour, and none in the others."""
+    for number in hours:
+        small.hour(f"{day}T{number:02}", *(plays if number == hours.start else ()))
+
+
+def test_audiences_are_protected(lake: LocalStore, kiosk: Kiosk) -> None:
+    """With a floor, viewers and hours are rounded, and few viewers have no hours; the line of trust says so.
+
+    The two in JP are not in the 100 hours worldwide, so that worldwide less KR is nothing.
+    """
+    small = SmallLake(lake)
+    small.capture("2026-01-05", shows=[{"show_id": 1, "name": "Cases"}])
+    rows = [("**", 26, 118), ("KR", 24, 103), ("JP", 2, 15)]
+    names = ("country", "reach", "watched_seconds")
+    shows = [
+        {"show_id": 1, **dict(zip(names, (one, viewers, 3600 * hours), strict=True))} for one, viewers, hours in rows
+    ]
+    base = [
+        {"country": one, "active_viewers": viewers, "watched_seconds": 3600 * hours} for one, viewers, hours in rows
+    ]
+    small.audience("2026-W02", shows, base, {"hours": 168, "hours_expected": 168})
+    assert load(lake, kiosk, min_cell=10).exit_code == 0
+    facts = "select country, reach, watched_seconds, average_seconds from fact_audience order by country"
+    assert rows_of(kiosk, facts) == [("**", 30, 360_000, None), ("JP", 0, None, None), ("KR", 20, 360_000, None)]
+    columns, (*_, row) = ask(kiosk_of(kiosk, min_cell=10), "top-shows", 0)
+    assert dict(zip(columns, row, strict=True))["hours"] == 100.0
+    with read_mart(kiosk_of(kiosk, min_cell=10)) as mart:
+        answered = answer(mart, find_question("top-shows"))
+    assert "viewers and hours are rounded to the nearest 10; hours of fewer than 20 viewers" in answered.trust.text()
+    assert answered.trust.fields()["min_cell"] == 10
+
+
+def test_small_cells_are_folded(lake: LocalStore, kiosk: Kiosk) -> None:
+    """With a floor, a mart has no cell of fewer viewers, nor the names of what they watched; totals are exact."""
+    small = SmallLake(lake)
+    small.capture(
+        "2026-01-05",
+        shows=[{"show_id": 1, "name": "Cases"}],
+        episodes=[{"episode_id": 11, "show_id": 1}, {"episode_id": 12, "show_id": 1}],
+        genres=[{"show_id": 1, "genre": "Crime"}],
+    )
+    whole_day(
+        small,
+        "2026-01-05",
+        (11, "KR", 9, "tv", 3600, range(20)),
+        (11, "KR", 9, "phone", 60, range(20, 24)),
+        (12, "KR", 9, "phone", 120, range(24, 32)),
+        (99, "XU", 19, "tv", 60, range(1)),
+    )
+    report = load(lake, kiosk, min_cell=10)
+    assert report.loaded == 25
+    assert rows_of(kiosk, "select * from fact_viewership order by episode_id") == [
+        (FIRST, 0, "..", "(other)", "(other)", 4, 240),
+        (FIRST, 11, "KR", "morning", "tv", 60, 3600),
+    ]
+    assert rows_of(kiosk, "select * from fact_show_daypart order by show_id") == [
+        (FIRST, -1, "..", "(other)", 240),
+        (FIRST, 1, "KR", "morning", 3600),
+    ]
+    assert rows_of(kiosk, "select country from dim_country where name is null") == []
+    assert rows_of(kiosk, "select sum(rows_loaded) from load_ledger where dataset = 'viewership'") == [(0,)]
+    names, answered = ask(kiosk_of(kiosk), "genre-hours")
+    wanted = [names.index(one) for one in ("country", "country_name", "genre", "hours", "share_percent")]
+    assert [tuple(row[one] for one in wanted) for row in answered] == [
+        ("KR", "Korea (South)", "Crime", 1.0, 100.0),
+        ("..", "other countries", "Other shows", 0.1, 100.0),
+    ]
+    names, answered = ask(kiosk_of(kiosk), "genre-daypart")
+    assert [(row[names.index("country")], row[names.index("daypart")]) for row in answered] == [("KR", "morning")]
+
+
+def test_a_day_that_is_not_over_waits(lake: LocalStore, kiosk: Kiosk) -> None:
+    """With a floor, a day is loaded when all its hours are there, whole; without one, as far as it has come."""
+    small = SmallLake(lake)
+    plays = (11, "KR", 9, "tv", 3600, range(20))
+    whole_day(small, "2026-01-05", plays, hours=range(23))
+    report = load(lake, kiosk, min_cell=10)
+    assert (report.exit_code, report.loaded) == (0, 0)
+    assert report.note.startswith(
+        "2026-01-05 is not over: a mart with a floor has whole days; the lake has nothing yet"
+    )
+    states = ledger_states(kiosk_of(kiosk, min_cell=10), Markers(lake))
+    assert {(one.state, one.reason) for one in states} == {
+        (State.WAITING, "its day is not over: a mart with a floor has whole days")
+    }
+    whole_day(small, "2026-01-05", hours=range(23, 24))
+    assert load(lake, kiosk, min_cell=10).loaded == 24
+    small.hour("2026-01-05T07", (11, "KR", 16, "tv", 60, range(3)), (11, "KR", 9, "tv", 60, range(3)))
+    assert load(lake, kiosk, min_cell=10) == MartReport(replaced=1, unchanged=23, rows=3)
+    assert rows_of(kiosk, "select daypart, watched_seconds from fact_viewership") == [("(other)", 3720)]
+
+
+def test_the_first_day_of_a_lake_is_over_with_the_next(lake: LocalStore, kiosk: Kiosk) -> None:
+    """A profiled day that lacks hours is over as soon as there is an hour of a later day."""
+    small = SmallLake(lake)
+    whole_day(small, "2026-01-05", (11, "KR", 9, "tv", 3600, range(20)), hours=range(12, 24))
+    small.publish(keys.PROFILE, "2026-01-05", {})
+    assert load(lake, kiosk, min_cell=10).loaded == 0
+    small.hour("2026-01-06T00")
+    assert load(lake, kiosk, min_cell=10).loaded == 12
+
+
+def test_a_day_of_few_viewers_is_withheld(lake: LocalStore, kiosk: Kiosk, caplog: pytest.LogCaptureFixture) -> None:
+    """A day that fewer viewers than the floor watched has no rows, and the log says so; its hours count as loaded."""
+    small = SmallLake(lake)
+    whole_day(small, "2026-01-05", (11, "KR", 9, "tv", 60, range(9)))
+    with caplog.at_level(logging.WARNING):
+        assert load(lake, kiosk, min_cell=10).loaded == 24
+    assert "2026-01-05: fewer than 10 viewers watched" in caplog.text
+    assert rows_of(kiosk, "select count(*) from fact_viewership") == [(0,)]
+    assert rows_of(kiosk, "select hours from loaded_day") == [(24,)]
+
+
+def test_hours_that_the_lake_has_lost_leave_the_mart_with_their_day(lake: LocalStore, kiosk: Kiosk) -> None:
+    """A day that is loaded again has the hours that the lake has by then, in its rows and in its ledger."""
+    small = SmallLake(lake)
+    lost = small.hour("2026-01-05T00", (11, "KR", 9, "tv", 60))
+    small.hour("2026-01-05T01", (12, "KR", 9, "tv", 60))
+    load(lake, kiosk)
+    lake.delete(keys.success_key(keys.ROLLUP, Period.parse(lost.period)))
+    small.hour("2026-01-05T01", (12, "KR", 9, "tv", 120))
+    load(lake, kiosk)
+    assert rows_of(kiosk, "select episode_id, watched_seconds from fact_viewership") == [(12, 120)]
+    assert rows_of(kiosk, "select hour from loaded_hour") == [(datetime(2026, 1, 5, 1),)]  # noqa: DTZ001
+
+
+def test_hours_are_corrected_without_a_load(small: SmallLake, kiosk: Kiosk) -> None:
+    """A run with the same rows and another number of hours corrects the ledger; the run in the ledger stays."""
+    rows = [{"show_id": 1, "country": "**", "watched_seconds": 9}]
+    first = small.audience("2026-W02", rows, [], {"hours": 46})
+    load(small.store, kiosk)
+    small.audience("2026-W02", rows, [], {"hours": 48})
+    assert load(small.store, kiosk) == MartReport(unchanged=7)
+    query = "select run_id, hours, hours_expected from load_ledger where period = '2026-W02'"
+    assert set(rows_of(kiosk, query)) == {(first.run_id, 48, 168)}
+
+
 def test_a_file_that_is_no_database_is_left_alone(lake: LocalStore, tmp_path: Path) -> None:
     """A path that is no database or whose folder cannot be created is refused and not changed."""
     (tmp_path / "kiosk.duckdb").write_text("notes")
@@ -596,13 +871,17 @@ def test_a_file_that_is_no_database_is_left_alone(lake: LocalStore, tmp_path: Pa
 
 
 def test_the_command(lake: LocalStore, file: Path) -> None:
-    """The module, as in its image, logs each load and ends with the code of the worst failure."""
+    """The module, as in its image, logs each load, of whole days, and ends with the code of the worst failure."""
     small = fill(lake)
     damage(lake, small.hour("2026-01-06T01", (11, "KR", 9, "tv", 60)).outputs[0].key)
-    environment = {**os.environ, "MARQUEE_LAKE": lake.url, "MARQUEE_MART__URL": f"duckdb://{file}"}
+    mart = {"MARQUEE_MART__URL": f"duckdb://{file}", "MARQUEE_MART__MIN_CELL": "1"}
+    environment = {**os.environ, "MARQUEE_LAKE": lake.url, **mart}
     command = [sys.executable, "-m", "jobs.mart_load", "--from", "2026-01-05T01", "--to", "2026-01-06T01"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (70, "")
     assert '"message": "mart_load 2026-01-05 loaded from rollup"' in done.stderr
     assert '"message": "mart_load 2026-01-06 failed: ' in done.stderr
-    assert rows_of(file, "select hour from loaded_hour") == [(datetime(2026, 1, 5, 1),)]  # noqa: DTZ001
+    assert rows_of(file, "select hour from loaded_hour order by hour") == [
+        (datetime(2026, 1, 5, 0),),  # noqa: DTZ001
+        (datetime(2026, 1, 5, 1),),  # noqa: DTZ001
+    ]

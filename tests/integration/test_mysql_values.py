@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -16,7 +15,7 @@ from marquee.mart.mysql.connection import MysqlSession, mysql_session
 from marquee.mart.mysql.infile import Infile
 from marquee.storage.local import LocalStore
 from tests.helpers_mysql import all_rows, load_mysql, settings_of, small_lake
-from tests.mariadb_server import MariaDB, MysqlDatabase, mariadb_server, mysql_database
+from tests.mariadb_server import Installed, MysqlDatabase, SqlServer, mysql_database
 
 SCHEMA = pa.schema(
     {
@@ -48,9 +47,9 @@ ROW = st.tuples(
 
 
 @pytest.fixture(scope="module")
-def session(mariadb: MariaDB) -> Iterator[MysqlSession]:
+def session(sql_server: SqlServer) -> Iterator[MysqlSession]:
     """A connection with the loader's options, and a table with columns of every type."""
-    with mysql_database(mariadb) as database:
+    with mysql_database(sql_server) as database:
         database.ask(TABLE)
         with mysql_session(settings_of(database)) as session:
             yield session
@@ -98,13 +97,13 @@ ODD_SERVER = (
 
 
 @pytest.fixture(scope="module")
-def odd_server(mariadb_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
+def odd_server(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlServer]:
     """A server whose settings differ from those that a mart needs."""
-    with mariadb_server(mariadb_data, tmp_path_factory.mktemp("odd"), *ODD_SERVER) as server:
+    with installed.server(tmp_path_factory.mktemp("odd"), *ODD_SERVER) as server:
         yield server
 
 
-def test_a_server_set_up_otherwise(odd_server: MariaDB, lake: LocalStore, mysql_mart: MysqlDatabase) -> None:
+def test_a_server_set_up_otherwise(odd_server: SqlServer, lake: LocalStore, mysql_mart: MysqlDatabase) -> None:
     """A server without LOAD DATA LOCAL is refused by name, and all other options are set by connection or table."""
     small = small_lake(lake)
     small.capture("2026-01-06", shows=[{"show_id": 2, "name": "Pokémon 😀"}, {"show_id": 3, "name": "pokemon 😎"}])

@@ -17,9 +17,11 @@ from jobs.cli.preflight import raw as raw_checks
 from jobs.cli.preflight.clock import validate_clock
 from jobs.cli.preflight.findings import Check, Finding, Verdict, exit_code_of, run_checks
 from jobs.cli.preflight.stores import probe_absent, probe_unchanged
+from jobs.rollup import compiled
 from marquee.errors import BadInputError, TryAgainError
 from marquee.storage.local import LocalStore
 from marquee.storage.s3 import S3Store
+from tests.lagging import lag_behind
 from tests.mariadb_server import MysqlDatabase
 from tests.s3_proxy import CONDITIONS, Fault, S3Proxy
 from tests.s3_server import S3Server
@@ -95,9 +97,11 @@ def test_everything_passes_where_all_is_well(
     for line in (
         "settings of rollup ok complete and valid",
         f"lake ok {s3_lake.url}: listed, wrote, read and deleted",
+        "listing ok 20 objects were listed right after they were written",
         "conditional writes ok put if absent: of 32 concurrent writers one won in each of 5 rounds",
         "conditional writes ok put if unchanged: of 32 concurrent writers one won in each of 5 rounds",
         f"raw events ok {raw.url}: listed and read; {HOUR}: 1 .json",
+        "parser ok compiled code reads JSON lines",
         "event contract ok 1 of 1 lines in 1 objects of the newest hours are plays",
         f"clock ok within 5 seconds of the clock of {s3_lake.url}",
         "All stages can run here.",
@@ -105,6 +109,17 @@ def test_everything_passes_where_all_is_well(
         assert line in lines
     assert ": 3 episodes on 2026-01-05, from 2 responses" in shown
     assert list(s3_lake.list()) == []
+
+
+@pytest.mark.usefixtures("world")
+def test_slower_parser_is_weak(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without the compiled modules all stages can run, and a finding says how to get them; SQL may be chosen."""
+    monkeypatch.setattr(compiled, "why_not_compiled", lambda: "the compiled modules are not installed")
+    code, findings = found(capsys)
+    assert (code, findings["parser"][0]) == (0, "weak")
+    assert "the compiled modules are not installed. Install a C compiler and Python's headers" in findings["parser"][1]
+    monkeypatch.setenv("MARQUEE_ROLLUP__PARSER", "sql")
+    assert found(capsys)[1]["parser"] == ("ok", "SQL reads JSON lines, as MARQUEE_ROLLUP__PARSER says")
 
 
 @pytest.mark.usefixtures("world")
@@ -186,12 +201,16 @@ def test_fields_that_lines_lack_are_named_with_those_they_have(
     assert words == expected
 
 
-def test_names_with_dots_in_them_are_quoted(world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
-    """Names of a flattened line are quoted when they contain dots, so they differ from nested objects."""
+def test_names_with_dots_in_them_are_shown_as_they_are_mapped(
+    world: SmallWorld, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name with a dot in it is shown as the JSON pointer that maps it, and is found when it is mapped so."""
     world.raw.put(f"{FOLDER}/plays+0+0000000000.json", b'{"event_id": "e", "event.user_id": "u"}\n')
     code, findings = found(capsys)
     assert code == 65
-    assert 'the lines have: "event.user_id". Map the fields' in findings["event contract"][1]
+    assert "the lines have: /event.user_id. Map the fields" in findings["event contract"][1]
+    monkeypatch.setenv("MARQUEE_ROLLUP__FIELDS__USER_ID", "/event.user_id")
+    assert "user_id as" not in found(capsys)[1]["event contract"][1]
 
 
 def test_rejects_within_bounds_are_weak(world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
@@ -216,15 +235,58 @@ def test_damaged_object_fails(world: SmallWorld, capsys: pytest.CaptureFixture[s
 
 
 def test_what_is_never_read_is_counted(world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
-    """Objects with other endings or outside of an hour's folder are counted, except for the sink's keys and headers."""
-    for name in ("a.jsonl", "b.jsonl", "c.csv", "plays+0+0000000000.keys.json"):
+    """Objects with other endings, in no hour's folder and links are counted; keys, headers and hidden names are not."""
+    for name in ("a.txt", "b.txt", "c.csv.gz", "plays+0+0000000000.keys.json", "_SUCCESS"):
         world.raw.put(f"{FOLDER}/{name}", b"x\n")
-    for key in ("topics/plays/year=2026/month=1/x.json", "topics/plays/x.json", f"{FOLDER}/minute=05/x.json"):
+    for key in ("topics/plays/year=2026/month=1/x.json", "topics/plays/x.json", "topics/plays/old/2025/x.json"):
         world.raw.put(key, b"x\n")
+    (world.raw.root / FOLDER / "link.json").symlink_to(world.raw.root / "topics/plays/x.json")
     code, findings = found(capsys)
     assert (code, findings["raw events"][0]) == (0, "weak")
-    assert f"{HOUR}: 1 .json; never read, because of their endings: 1 .csv, 2 .jsonl; " in findings["raw events"][1]
-    assert "because in no hour's folder: 3 objects (topics/plays/x.json, " in findings["raw events"][1]
+    assert (
+        f"{HOUR}: 1 .json; never read, because of their endings: 1 .csv.gz, 2 .txt; never read, because in no hour's "
+        "folder: 3 objects (topics/plays/old/, topics/plays/x.json, topics/plays/year=2026/month=1/x.json); never "
+        f"read, because they are symbolic links: 1 ({FOLDER}/link.json). Check MARQUEE_ROLLUP__PATH, or name what is "
+        "expected in MARQUEE_ROLLUP__IGNORE"
+    ) in findings["raw events"][1]
+
+
+def test_expected_objects_are_ok(
+    world: SmallWorld, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Objects that rollup.ignore names are passed over."""
+    world.raw.put(f"{FOLDER}/README", b"x\n")
+    world.raw.put(f"{FOLDER}/minute=05/a.txt", b"x\n")
+    monkeypatch.setenv("MARQUEE_ROLLUP__IGNORE", '["*/README", "*.txt"]')
+    code, findings = found(capsys)
+    assert (code, findings["raw events"][0]) == (0, "ok")
+    assert findings["raw events"][1].endswith(f"{HOUR}: 1 .json")
+
+
+@pytest.mark.parametrize("beside", [True, False], ids=["beside another hour", "alone"])
+def test_hour_of_which_nothing_is_read_fails(
+    world: SmallWorld, capsys: pytest.CaptureFixture[str], *, beside: bool
+) -> None:
+    """An hour whose objects all have other endings is a failure with 65, as its rollup would be."""
+    world.raw.put(f"{FOLDER.replace('13', '8')}/a.txt", b"x\n")
+    if not beside:
+        (key,) = [info.key for info in world.raw.list(FOLDER)]
+        world.raw.delete(key)
+    code, findings = found(capsys)
+    assert (code, findings["raw events"][0]) == (65, "failed")
+    read = f"{DAY}T08 to {HOUR}: 1 .json" if beside else f"{DAY}T08: nothing to read"
+    assert f"{read}; never read, because of their endings: 1 .txt. " in findings["raw events"][1]
+    assert f"The rollup of {DAY}T08 fails, because none of its objects is read" in findings["raw events"][1]
+
+
+def test_hours_without_leading_zeros_are_found(world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
+    """Folders of whole numbers are hours: 8 and 9 come before 13."""
+    (line,) = [world.raw.get(info.key) for info in world.raw.list(FOLDER)]
+    for hour in (8, 9):
+        world.raw.put(f"{FOLDER.replace('13', str(hour))}/a.json", line.replace(b"T13", b"T%02d" % hour))
+    code, findings = found(capsys)
+    assert (code, findings["raw events"][0]) == (0, "ok")
+    assert f"{DAY}T08 to {HOUR}: 3 .json" in findings["raw events"][1]
 
 
 def test_look_at_raw_events_is_bounded(
@@ -393,6 +455,17 @@ def test_store_that_ignores_conditions_is_weak(
 
 
 @pytest.mark.usefixtures("raw")
+def test_store_whose_listings_lag_is_weak(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A store whose listings are one change late is a weakness with its effect, and preflight ends with 0."""
+    monkeypatch.setattr(stores, "ROUNDS", 1)
+    lag_behind(monkeypatch, S3Store, "preflight/")
+    code, findings = found(capsys)
+    verdict, words = findings["listing"]
+    assert (code, verdict) == (0, "weak")
+    assert words.startswith("20 of 20 changes were not in the next listing. Results stay consistent")
+
+
+@pytest.mark.usefixtures("raw")
 def test_store_that_refuses_conditions_fails_with_the_setting(
     s3_proxy: S3Proxy,
     monkeypatch: pytest.MonkeyPatch,
@@ -432,7 +505,7 @@ def test_server_out_of_reach_may_come_back(monkeypatch: pytest.MonkeyPatch, caps
     """An unreachable server fails lake and raw events with 75, because no setting is known to be wrong."""
     with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
         monkeypatch.setenv("MARQUEE_S3__ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.setenv("MARQUEE_S3__ATTEMPTS", "1")
+    monkeypatch.setenv("MARQUEE_S3__RETRY_FOR_S", "0")
     code, findings = found(capsys)
     assert code == 75
     assert [findings[check][0] for check in ("settings of rollup", "lake", "raw events")] == ["ok", "failed", "failed"]

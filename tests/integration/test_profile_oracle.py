@@ -13,22 +13,32 @@ import pyarrow as pa
 from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
-from jobs.profile.audience import PeriodPart, count, make_audience, make_state
+from jobs.profile.audience import (
+    NO_LAUNCHES,
+    PUBLISHED,
+    PeriodPart,
+    Plays,
+    concatenate,
+    count,
+    list_steps,
+    make_audience,
+    merge_plays,
+)
 from jobs.profile.audience_stage import query_values
 from jobs.profile.day import make_day
-from jobs.profile.day_bitmap import day_number, split_bitmap
+from jobs.profile.day_bitmap import day_number
+from jobs.profile.ranges import of_day
+from jobs.profile.season_counts import Ladder
 from jobs.profile.settings import ProfileOptions
 from jobs.profile.sittings import lasts_until, starts_before
+from jobs.profile.watching import Watching
 from marquee.calendar import Grain, Period, day
 from marquee.engine.base import Task
+from marquee.lake.captured_schedule import Catalogue as Captured
 from marquee.lake.datasets import (
-    AUDIENCE,
-    AUDIENCE_BASE,
     SITTING_DAY,
-    SITTING_PERIOD,
     VIEWER_DAY,
     VIEWER_HOUR,
-    VIEWER_PERIOD,
     VIEWER_SEEN,
     Dataset,
 )
@@ -40,28 +50,35 @@ PERIODS = [Period.parse(name) for name in ("2026-02-01", "2026-W05", "2026-02", 
 DAY, WEEK, _, QUARTER = PERIODS
 MIDNIGHTS = [one.start.replace(tzinfo=None) for one in DAYS]
 
-MIN_CELL = 1  # even few viewers are published
-OPTIONS = ProfileOptions(min_cell=MIN_CELL)
-THRESHOLDS = Thresholds(min_cell=MIN_CELL)
+OPTIONS = ProfileOptions()
+THRESHOLDS = Thresholds(loyal_spans=0)  # loyal viewers of even one day
 CATALOGUE: Catalogue = {
     **dict.fromkeys(range(10, 16), (1, 60)),
     **dict.fromkeys(range(20, 23), (2, 600)),
     30: (3, None),
     31: (3, 60),
 }
+GENRES = {1: ["Drama", "Crime"], 2: ["Crime"]}
 ORPHANS = (90, 91)
-CATALOGUE_TABLE = pa.table(
-    {
-        "episode_id": list(CATALOGUE),
-        "show_id": [show_id for show_id, _ in CATALOGUE.values()],
-        "runtime_seconds": [runtime for _, runtime in CATALOGUE.values()],
-    }
+NO_SEASONS = pa.schema(
+    [(name, pa.int64()) for name in ("episode_id", "show_id", "season", "number", "runtime_seconds")]
+    + [("airdate", pa.date32())]
+).empty_table()
+NO_PREMIERES = pa.schema([("show_id", pa.int64()), ("premiered", pa.date32())]).empty_table()
+CAPTURED = Captured(
+    pa.table(
+        {
+            "episode_id": list(CATALOGUE),
+            "show_id": [show_id for show_id, _ in CATALOGUE.values()],
+            "runtime_seconds": [runtime for _, runtime in CATALOGUE.values()],
+        }
+    ),
+    pa.table({"show_id": [1, 1, 2, 3], "genre": ["Crime", "Drama", "Crime", "Unclassified"]}),
+    NO_SEASONS,  # test_season_oracle.py has them
+    NO_PREMIERES,  # test_launch.py has them
 )
 
-NO_STATE = VIEWER_PERIOD.schema.empty_table(), SITTING_PERIOD.schema.empty_table()
-
 DayTables = dict[str, pa.Table]
-State = tuple[pa.Table, pa.Table]
 Rows = list[dict[str, Any]]
 
 
@@ -83,7 +100,7 @@ def bursts(draw: st.DrawFn) -> list[Play]:
     """Generate consecutive plays of one viewer, often around midnight, often separated by exactly the sitting gap."""
     viewer = draw(st.integers(1, 3))
     start = draw(st.sampled_from(MIDNIGHTS)) + timedelta(
-        minutes=draw(st.sampled_from([0, 29, 600, 1380, 1415, 1438, 1439]))
+        minutes=draw(st.sampled_from([0, 29, 600, 1290, 1380, 1415, 1438, 1439]))
     )
     moment, plays = start, []
     for _ in range(draw(st.integers(1, 9))):
@@ -95,11 +112,11 @@ def bursts(draw: st.DrawFn) -> list[Play]:
                 country=draw(st.sampled_from(["KR", "KR", "KR", "JP"])),
                 language=draw(st.sampled_from(["ko", "ko", "en", "en-GB"])),
                 received_at=received_at,
-                watched_seconds=draw(st.sampled_from([60, 60, 60, 41, 42, 120, 420, 1800, 0])),
+                watched_seconds=draw(st.sampled_from([60, 60, 60, 41, 42, 120, 420, 1800, 3600, 0])),
                 hour=draw(st.sampled_from([received_at, received_at, *near(received_at)])).replace(minute=0, second=0),
             )
         )
-        moment += timedelta(seconds=draw(st.sampled_from([1, 60, 600, 1799, 1799, 1800])))
+        moment += timedelta(seconds=draw(st.sampled_from([1, 60, 600, 1799, 1799, 1800, 3600, 5399, 5400])))
     return plays
 
 
@@ -150,51 +167,59 @@ def read(db: duckdb.DuckDBPyConnection, dataset: Dataset) -> pa.Table:
     return db.sql(f"from {dataset.name} order by {', '.join(dataset.sort)}").to_arrow_table().cast(dataset.schema)
 
 
-def to_state(tables: DayTables, number: int) -> State:
-    """Return the rows of a day in the form of the state."""
-    viewer_day = tables[VIEWER_DAY.name]
-    for name, bitmap in zip(("days_low", "days_high"), split_bitmap(1 << number), strict=True):
-        viewer_day = viewer_day.append_column(name, pa.array([bitmap] * viewer_day.num_rows, pa.uint64()))
-    return viewer_day.cast(VIEWER_PERIOD.schema), tables[SITTING_DAY.name]
+def encode(rows: pa.Table) -> pa.Table:
+    """Return rows with texts as dictionaries, as files are read."""
+    texts = {"country", "language"}
+    return pa.table(
+        {name: rows[name].dictionary_encode() if name in texts else rows[name] for name in rows.column_names}
+    )
 
 
-def create_views(db: duckdb.DuckDBPyConnection, period: Period, state: State, days: dict[Period, DayTables]) -> None:
-    """Create the views of a state and further days like the kernel."""
-    parts = [state, *(to_state(tables, day_number(period, at)) for at, tables in days.items())]
-    for name, tables in zip(("played", "play_interval"), zip(*parts, strict=True), strict=True):
-        give(db, name, pa.concat_tables(tables))
+def plays_of(period: Period, days: dict[Period, DayTables]) -> Plays:
+    """Return the rows of days in the form of the state."""
+    return concatenate(
+        [
+            Plays(of_day(encode(tables[VIEWER_DAY.name]), day_number(period, at)), tables[SITTING_DAY.name])
+            for at, tables in days.items()
+        ]
+    )
 
 
-def merge(db: duckdb.DuckDBPyConnection, period: Period, state: State, days: dict[Period, DayTables]) -> State:
-    """Return a state with further days merged into it."""
-    create_views(db, period, state, days)
-    # The state has all days of a period to date but the last one.
-    make_state(db, query_values(OPTIONS, period, [*days, max(days).next()]))
-    return read(db, VIEWER_PERIOD), read(db, SITTING_PERIOD)
+def merge(plays: Plays, days: Sequence[Period], *, first: bool = True) -> Plays:
+    """Return the rows of some days merged into a block of the state, which is the first of its period or not."""
+    gap = OPTIONS.sitting_gap_seconds
+    edges = {"starts_before": None if first else starts_before(days[0], gap), "lasts_until": lasts_until(days[-1], gap)}
+    return merge_plays(plays, {**OPTIONS.model_dump(), **edges})
 
 
-def audience(period: Period, days: dict[Period, DayTables]) -> tuple[Rows, Rows]:
-    """Return the rows of audience and audience_base of a period to date."""
+def blocks_of(period: Period, days: dict[Period, DayTables], cut: int) -> list[Plays]:
+    """Return two blocks of the state: the days before and after a cut."""
+    listed = list(days.items())
+    parts = [dict(part) for part in (listed[:cut], listed[cut:]) if part]
+    return [merge(plays_of(period, part), list(part), first=part is parts[0]) for part in parts]
+
+
+def audience(period: Period, days: dict[Period, DayTables], cut: int = 0) -> tuple[Rows, ...]:
+    """Return the rows of the published datasets of a period to date, whose state has two blocks if there is a cut."""
     last = max(days)
     before = {at: tables for at, tables in days.items() if at != last}
-    values = query_values(OPTIONS, period, list(days))
+    values = {**query_values(OPTIONS, period, list(days)), "knows_loyalty": True}
+    plays = concatenate([*blocks_of(period, before, cut), plays_of(period, {last: days[last]})])
+    ladder = list_steps(CAPTURED, values)
+    watching = Watching(plays.played, CAPTURED.episodes, values)
+    tables = count(watching, plays.intervals, days[last][VIEWER_SEEN.name], CAPTURED, Ladder(ladder), values)
     with connect() as db:
-        create_views(db, period, merge(db, period, NO_STATE, before) if before else NO_STATE, {last: days[last]})
-        give(db, "viewer_seen", days[last][VIEWER_SEEN.name])
-        give(db, "catalogue", CATALOGUE_TABLE)
-        part = PeriodPart((), count(db, values), 0)
-    with connect() as db:
-        make_audience(db, [part], CATALOGUE_TABLE, values)
-        return read(db, AUDIENCE).to_pylist(), read(db, AUDIENCE_BASE).to_pylist()
+        make_audience(db, [PeriodPart((), {**tables, "launch_counts": NO_LAUNCHES}, 0)], CAPTURED, ladder, values)
+        return tuple(read(db, one).to_pylist() for one in PUBLISHED)
 
 
 def ask_oracle(plays: Sequence[Play], period: Period, days: Sequence[date]) -> Oracle:
     """Return the oracle of a period to date."""
     by_week = period.grain in {Grain.MONTH, Grain.QUARTER}
-    return Oracle(plays, CATALOGUE, days, THRESHOLDS, start=period.date, by_week=by_week)
+    return Oracle(plays, CATALOGUE, days, THRESHOLDS, start=period.date, by_week=by_week, genres=GENRES)
 
 
-@given(plays=many_plays, period=st.sampled_from(PERIODS))
+@given(plays=many_plays, period=st.sampled_from(PERIODS), cut=st.integers(0, 1))
 @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @example(  # three episodes in a sitting that lasts a day and spans two midnights
     plays=[
@@ -203,10 +228,12 @@ def ask_oracle(plays: Sequence[Play], period: Period, days: Sequence[date]) -> O
         play(1, 12, "2026-02-02T00:01"),
     ],
     period=QUARTER,
+    cut=1,
 )
 @example(  # a sitting that began before the period counts only from the start of the period: two episodes remain
     plays=[play(1, 10, "2026-01-31T23:58"), play(1, 11, "2026-02-01T00:01", 120), play(1, 12, "2026-02-01T00:02")],
     period=DAY,
+    cut=0,
 )
 @example(  # filed in the hours before and after their times, across midnight
     plays=[
@@ -215,36 +242,56 @@ def ask_oracle(plays: Sequence[Play], period: Period, days: Sequence[date]) -> O
         play(1, 12, "2026-01-31T23:25"),
     ],
     period=QUARTER,
+    cut=1,
+)
+@example(  # an event of the next day's first hour stands for play that began half an hour after the last of the day
+    plays=[
+        play(1, 10, "2026-01-31T22:01"),
+        play(1, 11, "2026-01-31T23:30", 3600, filed="2026-02-01T00:00"),
+        play(1, 12, "2026-01-31T23:59", filed="2026-02-01T00:00"),
+    ],
+    period=QUARTER,
+    cut=1,
 )
 @example(  # a traveller between two countries reaches the threshold in neither
     plays=[play(1, 10, "2026-02-01T10:00", 119), play(1, 10, "2026-02-01T11:00", 119, country="JP")],
     period=DAY,
+    cut=0,
 )
 @example(  # first seen before the week, and a day of the week without a play
     plays=[play(1, 20, "2026-01-31T10:00", 600), play(2, 20, "2026-01-31T11:00", 600), play(1, 30, "2026-02-02T11:00")],
     period=WEEK,
+    cut=0,
 )
-def test_queries_agree_with_the_oracle(plays: list[Play], period: Period) -> None:
+def test_counts_agree_with_the_oracle(plays: list[Play], period: Period, cut: int) -> None:
     """Every column of every row equals the result of loops over all plays."""
     days = {at: tables for at, tables in profile(plays).items() if at in period}
-    rows, base = audience(period, days)
+    rows, base, genres, *_ = audience(period, days, cut)
     oracle = ask_oracle(plays, period, [at.date for at in days])
     expected = oracle.audience()
     event(f"binges: {any(most >= OPTIONS.binge_episodes for most in oracle.binges.values())}")
     assert {(row.pop("show_id"), row.pop("country")): row for row in rows} == expected
     assert {row.pop("country"): row for row in base} == oracle.base()
+    assert {(row.pop("genre"), row.pop("country")): row for row in genres} == oracle.genres()
+
+
+def test_player_that_reports_rarely_shows_a_binge() -> None:
+    """Three episodes without a pause, of which the player reports every 50 minutes, are one sitting."""
+    plays = [
+        play(1, episode, f"2026-02-01T{time}", 3000) for episode, time in [(10, "10:50"), (11, "11:40"), (12, "12:30")]
+    ]
+    rows, *_ = audience(DAY, {at: tables for at, tables in profile(plays).items() if at == DAY})
+    assert [(row["country"], row["reach"], row["binge_viewers"]) for row in rows] == [("**", 1, 1), ("KR", 1, 1)]
 
 
 @given(plays=many_plays, cut=st.integers(1, len(DAYS) - 1))
 @settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
 def test_state_merged_by_day_is_that_of_all_days(plays: list[Play], cut: int) -> None:
-    """Merging some days and then the others gives the same state, row by row, as merging all at once."""
+    """Merging some days, then the others, and then both gives the same state, row by row, as merging all at once."""
     period = Period.parse("2026-Q1")
-    days = list(profile(plays).items())
-    with connect() as db:
-        at_once = merge(db, period, NO_STATE, dict(days))
-        first = merge(db, period, NO_STATE, dict(days[:cut]))
-        later = merge(db, period, first, dict(days[cut:]))
-    event(f"sittings kept: {at_once[1].num_rows > 0}")
-    assert at_once[0].num_rows > 0
-    assert later == at_once
+    days = profile(plays)
+    at_once = merge(plays_of(period, days), DAYS)
+    in_steps = merge(concatenate(blocks_of(period, days, cut)), DAYS)
+    event(f"sittings kept: {at_once.intervals.num_rows > 0}")
+    assert at_once.played.num_rows > 0
+    assert [one.to_pylist() for one in in_steps] == [one.to_pylist() for one in at_once]

@@ -111,10 +111,25 @@ def test_other_folders_are_named_ten_at_most(world: World) -> None:
 
 
 def test_other_layout_below_the_topic_is_shown(world: World) -> None:
-    """Objects of the topic in other folders or formats are no raw events, and the error lists them."""
+    """Objects of the topic in other folders are no raw events, and the error lists the folders."""
     world.raw.put("topics/plays/dt=2026-01-05/plays+0+0.json", GOOD)
-    world.put("plays+0+0.csv", b"a,b")
+    world.raw.put("topics/plays/year=2026/plays+0+0.json", GOOD)
     assert "; found in 'topics/plays/': dt=2026-01-05/, year=2026/. Check" in refusal(world)
+
+
+def test_topic_that_is_a_link_is_named(tmp_path: Path) -> None:
+    """A topic's folder that is a link is not followed, and the error names it; the store itself may be a link."""
+    world = new_world(tmp_path / "real")
+    world.put("plays+0+0.json", GOOD)
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw/topics").symlink_to(tmp_path / "real/raw/topics")
+    assert f"{tmp_path.as_uri()}/raw/topics is a symbolic link, and links below MARQUEE_RAW" in refusal(
+        new_world(tmp_path)
+    )
+    (tmp_path / "raw/topics").unlink()
+    (tmp_path / "raw").rmdir()
+    (tmp_path / "raw").symlink_to(tmp_path / "real/raw")
+    assert new_world(tmp_path).run().changed == 1
 
 
 def test_period_without_events_names_the_first_and_last_hour(world: World) -> None:
@@ -181,7 +196,7 @@ def test_lake_whose_raw_events_are_gone_is_done(world: World) -> None:
 def test_another_viewer_key_is_refused(world: World) -> None:
     """Another viewer key is refused, and even a pending hour is not made with it."""
     three_hours(world)
-    world.put("plays+0+0.json", line(), period=LAST.next())
+    world.put("plays+0+0.json", line(received_at="2026-01-05T16:00:00Z"), period=LAST.next())
     message = refusal(with_options(world, viewer_key=OTHER_KEY))
     assert message == (
         "MARQUEE_ROLLUP__VIEWER_KEY differs from the key of 3 hours (2026-01-05T13 to 2026-01-05T15) of this lake. "
@@ -210,7 +225,6 @@ def test_forced_hours_get_the_new_key_and_the_others_are_still_refused(world: Wo
 @pytest.mark.parametrize(
     ("options", "setting"),
     [
-        pytest.param({"buckets": 4}, "MARQUEE_ROLLUP__BUCKETS=4 (before: 3)", id="buckets"),
         pytest.param(
             {"fields": {"device": "event.kind"}},
             "MARQUEE_ROLLUP__FIELDS__DEVICE=event.kind (before: event.device)",
@@ -237,20 +251,20 @@ def test_hours_that_can_be_made_again_are_made_by_force(world: World) -> None:
     """With force, hours that still have raw events are made; the others fail and keep their published results."""
     three_hours(world)
     world.raw.delete(key_of("plays+0+0.json", NEXT))
-    other = with_options(world, buckets=4)
+    other = with_options(world, slack_minutes=5)
     report = other.run(force=True)
     assert (report.changed, report.failed) == (2, ((NEXT, 78),))
     assert other.failures() == {
         str(NEXT): (
-            "2026-01-05T14 cannot be made again with MARQUEE_ROLLUP__BUCKETS=4 (before: 3): 1 of its 1 raw objects are "
-            f"gone, such as {key_of('plays+0+0.json', NEXT)!r}. The published hour is unchanged"
+            "2026-01-05T14 cannot be made again with MARQUEE_ROLLUP__SLACK_MINUTES=5 (before: 15): 1 of its 1 raw "
+            f"objects are gone, such as {key_of('plays+0+0.json', NEXT)!r}. The published hour is unchanged"
         )
     }
-    assert other.markers()[str(NEXT)].parameters["buckets"] == 3
+    assert other.markers()[str(NEXT)].parameters["slack_minutes"] == 15
 
 
 def test_span_whose_raw_events_are_there_is_made_with_new_settings(world: World) -> None:
     """With a span, only the raw events of the requested hours are checked."""
     three_hours(world)
     world.raw.delete(key_of("plays+0+0.json", NEXT))
-    assert with_options(world, buckets=4).run(of(str(LAST))).changed == 1
+    assert with_options(world, slack_minutes=5).run(of(str(LAST))).changed == 1

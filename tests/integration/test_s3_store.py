@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from jobs.rollup.inventory import Kind, take_inventory
+from jobs.rollup.layout import Layout
+from marquee.calendar import EVER
 from marquee.errors import ConfigError, TryAgainError
 from marquee.lake.garbage import Garbage, collect, plan_garbage
 from marquee.lake.markers import Markers
@@ -40,11 +43,21 @@ def test_long_listing_comes_whole(s3_lake: S3Store, s3_server: S3Server) -> None
     assert keys(s3_lake, "many/") == [f"many/{number:04}" for number in range(2001)]
 
 
+def test_folder_made_by_a_console_is_a_class_of_raw_objects(s3_lake: S3Store) -> None:
+    """Empty objects that show folders are counted as such, and their hour has no events."""
+    for key in ("hour=13/", "hour=14/", "hour=14/a.json", "hour=14/minute=05/", "_tmp/", "x/"):
+        s3_lake.put(f"plays/2026-01-05/{key}", b"")
+    found = take_inventory(s3_lake, Layout("plays/{year}-{month}-{day}/hour={hour}/"), EVER)
+    assert list(map(str, found.known)) == ["2026-01-05T14"]
+    assert found.totals() == dict.fromkeys(Kind, 0) | {Kind.FOLDER_MARKER: 5, Kind.READ: 1}
+
+
 def test_folder_made_by_a_console_is_no_object(s3_lake: S3Store) -> None:
-    """The empty object 'markers/', which consoles create for a folder, is not listed."""
+    """The empty object 'markers/', which consoles create for a folder, is listed only among everything."""
     s3_lake.put("markers/", b"")
     s3_lake.put("markers/a", b"x")
     assert keys(s3_lake) == ["markers/a"]
+    assert [info.key for info in s3_lake.list_all()] == ["markers/", "markers/a"]
 
 
 LARGE = bytes(range(256)) * (11 << 12)  # 11 MiB
@@ -157,7 +170,7 @@ def test_certificate_is_checked(tmp_path: Path) -> None:
     """A server with an untrusted certificate is refused, and the bundle of its authority makes it trusted."""
     certificate, key = make_certificate(tmp_path)
     with s3_server_at(tmp_path / "buckets", "--cert", str(certificate), "--key", str(key)) as server:
-        options = S3Options(server.url, path_style=True, attempts=1)
+        options = S3Options(server.url, path_style=True, retry_for_s=0)
         with pytest.raises(ConfigError, match=r"CERTIFICATE_VERIFY_FAILED.*: set MARQUEE_S3__CA_BUNDLE"):
             S3Store(BUCKET, "", options).put("a", b"1")
         store = S3Store(BUCKET, "", replace(options, ca_bundle=str(certificate)))
@@ -169,7 +182,7 @@ def test_unreachable_server_is_worth_another_try() -> None:
     """An unreachable server is an error that names the object and says to try again."""
     with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
         port = server.server_port
-    store = S3Store("bucket", "", S3Options(f"http://127.0.0.1:{port}", path_style=True, attempts=1))
+    store = S3Store("bucket", "", S3Options(f"http://127.0.0.1:{port}", path_style=True, retry_for_s=0))
     with pytest.raises(TryAgainError, match=r"s3://bucket/a: .*check the endpoint and the network, and try again"):
         store.get("a")
 
@@ -193,7 +206,7 @@ def failing_server() -> Iterator[str]:
 
 def test_failing_server_is_worth_another_try(failing_server: str) -> None:
     """A 503 ends with "try again", because the server may recover."""
-    store = S3Store("bucket", "", S3Options(failing_server, path_style=True, attempts=1))
+    store = S3Store("bucket", "", S3Options(failing_server, path_style=True, retry_for_s=0))
     with pytest.raises(TryAgainError, match=r"s3://bucket/a: the server failed \(503, 503: .*\): try again"):
         store.get("a")
 

@@ -1,10 +1,12 @@
 """The stage schedule_fetch from the service to the lake: captures, renewed captures, and faults."""
 
+import base64
+import hashlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -31,6 +33,7 @@ from tests.schedule_service import (
     answer,
     cut,
     endless,
+    packed,
     raw,
     redirect,
     reset,
@@ -332,19 +335,39 @@ def test_failed_refetch_leaves_what_stands(lake: LocalStore, service: ScheduleSe
 
 @pytest.mark.parametrize(
     ("good", "bad", "made"),
-    [(0, 10, True), (0, 11, False), (1980, 20, True), (1979, 21, False)],
-    ids=["10 of few", "11 of few", "1 % of many", "more than 1 % of many"],
+    [(1, 10, True), (1, 11, False), (0, 1, False), (1980, 20, True), (1979, 21, False)],
+    ids=["10 of few", "11 of few", "all", "1 % of many", "more than 1 % of many"],
 )
 def test_rejects_up_to_the_threshold(
     service: ScheduleService, capture: Capture, good: int, bad: int, made: bool
 ) -> None:
-    """A day is published with up to 10 rejected episodes or 1 % of all, whichever is more, and counts them."""
+    """A day is published with up to 10 rejected episodes or 1 % of all, whichever is more, if others are left."""
     items = [EPISODE | {"id": number} for number in range(1, good + 1)] + [{"id": None}] * bad
     service.tell(web(FIRST.date), answer(items))
     report = capture(ONE_DAY)
     assert len(report.made) == made
     if made:
         assert report.made[0].counts["rejects"] == {"no episode id": bad}
+
+
+@pytest.mark.parametrize(
+    ("items", "reasons"),
+    [
+        ([{"id": 21, "name": "x"}] * 2, "no show 2"),
+        ([None, 5, "x", []], "no object 4"),
+        ([None, {}, {"id": 1}], "no episode id 1, no object 1, no show 1"),
+    ],
+    ids=["without shows", "no objects", "several reasons"],
+)
+def test_day_of_rejected_episodes_alone_fails(
+    lake: LocalStore, service: ScheduleService, capture: Capture, items: list[Any], reasons: str
+) -> None:
+    """A day with episodes of which none can be read fails, however few they are, and an empty day does not."""
+    service.tell(web(FIRST.date), answer(items), answer([]))
+    assert capture(ONE_DAY).failed == ((FIRST, 65),)
+    _, reason = failures(lake)["2020-12-01"]
+    assert f"{len(items)} of {len(items)} episodes were rejected ({reasons}), and none is left" in reason
+    assert len(capture(ONE_DAY).made) == 1
 
 
 def test_drift_is_told(service: ScheduleService, capture: Capture, caplog: pytest.LogCaptureFixture) -> None:
@@ -394,3 +417,84 @@ def test_module_refuses_wrong_settings(lake: LocalStore) -> None:
         "MARQUEE_SCHEDULE_FETCH__COUNTRIES=['UK']: Value error, Invalid country 'UK'"
         in json.loads(done.stderr)["message"]
     )
+
+
+MIB = 1 << 20
+PEAK = """
+import sys
+from jobs.schedule_fetch.job import run
+from jobs.schedule_fetch.settings import ScheduleFetchSettings
+from marquee.runs.command import stage_command
+
+sys.argv = ["schedule_fetch", "2020-12-01"]
+code = stage_command("schedule_fetch", "", ScheduleFetchSettings, run)
+# Not ru_maxrss, which after a fork begins with the memory of the parent.
+print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")))
+sys.exit(code)
+"""
+
+
+def noise(number: int, size: int) -> str:
+    """Return a text that does not compress, the same for a number."""
+    return base64.b64encode(hashlib.shake_256(str(number).encode()).digest(size * 3 // 4)).decode()
+
+
+def listed(items: Iterable[Any]) -> bytes:
+    """Return an answer of items, up to 50 MiB."""
+    body = bytearray(b"[")
+    for item in items:
+        text = json.dumps(item, ensure_ascii=False).encode()
+        if len(body) + len(text) + 2 > 50 * MIB:
+            break
+        body += text + b","
+    return bytes(body[:-1] + b"]")
+
+
+def texts() -> bytes:
+    """Return 50 MiB of episodes whose texts do not compress, each with a show of its own."""
+    numbers = range(1, 100_000)
+    return listed(
+        {"id": n, "summary": noise(n, 1500), "show": {"id": n, "summary": noise(-n, 1500), "name": noise(n, 40)}}
+        for n in numbers
+    )
+
+
+def shows() -> bytes:
+    """Return 60,000 episodes, each of a show, a network and a web channel of its own."""
+    numbers = range(1, 60_001)
+    return listed(
+        {"id": n, "show": {"id": n, "network": {"id": n, "name": f"N{n}"}, "webChannel": {"id": n}, "genres": ["a"]}}
+        for n in numbers
+    )
+
+
+def wide() -> bytes:
+    """Return episodes with texts of characters that take four bytes in memory."""
+    return listed({"id": n, "name": chr(0x1F600) * 200_000, "show": {"id": n}} for n in range(1, 40))
+
+
+BOUNDED: dict[str, tuple[Callable[[], bytes], int, str]] = {
+    "17 million objects": (lambda: b"[" + b"{}," * 17_000_000 + b"{}]", 65, "more than max_episodes"),
+    "512 MiB in 500 KB": (lambda: b" " * (512 * MIB), 65, "larger than max_answer_mb"),
+    "texts": (texts, 0, "published"),
+    "shows": (shows, 0, "published"),
+    "wide": (wide, 0, "published"),
+}
+
+
+@pytest.mark.parametrize("kind", BOUNDED)
+def test_large_answers_take_little_memory(lake: LocalStore, service: ScheduleService, kind: str) -> None:
+    """The process of a day with two answers of up to 50 MiB stays well below 256 MiB of memory."""
+    make, code, words = BOUNDED[kind]
+    reply = packed(make())
+    service.tell(web(FIRST.date), reply)
+    service.tell("/schedule?country=US&date=2020-12-01", reply)
+    settings = {
+        "MARQUEE_LAKE": lake.url,
+        "MARQUEE_SCHEDULE_FETCH__URL": service.url,
+        "MARQUEE_SCHEDULE_FETCH__COUNTRIES": '["US"]',
+    }
+    command = [sys.executable, "-c", PEAK]
+    done = subprocess.run(command, env=os.environ | settings, capture_output=True, text=True, check=False)
+    assert (done.returncode, words in done.stderr) == (code, True), done.stderr
+    assert int(done.stdout.split()[1]) >> 10 < 230

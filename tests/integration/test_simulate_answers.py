@@ -7,20 +7,53 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property
+from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
+import numpy as np
 import pytest
 
 from jobs.simulate.catalogue import build_world
 from jobs.simulate.countries import SCHEDULE_COUNTRIES
-from jobs.simulate.planted import ANSWERS, BINGED, JAPAN, KEPT, LOST, LOYAL, MULTILINGUAL, ONLY, PACED, SHOWS
+from jobs.simulate.planted import (
+    ANSWERS,
+    BINGED,
+    FEWER,
+    GREW,
+    JAPAN,
+    KEPT,
+    LEFT,
+    LOST,
+    LOYAL,
+    MULTILINGUAL,
+    ONLY,
+    PACED,
+    PAIR,
+    SHOWS,
+    STARTED,
+    STOPPED,
+    UNWATCHED,
+)
+from jobs.simulate.plays import day_plays, join
 from jobs.simulate.schedule import Schedule
+from jobs.simulate.service import make_service
 from jobs.simulate.settings import SimulateSettings
 from jobs.simulate.write import simulate
+from marquee.mart.questions import ask
 from marquee.storage.local import LocalStore
+from tests.helpers_mart import SmallLake, kiosk_of, load
+from tests.integration.test_departures import counted
+from tests.oracle.departures import Watched, judge_departure
+from tests.oracle.launches import launches
+from tests.oracle.seasons import Episode, Rules, Seasons
+from tests.oracle.seasons import Watched as Seen
+from tests.oracle.trends import Row, find_trends
 
 SETTINGS = SimulateSettings(events_per_day=20_000)
+EVERYBODY = [{"country": "**", "active_viewers": 2000, "watched_seconds": 10**9}]
+NINE_WEEKS = SimulateSettings(events_per_day=60_000, days=63)
+EIGHT_WEEKS = SimulateSettings(events_per_day=60_000, days=56)
 ENDED = date(2026, 1, 8)
 REACHED_S = 120
 
@@ -47,10 +80,11 @@ class Play:
 
 @dataclass(frozen=True)
 class Week:
-    """A week of events, with show and runtime in seconds of each episode in the schedule."""
+    """A week of events, with show, runtime in seconds and place in its season of each episode in the schedule."""
 
     events: list[Play]
     episodes: dict[int, tuple[dict[str, Any], int]]
+    seasons: dict[int, Episode]
 
     def watched(self) -> Iterator[tuple[Play, dict[str, Any]]]:
         """Yield each event of a listed episode with its show."""
@@ -84,7 +118,7 @@ def week(tmp_path_factory: pytest.TempPathFactory) -> Week:
     simulate(SETTINGS, store)
     lines = [line for info in store.list("topics/") for line in gzip.decompress(store.get(info.key)).splitlines()]
     matches = {match["id"]: match for match in map(LINE.fullmatch, lines) if match}
-    return Week([_play(match) for match in matches.values()], _episodes())
+    return Week([_play(match) for match in matches.values()], _episodes(), _seasons())
 
 
 def _play(match: re.Match[bytes]) -> Play:
@@ -99,13 +133,27 @@ def _play(match: re.Match[bytes]) -> Play:
     )
 
 
-def _episodes() -> dict[int, tuple[dict[str, Any], int]]:
+def _served() -> list[dict[str, Any]]:
     schedule = Schedule(build_world(SETTINGS))
     days = [SETTINGS.schedule_from + timedelta(days=n) for n in range(35)]
     served = [row | row["_embedded"] for day in days for row in schedule.of_web(day)]
-    served += [row for day in days for country in SCHEDULE_COUNTRIES for row in schedule.of_country(country, day)]
+    return served + [row for day in days for country in SCHEDULE_COUNTRIES for row in schedule.of_country(country, day)]
+
+
+def _episodes() -> dict[int, tuple[dict[str, Any], int]]:
+    served = _served()
     runtimes = {row["show"]["id"]: row["runtime"] for row in served if row["runtime"]}
     return {row["id"]: (row["show"], 60 * runtimes.get(row["show"]["id"], 0)) for row in served}
+
+
+def _seasons() -> dict[int, Episode]:
+    runtimes = {episode: runtime or None for episode, (_, runtime) in _episodes().items()}
+    return {
+        row["id"]: Episode(
+            row["show"]["id"], row["season"], row["number"], date.fromisoformat(row["airdate"]), runtimes[row["id"]]
+        )
+        for row in _served()
+    }
 
 
 def test_romance_leads_in_korea_and_nowhere_else(week: Week) -> None:
@@ -234,12 +282,109 @@ def test_the_show_that_must_not_be_cancelled_is_all_that_its_viewers_watch(week:
     assert second < most / 4
 
 
+def test_pair_of_shows_has_viewers_who_watch_nothing_else(week: Week) -> None:
+    """All viewers of two planted shows watch both and no other show, so no single show has one of them alone."""
+    one, other = (show.show_id for show in PAIR)
+    viewers = {user for user, shows in week.shows.items() if one in shows}
+    assert len(viewers) == 5  # 0.8 % of 667 viewers
+    assert [set(shows) for user, shows in week.shows.items() if user in viewers] == [{one, other}] * 5
+    assert viewers == {user for user, shows in week.shows.items() if other in shows}
+
+
 def test_the_show_that_leads_in_japan_is_far_down_worldwide(week: Week) -> None:
     """The planted show is first by reach in Japan and not among the first fifty worldwide."""
     in_japan = [show for show, _ in week.reach("JP").most_common()]
     worldwide = [show for show, _ in week.reach().most_common()]
     assert in_japan[0] == JAPAN.show_id
     assert JAPAN.show_id not in worldwide[:50]
+
+
+def test_nobody_watches_one_show(week: Week) -> None:
+    """The planted show without an audience airs, and has no play; no other planted show is without."""
+    watched = {show["id"] for _, show in week.watched()}
+    aired = {show["id"] for show, _ in week.episodes.values()}
+    assert {show.show_id for show in SHOWS} & (aired - watched) == {UNWATCHED.show_id}
+
+
+def test_one_show_has_fewer_viewers_who_watch_more(lake: LocalStore, tmp_path: Path) -> None:
+    """In eight weeks, the planted show is the only one with more hours and less reach, by oracle and view."""
+    service = make_service(EIGHT_WEEKS)
+    show_of = np.repeat(
+        service.catalogue.show_ids, np.diff([*service.catalogue.first, len(service.catalogue.episode_ids)])
+    )
+    weeks: dict[date, list[Row]] = {}
+    for first in (EIGHT_WEEKS.start + timedelta(weeks=n) for n in range(8)):
+        seconds: Counter[tuple[int, int]] = Counter()
+        for day in (first + timedelta(days=n) for n in range(7)):
+            plays = join(day_plays(service, day))
+            for viewer, show, watched in zip(plays.viewer, show_of[plays.episode], plays.seconds, strict=True):
+                seconds[int(viewer), int(show)] += int(watched)
+        hours: Counter[int] = Counter()
+        for (_, show), watched in seconds.items():
+            hours[show] += watched
+        reach = Counter(show for (_, show), watched in seconds.items() if watched >= REACHED_S)
+        weeks[first] = [
+            {"show_id": show, "reach": reach[show], "watched_seconds": watched, "sole_viewers": 0}
+            for show, watched in hours.items()
+        ]
+    found = {show: one["trend"] for show, one in find_trends(weeks, "show_id").items()}
+    assert [show for show, trend in found.items() if trend == "hours up, reach down"] == [FEWER.show_id]
+    small, kiosk = SmallLake(lake), tmp_path / "kiosk.duckdb"
+    small.capture("2026-01-05", shows=[{"show_id": show, "name": str(show)} for show in found])
+    for first, rows in weeks.items():
+        small.audience(f"{first:%G-W%V}", [{"country": "**", **row} for row in rows], EVERYBODY, {"hours": 168})
+    small.audience("2026-Q1", [], EVERYBODY)
+    load(lake, kiosk, "2026-Q1")
+    columns, answer = ask(kiosk_of(kiosk, "2026-Q1"), "trend", 0, {"kind": "show"})
+    assert {row[columns.index("title")]: row[columns.index("trend")] for row in answer} == {
+        str(show): trend for show, trend in found.items()
+    }
+    assert answer[0][columns.index("title")] == str(FEWER.show_id)
+
+
+def test_sole_viewers_of_one_show_left_with_it() -> None:
+    """In nine weeks, the sole viewers of the planted show leave with it; no other viewers of shows that ended do."""
+    service = make_service(NINE_WEEKS)
+    show_of = np.repeat(
+        service.catalogue.show_ids, np.diff([*service.catalogue.first, len(service.catalogue.episode_ids)])
+    )
+    seconds: Counter[tuple[int, int, int]] = Counter()
+    for number in range(NINE_WEEKS.days):
+        plays = join(day_plays(service, NINE_WEEKS.start + timedelta(days=number)))
+        for viewer, episode, watched in zip(plays.viewer, plays.episode, plays.seconds, strict=True):
+            seconds[number, int(viewer), int(episode)] += int(watched)
+    home = [service.viewers.countries[country] for country in service.viewers.country]
+    rows = [Watched(*key, home[key[1]], watched) for key, watched in seconds.items()]
+    shows = {show.show_id: NINE_WEEKS.days // 2 for show in SHOWS if show.ends}
+    found = counted(rows, shows, dict(enumerate(show_of.tolist())))
+    verdicts = {key: judge_departure(row) for key, row in found.items()}
+    assert [key for key, verdict in verdicts.items() if verdict == "more of them left"] == [(LEFT.show_id, "sole")]
+    assert found[LEFT.show_id, "sole"]["seen_again"] == 0
+    assert verdicts[LEFT.show_id, "other"] == "as viewers alike"
+
+
+def test_viewers_stop_after_the_fourth_episode_of_one_show(week: Week) -> None:
+    """Of the planted show's viewers, about seven of ten who began stop after the fourth episode, and few before."""
+    plays = [Seen(int(event.user[1:]), event.episode, event.received_at.date(), event.seconds) for event in week.events]
+    days = [SETTINGS.start + timedelta(days=n) for n in range(7)]
+    found = Seasons(plays, week.seasons, days, days[-1], Rules()).steps()
+    kept = [row["kept"] for (show, _, _), row in sorted(found.items()) if show == STOPPED.show_id]
+    assert kept[:4] == pytest.approx([1, 1, 1, 1], abs=0.1)
+    assert kept[4:7] == pytest.approx([0.3, 0.3, 0.3], abs=0.1)
+
+
+def test_one_show_has_most_of_its_viewers_on_the_first_day_and_one_gains_them_later(week: Week) -> None:
+    """Of the viewers of three days, one show has most on its first, and the other less than half."""
+    plays = [Seen(int(event.user[1:]), event.episode, event.received_at.date(), event.seconds) for event in week.events]
+    show_of = {episode: show["id"] for episode, (show, _) in week.episodes.items()}
+    first = SETTINGS.start + timedelta(days=1)
+    premieres = {show["id"]: date.fromisoformat(show["premiered"]) for show, _ in week.episodes.values()}
+    both = {one.show_id: premieres[one.show_id] for one in (STARTED, GREW)}
+    assert set(both.values()) == {first}
+    one, three = (launches(plays, show_of, both, first + timedelta(days=number), first) for number in (0, 2))
+    share = {show: one[show]["reach"] / three[show]["reach"] for show in both}
+    assert share[STARTED.show_id] > 0.6
+    assert share[GREW.show_id] < 0.5
 
 
 def test_planted_shows_are_in_the_schedule_by_their_names() -> None:

@@ -12,13 +12,14 @@ ENTRYPOINT = Path(__file__).parents[2] / "images" / "base" / "spark-entrypoint"
 
 @pytest.fixture
 def spark(tmp_path: Path) -> dict[str, str]:
-    """An environment whose Spark and Java print their arguments, one a line."""
-    for name in ("bin/spark-submit", "bin/java"):
+    """An environment whose Spark, Java and tini print their arguments, one a line."""
+    for name in ("bin/spark-submit", "bin/java", "bin/tini"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text('#!/bin/sh\nprintf "%s\\n" "$0" "$@"\n')
         path.chmod(0o755)
-    return {"PATH": os.environ["PATH"], "SPARK_HOME": str(tmp_path), "JAVA_HOME": str(tmp_path)}
+    search = f"{tmp_path}/bin:{os.environ['PATH']}"
+    return {"PATH": search, "SPARK_HOME": str(tmp_path), "JAVA_HOME": str(tmp_path)}
 
 
 def start(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -28,7 +29,7 @@ def start(environment: dict[str, str], *arguments: str) -> subprocess.CompletedP
 
 
 def test_driver_is_submitted_in_client_mode(spark: dict[str, str]) -> None:
-    """Argument `driver` starts spark-submit in client mode with the pod's address and all other arguments unchanged."""
+    """Argument `driver` starts spark-submit with the pod's address, all other arguments, and signals for Python."""
     given = [
         "--properties-file",
         "/opt/spark/conf/spark.properties",
@@ -40,6 +41,10 @@ def test_driver_is_submitted_in_client_mode(spark: dict[str, str]) -> None:
     run = start(spark | {"SPARK_DRIVER_BIND_ADDRESS": "10.1.2.3"}, "driver", *given)
     assert run.stderr == ""
     assert run.stdout.split("\n")[:-1] == [
+        f"{spark['SPARK_HOME']}/bin/tini",
+        "-s",
+        "-g",
+        "--",
         f"{spark['SPARK_HOME']}/bin/spark-submit",
         "--conf",
         "spark.driver.bindAddress=10.1.2.3",

@@ -61,3 +61,20 @@ def test_workers_take_our_own_package_jobs(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, env=environment, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert world.generations() == {f"rollup/{DAY}T10": 1}
+
+
+def test_result_of_an_hour_does_not_grow_in_the_driver(tmp_path: Path) -> None:
+    """An hour with 50,000 rows of viewership, 2 MB, is made although the driver takes results of 1 MiB at most."""
+    world = SmallWorld(tmp_path / "world")
+    world.configure("http://127.0.0.1:9")
+    world.events(f"{DAY}T10", [(f"u{n // 60}", n % 60, n + 1) for n in range(50_000)])
+    environment = os.environ | {
+        "MARQUEE_CONFIG": str(world.config),
+        "MARQUEE_ENGINE__KIND": "spark",
+        "MARQUEE_ENGINE__SPARK": json.dumps(SPARK_CONF | {"spark.driver.maxResultSize": "1m"}),
+    }
+    command = [sys.executable, "-m", "marquee", "rollup", f"{DAY}T10"]
+    done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    made = world.markers()[f"rollup/{DAY}T10"]
+    assert [(one.dataset, one.rows) for one in made.outputs if one.dataset == "viewership"] == [("viewership", 50_000)]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.small_world import CASE, SmallWorld
+from tests.small_world import CASE, SmallWorld, finished_world, told_service
 
 ROOT = Path(__file__).parents[2]
 COSTLY = ["boto3", "botocore", "duckdb", "numpy", "prometheus_client", "pyarrow", "pymysql", "pyspark", "requests"]
@@ -66,6 +66,19 @@ def test_help_imports_nothing_but_its_own(arguments: list[str]) -> None:
     assert {one for one in modules if one.partition(".")[0] in {"jobs", "marquee"}} <= LIGHT
     others = {one.partition(".")[0] for one in modules} - {*sys.stdlib_module_names, "jobs", "marquee", "__main__"}
     assert {one for one in others if not one.startswith("_")} == set()
+
+
+@pytest.mark.parametrize("command", ["run", "schedule-fetch", "rollup", "profile", "mart-load"])
+def test_stage_without_work_imports_nothing_costly(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stage with nothing to do needs neither Parquet, DuckDB, an HTTP client nor the library of metrics."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with told_service() as service:
+        world = finished_world(tmp_path / "world", service)
+    monkeypatch.setenv("MARQUEE_CONFIG", str(world.config))
+    imported_by("mart-load")  # a load without work notes that the mart has none
+    assert [one for one in imported_by(command) if one in COSTLY] == []
 
 
 def test_status_of_a_small_lake_imports_nothing_costly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ It uses neither the code of the project nor its methods: no state, no buckets, n
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from fractions import Fraction
@@ -29,6 +29,9 @@ class Play(TypedDict):
 Catalogue = Mapping[int, tuple[int, int | None]]
 """The show and the runtime (seconds, None if unknown) of each episode that the schedule knows."""
 
+Genres = Mapping[int, Collection[str]]
+"""The genres of each show that has any."""
+
 Row = dict[str, Any]
 
 
@@ -41,10 +44,10 @@ class Thresholds:
     multilingual_share: Fraction = Fraction(1, 10)
     multilingual_seconds: int = 1800
     loyal_share: Fraction = Fraction(1, 2)
+    loyal_spans: int = 3
     sitting_gap_seconds: int = 1800
     binge_episodes: int = 3
     binge_completion: Fraction = Fraction(7, 10)
-    min_cell: int = 10
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,11 @@ class Sitting:
     """One sitting of a viewer: the seconds of each episode in it."""
 
     seconds: Mapping[int, int]
+
+
+def started(play: Play) -> datetime:
+    """Return the start of a play, whose event is received at its end."""
+    return play["received_at"] - timedelta(seconds=play["watched_seconds"])
 
 
 def filed(play: Play) -> datetime:
@@ -71,13 +79,16 @@ class Oracle:
         *,
         start: date,
         by_week: bool,
+        genres: Genres,
     ) -> None:
         self.limits = thresholds
         self.catalogue = catalogue
+        self.genres_of = genres
         self.plays = [play for play in plays if filed(play).date() in days]
         self.start = start
         self.spans = {self._span(day, by_week=by_week) for day in days}
         self.by_week = by_week
+        self.knows_loyalty = len(days) >= thresholds.loyal_spans * (7 if by_week else 1)
         self.first_seen = _first_seen([play for play in plays if filed(play).date() <= max(days)])
         self.own: dict[int, list[Play]] = defaultdict(list)
         for play in self.plays:
@@ -108,15 +119,35 @@ class Oracle:
         for country in {place for play in self.plays for place in (play["country"], WORLDWIDE)}:
             seconds = _by_viewer(play for play in self.plays if country in {play["country"], WORLDWIDE})
             active = {viewer for viewer in seconds if seconds[viewer] >= self.limits.reach_seconds}
-            published: Row = {
+            rows[country] = {
                 "active_viewers": len(active),
                 "multilingual_viewers": sum(self.is_multilingual(viewer) for viewer in active),
                 "new_viewers": sum(self.is_new(viewer) for viewer in active),
+                "watched_seconds": sum(seconds.values()),
             }
-            if 0 < len(active) < self.limits.min_cell:
-                published = dict.fromkeys(published)
-            rows[country] = {**published, "watched_seconds": sum(seconds.values())}
         return rows
+
+    def genres(self) -> dict[tuple[str, str], Row]:
+        """Return the rows of genres by genre and country."""
+        rows = {}
+        for genre in {genre for play in self.plays for genre in self.genres_of_play(play)}:
+            of_genre = [play for play in self.plays if genre in self.genres_of_play(play)]
+            everywhere = _by_viewer(of_genre)
+            for country in {place for play in of_genre for place in (play["country"], WORLDWIDE)}:
+                seconds = _by_viewer(play for play in of_genre if country in {play["country"], WORLDWIDE})
+                reached = [viewer for viewer in seconds if seconds[viewer] >= self.limits.reach_seconds]
+                sole = [viewer for viewer in reached if everywhere[viewer] == self.total[viewer]]
+                rows[genre, country] = {
+                    "reach": len(reached),
+                    "watched_seconds": sum(seconds.values()),
+                    "sole_viewers": None if genre == "Unknown show" else len(sole),
+                }
+        return rows
+
+    def genres_of_play(self, play: Play) -> Collection[str]:
+        """Return the genres that a play counts for."""
+        show = self.show(play)
+        return ["Unknown show"] if show == UNKNOWN else self.genres_of.get(show, ["Unclassified"])
 
     def _row(self, show: int, here: Sequence[Play]) -> Row:
         seconds = _by_viewer(here)
@@ -125,12 +156,12 @@ class Oracle:
         reach = len(reached)
         runtime = self._runtime(show, {play["episode"] for play in here})
         average = watched / reach if reach else None
-        published: Row = {
+        counted: Row = {
             "reach": reach,
             "average_seconds": average,
             "loyalty": min(average / runtime, 1) if average is not None and runtime else None,
             "return_days": sum(len(self.days_of(viewer, show)) for viewer in reached) / reach if reach else None,
-            "loyal_viewers": sum(self.is_loyal(viewer, show) for viewer in reached),
+            "loyal_viewers": sum(self.is_loyal(viewer, show) for viewer in reached) if self.knows_loyalty else None,
             "binge_viewers": sum(self.binges[viewer, show] >= self.limits.binge_episodes for viewer in reached),
             "binge5_viewers": sum(self.binges[viewer, show] >= 5 for viewer in reached),
             "sole_viewers": sum(self.share(viewer, show) == 1 for viewer in reached),
@@ -140,12 +171,10 @@ class Oracle:
             "multilingual_viewers": sum(self.is_multilingual(viewer) for viewer in reached),
         }
         if show == UNKNOWN:
-            published = dict.fromkeys(published) | {"reach": reach}
-        if 0 < reach < self.limits.min_cell:
-            published = dict.fromkeys(published)
+            counted = dict.fromkeys(counted) | {"reach": reach}
         valued = sum(int(1000 * seconds[viewer] * self.share(viewer, show)) for viewer in seconds)
         return {
-            **published,
+            **counted,
             "watched_seconds": watched,
             "runtime_seconds": runtime,
             "views": watched / runtime if runtime else None,
@@ -184,7 +213,8 @@ class Oracle:
         """Return whether a viewer watched enough in each of two languages."""
         spoken: dict[str, int] = defaultdict(int)
         for play in self.own[viewer]:
-            spoken[play["language"].partition("-")[0]] += play["watched_seconds"]
+            first, _, _ = play["language"].partition("-")
+            spoken[first if len(first) > 1 else play["language"]] += play["watched_seconds"]
         enough = [
             seconds
             for seconds in spoken.values()
@@ -220,8 +250,8 @@ def find_sittings(plays: Sequence[Play], gap_seconds: int) -> list[Sitting]:
     sittings: list[Sitting] = []
     seconds: dict[int, int] = defaultdict(int)
     until: datetime | None = None
-    for interval in sorted(intervals.values(), key=lambda one: min(play["received_at"] for play in one)):
-        start = min(play["received_at"] for play in interval)
+    for interval in sorted(intervals.values(), key=lambda one: min(map(started, one))):
+        start = min(map(started, interval))
         end = max(play["received_at"] for play in interval)
         if until is not None and start - until >= timedelta(seconds=gap_seconds):
             sittings.append(Sitting(seconds))

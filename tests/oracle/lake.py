@@ -1,20 +1,21 @@
 """A hand-made lake in the form that profile reads: hours rolled up from plays, and a captured schedule."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
 
 from marquee.calendar import Period, day, hour
 from marquee.lake import keys
-from marquee.lake.datasets import EPISODES, SHOWS, VIEWER_HOUR, Dataset
+from marquee.lake.datasets import EPISODES, GENRES, SHOWS, SITTING_PERIOD, VIEWER_HOUR, VIEWER_PERIOD, Dataset
 from marquee.lake.files import read_output, write_output
 from marquee.lake.manifest import Marker, Output
 from marquee.lake.markers import Markers, publish, read_marker
 from marquee.storage.base import Store
-from tests.oracle.audience import Catalogue, Play, filed
+from tests.oracle.audience import Catalogue, Genres, Play, filed, started
 
 Rows = list[dict[str, Any]]
 
@@ -41,21 +42,48 @@ def to_viewer_hours(plays: Iterable[Play]) -> Rows:
             **dict(zip(VIEWER_HOUR.sort, key, strict=True)),
             "plays": len(group),
             "watched_seconds": sum(play["watched_seconds"] for play in group),
-            "first_at": min(play["received_at"] for play in group),
+            "first_at": min(map(started, group)),
             "last_at": max(play["received_at"] for play in group),
         }
         for key, group in sorted(groups.items())
     ]
 
 
-def capture(store: Store, requested: str, catalogue: Catalogue) -> None:
-    """Publish a captured schedule with the episodes of a catalogue."""
-    shows = [{"show_id": show} for show in sorted({show for show, _ in catalogue.values()})]
+Places = Mapping[int, tuple[int | None, int | None, date | None]]
+"""Season, number and air date of episodes."""
+
+
+def capture(
+    store: Store,
+    requested: str,
+    catalogue: Catalogue,
+    genres: Genres = MappingProxyType({}),
+    places: Places = MappingProxyType({}),
+    premieres: Mapping[int, date] = MappingProxyType({}),
+) -> None:
+    """Publish a captured schedule: a catalogue's episodes, their places in seasons, genres and premieres of shows."""
+    shows = [
+        {"show_id": show, "premiered": premieres.get(show)} for show in sorted({show for show, _ in catalogue.values()})
+    ]
     episodes = [
-        {"episode_id": episode, "show_id": show, "runtime_minutes": None if runtime is None else runtime // 60}
+        {
+            "episode_id": episode,
+            "show_id": show,
+            "runtime_minutes": None if runtime is None else runtime // 60,
+            **dict(zip(("season", "number", "airdate"), places.get(episode, (None,) * 3), strict=True)),
+        }
         for episode, (show, runtime) in sorted(catalogue.items())
     ]
-    publish_tables(store, keys.SCHEDULE_FETCH, day(requested), [(SHOWS, shows), (EPISODES, episodes)], buckets=None)
+    captured: Rows = [
+        {"show_id": show, "genre": genre} for show, those in sorted(genres.items()) for genre in sorted(those)
+    ]
+    publish_tables(
+        store,
+        keys.SCHEDULE_FETCH,
+        day(requested),
+        [(SHOWS, shows), (EPISODES, episodes), (GENRES, captured)],
+        buckets=None,
+    )
 
 
 def publish_tables(
@@ -65,8 +93,11 @@ def publish_tables(
     tables: Sequence[tuple[Dataset, Rows]],
     buckets: int | None,
     viewer_key: str = "",
+    *,
+    counts: Mapping[str, Any] = MappingProxyType({}),
+    whole: Sequence[tuple[Dataset, Rows]] = (),
 ) -> None:
-    """Publish tables as the next generation of a period."""
+    """Publish tables as the next generation of a period; those of ``whole`` are not split by bucket."""
     now = datetime.now(UTC)
     run_id = keys.new_run_id(now)
     prefix = keys.run_prefix(stage, period, run_id)
@@ -77,6 +108,8 @@ def publish_tables(
             if kept or bucket is None:
                 table = pa.Table.from_pylist(kept, schema=dataset.schema)
                 outputs.append(write_output(store, prefix, dataset, table, bucket))
+    for dataset, rows in whole:
+        outputs.append(write_output(store, prefix, dataset, pa.Table.from_pylist(rows, schema=dataset.schema), None))
     previous = read_marker(store, stage, period)
     marker = Marker(
         stage=stage,
@@ -89,7 +122,7 @@ def publish_tables(
         inputs=(),
         inputs_digest=run_id,
         outputs=tuple(outputs),
-        counts={},
+        counts=dict(counts),
         started_at=now.isoformat(),
         finished_at=now.isoformat(),
     )
@@ -104,9 +137,13 @@ def read_rows(markers: Markers, stage: str, period: str, dataset: Dataset) -> Ro
 
 
 def digests(store: Store, stage: str) -> dict[str, str]:
-    """Return the checksum of each published file of a stage, by period and name without the run."""
+    """Return the checksum of each published file of a stage, by period and name without the run.
+
+    The state of a period is left out: how its days are merged depends on the runs before.
+    """
     return {
         f"{period}/{output.key.split('/run=')[1].partition('/')[2]}": output.sha256
         for period, marker in Markers(store).of(stage).items()
         for output in marker.outputs
+        if output.dataset not in {VIEWER_PERIOD.name, SITTING_PERIOD.name}
     }

@@ -60,8 +60,8 @@ def _refused(fixture: str) -> object:
     return refuse
 
 
-refuse_s3, refuse_s3_proxy, refuse_mariadb, refuse_mariadb_data, refuse_spark = map(
-    _refused, ("s3_server", "one_s3_proxy", "mariadb", "mariadb_data", "spark_engine")
+refuse_s3, refuse_s3_proxy, refuse_mariadb, refuse_mariadb_data, refuse_mysql, refuse_sql_server, refuse_spark = map(
+    _refused, ("s3_server", "one_s3_proxy", "mariadb", "mariadb_data", "mysql", "sql_server", "spark_engine")
 )
 
 

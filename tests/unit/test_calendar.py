@@ -59,6 +59,7 @@ def test_period_has_these_edges(name: str, start: str, end: str) -> None:
         pytest.param("2026-01-05 ", "Invalid period '2026-01-05 '. Use", id="a space"),
         pytest.param("0026-01-05", "Invalid period '0026-01-05'. Use", id="year of two digits"),
         pytest.param("2\u066026-01-05", "Invalid period", id="digits of another script"),
+        pytest.param("9999-12-31T23", "Invalid period '9999-12-31T23'. Use", id="no hour after it"),
         pytest.param("", "Invalid period ''. Use", id="nothing"),
     ],
 )

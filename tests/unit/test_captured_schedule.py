@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from marquee.calendar import day
-from marquee.lake.captured_schedule import latest_episodes, read_captures
+from marquee.lake.captured_schedule import latest_catalogue, read_captures
 from marquee.lake.datasets import EPISODES, SHOWS
 from marquee.lake.files import write_output
 from marquee.lake.keys import SCHEDULE_FETCH, run_prefix
@@ -56,7 +56,7 @@ def episode(runtime: int | None = None, show_id: int = 1) -> Row:
 
 def runtime(lake: LocalStore) -> int | None:
     """Return the runtime of episode 10 in minutes."""
-    (row,) = latest_episodes(Markers(lake)).to_pylist()
+    (row,) = latest_catalogue(Markers(lake)).episodes.to_pylist()
     assert row["episode_id"] == 10
     seconds: int | None = row["runtime_seconds"]
     return None if seconds is None else seconds // 60
@@ -84,7 +84,7 @@ def test_captured_rows_tell_where_they_are_from(lake: LocalStore) -> None:
 def test_nothing_captured_is_an_empty_catalogue(lake: LocalStore) -> None:
     """A lake without a captured day has an empty catalogue, which is not an error."""
     assert read_captures(Markers(lake), EPISODES).num_rows == 0
-    assert latest_episodes(Markers(lake)).num_rows == 0
+    assert latest_catalogue(Markers(lake)).episodes.num_rows == 0
 
 
 @pytest.mark.parametrize(
@@ -138,4 +138,41 @@ def test_runtime_falls_back(
 def test_episode_of_a_show_that_was_not_captured(lake: LocalStore) -> None:
     """An episode whose show was not captured keeps its show, and has its own runtime or none."""
     capture(lake, "2026-01-05", "08:00", [show(30, 1)], [episode(None, show_id=2)])
-    assert latest_episodes(Markers(lake)).to_pylist() == [{"episode_id": 10, "show_id": 2, "runtime_seconds": None}]
+    assert latest_catalogue(Markers(lake)).episodes.to_pylist() == [
+        {"episode_id": 10, "show_id": 2, "runtime_seconds": None}
+    ]
+
+
+def placed(number: int | None, airdate: date | None = date(2026, 1, 5), **rest: Any) -> Row:
+    """Return an episode with this id and number in season 1 of show 1."""
+    place = {"season": 1, "number": number, "airdate": airdate, "runtime_minutes": 30, "type": "regular"}
+    return {"episode_id": number or 99, "show_id": 1, **place, **rest}
+
+
+def test_only_regular_episodes_that_can_be_placed_are_in_a_season(lake: LocalStore) -> None:
+    """Specials and episodes without season, number, air date or runtime are not in the order of a season."""
+    episodes = [
+        placed(1),
+        placed(2, runtime_minutes=None),  # the show has none either
+        placed(3, None),
+        placed(4, season=None),
+        placed(5, type="significant_special"),
+        placed(6, type=None),
+        placed(7, season=2026),
+        placed(None),
+    ]
+    capture(lake, "2026-01-05", "08:00", [show(None, 1)], episodes)
+    seasons = latest_catalogue(Markers(lake)).seasons
+    assert seasons.drop(["season_key"]).to_pylist() == [
+        {
+            "episode_id": number,
+            "show_id": 1,
+            "season": season,
+            "number": number,
+            "airdate": date(2026, 1, 5),
+            "runtime_seconds": 1800,
+        }
+        for number, season in ((1, 1), (6, 1), (7, 2026))
+    ]
+    first, second, third = seasons["season_key"].to_pylist()
+    assert first == second != third

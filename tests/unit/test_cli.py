@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from jobs.cli.__main__ import main
-from jobs.cli.parser import GRACE_DAYS, make_parser
-from marquee.lake.garbage import GRACE
-from marquee.mart.questions import QUESTIONS
+from jobs.cli.ask import _limit, _only
+from jobs.cli.parser import GRACE_DAYS, TRENDS, make_parser
+from marquee.lake.superseded import GRACE
+from marquee.mart import answers
+from marquee.mart.questions import QUESTIONS, find_question
 from tests.helpers_cli import error_of, out_of, usage_error
 
 COMMANDS = [
@@ -24,10 +26,15 @@ COMMANDS = [
     "mart-load",
     "status",
     "ask",
+    "report",
+    "what-if",
     "mart",
     "config",
     "preflight",
+    "verify",
     "gc",
+    "erase",
+    "retain",
     "simulate",
     "completion",
     "help",
@@ -109,7 +116,7 @@ def test_messages_are_text_through_a_pipe_unless_asked_for(
     assert json.loads(capsys.readouterr().err)["level"] == "error"
 
 
-@pytest.mark.parametrize("command", ["status", "config", "run", "gc"])
+@pytest.mark.parametrize("command", ["status", "config", "run", "verify", "gc"])
 def test_nothing_configured(capsys: pytest.CaptureFixture[str], command: str) -> None:
     """A command without any settings says which setting to begin with."""
     assert "MARQUEE_LAKE: is not set" in error_of(capsys, command, code=78)
@@ -124,7 +131,45 @@ def test_ask_lists_the_questions(capsys: pytest.CaptureFixture[str]) -> None:
         "name": QUESTIONS[0].name,
         "question": QUESTIONS[0].words,
         "reckoning": QUESTIONS[0].reckoning,
+        "also": ", ".join(QUESTIONS[0].also),
     }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "limit"),
+    [
+        pytest.param([], 20, id="a table: the question's"),
+        pytest.param(["--format", "json"], 0, id="JSON: all"),
+        pytest.param(["--format", "csv"], 0, id="CSV: all"),
+        pytest.param(["--format", "csv", "--limit", "7"], 7, id="CSV with a limit"),
+        pytest.param(["--all-rows"], 0, id="a whole table"),
+        pytest.param(["--trend", "week"], 3, id="a trend: three of each period"),
+    ],
+)
+def test_only_a_table_is_cut_unless_asked_for(arguments: list[str], limit: int) -> None:
+    """A table has the question's number of rows; JSON and CSV are whole unless there is a limit."""
+    given = make_parser("ask").parse_args(["ask", "binge", *arguments])
+    assert _limit(given, find_question("binge")) == limit
+
+
+@pytest.mark.parametrize(
+    ("arguments", "only"),
+    [
+        ([], {"kind": "all"}),
+        (["--title", "Cases"], {"title": "Cases"}),
+        (["--only", "title=Cases"], {"title": "Cases"}),
+        (["--title", "Crime", "--only", "kind=genre"], {"title": "Crime", "kind": "genre"}),
+    ],
+)
+def test_a_title_is_of_any_kind(arguments: list[str], only: dict[str, str]) -> None:
+    """A title replaces the kind that a question names: the row of everything has another title."""
+    given = make_parser("ask").parse_args(["ask", "trend-by-week", *arguments])
+    assert _only(given, find_question("trend-by-week")) == only
+
+
+def test_trends_of_the_parser_are_those_of_answers() -> None:
+    """The help has its own copy of the grains of a trend, because importing the real one is slow; both are equal."""
+    assert TRENDS == answers.TRENDS
 
 
 @pytest.mark.parametrize(

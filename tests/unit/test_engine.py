@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from jobs.rollup.kernel import reduce_key
+from jobs.rollup.reduce import reduce_key
 from marquee.engine.base import Engine, cpu_seconds, kernel_path, kernels_of, load_kernel
 from marquee.engine.local import EngineOptions, LocalEngine
 from marquee.errors import BadInputError, TryAgainError
@@ -50,7 +50,7 @@ def test_values_come_in_the_order_of_units(engine: Engine) -> None:
 def test_values_come_in_the_order_of_keys(engine: Engine) -> None:
     """Values come in the order of the keys; each reducer gets every table of its key and the parameters."""
     # 0 to 3: key 0 has 0 and 3, key 1 has 1, key 2 has 2. 0 to 4: key 0 has 0 and 3, key 1 has 1 and 4, key 2 has 2.
-    values = engine.map_reduce(kernels.split, kernels.add, units(4, 5), Sum(factor=10))
+    values = kernels.map_reduce(engine, kernels.split, kernels.add, units(4, 5), Sum(factor=10))
     assert values == [(0, 2, 60), (1, 2, 60), (2, 2, 40)]
 
 
@@ -67,12 +67,12 @@ def test_cpu_time_of_tasks_is_counted_wherever_they_run(engine: Engine) -> None:
 def test_no_units_give_no_values(engine: Engine) -> None:
     """An empty list of units gives an empty list of values."""
     assert engine.map(kernels.double, []) == []
-    assert engine.map_reduce(kernels.split, kernels.add, [], Sum()) == []
+    assert kernels.map_reduce(engine, kernels.split, kernels.add, [], Sum()) == []
 
 
 def test_no_tables_give_no_values(engine: Engine) -> None:
     """Mappers that emit no tables give an empty list of values."""
-    assert engine.map_reduce(kernels.nothing, kernels.add, units(1, 2), Sum()) == []
+    assert kernels.map_reduce(engine, kernels.nothing, kernels.add, units(1, 2), Sum()) == []
 
 
 def test_error_of_ours_comes_out_of_a_kernel(engine: Engine) -> None:
@@ -85,13 +85,46 @@ def test_error_of_ours_comes_out_of_a_mapper(engine: Engine) -> None:
     """An error of Marquee in a mapper is raised, and nothing is reduced."""
     failing = [Number(3), Number(4, fails=True)]
     with pytest.raises(TryAgainError, match=r"^mapper 4 failed$"):
-        engine.map_reduce(kernels.split, kernels.add, failing, Sum())
+        kernels.map_reduce(engine, kernels.split, kernels.add, failing, Sum())
 
 
 def test_error_of_ours_comes_out_of_a_reducer(engine: Engine) -> None:
     """An error of Marquee in a reducer is raised with its class and its text."""
     with pytest.raises(BadInputError, match=r"^reducer 1 failed$"):
-        engine.map_reduce(kernels.split, kernels.add, units(4), Sum(fails=1))
+        kernels.map_reduce(engine, kernels.split, kernels.add, units(4), Sum(fails=1))
+
+
+def test_tables_of_reducers_are_merged_in_one_task(engine: Engine) -> None:
+    """A merger gets the tables of all reducers that have one, and values come in the order of the keys."""
+    # 0 to 3 and 0 to 4: key 0 has 0, 3, 0 and 3, key 1 has 1, 1 and 4; key 2 has no table for the merger.
+    values, merged = engine.map_reduce_merge(
+        kernels.split, kernels.add_and_keep, kernels.total, units(4, 5), Sum(factor=10)
+    )
+    assert values == [(0, 2, 60), (1, 2, 60), (2, 2, 40)]
+    assert merged == (2, 120)
+
+
+def test_nothing_to_merge_gives_none(engine: Engine) -> None:
+    """Without units, without tables of mappers, or without tables of reducers nothing is merged."""
+    assert engine.map_reduce_merge(kernels.split, kernels.add_and_keep, kernels.total, [], Sum()) == ([], None)
+    assert engine.map_reduce_merge(kernels.nothing, kernels.add_and_keep, kernels.total, units(1), Sum()) == ([], None)
+    values, merged = engine.map_reduce_merge(kernels.only_two, kernels.add_and_keep, kernels.total, units(5), Sum())
+    assert (values, merged) == ([(2, 1, 5)], None)
+
+
+def test_nothing_is_merged_after_a_failure(engine: Engine, tmp_path: Path) -> None:
+    """After the failure of a reducer or of a mapper the merger does not run; its own failure keeps its class."""
+    with pytest.raises(BadInputError, match=r"^reducer 1 failed$"):
+        engine.map_reduce_merge(
+            kernels.split, kernels.add_and_keep, kernels.total, units(4), Sum(fails=1, folder=tmp_path)
+        )
+    with pytest.raises(TryAgainError, match=r"^mapper 4 failed$"):
+        engine.map_reduce_merge(
+            kernels.split, kernels.add_and_keep, kernels.total, [Number(4, fails=True)], Sum(folder=tmp_path)
+        )
+    assert not (tmp_path / "merged").exists()
+    with pytest.raises(TryAgainError, match=r"^the merger failed$"):
+        engine.map_reduce_merge(kernels.split, kernels.add_and_keep, kernels.fail_to_merge, units(4), Sum())
 
 
 def test_unknown_error_ends_the_run(engine: Engine) -> None:
@@ -119,7 +152,7 @@ NOT_OURS = [
     pytest.param(lambda unit, _: unit, id="a lambda"),
     pytest.param(kernels.Holder.double, id="a method"),
     pytest.param(kernels.Number, id="a class"),
-    pytest.param("jobs.rollup.kernel:reduce_key", id="a text"),
+    pytest.param("jobs.rollup.reduce:reduce_key", id="a text"),
 ]
 
 
@@ -131,9 +164,11 @@ def test_kernel_of_somebody_else_is_refused(engine: Engine, kernel: Callable[...
     ):
         engine.map(kernel, units(1))
     with pytest.raises(ValueError, match="cannot be a kernel"):
-        engine.map_reduce(kernel, kernels.add, units(1), Sum())
+        kernels.map_reduce(engine, kernel, kernels.add, units(1), Sum())
     with pytest.raises(ValueError, match="cannot be a kernel"):
-        engine.map_reduce(kernels.split, kernel, units(1), Sum())
+        kernels.map_reduce(engine, kernels.split, kernel, units(1), Sum())
+    with pytest.raises(ValueError, match="cannot be a kernel"):
+        engine.map_reduce_merge(kernels.split, kernels.add_and_keep, kernel, units(1), Sum())
 
 
 def test_kernels_of_a_package_are_accepted_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,8 +189,8 @@ def test_hidden_function_is_no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_kernel_is_found_by_its_path() -> None:
     """The path of a kernel is its module and function, separated by a colon."""
-    assert kernel_path(reduce_key) == "jobs.rollup.kernel:reduce_key"
-    assert load_kernel("jobs.rollup.kernel:reduce_key") is reduce_key
+    assert kernel_path(reduce_key) == "jobs.rollup.reduce:reduce_key"
+    assert load_kernel("jobs.rollup.reduce:reduce_key") is reduce_key
 
 
 @pytest.mark.parametrize("number", [1, 2], ids=["an error of ours", "another error"])
@@ -182,9 +217,10 @@ def test_error_with_a_unit_shows_no_key(engine: Engine, number: int) -> None:
 def test_shuffle_spills_what_does_not_fit(tmp_path: Path, memory_mb: int, files: int) -> None:
     """Tables above a quarter of the memory are spilled into files, with the same values and no files left."""
     engine = LocalEngine(EngineOptions(workers=1, memory_mb=memory_mb, scratch=tmp_path))
-    values = engine.map_reduce(kernels.blocks, kernels.add_and_look, units(1, 2, 3, 4), Sum())
+    values = kernels.map_reduce(engine, kernels.blocks, kernels.add_and_look, units(1, 2, 3, 4), Sum())
     assert values == [(10 * 50_000, files)] * 2
-    assert list(tmp_path.iterdir()) == []
+    (own,) = tmp_path.iterdir()  # the folder of this process, which it holds until its end
+    assert [one.name for one in own.iterdir()] == [".lock"]
 
 
 def test_error_stops_what_has_not_begun(tmp_path: Path) -> None:

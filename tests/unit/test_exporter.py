@@ -176,7 +176,7 @@ def test_unknown_part_is_refused(monkeypatch: pytest.MonkeyPatch, lake: LocalSto
     monkeypatch.setenv("MARQUEE_LAKE", lake.url)
     monkeypatch.setenv("MARQUEE_EXPORTER__PARTS", '["rolup"]')
     with pytest.raises(
-        ConfigError, match=r"Unknown collector 'rolup'\. Use some of schedule, rollup, profile, mart, garb"
+        ConfigError, match=r"Unknown collector 'rolup'\. Use some of schedule, rollup, profile, mart, ret"
     ):
         load_settings(ExporterSettings)
 

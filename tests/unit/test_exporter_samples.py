@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from jobs.exporter.samples import dataset_samples, hour_samples, stage_samples, window_of
+from jobs.exporter.samples import dataset_samples, erasure_samples, hour_samples, stage_samples, window_of
 from marquee.calendar import Period, Span, day, hour
+from marquee.errors import NewerLakeError
 from marquee.lake import keys
+from marquee.lake.ended import NOTHING_ENDED
 from marquee.lake.manifest import Failure, Marker, Output, now_text
 from marquee.lake.markers import Markers, publish
 from marquee.runs.stage import State, run_stage
@@ -270,6 +272,19 @@ def test_datasets_are_added_up_over_all_markers() -> None:
     assert by_label(samples, metrics.DATASET_OBJECTS, "dataset") == {"viewership": 2, "viewer_hour": 2}
 
 
+def test_datasets_that_have_ended_do_not_count() -> None:
+    """What retention has ended of an hour is not in the lake any more, so it is not counted; the rest is."""
+    run = "20260105T110000000000-0123abcd"
+    outputs = tuple(
+        Output(name, f"data/rollup/2026-01-05T10/run={run}/{name}.parquet", 10, "0" * 64, 1)
+        for name in ("viewership", "rejects")
+    )
+    hours = marked(made("2026-01-05T10", outputs=outputs, run_id=run))
+    at = datetime(2026, 2, 5, tzinfo=UTC)
+    ended = NOTHING_ENDED.with_periods("rejects", [hour("2026-01-05T10")], at, done=True)
+    assert by_label(list(dataset_samples(hours, ended)), metrics.DATASET_BYTES, "dataset") == {"viewership": 10}
+
+
 def test_window_holds_today_and_the_days_before() -> None:
     """A window of two days holds yesterday, today and what comes after, in UTC."""
     span = window_of(datetime(2026, 1, 7, 12, tzinfo=UTC), 2)
@@ -286,9 +301,9 @@ class Counting(LocalStore):
         super().__init__(store.root)
         self.calls: list[str] = []
 
-    def get(self, key: str) -> bytes:
+    def get_version(self, key: str) -> tuple[bytes, str]:
         self.calls.append(f"get {key}")
-        return super().get(key)
+        return super().get_version(key)
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         self.calls.append(f"list {prefix}")
@@ -342,13 +357,31 @@ def test_refresh_reads_what_changed_alone(store: Counting) -> None:
     assert list(markers.of("words")) == [hour("2026-01-05T11")]
 
 
-def test_refresh_after_an_error_reads_again(store: Counting) -> None:
-    """After an error with a damaged marker the old state remains, and the next refresh reads it again."""
+def test_damaged_marker_is_read_again_when_it_changes(store: Counting) -> None:
+    """A damaged marker is a failure of its period, is not read again, and is forgotten when it is restored."""
     markers = Markers(store)
     markers.refresh("words")
     key = keys.success_key("words", hour("2026-01-05T12"))
     store.put(key, b"{")
-    with pytest.raises(Exception, match="not a valid marker"):
+    markers.refresh("words")
+    store.taken()
+    markers.refresh("words")
+    assert store.taken() == ["list markers/words/"]
+    assert list(markers.of("words")) == [hour("2026-01-05T10")]
+    assert list(markers.failures("words")) == [hour("2026-01-05T11"), hour("2026-01-05T12")]
+    store.put(key, made("2026-01-05T12", "words").to_json())
+    markers.refresh("words")
+    assert list(markers.of("words")) == [hour("2026-01-05T10"), hour("2026-01-05T12")]
+    assert list(markers.failures("words")) == [hour("2026-01-05T11")]
+
+
+def test_refresh_after_an_error_reads_again(store: Counting) -> None:
+    """After an error with a marker of a newer format the old state remains, and the next refresh reads it again."""
+    markers = Markers(store)
+    markers.refresh("words")
+    key = keys.success_key("words", hour("2026-01-05T12"))
+    store.put(key, made("2026-01-05T12", "words").to_json().replace(b'"format": 2', b'"format": 3'))
+    with pytest.raises(NewerLakeError, match="has format 3"):
         markers.refresh("words")
     assert list(markers.of("words")) == [hour("2026-01-05T10")]
     store.put(key, made("2026-01-05T12", "words").to_json())
@@ -378,3 +411,14 @@ def test_periods_are_looked_over_as_a_run_would(lake: LocalStore, tmp_path: Any)
         ("2026-01-05T13", State.WAITING, False),
     ]
     assert "bad!" in found[1].reason
+
+
+def test_open_requests_to_erase_have_the_deadline_of_the_oldest() -> None:
+    """Two requests of 2 and 3 January must be complete in 28 days: by 30 January for the older one."""
+    requests = [f"202601{day}T120000000000-00000000" for day in ("02", "03")]
+    found = {one.metric.name: one.value for one in erasure_samples(requests, 28)}
+    assert found == {
+        "marquee_open_erasures": 2,
+        "marquee_erasure_deadline_timestamp_seconds": datetime(2026, 1, 30, 12, tzinfo=UTC).timestamp(),
+    }
+    assert {one.metric.name: one.value for one in erasure_samples([], 28)} == {"marquee_open_erasures": 0}

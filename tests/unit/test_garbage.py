@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from marquee.calendar import hour
-from marquee.errors import BadInputError, CorruptLakeError
-from marquee.lake import garbage as gc
+from marquee.errors import BadInputError, NewerLakeError
 from marquee.lake.files import write_bytes
 from marquee.lake.garbage import Garbage, collect, plan_digest, plan_garbage
 from marquee.lake.keys import failed_key, new_run_id, run_prefix, success_key
 from marquee.lake.manifest import Marker, Output
 from marquee.lake.markers import Markers, failure_of, publish, read_marker
+from marquee.lake.superseded import GRACE
 from marquee.runs.stage import run_stage
 from marquee.storage.base import Store
 from marquee.storage.local import LocalStore
@@ -118,12 +118,32 @@ def test_stage_that_is_not_known_has_its_markers_read(store: Store) -> None:
     assert planned(store, NOON + 2 * DAYS) == [f"data/others/2026-01-05T13/run={other}/"]
 
 
-def test_damaged_marker_stops_everything(store: Store) -> None:
-    """A damaged marker stops the plan, because the objects that it lists are unknown."""
-    write_run(store, NOON)
-    store.put(success_key("words", NEXT), b"{")
-    with pytest.raises(CorruptLakeError, match="2026-01-05T14/_SUCCESS is not a valid marker"):
+def test_period_of_a_damaged_marker_is_kept(store: Store) -> None:
+    """No run of a period whose marker is damaged is collected, because the objects that it lists are unknown."""
+    run_id, output = write_run(store, NOON)
+    superseded, _ = write_run(store, NOON - DAYS)
+    old = run_prefix("words", NEXT, new_run_id(NOON))
+    store.put(f"{old}words.parquet", b"abc")
+    stand(store, run_id, output, NOON)
+    plan = plan_garbage(store, Markers(store), NOON + 2 * DAYS, DAYS)
+    assert [one.prefix for one in plan] == [run_prefix("words", HOUR, superseded), old]
+    store.put(success_key("words", HOUR), b"{")
+    assert planned(store, NOON + 2 * DAYS) == [old]
+    assert [one.prefix for one in collect(store, plan)] == [old]
+    assert len(list(store.list("data/"))) == 2
+
+
+def test_marker_of_a_newer_format_stops_everything(store: Store) -> None:
+    """A marker of a newer format stops the plan, and the deletion of an older plan."""
+    run_id, output = write_run(store, NOON)
+    plan = plan_garbage(store, Markers(store), NOON + 2 * DAYS, DAYS)
+    marker = stand(store, run_id, output, NOON)
+    store.put(success_key("words", HOUR), dataclasses.replace(marker, format=3).to_json())
+    with pytest.raises(NewerLakeError):
         planned(store, NOON + 2 * DAYS)
+    with pytest.raises(NewerLakeError):
+        collect(store, plan)
+    assert store.get(output.key) == b"abc"
 
 
 def test_run_published_since_the_plan_is_not_collected(store: Store) -> None:
@@ -198,7 +218,7 @@ def test_grace_is_a_week_unless_told(lake: LocalStore) -> None:
     write_run(lake, NOON)
     assert plan_garbage(lake, Markers(lake), NOON + 7 * DAYS) == []
     assert len(plan_garbage(lake, Markers(lake), NOON + 7 * DAYS + timedelta(seconds=1))) == 1
-    assert timedelta(days=7) == gc.GRACE
+    assert timedelta(days=7) == GRACE
 
 
 def test_lake_is_as_before_without_its_garbage(lake: LocalStore, tmp_path: Path) -> None:
@@ -215,3 +235,23 @@ def test_lake_is_as_before_without_its_garbage(lake: LocalStore, tmp_path: Path)
     assert marker.generation == 3
     assert {info.key for info in lake.list("data/")} == {output.key for output in marker.outputs}
     assert [info.key for info in lake.list("markers/")] == [success_key("words", HOUR)]
+
+
+def test_replaced_run_with_erased_viewers_goes_at_once(store: Store) -> None:
+    """A run that the marker names as replaced by an erasure is collected without the grace; a run at work is not.
+
+    The object that the new run still lists stays.
+    """
+    replaced_id, kept = write_run(store, NOON)
+    replaced = stand(store, replaced_id, kept, NOON)
+    gone = write_bytes(store, f"{run_prefix('words', HOUR, replaced_id)}other.parquet", "other", b"defg", 1)
+    at_work, _ = write_run(store, NOON + timedelta(minutes=1))
+    run_id, _ = write_run(store, NOON + timedelta(minutes=2))
+    now = NOON + timedelta(minutes=3)
+    marker = dataclasses.replace(replaced, generation=2, run_id=run_id, counts={"erased_runs": [replaced_id]})
+    publish(store, marker, replaced)
+    (plan,) = plan_garbage(store, Markers(store), now, DAYS)
+    assert (plan.prefix, plan.keys) == (f"{run_prefix('words', HOUR, replaced_id)}", (gone.key,))
+    collect(store, [plan])
+    assert store.get(kept.key) == b"abc"
+    assert any(at_work in info.key for info in store.list("data/"))

@@ -25,9 +25,9 @@ def test_keys_are_these() -> None:
 def test_run_is_known_by_its_objects(name: str) -> None:
     """The key of a data object, and its prefix, give the stage, the period and the run."""
     period = Period.parse(name)
-    prefix = keys.run_prefix("audience", period, "r1")
-    assert keys.run_of(prefix + keys.bucket_file("viewer_period", 0)) == ("audience", period, "r1")
-    assert keys.run_of(prefix) == ("audience", period, "r1")
+    prefix = keys.run_prefix("words", period, "r1")
+    assert keys.run_of(prefix + keys.bucket_file("viewer_period", 0)) == ("words", period, "r1")
+    assert keys.run_of(prefix) == ("words", period, "r1")
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,7 @@ def test_run_is_known_by_its_objects(name: str) -> None:
         pytest.param("markers/rollup/2026-01-05T13/_SUCCESS", id="marker"),
         pytest.param("data/rollup/2026-01-05T13/readme.txt", id="beside the runs"),
         pytest.param("data/rollup/someday/run=r1/x.parquet", id="no period"),
+        pytest.param("data/rollup/2026-01-05/run=r1/x.parquet", id="a day of a stage of hours"),
         pytest.param("backup/data/rollup/2026-01-05T13/run=r1/x.parquet", id="elsewhere"),
     ],
 )
@@ -72,5 +73,6 @@ def test_markers_are_listed_by_stage(lake: LocalStore) -> None:
         "markers/profile/2026-01-05/_SUCCESS.bak",
     ):
         lake.put(key, b"{}")
-    listed = [(str(period), name) for period, name, _ in keys.list_markers(lake, "profile")]
+    found = keys.list_markers("profile", lake.list(keys.markers_prefix("profile")))
+    listed = [(str(period), name) for period, name, _ in found]
     assert listed == [("2026-01-05", "_SUCCESS"), ("2026-01-06", "_FAILED"), ("2026-01-06", "_SUCCESS")]

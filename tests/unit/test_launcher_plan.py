@@ -12,6 +12,7 @@ from jobs.profile.settings import ProfileOptions, ProfileSettings
 from jobs.profile.stage import ProfileStage
 from jobs.registry import PROFILE, ROLLUP
 from marquee.calendar import EVER, Period, Span, day
+from marquee.engine.choice import Load
 from marquee.engine.local import EngineOptions, LocalEngine
 from marquee.errors import ConfigError
 from marquee.lake import keys
@@ -19,7 +20,7 @@ from marquee.lake.manifest import Failure
 from marquee.lake.markers import Markers
 from marquee.runs.stage import run_stage
 from marquee.storage.local import LocalStore
-from tests.helpers_rollup import GOOD, new_world
+from tests.helpers_rollup import GOOD, line, new_world
 from tests.oracle.lake import roll_up
 
 ENGINE = LocalEngine(EngineOptions(workers=1, memory_mb=200))
@@ -87,6 +88,18 @@ def test_batch_is_of_the_oldest(found: Work, most: int, batch: Batch | None) -> 
     assert choose(found, EVER, most) == batch
 
 
+def test_load_of_a_batch_is_that_of_its_periods() -> None:
+    """The load has the due periods of the batch alone, and for each day that follows in a chain another like them."""
+    hours = [Due(Period.parse(f"2026-01-05T0{number}"), size=10**number) for number in (1, 2, 3)]
+    batch = choose(Work(hours, load=Load(1110, 0.5)), EVER, 2)
+    assert batch is not None
+    assert batch.load == Load(110, 0.5)
+    days = [Period.parse(f"2026-01-0{number}") for number in (5, 6, 7)]
+    chained = choose(Work([Due(days[0], size=100)], chain=days), EVER, 3)
+    assert chained is not None
+    assert chained.load.size == 300
+
+
 def test_batch_stays_in_what_was_asked_for() -> None:
     """A batch stays in the requested span: a quarter is made for one of its days, without its other days."""
     asked = span("2026-01-05", "2026-01-05")
@@ -125,11 +138,21 @@ def test_rollup_is_given_the_hours_that_are_over_and_not_done(tmp_path: Path) ->
     assert found == Batch(span("2026-01-05T14", "2026-01-05T15"), 2, 1)
 
 
+def test_hours_beyond_the_batch_are_announced(tmp_path: Path) -> None:
+    """The launcher publishes all hours that wait to be made: the application lists those of its batch only."""
+    world = new_world(tmp_path)
+    for one in ("2026-01-05T13", "2026-01-05T14", "2026-01-06T16", "2999-01-01T00"):
+        world.put("plays.json", GOOD, period=Period.parse(one))
+    plan(ROLLUP, world.settings, EVER, force=False, most=1)
+    pending = Markers(world.lake).pending(keys.ROLLUP)
+    assert sorted(map(str, pending)) == ["2026-01-05T13", "2026-01-05T14", "2026-01-06T16"]
+
+
 def test_rollup_by_force_is_given_all_that_was_asked_for_at_once(tmp_path: Path) -> None:
     """With force, the whole requested span is one batch, because the forced rest is not recorded anywhere."""
     world = new_world(tmp_path)
     for one in ("2026-01-05T13", "2026-01-05T14", "2026-01-05T15"):
-        world.put("plays.json", GOOD, period=Period.parse(one))
+        world.put("plays.json", line(received_at=f"{one}:00:00Z"), period=Period.parse(one))
     asked = span("2026-01-05", "2026-01-05")
     world.run(asked)
     assert plan(ROLLUP, world.settings, asked, force=False, most=2) is None
@@ -189,7 +212,7 @@ def test_profile_is_given_periods_whose_audience_alone_is_due(three_days: Profil
     """Periods whose audience alone is due are planned, for example after a changed threshold."""
     profile(three_days)
     assert plan(PROFILE, three_days, EVER, force=False, most=9) is None
-    changed = ProfileSettings(lake=three_days.lake, profile=ProfileOptions(min_cell=20))
+    changed = ProfileSettings(lake=three_days.lake, profile=ProfileOptions(order_reach=20))
     # Three days, their week, month and quarter end on 5, 6, 7, 11 and 31 January, and on 31 March.
     assert plan(PROFILE, changed, EVER, force=False, most=2) == Batch(span("2026-01-05", "2026-01-06"), 5, 1)
     assert plan(PROFILE, changed, span("2026-01-07", "2026-01-07"), force=False, most=9) == Batch(

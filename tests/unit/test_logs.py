@@ -8,6 +8,8 @@ from typing import Literal
 import pytest
 from pydantic import SecretStr
 
+from marquee.errors import ConfigError
+from marquee.settings.loading import WrongSettingsError
 from marquee.telemetry.logs import JsonFormatter, TextFormatter, set_up_logs
 
 NOON = datetime(2026, 1, 5, 12, 0, 1, 250_000, tzinfo=UTC)
@@ -43,6 +45,39 @@ def test_text_line_is_short() -> None:
     line = TextFormatter().format(record("rollup 2026-01-05T13 made", stage="rollup", run_id="r1", rows=3, rejects=0))
     assert line == "12:00:01 INFO    rollup 2026-01-05T13 made  rows=3 rejects=0"
     assert TextFormatter().format(record("nothing to do")) == "12:00:01 INFO    nothing to do"
+
+
+HOSTILE = "k\x1b]0;title\x07\n12:00:01 ERROR   forged\u202e\u2028\x9b2J"
+"""An object's key that would set the title of a terminal, forge a line of the log, and turn the direction."""
+
+
+def test_words_from_outside_forge_no_line() -> None:
+    """In a text log, control characters and line breaks of a message and its extras are replaced."""
+    line = TextFormatter().format(record("cannot read %s", HOSTILE, key=HOSTILE))
+    plain = "k\ufffd]0;title\ufffd\ufffd12:00:01 ERROR   forged\ufffd\ufffd\ufffd2J"
+    assert line == f"12:00:01 INFO    cannot read {plain}  key={plain}"
+    line = JsonFormatter().format(record("cannot read %s", HOSTILE))
+    assert line.isprintable()
+    assert json.loads(line)["message"] == f"cannot read {HOSTILE}"
+
+
+def test_words_from_outside_forge_no_line_in_a_traceback() -> None:
+    """The lines of a traceback stay, without control characters."""
+    made = record("failed")
+    error = ValueError("\x1b[2J")
+    made.exc_info = (ValueError, error, error.__traceback__)
+    assert TextFormatter().format(made).splitlines()[1:] == ["ValueError: \ufffd[2J"]
+
+
+def test_only_an_error_of_ours_has_several_lines() -> None:
+    """Wrong settings are listed one on each line; a line break of another error's text is replaced."""
+    wrong = WrongSettingsError(["A: is not set", "B='x\n': wrong"])
+    assert TextFormatter().format(record("%s", wrong)).splitlines() == [
+        "12:00:01 INFO    wrong settings:",
+        "  A: is not set",
+        "  B='x\ufffd': wrong",
+    ]
+    assert "\n" not in TextFormatter().format(record("%s", ConfigError("one\ntwo")))
 
 
 @pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()], ids=["json", "text"])

@@ -8,13 +8,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from marquee.calendar import hour
-from marquee.errors import BadInputError, CorruptLakeError, LostRaceError
-from marquee.lake.files import fetch_output, read_bytes, write_bytes
+from marquee.errors import BadInputError, CorruptLakeError, LostRaceError, NewerLakeError
+from marquee.lake import manifest
+from marquee.lake import markers as markers_module
+from marquee.lake.files import fetch_output, read_bytes, verify_output, write_bytes, write_output
 from marquee.lake.keys import failed_key, run_prefix, success_key
 from marquee.lake.manifest import Failure, Input, Marker, Output, digest_inputs
 from marquee.lake.markers import Markers, failure_of, publish, read_marker
@@ -24,6 +27,8 @@ from tests.sample_stages import INITIALS, SECRET, START, WORDS
 
 HOUR = hour("2026-01-05T13")
 KEY = success_key("words", HOUR)
+AA, BB, CC, DD = (letter * 64 for letter in "abcd")
+"""Checksums."""
 
 
 def marker(run_id: str = "r1", generation: int = 1, **more: object) -> Marker:
@@ -40,9 +45,9 @@ def marker(run_id: str = "r1", generation: int = 1, **more: object) -> Marker:
         "inputs": (Input("raw/file", "e1", 10),),
         "inputs_digest": "d1",
         "outputs": (
-            Output("words", f"{prefix}words/bucket=0001.parquet", 6, "bb", 3),
-            Output("words", f"{prefix}words/bucket=0000.parquet", 4, "aa", 2),
-            Output("initials", f"{prefix}initials.parquet", 5, "cc", 1),
+            Output("words", f"{prefix}words/bucket=0001.parquet", 6, BB, 3),
+            Output("words", f"{prefix}words/bucket=0000.parquet", 4, AA, 2),
+            Output("initials", f"{prefix}initials.parquet", 5, CC, 1),
         ),
         "counts": {"rows_in": 5, "rejects": {"no json": 1}},
         "started_at": "2026-01-07T12:00:01.000+00:00",
@@ -51,7 +56,29 @@ def marker(run_id: str = "r1", generation: int = 1, **more: object) -> Marker:
     return Marker(**(fields | more))  # type: ignore[arg-type]
 
 
+FAILED = {
+    "stage": "words",
+    "period": str(HOUR),
+    "run_id": "r1",
+    "generation": 1,
+    "kind": "bad input",
+    "exit_code": 65,
+    "reason": "why",
+    "failed_at": "2026-01-07T12:00:00.000+00:00",
+}
+
 # The contents of a marker.
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"inputs": (), "outputs": ()}, {"inputs": (Input('a"\\\n "inputs": []\x7f日', "é", 2**53),) * 2}]
+)
+def test_bytes_of_a_marker_are_those_of_json_with_an_indent(changes: dict[str, object]) -> None:
+    """A marker has the bytes that the standard encoder gives, with sorted names and one blank for each level."""
+    one = dataclasses.replace(marker(parameters={"inputs": [], "outputs": []}), **changes)  # type: ignore[arg-type]
+    fields = dataclasses.asdict(one)
+    del fields["etag"]
+    assert one.to_json() == json.dumps(fields, indent=1, sort_keys=True, ensure_ascii=False).encode()
 
 
 def test_marker_is_read_back(store: Store) -> None:
@@ -75,7 +102,7 @@ def test_marker_is_json_for_people(lake: LocalStore) -> None:
         "dataset": "initials",
         "key": "data/words/2026-01-05T13/run=r1/initials.parquet",
         "size": 5,
-        "sha256": "cc",
+        "sha256": CC,
         "rows": 1,
     }
     assert "etag" not in fields
@@ -83,7 +110,7 @@ def test_marker_is_json_for_people(lake: LocalStore) -> None:
 
 def test_outputs_are_found_by_dataset() -> None:
     """The outputs of a dataset come in the order of keys, and their rows are summed."""
-    assert [one.sha256 for one in marker().of(WORDS)] == ["aa", "bb"]
+    assert [one.sha256 for one in marker().of(WORDS)] == [AA, BB]
     assert (marker().rows(WORDS), marker().rows(INITIALS)) == (5, 1)
 
 
@@ -93,9 +120,9 @@ def test_same_content_is_the_same_input() -> None:
     assert (first.name, first.size) == ("words/2026-01-05T13/words", 10)
     assert marker("r2", 2).as_input(WORDS) == first
     changed, renamed, other = ([*marker().outputs] for _ in range(3))
-    changed[0] = dataclasses.replace(changed[0], sha256="dd")
+    changed[0] = dataclasses.replace(changed[0], sha256=DD)
     renamed[0] = dataclasses.replace(renamed[0], key=renamed[0].key.replace("0001", "0002"))
-    other[2] = dataclasses.replace(other[2], sha256="dd")
+    other[2] = dataclasses.replace(other[2], sha256=DD)
     assert marker(outputs=tuple(changed)).as_input(WORDS).etag != first.etag
     assert marker(outputs=tuple(renamed)).as_input(WORDS).etag != first.etag
     assert marker(outputs=tuple(other)).as_input(WORDS).etag == first.etag
@@ -228,42 +255,143 @@ def test_commit_that_landed_but_was_reported_refused_is_ours(tmp_path: Path) -> 
 def test_marker_of_a_newer_format_is_refused_by_name(lake: LocalStore) -> None:
     """A marker of a newer format is refused with the advice to upgrade, not as damaged."""
     lake.put(KEY, marker(format=3).to_json())
-    message = f"{KEY} has format 3; this version reads up to 2. Upgrade Marquee"
-    with pytest.raises(CorruptLakeError, match=message):
+    message = f"{KEY} has format 3; this version reads up to 2. .* Upgrade Marquee"
+    with pytest.raises(NewerLakeError, match=message):
         read_marker(lake, "words", HOUR)
-    with pytest.raises(CorruptLakeError, match=message):
+    with pytest.raises(NewerLakeError, match=message):
         Markers(lake).of("words")
+
+
+def edited(**fields: object) -> bytes:
+    """Return a marker of the hour with some values edited."""
+    return json.dumps(json.loads(marker().to_json()) | fields).encode()
+
+
+def edited_output(**fields: object) -> bytes:
+    """Return a marker whose first output was edited."""
+    first, *others = json.loads(marker().to_json())["outputs"]
+    return edited(outputs=[first | fields, *others])
+
+
+DATA = "data/words/2026-01-05T13/run=r1"
+TAMPERED = [
+    pytest.param(b"", id="empty"),
+    pytest.param(marker().to_json()[:-9], id="cut short"),
+    pytest.param(b"\xff\xfe", id="no text"),
+    pytest.param(b"[1]", id="a list"),
+    pytest.param(b"null", id="null"),
+    pytest.param(b"[" * 100_000, id="a deep nest"),
+    pytest.param(b'{"format": 1}', id="nothing in it"),
+    pytest.param(b'{"format": "1"}', id="format as text"),
+    pytest.param(marker().to_json().replace(b'"sha256"', b'"md5"'), id="another field in an output"),
+    pytest.param(edited(format=True), id="format true"),
+    pytest.param(edited(format=0), id="format 0"),
+    pytest.param(edited(surprise=1), id="another field"),
+    pytest.param(edited(stage="rollup"), id="another stage"),
+    pytest.param(edited(period="2026-01-05T14"), id="another period"),
+    pytest.param(edited(period="2026-1-5T13"), id="a period that is not canonical"),
+    pytest.param(edited(generation="x"), id="generation as text"),
+    pytest.param(edited(generation=0), id="generation 0"),
+    pytest.param(edited(generation=10**400), id="a huge generation"),
+    pytest.param(edited(run_id="../../../../etc"), id="a path as run id"),
+    pytest.param(edited(run_id=""), id="no run id"),
+    pytest.param(edited(parameters=[]), id="parameters as a list"),
+    pytest.param(edited(inputs=[{"name": "x", "etag": "e", "size": -1}]), id="an input of negative size"),
+    pytest.param(edited(inputs=[{"name": 1, "etag": "e", "size": 1}]), id="an input named by a number"),
+    pytest.param(edited(outputs={}), id="outputs as an object"),
+    pytest.param(edited(outputs=json.loads(marker().to_json())["outputs"][:1] * 2), id="an output twice"),
+    pytest.param(edited(counts={"rows_in": "many"}), id="rows as text"),
+    pytest.param(edited(counts={"rows_in": True}), id="rows true"),
+    pytest.param(edited(counts={"rejects": [1, 2]}), id="rejects as a list"),
+    pytest.param(edited(counts={"rejects": {"no json": "1"}}), id="rejects as text"),
+    pytest.param(edited(counts={"viewers": -1}), id="a negative count"),
+    pytest.param(edited(counts={"orphans": {"seconds": float("nan")}}), id="not a number"),
+    pytest.param(edited(counts={"viewers": 10**30}), id="a huge count"),
+    pytest.param(edited(started_at="yesterday"), id="no time"),
+    pytest.param(edited(finished_at="0001-01-01"), id="a date as time"),
+    pytest.param(edited(finished_at="2026-02-30T00:00:00+00:00"), id="a day that there is not"),
+    pytest.param(edited(finished_at="2026-01-07T12:00:00+05:00"), id="a time not in UTC"),
+    pytest.param(edited(cpu_seconds=-1.0), id="negative CPU time"),
+    pytest.param(edited(cpu_seconds=float("inf")), id="infinite CPU time"),
+    pytest.param(edited_output(key="../../victim.txt"), id="an output outside of the lake"),
+    pytest.param(edited_output(key=KEY), id="the marker itself as an output"),
+    pytest.param(edited_output(key=f"{DATA}/../x/words.parquet"), id="an output over a parent folder"),
+    pytest.param(edited_output(key="data/words/2026-01-05T14/run=r1/words.parquet"), id="an output of another period"),
+    pytest.param(edited_output(key="data/rollup/2026-01-05T13/run=r1/words.parquet"), id="an output of another stage"),
+    pytest.param(edited_output(key=f"{DATA}/initials/bucket=0000.parquet"), id="an output of another dataset"),
+    pytest.param(edited_output(key=f"{DATA}/words/bucket=one.parquet"), id="a bucket without a number"),
+    pytest.param(edited_output(key=f"{DATA}/words\0.parquet"), id="NUL in a key"),
+    pytest.param(edited_output(key=f"{DATA}/words{'x' * 5000}.parquet"), id="a long key"),
+    pytest.param(edited_output(rows=-5), id="negative rows"),
+    pytest.param(edited_output(rows=1.5), id="half a row"),
+    pytest.param(edited_output(size=2**63), id="a huge size"),
+    pytest.param(edited_output(sha256="A" * 64), id="a checksum in capitals"),
+    pytest.param(edited_output(sha256="aa"), id="a short checksum"),
+]
+
+
+@pytest.mark.parametrize("data", TAMPERED)
+def test_damaged_marker_is_named(lake: LocalStore, data: bytes) -> None:
+    """A damaged marker is the failure of its period, which names the object and what to do, and hides no other."""
+    lake.put(success_key("words", HOUR.next()), edited(period=str(HOUR.next()), outputs=[]))
+    lake.put(KEY, data)
+    markers = Markers(lake)
+    assert list(markers.of("words")) == [HOUR.next()]
+    (failed,) = markers.failures("words").values()
+    assert (failed.period, failed.exit_code, list(markers.damaged("words"))) == (str(HOUR), 70, [HOUR])
+    assert failed.reason.startswith(f"{KEY} is not a valid marker: ")
+    assert "make its period again with --force" in failed.reason
+    assert "\n" not in failed.reason
+    assert len(failed.reason) < 1000
+    with pytest.raises(CorruptLakeError, match="is not a valid marker"):
+        read_marker(lake, "words", HOUR)
+
+
+def test_huge_marker_is_not_read(lake: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A marker that is larger than any run writes is damaged, and is not read into memory."""
+    monkeypatch.setattr(markers_module, "MARKER_BYTES", 2000)
+    monkeypatch.setattr(manifest, "MARKER_BYTES", 2000)
+    lake.put(KEY, edited(inputs=[{"name": "x" * 100, "etag": "e", "size": 1}] * 100))
+    monkeypatch.setattr(LocalStore, "get_version", None)
+    assert "at most 2000" in Markers(lake).failures("words")[HOUR].reason
+    with pytest.raises(BadInputError, match=r"the marker would have .* bytes for 1 inputs; at most 2000 are allowed"):
+        publish(lake, marker(parameters={"x": "y" * 2000}), None)
+
+
+def test_output_of_an_earlier_run_of_the_period_is_valid(lake: LocalStore) -> None:
+    """A marker may list an unchanged output in the prefix of an earlier run of the same period."""
+    outputs = marker("r1").outputs
+    publish(lake, marker("r2", 2, outputs=outputs), None)
+    assert Markers(lake).of("words")[HOUR].outputs == outputs
+
+
+def test_folder_of_another_grain_is_no_period(lake: LocalStore) -> None:
+    """A day among the hours of the rollup is not a period, as a folder with another name is not."""
+    lake.put("markers/rollup/2026-01-05/_SUCCESS", edited(stage="rollup", period="2026-01-05", outputs=[]))
+    assert (Markers(lake).of("rollup"), Markers(lake).failures("rollup")) == ({}, {})
 
 
 @pytest.mark.parametrize(
     "data",
     [
-        pytest.param(b"", id="empty"),
-        pytest.param(marker().to_json()[:-9], id="cut short"),
-        pytest.param(b"\xff\xfe", id="no text"),
-        pytest.param(b"[1]", id="a list"),
-        pytest.param(b"null", id="null"),
-        pytest.param(b'{"format": 1}', id="nothing in it"),
-        pytest.param(b'{"format": "1"}', id="format as text"),
-        pytest.param(marker().to_json().replace(b'"sha256"', b'"md5"'), id="another field in an output"),
+        pytest.param(b'{"reason": ', id="cut short"),
+        pytest.param(b"{}", id="nothing in it"),
+        pytest.param(json.dumps({**FAILED, "generation": "1"}).encode(), id="generation as text"),
+        pytest.param(json.dumps({**FAILED, "exit_code": 0}).encode(), id="exit code 0"),
+        pytest.param(json.dumps({**FAILED, "period": "2026-01-05T14"}).encode(), id="another period"),
+        pytest.param(json.dumps({**FAILED, "failed_at": "never"}).encode(), id="no time"),
+        pytest.param(json.dumps({**FAILED, "surprise": 1}).encode(), id="another field"),
     ],
 )
-def test_damaged_marker_is_named(lake: LocalStore, data: bytes) -> None:
-    """A damaged marker is an error that names the object and what to do; its period is neither done nor pending."""
-    lake.put(KEY, data)
-    markers = Markers(lake)
-    for _ in range(2):
-        with pytest.raises(
-            CorruptLakeError, match=rf"{KEY} is not a valid marker: .*\. Delete it; the next run makes the period again"
-        ):
-            markers.of("words")
-
-
-def test_damaged_failure_marker_is_named(lake: LocalStore) -> None:
-    """A damaged failure marker is an error that names the object."""
-    lake.put(failed_key("words", HOUR), b'{"reason": ')
-    with pytest.raises(CorruptLakeError, match="2026-01-05T13/_FAILED is not a valid failure marker"):
-        Markers(lake).failures("words")
+@pytest.mark.parametrize("done", [False, True])
+def test_damaged_failure_marker_is_named(lake: LocalStore, data: bytes, done: bool) -> None:
+    """A damaged failure marker is a failure in force, which names the object; garbage collection keeps it."""
+    if done:
+        publish(lake, marker(), None)
+    lake.put(failed_key("words", HOUR), data)
+    failed = Markers(lake).failures("words")[HOUR]
+    assert failed.reason.startswith("markers/words/2026-01-05T13/_FAILED is not a valid failure marker: ")
+    assert (failed.exit_code, Markers(lake).settled("words")) == (70, {})
 
 
 @pytest.fixture
@@ -297,7 +425,7 @@ def test_damaged_object_is_named(lake: LocalStore, output: Output, tmp_path: Pat
     message = str(caught.value)
     assert f"{output.key} is damaged: expected 5 bytes with SHA-256 5994471abb" in message
     assert f"found {len(data)} bytes with " in message
-    assert message.endswith("Run its period again with --force")
+    assert "make its period again with --force; `marquee verify` has the commands" in message
 
 
 @pytest.mark.parametrize("read", READERS)
@@ -306,6 +434,26 @@ def test_missing_object_is_damage(lake: LocalStore, output: Output, tmp_path: Pa
     lake.delete(output.key)
     with pytest.raises(CorruptLakeError, match=f"{output.key} is missing, but its manifest lists it"):
         read(lake, output, tmp_path)
+
+
+def test_object_is_verified_without_a_copy_left(store: Store, tmp_path: Path) -> None:
+    """An object is verified by its bytes and the rows of its Parquet, and no copy of it remains."""
+    rows = pa.table({"word": ["a", "b"], "times": [1, 2]})
+    output = write_output(store, run_prefix("words", HOUR, "r1"), WORDS, rows)
+    text = write_bytes(store, f"{run_prefix('words', HOUR, 'r1')}payload/web.json", "payload", b"[]", 3)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    for one in (output, text):  # the rows of what is not Parquet are not counted
+        verify_output(store, one, scratch)
+    with pytest.raises(CorruptLakeError, match="expected 3 rows, as its manifest says, found 2"):
+        verify_output(store, dataclasses.replace(output, rows=3), scratch)
+    other = write_bytes(store, output.key, "words", b"no Parquet", 2)
+    with pytest.raises(CorruptLakeError, match="it is not a Parquet file"):
+        verify_output(store, other, scratch)
+    assert store.get(output.key) == b"no Parquet"
+    with pytest.raises(CorruptLakeError, match="is damaged: expected"):
+        verify_output(store, output, scratch)
+    assert list(scratch.iterdir()) == []
 
 
 # Failures, and the markers as one process sees them.
@@ -321,7 +469,7 @@ def test_known_error_tells_its_reason() -> None:
     assert failure(3) == Failure(
         "words", str(HOUR), "r1", 3, "bad input", 65, "5% rejects", "2026-01-07T12:00:00.000+00:00"
     )
-    assert Failure.from_json(failure().to_json(), "key") == failure()
+    assert Failure.from_json(failure().to_json(), failed_key("words", HOUR)) == failure()
 
 
 def test_unknown_error_tells_its_class_alone() -> None:
@@ -346,11 +494,11 @@ def test_success_settles_failures_of_its_generation(lake: LocalStore, generation
 def test_failure_cleared_during_the_listing_is_no_error(lake: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """A failure that another run clears between listing and reading is not an error."""
     lake.put(failed_key("words", HOUR), failure().to_json())
-    get = LocalStore.get
+    get = LocalStore.get_version
 
-    def cleared(store: LocalStore, key: str) -> bytes:
+    def cleared(store: LocalStore, key: str) -> tuple[bytes, str]:
         store.delete(key)
         return get(store, key)
 
-    monkeypatch.setattr(LocalStore, "get", cleared)
+    monkeypatch.setattr(LocalStore, "get_version", cleared)
     assert Markers(lake).failures("words") == {}

@@ -1,5 +1,7 @@
 """The plan of a load, made from markers and the ledger alone."""
 
+from pathlib import Path
+
 import pytest
 
 from marquee.calendar import EVER, Period, Span
@@ -7,9 +9,8 @@ from marquee.lake import keys
 from marquee.lake.manifest import Marker, Output
 from marquee.lake.markers import Markers
 from marquee.mart.ledger import Item, LoadStatus, compare, entries_of, load_status_of, make_plan
-from marquee.mart.settings import span_of
 from marquee.storage.local import LocalStore
-from tests.helpers_mart import SmallLake, marker_of
+from tests.helpers_mart import SmallLake, kiosk_of, marker_of
 
 
 def marker(generation: int, run_id: str, content: str, stage: str = keys.ROLLUP) -> Marker:
@@ -84,7 +85,7 @@ def test_a_kiosk_takes_what_lies_in_its_period(lake: LocalStore, period: str, ex
         small.hour(hour)
     for audience in ("2025-12-31", "2026-W01", "2026-01", "2026-Q1"):
         small.audience(audience, [], [])
-    items = compare(Markers(lake), {}, span_of(period))
+    items = compare(Markers(lake), {}, kiosk_of(Path("/kiosk"), period))
     capture, *facts = [str(item.period) for item in items]
     assert capture == "2025-06-01"
     assert sorted(facts) == sorted(expected)
@@ -100,9 +101,13 @@ ITEMS = [
     item(keys.SCHEDULE_FETCH, "2026-01-05", LoadStatus.PENDING),
     item(keys.SCHEDULE_FETCH, "2026-01-06", LoadStatus.LOADED),
     item(keys.ROLLUP, "2026-01-05T00", LoadStatus.PENDING),
-    item(keys.ROLLUP, "2026-01-05T01", LoadStatus.NEWER),
+    item(keys.ROLLUP, "2026-01-05T01", LoadStatus.LOADED),
     item(keys.ROLLUP, "2026-01-05T02", LoadStatus.STALE),
     item(keys.ROLLUP, "2026-01-06T00", LoadStatus.PENDING),
+    item(keys.ROLLUP, "2026-01-07T00", LoadStatus.NEWER),
+    item(keys.ROLLUP, "2026-01-07T01", LoadStatus.PENDING),
+    item(keys.ROLLUP, "2026-01-08T00", LoadStatus.LOADED),
+    item(keys.ROLLUP, "2026-01-09T00", LoadStatus.OPEN),
     item(keys.AUDIENCE, "2026-01-05", LoadStatus.PENDING),
     item(keys.AUDIENCE, "2026-W02", LoadStatus.LOADED),
 ]
@@ -115,16 +120,19 @@ def steps(span: Span, *, force: bool = False) -> list[tuple[str, str, list[str]]
 
 
 def test_captures_come_first_then_hours_by_day_then_audience() -> None:
-    """Captures are the first step, then the hours of each day, then audiences; loaded and refused items are in none."""
+    """Captures are the first step, then all hours of each day that has a new one, then new audiences.
+
+    A day that is not over, or of which the mart has an hour of a newer run, is in no step.
+    """
     assert steps(EVER) == [
         ("schedule_fetch", "2026-01-05", ["2026-01-04", "2026-01-05"]),
-        ("rollup", "2026-01-05", ["2026-01-05T00", "2026-01-05T02"]),
+        ("rollup", "2026-01-05", ["2026-01-05T00", "2026-01-05T01", "2026-01-05T02"]),
         ("rollup", "2026-01-06", ["2026-01-06T00"]),
         ("audience", "2026-01-05", ["2026-01-05"]),
     ]
     plan = make_plan(ITEMS, EVER, force=False)
-    assert [str(one.period) for one in plan.refused] == ["2026-01-05T01"]
-    assert plan.unchanged == 2
+    assert [str(one.period) for one in plan.refused] == ["2026-01-07T00"]
+    assert plan.unchanged == 4
 
 
 def test_a_span_narrows_facts_but_not_dimensions() -> None:
@@ -136,9 +144,9 @@ def test_a_span_narrows_facts_but_not_dimensions() -> None:
 
 
 def test_force_loads_everything() -> None:
-    """Force loads every item, also loaded ones and those of which the kiosk has a newer run."""
+    """Force loads every item, also loaded ones and those of which the kiosk has a newer run, but no day in parts."""
     forced = steps(EVER, force=True)
-    assert sum(len(periods) for _, _, periods in forced) == len(ITEMS)
+    assert sum(len(periods) for _, _, periods in forced) == len(ITEMS) - 1
     plan = make_plan(ITEMS, EVER, force=True)
     assert (plan.refused, plan.unchanged) == ((), 0)
 
@@ -148,4 +156,4 @@ def test_an_older_capture_keeps_the_dimensions_as_they_are() -> None:
     items = [item(keys.SCHEDULE_FETCH, "2026-01-03", LoadStatus.NEWER), *ITEMS]
     plan = make_plan(items, EVER, force=False)
     assert [step.stage for step in plan.steps] == ["rollup", "rollup", "audience"]
-    assert [str(one.period) for one in plan.refused] == ["2026-01-03", "2026-01-05T01"]
+    assert [str(one.period) for one in plan.refused] == ["2026-01-03", "2026-01-07T00"]

@@ -6,8 +6,10 @@ import duckdb
 import pytest
 
 from jobs.mart_load.dimensions import DIMENSIONS
-from marquee.lake.datasets import AUDIENCE, AUDIENCE_BASE, VIEWERSHIP, Dataset
+from marquee.lake import keys
+from marquee.lake.datasets import VIEWERSHIP, Dataset
 from marquee.mart import schema
+from marquee.mart.ledger import LOADED_OF
 from marquee.mart.questions import QUESTIONS
 
 TABLES = {one.name: one for one in schema.relations() if one.kind == "table"}
@@ -58,11 +60,17 @@ def test_every_question_has_its_view_and_every_view_its_question(db: duckdb.Duck
         assert set(question.example) <= set(columns)
 
 
-@pytest.mark.parametrize("dataset", [VIEWERSHIP, AUDIENCE, AUDIENCE_BASE], ids=lambda one: one.name)
+@pytest.mark.parametrize("dataset", LOADED_OF[keys.AUDIENCE], ids=lambda one: one.name)
 def test_facts_have_the_columns_of_their_dataset(dataset: Dataset) -> None:
-    """Each column of a dataset has a column in the fact table of the kiosk."""
+    """Each column of a dataset has a column in the fact table of the kiosk, other than the bits of viewers."""
     columns = {column.name for column in TABLES[f"fact_{dataset.name}"].columns}
-    assert columns - {"period"} == {column.name for column in dataset.columns}
+    assert columns - {"period"} == {column.name for column in dataset.columns} - {"viewer_bits"}
+
+
+def test_viewership_by_hour_has_the_columns_of_the_lake() -> None:
+    """Viewership by hour has the lake's columns, except the bits of viewers."""
+    columns = {column.name for column in TABLES["fact_viewership_hour"].columns}
+    assert columns == {column.name for column in VIEWERSHIP.columns} - {"viewer_bits"}
 
 
 def test_dimensions_are_tables() -> None:

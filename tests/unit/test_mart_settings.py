@@ -129,3 +129,21 @@ def test_without_tls_only_on_this_machine(host: str, more: dict[str, Any], refus
         return
     with pytest.raises(ValueError, match=r"another machine.*MARQUEE_MART__TLS_CA.*MARQUEE_MART__PLAINTEXT=true"):
         MartSettings.model_validate(given)
+
+
+def test_a_floor_is_one_that_the_lake_can_prove() -> None:
+    """A floor of more viewers than bits of viewers can tell apart is refused."""
+    assert MartSettings(url="duckdb:///kiosk.duckdb", min_cell=48).whole_days
+    with pytest.raises(ValueError, match=r"min_cell=49 is too large.*Set MARQUEE_MART__MIN_CELL to 1, or to 10 to 48"):
+        MartSettings(url="duckdb:///kiosk.duckdb", min_cell=49)
+    with pytest.raises(ValueError, match=r"found by sums of figures that are rounded to 6: set 1, .* or at least 10"):
+        MartSettings(url="duckdb:///kiosk.duckdb", min_cell=6)
+
+
+def test_a_mart_with_a_floor_has_whole_days() -> None:
+    """A period within a day is for marts without a floor, or with the detail of hours."""
+    with pytest.raises(ValueError, match=r"period='2026-01-05T10' begins or ends within a day"):
+        MartSettings(url="duckdb:///kiosk.duckdb", period="2026-01-05T10")
+    for exact in ({"min_cell": 1}, {"detail": "hour"}):
+        given = {"url": "duckdb:///kiosk.duckdb", "period": "2026-01-05T10", **exact}
+        assert not MartSettings.model_validate(given).whole_days

@@ -1,11 +1,13 @@
 """The cache from one command to the next gives correct values, and its loss does no harm."""
 
 import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
-from marquee.memo import KEPT, remember
+from marquee.memo import KEPT, remember, remember_tables
 
 
 @pytest.fixture
@@ -55,3 +57,59 @@ def test_the_oldest_entries_go(cache: Path) -> None:
     assert len(json.loads(cache.read_text(encoding="utf-8"))) == KEPT
     assert remember("digests", str(KEPT + 2), refuse) == "a"
     assert remember("digests", "0", lambda: "again") == "again"
+
+
+# Tables, of which a kind's are in one file
+
+
+def numbers(*values: int) -> pa.Table:
+    """Return a table of one column."""
+    return pa.table({"number": pa.array(values, pa.int64())})
+
+
+def remembered(keys: Sequence[str], tables: Mapping[str, pa.Table]) -> tuple[list[list[int]], list[str]]:
+    """Return the values of the table of each key, and the keys whose tables were derived, from the tables given."""
+    derived: list[str] = []
+
+    def derive(places: list[int]) -> list[pa.Table]:
+        derived.extend(keys[place] for place in places)
+        return [tables[keys[place]] for place in places]
+
+    found = remember_tables("numbers", keys, numbers().schema, derive)
+    return [table["number"].to_pylist() for table in found], derived
+
+
+@pytest.mark.usefixtures("cache")
+def test_tables_are_derived_once() -> None:
+    """Only tables that are not remembered are derived, also of no rows, and the order is that of the keys."""
+    tables = {"a": numbers(1, 2), "b": numbers(), "c": numbers(3)}
+    assert remembered(["a", "b"], tables) == ([[1, 2], []], ["a", "b"])
+    assert remembered(["c", "b", "a"], tables) == ([[3], [], [1, 2]], ["c"])
+    assert remembered(["a", "c"], tables) == ([[1, 2], [3]], [])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda data: data[:-9], id="torn"),
+        pytest.param(lambda data: data[:-400] + bytes([data[-400] ^ 1]) + data[-399:], id="another bit"),
+        pytest.param(lambda _: b"", id="empty"),
+    ],
+)
+def test_damaged_tables_are_as_none(cache: Path, change: Callable[[bytes], bytes]) -> None:
+    """A file that is torn, or of which a byte is another, is as none."""
+    file = cache.with_name("numbers.arrow")
+    assert remembered(["a"], {"a": numbers(1)}) == ([[1]], ["a"])
+    file.write_bytes(change(file.read_bytes()))
+    assert remembered(["a"], {"a": numbers(1)}) == ([[1]], ["a"])
+
+
+@pytest.mark.usefixtures("cache")
+def test_oldest_tables_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is limited in its tables; those that were asked for last stay."""
+    monkeypatch.setattr("marquee.memo.TABLES", 2)
+    tables = {key: numbers(ord(key)) for key in "abc"}
+    for key in "abc":
+        remembered([key], tables)
+    assert remembered(["b", "c"], tables)[1] == []
+    assert remembered(["a"], tables)[1] == ["a"]

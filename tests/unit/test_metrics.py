@@ -26,7 +26,7 @@ from marquee.telemetry.metrics import (
 ALL = (*EXPORTER, *JOBS)
 BOUNDED = {
     *("stage", "grain", "state", "direction", "reason", "dataset", "part", "version"),
-    *("days_ago", "hour", "operation", "statement", "code"),
+    *("days_ago", "hour", "operation", "statement", "code", "class", "layer", "topic", "kafka_partition"),
 }
 """Labels whose values do not grow with the data, because none of them names a period, a run or a viewer."""
 

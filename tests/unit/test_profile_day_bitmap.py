@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.profile.day_bitmap import day_number, find_spans, split_bitmap
+from jobs.profile.day_bitmap import day_number, find_recent, find_spans, knows_loyalty, split_bitmap
 from marquee.calendar import Grain, Period, day
 
 
@@ -62,3 +62,43 @@ def test_spans_of_a_quarter_cover_each_day_once() -> None:
     assert len(days) == 14
     assert sum(days) == (1 << 92) - 1
     assert [(span["low"] > 0, span["high"] > 0) for span in found].count((True, True)) == 1
+
+
+def test_weeks_cut_at_the_edge_of_a_month_count_as_weeks() -> None:
+    """February 2026 touches five weeks, of which the first has only Sunday the 1st and the last no Sunday."""
+    february = Period.parse("2026-02")
+    days = [span["low"].bit_count() for span in find_spans(february, list(february.parts(Grain.DAY)))]
+    assert days == [1, 7, 7, 7, 6]
+
+
+@pytest.mark.parametrize(
+    ("period", "first", "days", "known"),
+    [
+        pytest.param("2026-01-05", "2026-01-05", 1, False, id="a day: everybody would be loyal"),
+        pytest.param("2026-W02", "2026-01-05", 2, False, id="two days of a week"),
+        pytest.param("2026-W02", "2026-01-05", 3, True, id="three days of a week"),
+        pytest.param("2026-02", "2026-02-01", 9, False, id="nine days of a month, which touch three weeks"),
+        pytest.param("2026-02", "2026-02-01", 20, False, id="a day less than three weeks of a month"),
+        pytest.param("2026-02", "2026-02-01", 21, True, id="three weeks of a month"),
+        pytest.param("2026-Q1", "2026-03-01", 20, False, id="a quarter whose lake begins late"),
+        pytest.param("2026-Q1", "2026-03-01", 21, True, id="three weeks of it"),
+    ],
+)
+def test_loyal_viewers_need_three_weeks(period: str, first: str, days: int, *, known: bool) -> None:
+    """Loyal viewers are known from 21 profiled days of a month or quarter on, and from three days of a week on."""
+    begin = day(first)
+    profiled = [one for one in Period.parse("2026-Q1").parts(Grain.DAY) if one >= begin][:days]
+    assert knows_loyalty(Period.parse(period), profiled) is known
+
+
+@pytest.mark.parametrize(
+    ("newest", "days", "low", "high"),
+    [
+        pytest.param("2026-01-01", 14, 1, 0, id="the first day, and none before it"),
+        pytest.param("2026-01-06", 3, 0b111000, 0, id="the last three days"),
+        pytest.param("2026-03-06", 2, 1 << 63, 1, id="a day in each word"),
+    ],
+)
+def test_recent_days_end_with_the_newest(newest: str, days: int, low: int, high: int) -> None:
+    """The recent days of a quarter to date are its last days, as far as it has begun."""
+    assert find_recent(Period.parse("2026-Q1"), day(newest), days) == {"low": low, "high": high}

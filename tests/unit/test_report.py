@@ -26,6 +26,12 @@ def lines_of(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return [line.rstrip() for line in capsys.readouterr().out.splitlines()]
 
 
+def test_season_of_a_year_is_a_name(capsys: pytest.CaptureFixture[str]) -> None:
+    """The number of a season has no thousands separator, unlike a number of viewers."""
+    print_rows(["season", "viewers"], [[2026, 2026], [None, 1]], "table")
+    assert lines_of(capsys)[-2:] == ["  2026    2,026", "     –        1"]
+
+
 def test_table_of_one_look(capsys: pytest.CaptureFixture[str]) -> None:
     """Numbers are right-aligned with thousands separators and the decimals of their column; null is a dash."""
     columns = ["title", "share_percent", "hours_a_viewer", "reach", "binged"]
@@ -122,8 +128,10 @@ def test_text_folds_between_words_and_commands_do_not(
 
 def test_name_from_elsewhere_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     """Escape sequences, line breaks and direction marks in a name are replaced and cannot control the terminal."""
-    print_rows(["title"], [["\x1b[2Jgone\r\n\u202eback"]], "table")
-    assert lines_of(capsys)[-1] == "�[2Jgone���back"
+    print_rows(["title"], [["\x1b[2Jgone\r\n\u202eback\u200e\u200f\u061c\u2028\u2029"]], "table")
+    assert lines_of(capsys)[-1] == "�[2Jgone���back�����"
+    say("made \x1b[2J\u2028")
+    assert lines_of(capsys) == ["made �[2J�"]
 
 
 def test_markup_in_a_name_is_text(capsys: pytest.CaptureFixture[str]) -> None:
@@ -154,6 +162,9 @@ def test_json_is_exact() -> None:
         pytest.param("\tx", "'\tx", id="tab"),
         pytest.param("\rx", "'\rx", id="carriage return"),
         pytest.param("\nx", "'\nx", id="line feed"),
+        pytest.param("  =1", "'  =1", id="blanks"),
+        pytest.param("\uff1d1", "'\uff1d1", id="full width"),
+        pytest.param("\x1b[2J", "\ufffd[2J", id="escape"),
         pytest.param("a=b", "a=b", id="inside"),
         pytest.param('say "hi", you', 'say "hi", you', id="quotes and comma"),
         pytest.param(-1.5, "-1.5", id="number below zero"),

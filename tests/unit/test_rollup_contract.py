@@ -201,14 +201,50 @@ WRONG: dict[str, dict[str, Any]] = {
     },
     "utc_offset_minutes": NO_NUMBER | {"too far west": -721, "too far east": 841},
     "language": NO_TEXT | {
-        "capitals": "KO", "one": "k", "four": "kore", "words": "Korean language", "empty": "", "end": "ko-",
+        "one": "k", "nine": "koreanese", "words": "Korean language", "empty": "", "end": "ko-",
+        "two regions": "ko-KR-KP",
         "one more": "ko-K", "nine more": "ko-123456789", "underscore": "ko_KR", "newline": "ko\n", "accent": "kó",
+        "script after region": "ko-KR-Kore", "nothing private": "ko-x", "private alone": "x", "empty part": "ko--KR",
+        "four after a variant": "de-1901-1996-Latn", "a digit": "k0", "an i of no list": "i-english",
+        "Kelvin": "\u212aO", "too long": "ko-x" + "-12345678" * 14,
     },
     "device": NO_TEXT | {
         "capitals": "TV", "space": "smart tv", "empty": "", "33 long": "d" * 33, "accent": "télé", "newline": "tv\n",
     },
     "watched_seconds": NO_NUMBER | {"negative": -1, "over an hour": 3601},
 }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("tag", "spelled"),
+    [
+        ("KO", "ko"),
+        ("pt-br", "pt-BR"),
+        ("PT-BR", "pt-BR"),
+        ("ZH-HANT-tw", "zh-Hant-TW"),
+        ("zh-yue-hk", "zh-yue-HK"),
+        ("es-419", "es-419"),
+        ("SL-ROZAJ-BISKE-1994", "sl-rozaj-biske-1994"),
+        ("de-1Abc", "de-1abc"),
+        ("EN-U-CA-BUDDHIST", "en-u-ca-buddhist"),
+        ("en-ca-X-CA", "en-CA-x-ca"),
+        ("az-latn-X-LATN", "az-Latn-x-latn"),
+        ("X-PRIVATE", "x-private"),
+        ("x-1", "x-1"),
+        ("I-Klingon", "i-klingon"),
+        ("sgn-be-fr", "sgn-BE-FR"),
+        ("EN-gb-OED", "en-GB-oed"),
+        ("zh-MIN-NAN", "zh-min-nan"),
+        ("kore", "kore"),
+        ("Korean", "korean"),
+        ("ko-x" + "-12345678" * 13, "ko-x" + "-12345678" * 13),
+    ],
+)
+def test_case_of_a_language_has_no_meaning(tag: str, spelled: str) -> None:
+    """A well-formed language tag counts in any case, and is stored as RFC 5646, section 2.1.1, spells it."""
+    found = verdict(line(language=tag))
+    assert isinstance(found, Event)
+    assert found.language == spelled
 
 
 @pytest.mark.parametrize(
@@ -295,6 +331,7 @@ INSTANTS = st.one_of(
     ),
     st.from_regex(r"2026-01-0[56]T[0-2]\d:[0-6]\d:[0-6]\d(\.\d{0,10})?(Z|[+-][0-2]\d:[0-6]\d)", fullmatch=True),
 )
+TAG_PARTS = ["en", "DE", "Latn", "419", "1901", "variant", "x", "i", "a", "U", "7", "gan", "klingon", "oed", "GB", ""]
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "event_id": st.text(max_size=66),
     "received_at": INSTANTS,
@@ -302,7 +339,8 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "episode_id": st.integers(-1, 2**53 + 1),
     "country": st.from_regex(r"[A-Z]{1,3}"),
     "utc_offset_minutes": st.integers(-721, 841),
-    "language": st.from_regex(r"[a-z]{1,4}(-[A-Za-z0-9]{1,9}){0,2}"),
+    "language": st.from_regex(r"[a-z]{1,4}(-[A-Za-z0-9]{1,9}){0,4}", fullmatch=True)
+    | st.lists(st.sampled_from(TAG_PARTS), max_size=7).map("-".join),
     "device": st.from_regex(r"[a-z0-9_-]{0,33}"),
     "watched_seconds": st.integers(-1, 3601),
 }
@@ -317,7 +355,15 @@ def test_contract_is_what_the_oracle_reads(data: st.DataObject, changed: str | N
     found, expected = verdict(raw), oracle.read(raw, WINDOW.start, WINDOW.end)
     if isinstance(expected, oracle.Play):
         assert isinstance(found, Event)
-        assert (found.received_at, found.user_id, found.event_id, found.episode_id, found.watched_seconds) == (
+        assert (
+            found.language,
+            found.received_at,
+            found.user_id,
+            found.event_id,
+            found.episode_id,
+            found.watched_seconds,
+        ) == (
+            expected.language,
             expected.received_at,
             expected.user,
             expected.event_id,

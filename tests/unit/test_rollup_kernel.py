@@ -1,18 +1,25 @@
 """The kernels of rollup: they agree with the reference parser and the oracle, in whatever order lines arrive."""
 
 import json
+import math
 import pickle
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pytest
 
-from jobs.rollup import kernel, lines, stage
-from jobs.rollup.contract import Event, Fields, Window, validate
-from jobs.rollup.kernel import parse_query, split_lines
+from jobs.rollup import lines, parsing, stage
+from jobs.rollup.contract import Event, Fields, Reason, Window, path_of, validate
+from jobs.rollup.key import key_of
+from jobs.rollup.parsing import parse_query, split_lines
+from jobs.rollup.passes import Pass
+from jobs.rollup.pseudonyms import Viewers
+from jobs.rollup.rejects import RejectLog
+from jobs.rollup.several import split_line
 from marquee.engine.duckdb import open_database
 from marquee.engine.local import LocalEngine
 from tests.helpers_rollup import GOOD, SECRET, World, line, lines_of, many, new_world, play, spoilt, to_line
@@ -23,13 +30,14 @@ BOM = b"\xef\xbb\xbf"
 KEPT = 64 << 10
 Row = dict[str, Any]
 Split = tuple[list[Row], list[tuple[int, str, bytes]]]
-U1, U2 = (viewer_number(b"a key that only tests have", user) for user in ("u1", "u2"))
+KEY = b"a key that only tests have"
+U1, U2 = (viewer_number(KEY, user) for user in ("u1", "u2"))
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    """An empty world in which any share of lines may be rejected."""
-    return new_world(tmp_path, reject_share=1)
+    """An empty world in which any lines may be rejected."""
+    return new_world(tmp_path, reject_share=1, allow_no_plays=True)
 
 
 def viewer_hours(world: World) -> list[tuple[Any, ...]]:
@@ -37,32 +45,64 @@ def viewer_hours(world: World) -> list[tuple[Any, ...]]:
     return sorted(row for rows in world.rolled().viewer_hour.values() for row in rows)
 
 
-def split(folder: Path, *raws: bytes, window: Window = WINDOW) -> Split:
-    """Split lines; return the events without their event ids, and the rejects, both in order."""
+def split(folder: Path, *raws: bytes, window: Window = WINDOW, passes: Sequence[bool] = (False, True)) -> Split:
+    """Split lines; return the events without their event ids, and the rejects, both in order.
+
+    Both without and with a pass that knows the shape of GOOD, which have to agree; or as ``passes`` says.
+    """
     path = folder / "lines.json"
-    path.write_bytes(lines_of(*raws))
-    with open_database() as db:
-        batch = [("lines.json", block) for block in lines.read_blocks(path, "lines.json")]
-        events, rejects = split_lines(db, batch, parse_query(Fields()), Fields(), window)
-    bare = [{name: _bare(value) for name, value in row.items() if name != "event_key"} for row in events.to_pylist()]
-    return _in_order(bare), sorted((row["line"], row["reason"], row["raw"]) for row in rejects.to_pylist())
+    found = []
+    for passing in (_pass_that_knows_good(folder, window) if one else None for one in passes):
+        path.write_bytes(lines_of(*raws))
+        with open_database() as db:
+            batch = [("lines.json", block) for block in lines.read_blocks(path, "lines.json", passing=passing)]
+            parse = parse_query(Fields(), window, passing or Viewers(KEY))
+            events, rejects, _ = split_lines(db, batch, parse, RejectLog(math.inf))
+        bare = events.drop_columns("event_key").to_pylist()
+        rejected = sorted((row["line"], row["reason"], row["raw"]) for row in rejects.to_pylist())
+        found.append((_in_order(bare), rejected))
+    assert found.count(found[0]) == len(found)
+    return found[0]
 
 
-def validated(*raws: bytes) -> Split:
+def _pass_that_knows_good(folder: Path, window: Window) -> Pass:
+    found = Pass(KEY)
+    found.begin_unit(Fields(), window)
+    (folder / "good.json").write_bytes(GOOD)
+    list(lines.read_blocks(folder / "good.json", "good.json", passing=found))
+    return found
+
+
+def validated(*raws: bytes, window: Window = WINDOW) -> Split:
     """Return the events and rejects of the reference parser for the same lines."""
     events, rejects = [], []
-    for number, raw in enumerate(raws, start=1):
-        found = validate(raw, Fields(), WINDOW)
+    before = None
+    for number, (raw, known) in enumerate(_pieces(raws), start=1):
+        found = known or validate(raw, Fields(), window)
         if isinstance(found, Event):
-            events.append({name: value for name, value in vars(found).items() if name != "event_id"})
-        else:
+            event = {name: value for name, value in vars(found).items() if name not in ("event_id", "user_id")}
+            events.append({**event, "viewer": viewer_number(KEY, found.user_id)})
+        elif found is not Reason.BLANK or before is not Reason.BLANK:  # of a run of blank lines, the first is kept
             rejects.append((number, str(found), raw[:KEPT]))
+        before = found
     return _in_order(events), rejects
 
 
-def _bare(value: object) -> object:
-    """Remove the quotes that texts have until the end of the query."""
-    return value[1:-1] if isinstance(value, str) else value
+def _pieces(raws: Sequence[bytes]) -> Iterator[tuple[bytes, Reason | None]]:
+    """Yield the events of lines, which may be several in a line, with the reject reasons that are known already."""
+    for raw in raws:
+        pieces = split_line(raw.decode(errors="surrogateescape")) if _is_utf8(raw) else None
+        for piece in pieces or [raw.removeprefix(BOM).decode(errors="surrogateescape")]:
+            reason, text = (None, piece) if isinstance(piece, str) else piece
+            yield text.encode(errors="surrogateescape"), reason
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _in_order(rows: list[Row]) -> list[Row]:
@@ -78,6 +118,8 @@ NOT_QUITE: dict[str, bytes] = {
     "infinity in a further field": spoilt(b"540", b'540,"x":-Infinity'),
     "inf in a further list": spoilt(b"540", b'540,"x":[1,INF]'),
     "NaN as a value": spoilt(b":60", b":NaN"),
+    "a comma in place of what a number takes": spoilt(b"540", b"6e1").replace(b":60}", b":60,}"),
+    "NaN after a space in place of the same": spoilt(b"540", b"6e1").replace(b":60}", b": NaN}"),
     "a comment": GOOD[:-1] + b"/* play */}",
     "two objects": GOOD + GOOD,
     "a nest of 100,000 lists": spoilt(b"540", b'540,"x":' + b"[" * 100_000 + b"]" * 100_000),
@@ -126,8 +168,35 @@ NOT_QUITE: dict[str, bytes] = {
 
 @pytest.mark.parametrize("raw", [pytest.param(raw, id=name) for name, raw in NOT_QUITE.items()])
 def test_query_and_reference_parser_agree(tmp_path: Path, raw: bytes) -> None:
-    """The query and the reference parser give the same values and the same rejects."""
-    assert split(tmp_path, raw) == validated(raw)
+    """The queries and the reference parser give the same values and the same rejects."""
+    expected = validated(raw)
+    assert split(tmp_path, raw) == expected
+    with mock.patch.object(parsing, "FAST_REJECTS", 1):
+        assert split(tmp_path, raw) == expected
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        "2026-01-05T13:02:11Z", "2026-01-05T13:02:11.1Z", "2026-01-05T13:02:11.123456Z", "2026-01-05T22:02:11+09:00",
+        "2026-01-05T13:02:11.123456789Z", "2026-01-05T08:32:11.123-04:30", "2026-01-06T03:02:11.999999999+14:00",
+        "2026-01-05T13:02:11.123+00:00",
+    ],
+)  # fmt: skip
+def test_instants_of_any_form_need_no_reference_parser(tmp_path: Path, at: str) -> None:
+    """A producer that writes offsets, other fractions or none pays for the query alone, and has the same plays."""
+    raw = line(received_at=at)
+    expected = validated(raw)
+    with mock.patch.object(parsing, "validate", side_effect=AssertionError):
+        assert split(tmp_path, raw) == expected
+
+
+def test_few_events_in_arrays_need_no_query_of_their_own(tmp_path: Path) -> None:
+    """One query reads a batch. The reference parser judges the few events that its arrays hold."""
+    with mock.patch.object(parsing, "_parse_surely", wraps=parsing._parse_surely) as query:
+        events, rejects = split(tmp_path, GOOD, b"[" + GOOD + b",1]", passes=[False])
+    assert (len(events), [reason for _, reason, _ in rejects]) == (2, ["not_an_object"])
+    assert query.call_count == 1
 
 
 EDGES: dict[str, tuple[list[Any], list[Any]]] = {
@@ -140,7 +209,7 @@ EDGES: dict[str, tuple[list[Any], list[Any]]] = {
     "episode_id": ([1, 2**53], [-1, 0, 2**53 + 1, 2**63, 2**64]),
     "country": (["AA", "ZZ"], ["A", "AAA"]),
     "utc_offset_minutes": ([-720, 840], [-721, 841, 2**15, 2**16 + 60]),
-    "language": (["aa", "aaa-12345678"], ["a", "aaaa", "aa-123456789"]),
+    "language": (["aa", "KO", "pt-br", "x-1", "aaa-12345678"], ["a", "aaaaaaaaa", "aa-123456789", "aa-xx-yy"]),
     "device": (["a", "a" * 32], ["", "a" * 33]),
     "watched_seconds": ([0, 3600], [-1, 3601, 2**15, 2**16 + 60]),
 }
@@ -149,12 +218,12 @@ EDGES: dict[str, tuple[list[Any], list[Any]]] = {
 
 @pytest.mark.parametrize("name", EDGES)
 def test_edges_of_the_contract(tmp_path: Path, name: str) -> None:
-    """The query accepts values at the edges without the reference parser, which rejects those beyond."""
+    """Query and pass accept values at the edges without the reference parser, which rejects those beyond."""
     inside, outside = ([line(**{name: value}) for value in values] for values in EDGES[name])
     events, rejects = split(tmp_path, *inside, *outside)
     assert (events, rejects) == validated(*inside, *outside)
     assert (len(events), len(rejects)) == (len(inside), len(outside))
-    with mock.patch.object(kernel, "validate", side_effect=AssertionError("the reference parser was asked")):
+    with mock.patch.object(parsing, "validate", side_effect=AssertionError("the reference parser was asked")):
         assert len(split(tmp_path, *inside)[0]) == len(inside)
 
 
@@ -163,6 +232,14 @@ def test_one_digit_is_no_hour(tmp_path: Path, blank: bytes) -> None:
     """A white space or a sign instead of a digit of the hour is rejected."""
     night = Window(datetime(2026, 1, 5, 2, 45), datetime(2026, 1, 5, 4, 15))  # noqa: DTZ001 - UTC without a zone
     raw = spoilt(b"T13", b"T" + blank + b"3")
+    assert split(tmp_path, raw, window=night) == ([], [(1, "received_at", raw)])
+
+
+@pytest.mark.parametrize("form", ["24:00:00.000Z", "24:00:00Z", "24:00:00.000000Z", "23:60:00.000Z", "23:59:60.000Z"])
+def test_midnight_is_hour_0_of_the_next_day(tmp_path: Path, form: str) -> None:
+    """Hour 24, minute 60 and second 60 are rejected, also where a database takes them for midnight."""
+    night = Window(datetime(2026, 1, 4, 23, 45), datetime(2026, 1, 5, 1, 15))  # noqa: DTZ001 - UTC without a zone
+    raw = line(received_at=f"2026-01-04T{form}")
     assert split(tmp_path, raw, window=night) == ([], [(1, "received_at", raw)])
 
 
@@ -177,9 +254,19 @@ def test_good_lines_need_no_reference_parser(tmp_path: Path) -> None:
         to_line(play() | {"tags": [], "more": {}}),
         to_line(play() | {"info": "Finance of nanotubes", "more": [{"inf": {}}]}),
     ]
-    with mock.patch.object(kernel, "validate", side_effect=AssertionError("the reference parser was asked")):
-        events, rejects = split(tmp_path, *ordinary)
+    with mock.patch.object(parsing, "validate", side_effect=AssertionError("the reference parser was asked")):
+        events, rejects = split(tmp_path, *ordinary, passes=[False])
     assert (len(events), rejects) == (7, [])
+
+
+def test_event_in_the_slack_counts_in_the_hour_of_its_folder(world: World) -> None:
+    """The hour from 13:00 has the events of 12:45 and of a moment before 14:15, each at its own local hour."""
+    times = ("12:45:00.000", "13:30:00.000", "14:14:59.999", "14:15:00.000")
+    world.put("a.json", *(line(event_id=time, received_at=f"2026-01-05T{time}Z") for time in times))
+    world.run()
+    rolled = world.rolled()
+    assert sorted(rolled.viewership) == [(2509799, "KR", local_hour, "tv", 1, 60) for local_hour in (21, 22, 23)]
+    assert rolled.counts["rejects"] == {"outside_hour": 1}
 
 
 # Duplicates.
@@ -202,9 +289,17 @@ def test_earliest_received_counts(world: World) -> None:
     world.put("plays+1+0.json", line(received_at="2026-01-05T13:00:00.001Z", device="tablet", watched_seconds=7))
     world.put("plays+2+0.json", line(received_at="2026-01-05T14:01:00.000Z", device="tv", watched_seconds=8))
     world.run()
-    at = datetime(2026, 1, 5, 13, 0, 0, 1000)  # noqa: DTZ001 - UTC without a zone
+    start = datetime(2026, 1, 5, 12, 59, 53, 1000)  # noqa: DTZ001 - UTC without a zone
     assert world.rolled().viewership == [(2509799, "KR", 22, "tablet", 1, 7)]
-    assert viewer_hours(world) == [(U1, 2509799, "KR", "ko", 1, 7, at, at)]
+    assert viewer_hours(world) == [(U1, 2509799, "KR", "ko", 1, 7, start, start + timedelta(seconds=7))]
+
+
+def test_an_event_of_an_hour_begins_an_hour_before_its_receipt(world: World) -> None:
+    """An event of 3,600 seconds, the most that the contract allows, stands for the hour before its receipt."""
+    world.put("a.json", line(received_at="2026-01-05T13:30:00.000Z", watched_seconds=3600))
+    world.run()
+    end = datetime(2026, 1, 5, 13, 30)  # noqa: DTZ001 - UTC without a zone
+    assert viewer_hours(world) == [(U1, 2509799, "KR", "ko", 1, 3600, end - timedelta(hours=1), end)]
 
 
 def test_earliest_counts_though_written_in_another_zone(world: World) -> None:
@@ -285,6 +380,19 @@ def test_duplicate_is_known_however_it_is_written(world: World, other: bytes) ->
     assert world.rolled().counts["duplicates"] == 1
 
 
+def test_languages_are_the_same_in_any_case(world: World) -> None:
+    """Plays in ``KO`` and ``ko`` are plays in one language, the query reads them, and a private language counts."""
+    world.put("a.json", line(language="KO"), line(event_id="e2"), line(event_id="e3", language="X-Private"))
+    with mock.patch.object(parsing, "validate", side_effect=AssertionError("the reference parser was asked")):
+        world.run()
+    start = datetime(2026, 1, 5, 13, 1, 11, 123000)  # noqa: DTZ001 - UTC without a zone
+    end = start + timedelta(seconds=60)
+    assert viewer_hours(world) == [
+        (U1, 2509799, "KR", "ko", 2, 120, start, end),
+        (U1, 2509799, "KR", "x-private", 1, 60, start, end),
+    ]
+
+
 def test_like_ids_are_not_the_same(world: World) -> None:
     """Ids that differ in case, accents, spaces or composition are different, for events and for users."""
     alike = ["é", "e\u0301", "E\u0301", "e", " e", "e ", "e\u200b", "ｅ"]  # noqa: RUF001 - meant to be
@@ -309,7 +417,7 @@ def test_delivered_twice_changes_only_the_duplicates(world: World) -> None:
 
 
 def test_rows_worked_out_by_hand(world: World) -> None:
-    """Plays, seconds, local hours across midnight, and first and last times agree with values worked out by hand."""
+    """Plays, seconds, local hours across midnight, and start and end of play are those worked out by hand."""
     world.put(
         "a.json",
         line(event_id="1"),
@@ -338,12 +446,12 @@ def test_rows_worked_out_by_hand(world: World) -> None:
 
     assert rolled.viewer_hour == {
         U1 % 3: [
-            (U1, 2509799, "KR", "en", 1, 1, at(13, 1, 11, 0), at(13, 1, 11, 0)),
-            (U1, 2509799, "KR", "ko", 2, 90, at(13, 2, 11, 123), at(13, 3, 11, 500)),
+            (U1, 2509799, "KR", "en", 1, 1, at(13, 1, 10, 0), at(13, 1, 11, 0)),
+            (U1, 2509799, "KR", "ko", 2, 90, at(13, 1, 11, 123), at(13, 3, 11, 500)),
         ],
         U2 % 3: [
-            (U2, 2509799, "KR", "ko", 2, 120, at(12, 59, 59, 999), at(13, 2, 11, 123)),
-            (U2, 2509799, "US", "ko", 3, 180, at(13, 2, 11, 123), at(13, 2, 11, 123)),
+            (U2, 2509799, "KR", "ko", 2, 120, at(12, 58, 59, 999), at(13, 2, 11, 123)),
+            (U2, 2509799, "US", "ko", 3, 180, at(13, 1, 11, 123), at(13, 2, 11, 123)),
         ],
     }
 
@@ -363,9 +471,82 @@ def test_fields_of_another_producer(tmp_path: Path) -> None:
     ours.put("a.json", GOOD)
     other.put("a.json", to_line(theirs))
     ours.run()
-    with mock.patch.object(kernel, "validate", side_effect=AssertionError("the reference parser was asked")):
+    with mock.patch.object(parsing, "validate", side_effect=AssertionError("the reference parser was asked")):
         assert other.run().failed == ()
     assert other.digests() == ours.digests()
+
+
+ODD_NAMES = [
+    "@timestamp", "event.user_id", "user-id", "user id", 'a"b', "a\\b", "a'b", "번호", "é", "e\u0301", "\U0001f600",
+    "\x7f", "a\tb", "a\x00b", "$window_start", "{{event_id}}", "--", ";", "*", "0", "rowid", "select", "MAP", "JSON",
+    "null", "~1", "/",
+]  # fmt: skip
+NINE = list(asdict(Fields()))
+
+
+def flat(names: list[str]) -> tuple[dict[str, str], bytes]:
+    """Return the mapping of the nine fields to names of a flat line, and the line of GOOD under these names."""
+    record = play()
+    values = [record["event_id"], record["received_at"], *record["event"].values()]
+    fields = {field: path_of([name]) for field, name in zip(NINE, names, strict=True)}
+    return fields, to_line(dict(zip(names, values, strict=True)))
+
+
+@pytest.mark.parametrize("first", range(0, 27, 9))
+def test_any_name_is_read_by_the_query(tmp_path: Path, first: int) -> None:
+    """Names of any characters are read by the query, with every part of it: no name becomes part of the SQL."""
+    fields, raw = flat(ODD_NAMES[first : first + 9])
+    ours, other = new_world(tmp_path / "ours"), new_world(tmp_path / "theirs", fields=fields)
+    ours.put("a.json", GOOD)
+    other.put("a.json", raw)
+    ours.run()
+    with mock.patch.object(parsing, "validate", side_effect=AssertionError("the reference parser was asked")):
+        assert other.run().failed == ()
+    assert other.digests() == ours.digests()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param(["id", "ID", "Id", "iD", "kind", "KIND", "Kind", "kINd", "K"], id="names that differ in case"),
+        pytest.param(["", " ", "a", "b", "c", "d", "e", "f", "g"], id="the empty name"),
+    ],
+)
+def test_names_that_the_query_cannot_tell_apart(tmp_path: Path, names: list[str]) -> None:
+    """Names that differ only in case, and the empty name, are read by the reference parser."""
+    fields, raw = flat(names)
+    ours, other = new_world(tmp_path / "ours"), new_world(tmp_path / "theirs", fields=fields)
+    ours.put("a.json", GOOD)
+    other.put("a.json", raw)
+    ours.run()
+    assert other.run().failed == ()
+    assert other.digests() == ours.digests()
+
+
+def test_one_place_of_two_fields(tmp_path: Path) -> None:
+    """Where two fields have one place, a line that is not JSON is rejected, whatever its length."""
+    fields = {"device": "event.user_id"}
+    world = new_world(tmp_path, fields=fields, allow_no_plays=True)
+    fine = play()
+    del fine["event"]["device"]
+    world.put("a.json", to_line(fine), to_line(fine)[:-1] + b",\t\t}")
+    world.run()
+    assert world.rolled().viewership == [(2509799, "KR", 22, "u1", 1, 60)]
+    assert world.rolled().counts["rejects"] == {"not_json": 1}
+
+
+def test_flattened_events(tmp_path: Path) -> None:
+    """Events that a transform flattened with dots are read, with the time under ``@timestamp``."""
+    raw = (
+        b'{"event_id": "i0", "@timestamp": "2026-01-05T13:02:11.123Z", "event.user_id": "user0", "event.episode_id": 1,'
+        b' "event.country": "KR", "event.utc_offset_minutes": 540, "event.language": "ko", "event.device": "tv",'
+        b' "event.watched_seconds": 60}'
+    )
+    fields = {name: f"/event.{name}" for name in NINE[2:]} | {"received_at": "@timestamp"}
+    world = new_world(tmp_path, fields=fields)
+    world.put("a.json", raw)
+    assert world.run().failed == ()
+    assert world.rolled().viewership == [(1, "KR", 22, "tv", 1, 60)]
 
 
 def test_rejects_tell_where_and_what(world: World) -> None:
@@ -396,13 +577,15 @@ def test_only_the_beginning_of_a_long_rejected_line_is_kept(world: World, spoil:
     assert [row[3] for row in world.rolled().rejects] == [raw[: 64 << 10]]
 
 
-def test_unit_shows_no_viewer_key(tmp_path: Path) -> None:
-    """The text of a unit does not contain the viewer key, and the kernel gets the key."""
+def test_unit_has_no_viewer_key(tmp_path: Path) -> None:
+    """What is sent of a unit does not contain the viewer key; the kernel gets the key by its fingerprint."""
     world = new_world(tmp_path)
     world.put("a.json", GOOD)
-    with mock.patch.object(LocalEngine, "map_reduce", return_value=[]) as sent:
+    with mock.patch.object(LocalEngine, "map_reduce_merge", return_value=([], None)) as sent:
         world.run()
-    (unit,) = sent.call_args.args[2]
+    (unit,) = sent.call_args.args[3]
+    sent_bytes = pickle.dumps(unit)
+    assert SECRET.encode() not in sent_bytes
     assert SECRET not in f"{unit} {unit!r} {asdict(unit)}"
-    assert unit.viewer_key.get_secret_value() == SECRET
-    assert pickle.loads(pickle.dumps(unit)) == unit  # noqa: S301 - as Spark sends it
+    assert pickle.loads(sent_bytes) == unit  # noqa: S301 - as Spark sends it
+    assert key_of(unit.viewer_key) == SECRET.encode()

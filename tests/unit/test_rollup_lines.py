@@ -21,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.rollup import lines
+from jobs.rollup import parquet as parquet_reader
 from jobs.rollup.lines import read_blocks
 from marquee.errors import BadInputError
 from tests.helpers_rollup import GOOD, lines_of, new_world, play, to_line
@@ -43,6 +44,7 @@ def read(folder: Path, name: str, data: bytes) -> list[Line]:
         rows = block.lines.to_pylist()
         found += [(row["n"], row["text"].removesuffix("\n")) for row in rows]
         found += [(one.n, (str(one.reason), one.raw)) for one in block.unreadable]
+        found += [(int(n), "") for n in block.empty]
     return sorted(found, key=lambda one: one[0])
 
 
@@ -98,7 +100,8 @@ ANY_LINE = st.one_of(
 @given(st.lists(ANY_LINE, max_size=12), st.booleans(), st.integers(40, 100), st.lists(st.integers(0, 500), max_size=2))
 def test_blocks_may_end_anywhere(raws: list[bytes], ended: bool, block: int, cuts: list[int]) -> None:
     """Blocks and gzip members may end anywhere: each line is read, or rejected as too long or not UTF-8."""
-    data = b"\n".join(raws) + b"\n" * ended
+    # The first bytes tell the format: these are text.
+    data = b"\n".join([b"a", *raws]) + b"\n" * ended
     members = [data[first:end] for first, end in zip([0, *sorted(cuts)], [*sorted(cuts), None], strict=True)]
     expected: list[Line] = []
     for number, raw in enumerate(oracle.split(data), start=1):
@@ -183,10 +186,12 @@ def test_damaged_file_is_read_or_bad_input(tmp_path: Path, name: str) -> None:
     assert found > 20
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", ["plays.avro", "plays.parquet"])
 def test_file_of_another_kind_is_bad_input(tmp_path: Path, name: str) -> None:
-    """Plain lines in a file named as gzip, Avro or Parquet are bad input."""
-    with pytest.raises(BadInputError, match=rf"^{name} cannot be read to its end: "):
+    """Plain lines in a file named as Avro or Parquet are bad input."""
+    with pytest.raises(
+        BadInputError, match=rf"^{name} cannot be read to its end: it is not (Avro|Parquet), as its name says"
+    ):
         read(tmp_path, name, DATA)
 
 
@@ -223,17 +228,17 @@ def test_avro_records_are_lines(tmp_path: Path, codec: str) -> None:
 
 
 def test_avro_record_of_another_kind(tmp_path: Path) -> None:
-    """Avro values that are not records are also lines, which the reference parser rejects."""
+    """Avro texts that are not records are lines, because a producer may write its JSON so."""
     file = io.BytesIO()
     fastavro.writer(file, "string", ["a", "b"])
-    assert read(tmp_path, "a.avro", file.getvalue()) == [(1, '"a"'), (2, '"b"')]
+    assert read(tmp_path, "a.avro", file.getvalue()) == [(1, "a"), (2, "b")]
 
 
 def test_parquet_rows_are_lines(tmp_path: Path) -> None:
     """Parquet rows become lines, numbered through row groups and batches, with structs as objects."""
     records = [{"id": f"e{n}", "event": {"n": n, "x": None}} for n in range(50)]
     data = parquet(pa.Table.from_pylist(records), row_group_size=20, compression="gzip")
-    with mock.patch.object(lines, "RECORDS_A_BLOCK", 7):
+    with mock.patch.object(parquet_reader, "ROWS_A_BATCH", 7):
         found = read(tmp_path, "a.parquet", data)
     assert [(n, json.loads(str(text))) for n, text in found] == list(enumerate(records, start=1))
 
@@ -252,7 +257,8 @@ SEOUL = timedelta(hours=9)
         pytest.param(AT.replace(microsecond=0), pa.timestamp("s", "UTC"), "2026-01-05T13:02:11.000Z", id="seconds"),
         pytest.param(AT.replace(microsecond=123456), pa.timestamp("us"), "2026-01-05T13:02:11.123456Z", id="micros"),
         pytest.param(date(2026, 1, 5), pa.date32(), "2026-01-05", id="day"),
-        pytest.param(Decimal("60.0"), pa.decimal128(5, 1), "60.0", id="decimal: a text"),
+        pytest.param(Decimal("60.0"), pa.decimal128(5, 1), "60.0", id="decimal with a fraction: a text"),
+        pytest.param(Decimal(60), pa.decimal128(20, 0), 60, id="decimal without a fraction"),
         pytest.param(60, pa.int16(), 60, id="small whole number"),
         pytest.param(2**53, pa.uint64(), 2**53, id="great whole number"),
         pytest.param(60.0, pa.float64(), 60.0, id="fraction"),
@@ -261,8 +267,6 @@ SEOUL = timedelta(hours=9)
         pytest.param(True, pa.bool_(), True, id="truth"),
         pytest.param("NaN", pa.string(), "NaN", id="the word NaN"),
         pytest.param(b"u1", pa.binary(), "u1", id="text without its type"),
-        pytest.param(b"u\xff", pa.binary(), "u\\xff", id="bytes"),
-        pytest.param(["a"], pa.list_(pa.string()), ["a"], id="list"),
         pytest.param(None, pa.string(), None, id="nothing"),
     ],
 )  # fmt: skip

@@ -1,7 +1,10 @@
 """The settings of rollup: wrong values are refused before any work, and the viewer key is never shown."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from jobs.rollup.contract import path_of, steps
 from jobs.rollup.settings import RollupSettings
 from marquee.calendar import hour
 from marquee.errors import ConfigError
@@ -22,8 +25,8 @@ def needed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_defaults() -> None:
     """The defaults are those of the documentation."""
     options = load_settings(RollupSettings).rollup
-    assert options.layout.folder(hour("2026-01-05T13")) == "topics/plays/year=2026/month=01/day=05/hour=13/"
-    assert (options.grace_minutes, options.slack_minutes, options.buckets) == (10, 15, 16)
+    assert options.layout.folders(hour("2026-01-05T13"))[0] == "topics/plays/year=2026/month=01/day=05/hour=13/"
+    assert (options.grace_minutes, options.slack_minutes, options.buckets) == (10, 15, "auto")
     assert (options.reject_lines, options.reject_share) == (100, 0.01)
     assert options.viewer_key.get_secret_value() == KEY
 
@@ -45,11 +48,16 @@ def test_key_is_never_shown() -> None:
         pytest.param("ROLLUP__TOPIC", "a/b", "MARQUEE_ROLLUP__TOPIC='a/b'", id="a topic that is a path"),
         pytest.param("ROLLUP__PATH", "{topic}/dt={date}/", "Use {year}, {month}, {day} and {hour} once", id="a date"),
         pytest.param("ROLLUP__PATH", "{year}{month}{day}{hour}/{minute}/", "Invalid layout", id="finer than hours"),
-        pytest.param("ROLLUP__FIELDS__USER_ID", "user-id", "ROLLUP__FIELDS__USER_ID='user-id'", id="a dash"),
-        pytest.param("ROLLUP__FIELDS__USER_ID", "a..b", "ROLLUP__FIELDS__USER_ID='a..b'", id="a name of nothing"),
-        pytest.param("ROLLUP__FIELDS__USER_ID", 'a"b', "ROLLUP__FIELDS__USER_ID=", id="a quote"),
+        pytest.param("ROLLUP__FIELDS__USER_ID", "a..b", "has an empty name: write NAME or NAME.NAME", id="two dots"),
+        pytest.param("ROLLUP__FIELDS__USER_ID", "a..b", "or '/a//b' if the name is empty", id="the way to no name"),
+        pytest.param("ROLLUP__FIELDS__USER_ID", "", "has an empty name", id="nothing"),
+        pytest.param("ROLLUP__FIELDS__USER_ID", "/a~b", "has '~b': a JSON pointer has '~0' for '~'", id="a tilde"),
+        pytest.param("ROLLUP__FIELDS__USER_ID", "/a~", "has '~': a JSON pointer", id="a tilde at the end"),
+        pytest.param("ROLLUP__FIELDS__USER_ID", "\udce9", "is not text in UTF-8", id="Latin-1 in the environment"),
         pytest.param("ROLLUP__FIELDS__USER_ID", "event", "'event' and 'event.episode_id' cannot", id="above others"),
-        pytest.param("ROLLUP__FIELDS__USER_ID", "Event.id", "'Event.id' and 'event.episode_id' cannot", id="a capital"),
+        pytest.param(
+            "ROLLUP__FIELDS__USER_ID", "/event", "'/event' and 'event.episode_id' cannot", id="above, pointer"
+        ),
     ],
 )
 def test_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str) -> None:
@@ -100,3 +108,33 @@ def test_fields_may_be_named_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MARQUEE_ROLLUP__FIELDS__EVENT_ID", "_offset")
     fields = load_settings(RollupSettings).rollup.fields
     assert (fields.user_id, fields.event_id, fields.country) == ("event.account.id", "_offset", "event.country")
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("@timestamp", ("@timestamp",)),
+        ("event.user-id", ("event", "user-id")),
+        ('user "id"', ('user "id"',)),
+        ("사용자.번호", ("사용자", "번호")),
+        ("a/b", ("a/b",)),
+        ("a~b", ("a~b",)),
+        ("/event.user_id", ("event.user_id",)),
+        ("/event/user.id", ("event", "user.id")),
+        ("/~1a~01", ("/a~1",)),
+        ("/", ("",)),
+        ("/a/", ("a", "")),
+    ],
+)
+def test_any_name_can_be_mapped(monkeypatch: pytest.MonkeyPatch, text: str, names: tuple[str, ...]) -> None:
+    """A dotted path has names of any characters but dots, and a JSON pointer has any names."""
+    monkeypatch.setenv("MARQUEE_ROLLUP__FIELDS__USER_ID", text)
+    assert load_settings(RollupSettings).rollup.fields.user_id == text
+    assert steps(text) == names
+    assert steps(path_of(names)) == names
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=4), min_size=1, max_size=4))
+def test_path_of_any_names_leads_to_them(names: list[str]) -> None:
+    """The path that preflight suggests for a field leads to that field."""
+    assert steps(path_of(names)) == tuple(names)

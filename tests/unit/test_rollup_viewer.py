@@ -5,12 +5,11 @@ import hmac
 import re
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.rollup.pseudonyms import viewers_of
+from jobs.rollup.pseudonyms import Viewers
 from jobs.rollup.viewer import fingerprint, viewer_of
 from marquee.engine.duckdb import open_database
 
@@ -26,9 +25,9 @@ USERS = st.text(st.characters(codec="utf-8", min_codepoint=32), min_size=1, max_
 
 
 def query(key: bytes, *users: str) -> list[int]:
-    """Return the viewers that the rollup computes in one query, from JSON texts in quotes."""
+    """Return the viewers that the rollup computes in one query."""
     with open_database() as db:
-        return [int(viewer) for viewer in viewers_of(db, key, pa.array([f'"{user}"' for user in users], pa.string()))]
+        return [int(viewer) for viewer in Viewers(key).of(db, users)]
 
 
 @pytest.mark.parametrize(("key", "user", "viewer"), PUBLISHED)

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.schedule_fetch.normalise import Schedule, normalise
+from jobs.schedule_fetch.kept import Kept
+from marquee.errors import TryAgainError
 from marquee.lake.datasets import COUNTRIES, EPISODES, GENRES, NETWORKS, SHOWS, Dataset
 from tests import made_up_schedule as made_up
+from tests.helpers_schedule import Schedule, normalise
 
 Row = dict[str, Any]
 
@@ -508,7 +510,7 @@ def test_row_without_ids_is_rejected(item: object, reason: str) -> None:
     assert [row["episode_id"] for row in rows(got, EPISODES)] == [5, 6]
     assert [row["show_id"] for row in rows(got, SHOWS)] == [9]
     assert got.counts["rejects"] == {reason: 1}
-    assert (got.rejected, got.counts["episodes_in"], got.counts["duplicates"]) == (1, 3, 0)
+    assert (got.counts["episodes_in"], got.counts["duplicates"]) == (3, 0)
 
 
 ODD_OF_EPISODE = [
@@ -608,6 +610,13 @@ def test_unknown_names_are_kept_within_bounds() -> None:
     assert json.dumps(names, ensure_ascii=False).encode()
 
 
+def test_first_unknown_names_are_kept_in_whatever_order_they_come() -> None:
+    """Of 5,000 unknown fields in reverse order, the first 100 names are kept."""
+    items = [episode(id=number) | {f"x{number:04}": 1} for number in range(5000, 0, -1)]
+    names = normalise({"web": items}).counts["unknown_fields"]
+    assert names == [f"episode.x{number:04}" for number in range(1, 101)]
+
+
 def test_episode_of_two_answers_counts_once() -> None:
     """An episode in the answers of a country and of the web is one row and one duplicate."""
     got = normalise({"country=KR": [{"id": 1, "show": show()}], "web": [episode(1), episode(2)]})
@@ -692,3 +701,16 @@ def test_order_of_sources_is_no_matter(answers: dict[str, list[Row]]) -> None:
         versions = [show_of(item) for item in items if show_of(item)["id"] == row["show_id"]]
         latest = max(version["updated"] for version in versions)
         assert row["name"] in {version["name"] for version in versions if version["updated"] == latest}
+
+
+def test_full_disk_is_named(tmp_path: Path) -> None:
+    """A scratch disk that is full while shows are kept is a temporary error that names the file."""
+    file = tmp_path / "kept.sqlite"
+
+    def keep() -> None:
+        with Kept(file) as kept:
+            kept._database.execute("PRAGMA max_page_count = 5")
+            kept.show(7, 0, show(name=str(list(range(10_000)))))
+
+    with pytest.raises(TryAgainError, match=rf"cannot write {file} \(No space left on device\): the disk is full"):
+        keep()

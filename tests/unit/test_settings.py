@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr, model_validator
 from marquee.engine.local import LocalEngine
 from marquee.engine.starting import start_engine
 from marquee.errors import ConfigError
-from marquee.settings.loading import load_settings, source_of
+from marquee.settings.loading import MASK, load_settings, masked_entry, source_of
 from marquee.settings.names import check_names, read_file, walk
 from marquee.settings.sections import ComputeSettings, Section, StageSettings, setting_names
 from marquee.storage.local import LocalStore
@@ -80,7 +80,7 @@ def test_environment_sets_values_on_all_levels(monkeypatch: pytest.MonkeyPatch, 
     settings = load_settings(SampleSettings)
     assert (settings.lake, settings.threshold, settings.countries) == (lake_url, 0.5, ("KR", "US"))
     assert (settings.log.level, settings.log.format) == ("debug", "auto")
-    assert (settings.s3.region, settings.s3.path_style, settings.s3.attempts) == ("eu-west-1", True, 5)
+    assert (settings.s3.region, settings.s3.path_style, settings.s3.part_mb) == ("eu-west-1", True, 16)
 
 
 def test_file_sets_values_and_the_environment_wins(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
@@ -171,7 +171,7 @@ def test_wrong_url_is_told(url: str) -> None:
         ),
         ("CA_BUNDLE", "/not/there.pem", "No such file: '/not/there.pem'. Use a file of certificates in PEM format"),
         ("REGION", "EU West", "String should match pattern"),
-        ("ATTEMPTS", "0", "greater than or equal to 1"),
+        ("RETRY_FOR_S", "-1", "greater than or equal to 0"),
         ("READ_TIMEOUT_S", "0", "greater than 0"),
         ("PART_MB", "4", "greater than or equal to 5"),
         ("PARALLEL_READS", "0", "greater than or equal to 1"),
@@ -220,6 +220,99 @@ def test_error_does_not_carry_the_secret_along() -> None:
     with pytest.raises(ConfigError) as caught:
         load_settings(SampleSettings, key=SECRET)
     assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("spark.hadoop.fs.s3a.access.key", "abc"),
+        ("spark.hadoop.fs.azure.account.key.me.blob.core.windows.net", "abc"),
+        ("spark.ssl.keyPassword", "abc"),
+        ("spark.my.apiKey", "abc"),
+        ("spark.my.encryption.key", "abc"),
+        ("spark.my.credentials", "abc"),
+        ("spark.my.auth_token", "abc"),
+        ("spark.my.db.pwd", "abc"),
+        ("spark.driver.extraJavaOptions", "-Xss4m -Djavax.net.ssl.trustStorePassword=abc"),
+        ("spark.driver.extraJavaOptions", "-Dfs.s3a.secret.key=abc -Xss4m"),
+        ("spark.my.header", "Authorization: Bearer abcdefgh"),
+        ("spark.my.header", "Authorization: Bearer abc"),
+        ("spark.my.passcode", "abc"),
+        ("spark.my.proxy", "me:abc@proxy.example:3128"),
+        ("spark.my.url", "https://store.example/a?sig=abc&x=1"),
+        ("spark.my.connection", "AccountName=me;AccountKey=abc"),
+        ("spark.my.account", "AKIAIOSFODNN7EXAMPLE"),
+        ("spark.my.account", "ASIAIOSFODNN7EXAMPLE"),
+        ("spark.my.account", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
+        ("spark.my.account", "-----BEGIN RSA PRIVATE KEY-----\nabc"),
+        ("spark.my.account", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln"),
+        ("spark.my.account", '{"password": "abc"}'),
+    ],
+)
+def test_what_looks_like_a_secret_is_masked(name: str, value: str) -> None:
+    """An entry with a free name is masked if its name or value looks like a secret."""
+    assert masked_entry(name, value) == MASK
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("spark.executor.memory", "2g"),
+        ("spark.ssl.keyStore", "/etc/ssl/keys.jks"),
+        ("spark.sql.keyspace", "one"),
+        ("spark.kubernetes.container.image", "registry.example:5000/marquee/rollup@sha256:0123"),
+        ("spark.my.image", "rollup:dev@sha256:0123"),
+        ("spark.jars", "/opt/spark/jars/a-long-path/of-some-library/with/2/dots-1.0.jar"),
+        ("spark.driver.extraJavaOptions", "-XX:+UseSerialGC -Dlog4j.level=debug"),
+        ("spark.serializer", "org.apache.spark.serializer.KryoSerializer"),
+        ("spark.my.digest", "da39a3ee5e6b4b0d3255bfef95601890afd80709"),
+    ],
+)
+def test_what_does_not_is_shown(name: str, value: str) -> None:
+    """An entry without a secret is shown unchanged."""
+    assert masked_entry(name, value) == value
+
+
+def test_a_password_in_a_url_is_masked_alone() -> None:
+    """Of a URL with a password, the rest is shown."""
+    assert masked_entry("spark.jars.repositories", "https://me:abc@repo.example/m") == f"https://{MASK}@repo.example/m"
+
+
+def test_secret_is_masked_in_an_error_of_an_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong entry whose name is that of a secret is named without its value."""
+    monkeypatch.setenv("MARQUEE_ENGINE", '{"spark": {"spark.my.password": 12345, "spark.memory": 2}}')
+    with pytest.raises(ConfigError) as wrong:
+        load_settings(ComputeSettings, lake="file:///lake")
+    assert "12345" not in str(wrong.value)
+    assert "spark.memory=2" in str(wrong.value).lower()
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("http://me:abc@s3.example", "has a user, password or query.*AWS_SECRET_ACCESS_KEY"),
+        ("https://me@s3.example:9000/", "has a user, password or query"),
+        ("https://s3.example/?a=abc", "has a user, password or query"),
+        ("s3.example:9000", "Invalid endpoint"),
+        ("https://s3.example:99999", "Invalid endpoint"),
+        ("http://[::1", "Invalid endpoint"),
+        ("http://:9000", "Invalid endpoint"),
+        ("https://s3.example/analytics", "contains the bucket 'analytics'.*address of the server alone"),
+        ("https://analytics.s3.eu-west-1.amazonaws.com", "contains the bucket 'analytics'"),
+    ],
+)
+def test_an_endpoint_is_an_address_alone(url: str, message: str) -> None:
+    """An S3 endpoint with a user, a password or the bucket is refused, and a password is not shown."""
+    with pytest.raises(ConfigError, match=message) as wrong:
+        load_settings(ComputeSettings, lake="s3://analytics/lake", s3={"endpoint_url": url}).store.url  # noqa: B018
+    assert "abc" not in str(wrong.value)
+
+
+def test_an_endpoint_may_have_a_path() -> None:
+    """An endpoint below a path, which some servers have, is accepted."""
+    for url in ("https://s3.example/storage/v1/s3", "http://analytics.example:9000"):
+        settings = load_settings(ComputeSettings, lake="s3://analytics/lake", s3={"endpoint_url": url})
+        assert settings.store.url == "s3://analytics/lake"
 
 
 def test_secret_is_masked_in_settings() -> None:
@@ -339,3 +432,10 @@ def test_url_of_the_pushgateway_is_checked_at_start(monkeypatch: pytest.MonkeyPa
     with pytest.raises(ConfigError, match=r"Invalid pushgateway_url\. Use http://host:port") as caught:
         load_settings(StageSettings)
     assert "canary" not in str(caught.value)
+
+
+def test_a_setting_of_an_earlier_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the setting to use instead, and why."""
+    monkeypatch.setenv("MARQUEE_PROFILE__MIN_CELL", "10")
+    with pytest.raises(ConfigError, match=r"MARQUEE_PROFILE__MIN_CELL\. Set MARQUEE_MART__MIN_CELL"):
+        check_names()

@@ -1,6 +1,8 @@
 """Writing a simulation: once, after a failure, late files, the busy hour, and wrong settings."""
 
 import gzip
+import hashlib
+import tracemalloc
 from datetime import date
 from pathlib import Path
 
@@ -24,13 +26,13 @@ class FailingStore(LocalStore):
         super().__init__(root)
         self.puts = puts
 
-    def put(self, key: str, data: bytes) -> ObjectInfo:
+    def put(self, key: str, data: bytes, *, private: bool = False, durable: bool = True) -> ObjectInfo:
         """Write an object, or fail."""
         if self.puts == 0:
             message = f"{key}: no more"
             raise TryAgainError(message)
         self.puts -= 1
-        return super().put(key, data)
+        return super().put(key, data, private=private, durable=durable)
 
 
 def content(store: LocalStore) -> dict[str, bytes]:
@@ -169,3 +171,49 @@ def test_the_window_follows_from_its_start_and_length() -> None:
         date(2026, 1, 8),
         date(2026, 1, 11),
     )
+
+
+def test_a_seed_gives_the_same_bytes_as_ever(lake: LocalStore) -> None:
+    """Two days of a fixed seed have the bytes that they have had since the format was made, whatever the chunks."""
+    settings = SimulateSettings(seed=7, start=date(2026, 1, 1), days=2, events_per_day=3_000)
+    simulate(settings, lake)
+    digest = hashlib.sha256(b"".join(key.encode() + data for key, data in sorted(content(lake).items())))
+    assert digest.hexdigest() == "065d6c25dcfa50060dd72d68bc60163ce28e064e253dcccffb5fa640dcd705fc"
+
+
+def test_small_chunks_and_pieces_give_the_same_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The size of the parts that are in memory changes no line; a file that is compressed in pieces is a whole one."""
+    simulate(SETTINGS, LocalStore(tmp_path / "usual"))
+    small_parts(monkeypatch, chunk=7, whole=1_000)
+    simulate(SETTINGS, LocalStore(tmp_path / "small"))
+    usual, small = (content(LocalStore(tmp_path / name)) for name in ("usual", "small"))
+    assert usual.pop(MARKER) == small.pop(MARKER)
+    assert {key: gzip.decompress(data) for key, data in small.items()} == {
+        key: gzip.decompress(data) for key, data in usual.items()
+    }
+    assert small != usual
+
+
+def test_memory_does_not_grow_with_the_events_of_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With five times the events a day, the peak of memory grows by less than 8 bytes for each further event."""
+    small_parts(monkeypatch, chunk=1_000, whole=1 << 16)
+    simulate(SETTINGS, LocalStore(tmp_path / "first"))  # fills caches
+    few, many = (peak_of(LocalStore(tmp_path / str(events)), events) for events in (10_000, 50_000))
+    assert many - few < 40_000 * 8
+
+
+def small_parts(monkeypatch: pytest.MonkeyPatch, chunk: int, whole: int) -> None:
+    """Let the simulation hold only a few rows and lines at a time."""
+    monkeypatch.setattr("jobs.simulate.scratch.CHUNK", chunk)
+    monkeypatch.setattr("jobs.simulate.events.CHUNK", chunk)
+    monkeypatch.setattr("jobs.simulate.events.WHOLE", whole)
+
+
+def peak_of(store: LocalStore, events: int) -> int:
+    """Return the bytes that a simulation of a day allocates at most, in Python and NumPy."""
+    tracemalloc.start()
+    try:
+        simulate(SimulateSettings(days=1, events_per_day=events), store)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()

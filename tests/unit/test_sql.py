@@ -72,7 +72,7 @@ def test_named_statements_of_a_file() -> None:
     """The statements of a file are found by the names above them, without their final semicolons."""
     statements = read_statements("marquee.mart.mysql", "orphans")
     assert statements["audience_countries"].text == "select distinct country from fact_audience_base"
-    assert statements["orphan_episodes"].parameters == {"hours"}
+    assert statements["orphan_episodes"].parameters == {"day"}
     assert all(one.text and ";" not in one.text for one in statements.values())
 
 

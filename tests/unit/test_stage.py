@@ -1,6 +1,7 @@
 """The life of a run: pending, done, stale, failed, forced, lost, and what a failure reveals."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from marquee.lake.keys import failed_key, success_key
 from marquee.lake.manifest import Marker, Result
 from marquee.lake.markers import Markers
 from marquee.runs.stage import Report, RunContext, State, Target, merge, plan_stage, run_stage, state_of
+from marquee.runs.status import read_states
 from marquee.storage.local import LocalStore
 from tests.sample_stages import SECRET, TOTALS, WORDS, Ticking, TotalsStage, WordsStage
 
@@ -255,8 +257,8 @@ def test_text_of_an_unknown_error_stays_out_of_marker_and_log(
     assert run(words, lake).exit_code == 70
     marker = lake.get(failed_key("words", ONE)).decode()
     shown = "\n".join(str(vars(record)) for record in caplog.records if record.levelno >= logging.INFO)
-    assert "builtins.RuntimeError at stage.py:" in marker
-    assert "builtins.RuntimeError at stage.py:" in shown
+    assert "builtins.RuntimeError at side_by_side.py:" in marker
+    assert "builtins.RuntimeError at side_by_side.py:" in shown
     assert SECRET not in marker + shown
     assert any(record.exc_info for record in caplog.records if record.levelno == logging.DEBUG)
 
@@ -327,3 +329,82 @@ def test_every_error_of_ours_has_a_place_in_that_order() -> None:
         found += listed[-1].__subclasses__()
     assert BadInputError in listed
     assert [error for error in listed if worst([error.exit_code]) != error.exit_code] == []
+
+
+def test_damaged_marker_fails_its_period_alone(words: WordsStage, raw: LocalStore, lake: LocalStore) -> None:
+    """A period whose marker is damaged fails with 70 and is left as it is, while the others are made."""
+    run(words, lake)
+    lake.put(success_key("words", ONE), b"{")
+    raw.put(f"{TWO}/late", b"c\n")
+    assert states(words, lake) == [State.FAILED, State.STALE]
+    report = run(words, lake)
+    assert ([marker.period for marker in report.made], report.failed) == ([str(TWO)], ((ONE, 70),))
+    assert (report.exit_code, lake.get(success_key("words", ONE))) == (70, b"{")
+    markers = Markers(lake)
+    (status, _) = read_states(words, markers, words.periods(EVER))
+    assert status.state is State.FAILED
+    assert status.reason == markers.damaged("words")[ONE].reason
+
+
+def test_damaged_marker_is_replaced_with_force(words: WordsStage, lake: LocalStore) -> None:
+    """With force, a period whose marker is damaged is made again, and its failure is cleared."""
+    first = run(words, lake).made[0]
+    lake.put(success_key("words", ONE), b"{")
+    run(words, lake)
+    report = run(words, lake, Span.of(ONE, ONE), force=True)
+    assert ([rows(lake, marker) for marker in report.made], report.failed) == ([rows(lake, first)], ())
+    assert states(words, lake) == [State.DONE, State.DONE]
+    assert lake.head(failed_key("words", ONE)) is None
+
+
+def test_damaged_marker_that_another_run_replaced_is_a_lost_race(words: WordsStage, lake: LocalStore) -> None:
+    """A forced run over a damaged marker loses to a run that has replaced it meanwhile."""
+    run(words, lake)
+    lake.put(success_key("words", ONE), b"{")
+    markers = Markers(lake)
+    markers.damaged("words")
+    (winner,) = run(words, lake, Span.of(ONE, ONE), force=True).made
+    report = run_stage(words, markers, Span.of(ONE, ONE), force=True, clock=Ticking())
+    assert report.failed == ((ONE, LostRaceError.exit_code),)
+    assert Markers(lake).of("words")[ONE].run_id == winner.run_id
+
+
+@pytest.mark.parametrize(
+    ("damage", "generation"),
+    [
+        pytest.param(lambda text: text.replace(b'"words"', b'"x"'), 3, id="edited"),
+        pytest.param(lambda text: text[:-40], 3, id="cut short"),
+        pytest.param(lambda _: b"{", 1, id="nothing left"),
+    ],
+)
+def test_generations_continue_after_damage(
+    words: WordsStage, lake: LocalStore, damage: Callable[[bytes], bytes], generation: int
+) -> None:
+    """The generation that a damaged marker still shows is followed by the next, so that a mart finds it newer."""
+    for _ in range(2):
+        run(words, lake, Span.of(ONE, ONE), force=True)
+    key = success_key("words", ONE)
+    lake.put(key, damage(lake.get(key)))
+    assert [one.generation for one in run(words, lake, Span.of(ONE, ONE), force=True).made] == [generation]
+
+
+def test_restored_marker_is_done_again(words: WordsStage, lake: LocalStore) -> None:
+    """A damaged marker that is restored makes its period done, and the next run clears the failure."""
+    run(words, lake)
+    whole = lake.get(success_key("words", ONE))
+    lake.put(success_key("words", ONE), whole[:-40])
+    run(words, lake)
+    lake.put(success_key("words", ONE), whole)
+    assert (states(words, lake), run(words, lake)) == ([State.DONE, State.DONE], Report(unchanged=2))
+    assert lake.head(failed_key("words", ONE)) is None
+
+
+@pytest.mark.parametrize("text", [b"a\n", b"a\nlate\n"])
+def test_damaged_failure_marker_is_cleared(words: WordsStage, raw: LocalStore, lake: LocalStore, text: bytes) -> None:
+    """A run clears a damaged failure marker, whether its period is done or has to be made."""
+    raw.put(f"{ONE}/file", b"a\n")
+    run(words, lake)
+    raw.put(f"{ONE}/file", text)
+    lake.put(failed_key("words", ONE), b"{")
+    assert run(words, lake).exit_code == 0
+    assert lake.head(failed_key("words", ONE)) is None

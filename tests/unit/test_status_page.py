@@ -82,19 +82,24 @@ def test_stages_are_told_in_numbers() -> None:
 
 def test_what_is_not_done_is_listed_with_why() -> None:
     """Periods that are not done are listed by urgency, and their reasons are escaped."""
+    said = '<script>alert("x")</script> & more'
     page = status_page(
         [
             PeriodStatus("rollup", Period.parse("2026-01-06T20"), State.PENDING),
             PeriodStatus(
-                "rollup", Period.parse("2026-01-06T21"), State.FAILED, reason='<script>alert("x")</script> & more'
+                "rollup",
+                Period.parse("2026-01-06T21"),
+                State.FAILED,
+                reason='<script>alert("x")</script> & more\x1b\x9b\u202e\u2028',
             ),
             made("rollup", "2026-01-06T22"),
         ],
         NOW,
     )
     assert "<script" not in page
+    assert not set("\x1b\x9b\u202e\u2028") & set(page)
     assert [[unescape(cell) for cell in row] for row in table_of(page, "Not done: 2")] == [
-        ["rollup", "2026-01-06T21", "failed", '<script>alert("x")</script> & more'],
+        ["rollup", "2026-01-06T21", "failed", said + 4 * "\ufffd"],
         ["rollup", "2026-01-06T20", "pending", ""],
     ]
 

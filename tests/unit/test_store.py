@@ -34,6 +34,18 @@ def test_what_is_put_can_be_got(store: Store) -> None:
     assert list(store.list()) == [info]
 
 
+@pytest.mark.parametrize("size", [0, 4, 17 << 20], ids=["empty", "small", "in parts"])
+def test_file_is_put_like_its_bytes(store: Store, tmp_path: Path, size: int) -> None:
+    """An object from a file has the bytes of the file, and replaces an existing object; the file stays."""
+    file = tmp_path / "file"
+    file.write_bytes(bytes(size))
+    store.put("a/b.bin", b"\x00one")
+    store.put_file("a/b.bin", file)
+    assert store.get("a/b.bin") == bytes(size)
+    assert keys(store) == ["a/b.bin"]
+    assert file.stat().st_size == size
+
+
 def test_put_replaces_and_the_etag_tells(store: Store) -> None:
     """A second put of the same size replaces the object and changes its etag."""
     first = store.put("a", b"one")
@@ -120,6 +132,18 @@ def test_list_takes_keys_by_prefix(store: Store, prefix: str, expected: list[str
     for key in ("hour=2/z", "hour=10/y", "hour=1/x"):
         store.put(key, b"x")
     assert keys(store, prefix) == expected
+
+
+def test_everything_is_listed_in_the_order_of_keys(store: Store) -> None:
+    """A listing of everything has hidden names as well, in the order of keys; a prefix may end within a name."""
+    for key in ("a/b", "a.b", ".a", "a/.b/c", "_a", "ab/c", "b"):
+        store.put(key, b"x")
+    assert [info.key for info in store.list_all()] == [".a", "_a", "a.b", "a/.b/c", "a/b", "ab/c", "b"]
+    assert [info.key for info in store.list_all("a")] == ["a.b", "a/.b/c", "a/b", "ab/c"]
+    assert [info.key for info in store.list_all("a/")] == ["a/.b/c", "a/b"]
+    assert [info.key for info in store.list_all("a/.b/")] == ["a/.b/c"]
+    assert list(store.list_all("c/")) == []
+    assert list(store.list_all("b")) == [store.head("b")]
 
 
 def test_put_if_absent_writes_once(store: Store) -> None:
@@ -271,6 +295,21 @@ def test_file_that_goes_while_listing_is_left_out(lake: LocalStore) -> None:
     lake.put("a/one", b"1")
     (lake.root / "a/two").symlink_to(lake.root / "gone")
     assert keys(lake) == ["a/one"]
+
+
+def test_links_are_listed_as_links(lake: LocalStore) -> None:
+    """A listing of everything has links to files and folders, broken ones too, and does not follow them."""
+    LocalStore(lake.root.parent / "outside").put("b/c", b"x")
+    lake.put("a/one", b"1")
+    for name, target in {"file": "outside/b/c", "folder": "outside/b", "gone": "nowhere"}.items():
+        (lake.root / "a" / name).symlink_to(lake.root.parent / target)
+    assert [(info.key, info.link) for info in lake.list_all("a/")] == [
+        ("a/file", True),
+        ("a/folder", True),
+        ("a/gone", True),
+        ("a/one", False),
+    ]
+    assert [(info.key, info.link) for info in lake.list_all("a/folder/c")] == [("a/folder", True)]
 
 
 def test_unreadable_folder_fails_the_listing(lake: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:

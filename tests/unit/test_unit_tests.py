@@ -23,7 +23,7 @@ def test_server_is_refused(family: socket.AddressFamily) -> None:
 
 
 @pytest.mark.parametrize(
-    "fixture", ["s3_server", "s3_options", "s3_lake", "s3_proxy", "mariadb", "mysql_mart", "spark_engine"]
+    "fixture", ["s3_server", "s3_options", "s3_lake", "s3_proxy", "mariadb", "mysql", "mysql_mart", "spark_engine"]
 )
 def test_fixture_that_starts_a_server_is_refused(request: pytest.FixtureRequest, fixture: str) -> None:
     """A unit test that uses the fixture of a server or of Spark fails."""

@@ -55,6 +55,19 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end }}
 {{- end -}}
 
+{{/* The metadata of a pod: of (root, component). */}}
+{{- define "kiosk.podMetadata" -}}
+labels:
+  {{- include "kiosk.selectorLabels" . | nindent 2 }}
+  {{- with .root.Values.podLabels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with .root.Values.podAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
 {{/* What all pods have: of (root, user). */}}
 {{- define "kiosk.podSpec" -}}
 enableServiceLinks: false
@@ -72,7 +85,13 @@ imagePullSecrets:
   - name: {{ . }}
   {{- end }}
 {{- end }}
-{{- range $name := list "nodeSelector" "tolerations" "affinity" }}
+{{- with .root.Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .root.Values.runtimeClassName }}
+runtimeClassName: {{ . }}
+{{- end }}
+{{- range $name := list "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" "dnsConfig" "hostAliases" }}
 {{- with get $.root.Values $name }}
 {{ $name }}:
   {{- toYaml . | nindent 2 }}

@@ -15,8 +15,7 @@ podFailurePolicy:
         values: [2, 65, 78]
 template:
   metadata:
-    labels:
-      {{- include "kiosk.selectorLabels" (dict "root" . "component" "load") | nindent 6 }}
+    {{- include "kiosk.podMetadata" (dict "root" . "component" "load") | nindent 4 }}
   spec:
     restartPolicy: Never
     serviceAccountName: {{ default (include "kiosk.fullname" .) .Values.serviceAccount.name }}
@@ -49,10 +48,13 @@ template:
       - name: scratch
         emptyDir:
           sizeLimit: 2Gi
+      {{- with .Values.load.extraVolumes }}
+      {{- toYaml . | nindent 6 }}
+      {{- end }}
 {{- end -}}
 
 {{- define "kiosk.loadContainer" -}}
-image: {{ default (printf "marquee/mart_load:%s" .Chart.AppVersion) .Values.image.name }}
+image: {{ .Values.image.name }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 envFrom:
   - configMapRef:
@@ -64,6 +66,9 @@ resources:
 volumeMounts:
   - name: scratch
     mountPath: /tmp
+  {{- with .Values.load.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 {{- end -}}
 
 {{/* The one container that is root: it makes the database, the loader, and the analyst, who may only read. */}}
@@ -90,5 +95,8 @@ volumeMounts:
       name: {{ .name }}
       key: {{ .secretAccessKey }}
 {{- end }}
+{{- end }}
+{{- with .Values.load.extraEnv }}
+{{ toYaml . }}
 {{- end }}
 {{- end -}}

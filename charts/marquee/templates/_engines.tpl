@@ -1,10 +1,10 @@
 {{/* Where a stage computes: in its own pod, or in a SparkApplication that its pod, the launcher, makes. */}}
 
-{{/* The engine in the stage's own pod: of (root, stage). It has as many workers as the pod has cores, where nobody said
-     otherwise; the machine's own count would be the node's. */}}
+{{/* The engine in the stage's own pod, which with `auto` is also the launcher's: of (root, stage). It has as many workers
+     as the pod has cores, where nobody said otherwise; the machine's own count would be the node's. */}}
 {{- define "marquee.localEngineEnv" -}}
 - name: MARQUEE_ENGINE__KIND
-  value: local
+  value: {{ .stage.engine }}
 {{- if not (hasKey .root.Values.settings.engine "workers") }}
 - name: MARQUEE_ENGINE__WORKERS
   valueFrom:
@@ -51,6 +51,9 @@
       "spark.driver.blockManager.port" "7079"
       "spark.blockManager.port" "7079"
       "spark.authenticate" "true"
+      "spark.network.crypto.enabled" "true"
+      "spark.io.encryption.enabled" "true"
+      "spark.python.unix.domain.socket.enabled" "true"
       "spark.ui.prometheus.enabled" "true"
       "spark.metrics.namespace" .name
       "spark.metrics.conf.driver.sink.prometheusServlet.class" "org.apache.spark.metrics.sink.PrometheusServlet"
@@ -156,7 +159,7 @@ spec:
     deleteOnTermination: true
     {{- include "marquee.sparkRoleSpec" (dict "root" .root "stage" .stage "role" "executor" "pod" $executor) | nindent 4 }}
     template:
-      {{- /* Tasks are told everything but the keys of S3. */}}
-      {{- $env := include "marquee.secretEnv" (dict "root" .root "s3" true) }}
+      {{- /* Tasks are told everything but the keys of S3 and of viewers, which do not travel. */}}
+      {{- $env := include "marquee.secretEnv" (dict "root" .root "s3" .root.Values.secrets.s3 "viewerKey" (eq .stage.name "rollup")) }}
       {{- include "marquee.sparkTemplate" (dict "root" .root "stage" .stage "role" "executor" "pod" $executor "env" $env "token" false) | nindent 6 }}
 {{- end -}}

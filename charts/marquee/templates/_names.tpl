@@ -35,10 +35,12 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end }}
 {{- end -}}
 
-{{/* The image of a stage: of (root, stage, image). */}}
+{{/* The image of a stage: of (root, stage, image). A digest comes after the tag, and decides. */}}
 {{- define "marquee.image" -}}
 {{- $of := .root.Values.image -}}
-{{- default (printf "%s/%s:%s" $of.repository .stage (default .root.Chart.AppVersion $of.tag)) .image -}}
+{{- $digest := get $of.digests .stage -}}
+{{- $name := printf "%s/%s:%s" $of.repository .stage (default .root.Chart.AppVersion $of.tag) -}}
+{{- default (ternary (printf "%s@%s" $name $digest) $name (not (empty $digest))) .image -}}
 {{- end -}}
 
 {{/* The service account of a workload: of (root, account, workload). */}}

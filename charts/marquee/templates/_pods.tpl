@@ -25,11 +25,21 @@ terminationGracePeriodSeconds: {{ .pod.terminationGracePeriodSeconds }}
 {{- with .pod.priorityClassName }}
 priorityClassName: {{ . }}
 {{- end }}
-{{- range $name := list "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" }}
+{{- with .pod.runtimeClassName }}
+runtimeClassName: {{ . }}
+{{- end }}
+{{- with .pod.dnsPolicy }}
+dnsPolicy: {{ . }}
+{{- end }}
+{{- range $name := list "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" "dnsConfig" "hostAliases" }}
 {{- with get $.pod $name }}
 {{ $name }}:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end }}
+{{- with .pod.extraInitContainers }}
+initContainers:
+  {{- toYaml . | nindent 2 }}
 {{- end }}
 securityContext:
   {{- toYaml .pod.podSecurityContext | nindent 2 }}
@@ -102,7 +112,8 @@ containers:
     {{- $env := include "marquee.stageSecretEnv" . }}
     {{- if $stage.onSpark }}
     {{- $env = printf "%s\n%s" $env (include "marquee.launcherEnv" .) }}
-    {{- else if $stage.computes }}
+    {{- end }}
+    {{- if and $stage.computes (ne $stage.engine "spark") }}
     {{- $env = printf "%s\n%s" $env (include "marquee.localEngineEnv" .) }}
     {{- end }}
     {{- $settings := printf "- configMapRef:\n    name: %s" (include "marquee.settingsName" .root) }}

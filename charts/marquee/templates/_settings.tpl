@@ -26,10 +26,9 @@
 {{- printf "%s-settings" (include "marquee.fullname" .) -}}
 {{- end -}}
 
-{{/* Variables from Secrets: of (root, and those of s3, viewerKey, mart that are wanted). */}}
+{{/* Variables from Secrets: of (root, the Secret with the keys of S3, and those of viewerKey, mart that are wanted). */}}
 {{- define "marquee.secretEnv" -}}
-{{- with .root.Values.secrets }}
-{{- if and $.s3 .s3.name }}
+{{- if .s3.name }}
 - name: AWS_ACCESS_KEY_ID
   valueFrom:
     secretKeyRef:
@@ -40,7 +39,15 @@
     secretKeyRef:
       name: {{ .s3.name }}
       key: {{ .s3.secretAccessKey }}
+{{- with .s3.sessionToken }}
+- name: AWS_SESSION_TOKEN
+  valueFrom:
+    secretKeyRef:
+      name: {{ $.s3.name }}
+      key: {{ . }}
 {{- end }}
+{{- end }}
+{{- with .root.Values.secrets }}
 {{- if and $.viewerKey .viewerKey.name }}
 - name: MARQUEE_ROLLUP__VIEWER_KEY
   valueFrom:
@@ -58,8 +65,9 @@
 {{- end }}
 {{- end -}}
 
-{{/* Secrets that a stage reads: of (root, stage). */}}
+{{/* Secrets that a stage reads: of (root, stage). Retention has S3 keys of its own, because only it may delete raw events. */}}
 {{- define "marquee.stageSecretEnv" -}}
-{{- include "marquee.secretEnv" (dict "root" .root "s3" true "viewerKey" (eq .stage.name "rollup")
-      "mart" (eq .stage.name "mart_load")) -}}
+{{- $s3 := get .root.Values.secrets (ternary "s3Retain" "s3" (eq .stage.name "retain")) -}}
+{{- include "marquee.secretEnv" (dict "root" .root "s3" $s3 "viewerKey" (has .stage.name (list "rollup" "retain"))
+      "mart" .stage.readsMart) -}}
 {{- end -}}

@@ -21,14 +21,15 @@
 {{/* The stages that are enabled, as a JSON list of: name, component, the values in force, and onSpark. */}}
 {{- define "marquee.stages" -}}
 {{- $stages := list -}}
-{{- range $name := list "schedule_fetch" "rollup" "profile" "mart_load" -}}
+{{- range $name := list "schedule_fetch" "rollup" "profile" "mart_load" "report" "retain" -}}
 {{-   $own := get $.Values.stages $name -}}
 {{-   if $own.enabled -}}
 {{-     $stage := include "marquee.merged" (dict "base" $.Values.defaults "over" $own) | fromJson -}}
 {{-     $_ := set $stage "name" $name -}}
 {{-     $_ := set $stage "component" (replace "_" "-" $name) -}}
-{{-     $_ := set $stage "image" (include "marquee.image" (dict "root" $ "stage" $name "image" $own.image)) -}}
-{{-     $_ := set $stage "onSpark" (eq (default "local" $own.engine) "spark") -}}
+{{-     $_ := set $stage "image" (include "marquee.image" (dict "root" $ "stage" (get (dict "report" "mart_load" "retain" "exporter") $name | default $name) "image" $own.image)) -}}
+{{-     $_ := set $stage "readsMart" (has $name (list "mart_load" "report")) -}}
+{{-     $_ := set $stage "onSpark" (has $own.engine (list "spark" "auto")) -}}
 {{-     $_ := set $stage "computes" (hasKey $own "engine") -}}
 {{-     if $stage.onSpark -}}
 {{-       $_ := set $stage "spark" (include "marquee.merged" (dict "base" $.Values.spark "over" $own.spark) | fromJson) -}}
@@ -43,7 +44,8 @@
 {{- define "marquee.sparkRole" -}}
 {{- $pod := pick .stage "terminationGracePeriodSeconds" "scratchSize" "podLabels" "podAnnotations" "nodeSelector"
       "tolerations" "affinity" "topologySpreadConstraints" "priorityClassName" "podSecurityContext" "securityContext"
-      "extraEnv" "extraEnvFrom" "extraVolumes" "extraVolumeMounts" -}}
+      "extraEnv" "extraEnvFrom" "extraVolumes" "extraVolumeMounts" "extraInitContainers"
+      "dnsPolicy" "dnsConfig" "hostAliases" "runtimeClassName" -}}
 {{- include "marquee.merged" (dict "base" $pod "over" (get .stage.spark .role)) -}}
 {{- end -}}
 
@@ -53,8 +55,8 @@
 {{- $_ := set $exporter "image" (include "marquee.image" (dict "root" . "stage" "exporter" "image" .Values.exporter.image)) -}}
 {{- $parts := list -}}
 {{- range $stage := include "marquee.stages" . | fromJsonArray -}}
-{{-   $parts = append $parts (get (dict "schedule_fetch" "schedule" "rollup" "rollup" "profile" "profile" "mart_load" "mart") $stage.name) -}}
+{{-   $parts = append $parts (get (dict "schedule_fetch" "schedule" "rollup" "rollup" "profile" "profile" "mart_load" "mart" "retain" "retention") $stage.name) -}}
 {{- end -}}
-{{- $_ := set $exporter "parts" (append $parts "garbage") -}}
+{{- $_ := set $exporter "parts" (append (compact $parts) "garbage") -}}
 {{- toJson $exporter -}}
 {{- end -}}

@@ -5,11 +5,11 @@ from functools import partial
 
 from jobs.cli.preflight.clock import check_clock
 from jobs.cli.preflight.findings import Check, Finding, Verdict
-from jobs.cli.preflight.raw import check_raw
+from jobs.cli.preflight.raw import PARSER, check_parser, check_raw
 from jobs.cli.preflight.schedule import check_schedule
 from jobs.cli.preflight.scratch import check_scratch_folder
 from jobs.cli.preflight.settings import check_configured, check_settings
-from jobs.cli.preflight.stores import check_conditional_writes, check_lake
+from jobs.cli.preflight.stores import check_conditional_writes, check_lake, check_listing
 from jobs.mart_load.settings import MartLoadSettings
 from jobs.registry import PIPELINE
 from marquee.settings.loading import load_settings
@@ -32,7 +32,7 @@ def check_operator(stage: str) -> Iterator[Finding]:
 
 
 OWN = {
-    "schedule_fetch": Check("schedule service", check_schedule, after="settings"),
+    "schedule_fetch": Check("schedule service", check_schedule, after="scratch folder"),
     "rollup": Check("raw events", check_raw, after="settings"),
     "mart_load": Check("mart", check_mart, after="settings"),
 }
@@ -47,8 +47,10 @@ def checks_of(stages: Sequence[str] = tuple(STAGES), *, launcher: bool = False) 
         Check("settings", partial(check_settings, kinds), after="settings"),
         Check("scratch folder", partial(check_scratch_folder, kinds), after="settings"),
         Check("lake", check_lake, after="settings"),
+        Check("listing", check_listing, after="lake"),
         Check("clock", check_clock, after="lake"),
         Check("conditional writes", check_conditional_writes, after="lake"),
         *(OWN[stage] for stage in stages if stage in OWN),
+        *(Check(PARSER, check_parser, after="settings") for stage in stages if stage == "rollup"),
         *(Check("spark operator", partial(check_operator, stage), after="settings") for stage in stages if launcher),
     ]

@@ -13,11 +13,11 @@ from itertools import islice
 from pathlib import Path
 
 from jobs.cli.preflight.findings import Finding, Verdict, failures
-from jobs.rollup.contract import Event, Fields, Window, names_in, validate
+from jobs.rollup.contract import Event, Fields, Window, names_in, path_of, steps, validate
 from jobs.rollup.lines import read_blocks
 from jobs.rollup.settings import RollupOptions, RollupSettings
 from marquee.calendar import Period
-from marquee.errors import BadInputError
+from marquee.errors import BadInputError, in_words
 from marquee.storage.base import ObjectInfo, Store
 
 OBJECTS = 3
@@ -118,8 +118,7 @@ def _contract_finding(options: RollupOptions, sample: Sample) -> Finding:
     words = f"{sample.plays} of {sample.lines} lines in {sample.objects} objects of the newest hours are plays"
     if not rejected:
         return Finding("event contract", Verdict.OK, words)
-    reasons = ", ".join(f"{reason} {count}" for reason, count in sample.rejects.most_common())
-    words += f", {rejected} are rejected ({reasons})"
+    words += f", {rejected} are rejected ({in_words(sample.rejects)})"
     words += "".join(f"; {one}" for one in _missing(options, sample))
     if sample.plays and rejected <= options.reject_share * sample.lines:
         return Finding("event contract", Verdict.OK, words)
@@ -134,7 +133,7 @@ def _contract_finding(options: RollupOptions, sample: Sample) -> Finding:
 
 def _missing(options: RollupOptions, sample: Sample) -> Iterator[str]:
     """Yield the fields that lines lack, and the names that the lines have instead."""
-    paths: dict[str, str] = options.fields.model_dump()
+    paths = {name: path_of(steps(path)) for name, path in options.fields.model_dump().items()}
     lacking = [name for name, path in paths.items() if sample.names[path] < sample.named]
     if not lacking:
         return
@@ -144,8 +143,12 @@ def _missing(options: RollupOptions, sample: Sample) -> Iterator[str]:
         by_lines[sample.named - sample.names[paths[name]]].append(f"{name}{known_as}")
     yield from (f"not found in {lines} lines: {', '.join(names)}" for lines, names in sorted(by_lines.items()))
     common = sorted(name for name, count in sample.names.items() if count >= COMMON_SHARE * sample.lines)
-    others = [name[:LONGEST_NAME] for name in common if name not in paths.values()]
+    others = [_shortened(name) for name in common if name not in paths.values()]
     if others:
         more = ", …" if len(others) > NAMES else ""
         variable = f"MARQUEE_ROLLUP__FIELDS__{lacking[0].upper()}"
         yield f"the lines have: {', '.join(others[:NAMES])}{more}. Map the fields, for example {variable}=NAME"
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"

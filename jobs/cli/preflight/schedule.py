@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from jobs.cli.preflight.clock import validate_clock
 from jobs.cli.preflight.findings import Finding, Verdict
 from jobs.schedule_fetch.settings import WEB, ScheduleFetchOptions, ScheduleFetchSettings
+from marquee.engine.scratch import own_scratch
 from marquee.settings.loading import load_settings
 
 
@@ -17,13 +20,14 @@ def check_schedule(today: date | None = None) -> Iterator[Finding]:
 
     options = load_settings(ScheduleFetchSettings).schedule_fetch
     day = _day(options, today or datetime.now(UTC).date())
-    with ScheduleClient(options) as client:
-        asked = {code: client.fetch(f"country={code}", day) for code in options.countries}
-        asked[WEB] = client.fetch(WEB, day)
+    with ScheduleClient(options) as client, TemporaryDirectory(prefix="marquee-schedule-", dir=own_scratch()) as name:
+        folder = Path(name)
+        asked = {code: client.fetch(f"country={code}", day, folder) for code in options.countries}
+        asked[WEB] = client.fetch(WEB, day, folder)
         ahead_s = client.clock_ahead_s
-    schedule = normalise({one.source: one.items for one in asked.values()})
+        schedule = normalise({one.source: one.items() for one in asked.values()}, folder)
     check_rejects(schedule, options, str(day))
-    without = [name for name, answer in asked.items() if not answer.items]
+    without = [name for name, answer in asked.items() if not answer.rows]
     words = f"{options.url}: {schedule.counts['episodes']:,} episodes on {day}, from {len(asked)} responses"
     if without:
         nothing = f"{words}; nothing from {', '.join(without)}. Check MARQUEE_SCHEDULE_FETCH__COUNTRIES"

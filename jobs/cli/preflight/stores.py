@@ -1,4 +1,4 @@
-"""Checks of the lake: the rights, and that its store honours the conditions of conditional writes."""
+"""Checks of the lake: the rights, listings that are up to date, and that its store honours conditional writes."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -18,6 +18,7 @@ from marquee.system_errors import user_name
 
 WRITERS = 32
 ROUNDS = 5
+LISTINGS = 20
 
 WEAKER = (
     "if two runs make one period at the same time, both may report success, and the result of the last one is kept. "
@@ -32,15 +33,39 @@ def check_lake() -> Iterator[Finding]:
     store = load_settings(StageSettings).store
     with _probe_prefix(store) as prefix:
         info = store.put(f"{prefix}object", b"probe")
-        found = store.get(info.key)
-        if found != b"probe" or info.key not in [one.key for one in store.list(prefix)]:
-            message = f"{store.url}/{info.key} was written, but not listed or read back. Use another store for the lake"
+        list(store.list(prefix))
+        if store.get(info.key) != b"probe":
+            message = f"{store.url}/{info.key} was written, but not read back. Use another store for the lake"
             raise MarqueeError(message)
         store.delete(info.key)
         if store.head(info.key):
             message = f"{store.url}/{info.key} was deleted, but still exists. Use another store for the lake"
             raise MarqueeError(message)
         yield Finding("lake", Verdict.OK, f"{store.url}: listed, wrote, read and deleted{as_user(store)}")
+
+
+def check_listing() -> Iterator[Finding]:
+    """Write and delete some objects, and list them right after each change."""
+    store = load_settings(StageSettings).store
+    with _probe_prefix(store) as prefix:
+        late = sum(not _is_listed_at_once(store, f"{prefix}listed-{number}") for number in range(LISTINGS))
+    if not late:
+        yield Finding("listing", Verdict.OK, f"{LISTINGS} objects were listed right after they were written")
+        return
+    words = (
+        f"{late} of {LISTINGS} changes were not in the next listing. Results stay consistent, because a marker names "
+        "its objects, but a run may miss what was published just before, and make it again. Use a store whose listings "
+        "are up to date"
+    )
+    yield Finding("listing", Verdict.WEAK, words)
+
+
+def _is_listed_at_once(store: Store, key: str) -> bool:
+    """Return whether a new object is in the next listing, and is not after it was deleted."""
+    store.put(key, b"probe")
+    written = key in [one.key for one in store.list(key)]
+    store.delete(key)
+    return written and not list(store.list(key))
 
 
 def check_conditional_writes() -> Iterator[Finding]:

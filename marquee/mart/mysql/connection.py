@@ -24,14 +24,17 @@ from marquee.errors import ConfigError, TryAgainError
 from marquee.mart.arrow import WHOLE, column_of
 from marquee.mart.errors import LostConnectionError
 from marquee.mart.ledger import Answer
-from marquee.mart.mysql.errors import ALREADY_DONE, ours, refused
+from marquee.mart.mysql.errors import ours, refused
 from marquee.mart.mysql.infile import Infile
+from marquee.mart.mysql.variables import COLLATION, set_variables
 from marquee.mart.settings import MartSettings, mysql_address
 from marquee.sql import Values
 from marquee.telemetry.instruments import MART_DURATION
 
-COLLATION = "utf8mb4_bin"
-SQL_MODE = "STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
+SAFE_PLUGINS = frozenset({"mysql_native_password", "caching_sha2_password", "sha256_password", "client_ed25519"})
+"""Plugins of the server that authenticate without a password in clear text."""
+CLEAR_PLUGINS = frozenset({"mysql_clear_password", "dialog"})
+"""Plugins to which the client sends the password itself, such as for PAM and LDAP."""
 _TEXT_OR_MARK = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`[^`]*`|\?""", re.DOTALL)
 """A quoted text or name, in which a question mark is literal, or the marker of a parameter."""
 _KINDS = {
@@ -44,8 +47,10 @@ _KINDS = {
     FIELD_TYPE.NULL: pa.null(),
 }
 """Arrow types by the protocol's types; all others are text or bytes."""
-IDLE_S = 120
-"""Seconds without a statement after which the server drops a loader's connection and its locks."""
+
+
+class RefusedPluginError(ConfigError):
+    """The server asks for an authentication that this client refuses or does not have."""
 
 
 class _Result(MySQLResult):  # type: ignore[misc]  # PyMySQL publishes no types
@@ -89,6 +94,22 @@ class _Connection(Connection):  # type: ignore[misc]  # as above
                 self.connect(own)
         self._read_timeout = self._write_timeout = timeout_s
 
+    def _process_auth(self, plugin_name: bytes, auth_packet: MysqlPacket, handler: object = None) -> MysqlPacket:
+        """Authenticate as the server asks, unless that would send the password in clear text, or is not supported."""
+        plugin = plugin_name.decode(errors="replace")
+        if plugin not in SAFE_PLUGINS | CLEAR_PLUGINS:
+            known = ", ".join(sorted(SAFE_PLUGINS))
+            message = f"the server authenticates this user by the plugin {plugin!r}. Give the user one of: {known}"
+            raise RefusedPluginError(message)
+        if plugin in CLEAR_PLUGINS and not self._secure:
+            message = (
+                f"the server asks for the password in clear text (plugin {plugin!r}) on a connection without TLS; "
+                "nothing was sent. Set MARQUEE_MART__TLS_CA, or give the user another plugin. If the user has another "
+                "one, this may not be your server"
+            )
+            raise RefusedPluginError(message)
+        return super()._process_auth(plugin_name, auth_packet, handler)
+
     def _read_query_result(self, unbuffered: bool = False) -> int:  # noqa: FBT001, FBT002 - PyMySQL's signature
         del unbuffered  # not used
         self._result = None
@@ -116,10 +137,15 @@ class MysqlSession:
             message = f"MARQUEE_MART__TLS_CA='{settings.tls_ca}': {error}. Use a file of CA certificates"
             raise ConfigError(message) from error
         path = str(settings.socket) if settings.socket else None
-        with self._translating():
-            self._connection.dial(path, settings.connect_timeout_s, settings.timeout_s)
         try:
-            _set_session(self, settings)
+            with self._translating():
+                self._connection.dial(path, settings.connect_timeout_s, settings.timeout_s)
+        except RefusedPluginError as error:
+            message = f"{self.where}: {error}"
+            raise ConfigError(message) from error
+        try:
+            set_variables(self, settings)
+            self.commit()
         except BaseException:
             self.close()
             raise
@@ -128,14 +154,6 @@ class MysqlSession:
         """Run one statement with ``%s`` or ``%(name)s`` for parameters; return the number of changed rows."""
         with self._translating("delete" if sql.startswith("delete") else "other"), self._connection.cursor() as cursor:
             return int(cursor.execute(sql, parameters or None))
-
-    def execute_again(self, sql: str) -> None:
-        """Run a statement that changes the schema; it is not an error if it ran before."""
-        try:
-            self.execute(sql)
-        except pymysql.err.MySQLError as error:
-            if error.args[0] not in ALREADY_DONE:
-                raise
 
     def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run one statement for many rows."""
@@ -210,6 +228,9 @@ class MysqlSession:
                 yield
         except pymysql.err.MySQLError as error:
             raise ours(error, self.where) from error
+        except RuntimeError as error:  # PyMySQL lacks a package
+            message = f"{self.where}: {error}. Install it, or give the user another authentication plugin"
+            raise ConfigError(message) from error
         except OSError as error:
             message = f"{self.where}: cannot connect: {error}. Start the server, or correct MARQUEE_MART__URL"
             raise LostConnectionError(message) from error
@@ -279,34 +300,3 @@ def _kind(code: int, scale: int | None) -> pa.DataType:
     if code in {FIELD_TYPE.DECIMAL, FIELD_TYPE.NEWDECIMAL}:
         return pa.float64() if scale else WHOLE
     return _KINDS.get(code, pa.string())
-
-
-def _set_session(session: MysqlSession, settings: MartSettings) -> None:
-    """Set the session variables that loading and queries rely on, if the server has them, and verify them."""
-    session.execute("set session transaction isolation level repeatable read")
-    to_set = {
-        "sql_mode": SQL_MODE,
-        "time_zone": "+00:00",
-        "innodb_lock_wait_timeout": settings.lock_timeout_s,
-        "lock_wait_timeout": settings.lock_timeout_s,
-        "wait_timeout": IDLE_S,
-        "idle_write_transaction_timeout": IDLE_S,  # MariaDB only
-    }
-    expected = {name: str(value) for name, value in to_set.items()} | {
-        **dict.fromkeys(("transaction_isolation", "tx_isolation"), "REPEATABLE-READ"),  # each server has one of them
-        **dict.fromkeys(("character_set_client", "character_set_results"), "utf8mb4"),
-        "autocommit": "OFF",
-        "collation_connection": COLLATION,
-    }
-    show = f"show session variables where variable_name in ({marks(expected)})"
-    for name, _ in session.query(show, list(expected))[1]:
-        if name in to_set:
-            session.execute(f"set session {name} = %s", [to_set[name]])
-    for name, value in session.query(show, list(expected))[1]:
-        if {*value.upper().split(",")} != {*expected[name].upper().split(",")}:
-            message = (
-                f"{session.where}: the server keeps {name} at {value!r}, expected {expected[name]!r}. "
-                "Allow it at the server"
-            )
-            raise ConfigError(message)
-    session.commit()

@@ -6,17 +6,18 @@ without a version is incomplete, and initialization resumes.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from marquee.errors import ConfigError, TryAgainError
 from marquee.mart import schema
 from marquee.mart.errors import NoMartError
+from marquee.mart.kiosk import EMPTY, KIOSK, KioskRow, check_kiosk, check_period, protects_alike
 from marquee.mart.mysql import schema as mysql_schema
-from marquee.mart.mysql.connection import COLLATION, MysqlSession
+from marquee.mart.mysql.connection import MysqlSession
+from marquee.mart.mysql.variables import COLLATION
+from marquee.mart.settings import MartSettings
 
-MIGRATIONS: Mapping[int, Sequence[str]] = {}
-"""Statements that upgrade to a schema version from the previous one. Empty so far: MySQL marts begin with version 2."""
 OLDEST = {"MySQL": (8, 0), "MariaDB": (10, 11)}
 
 _TABLES = "select table_name from information_schema.tables where table_schema = database()"
@@ -27,21 +28,15 @@ where table_schema = database()
 _ENGINES = "select table_name, coalesce(engine, '') from information_schema.tables where table_schema = database()"
 
 
-def open_database(session: MysqlSession, period: str) -> None:
-    """Create the schema in an empty database for a period, or check an existing mart."""
+def open_database(session: MysqlSession, settings: MartSettings) -> None:
+    """Create the schema in an empty database for some settings, or check that a mart is as they say."""
     check_version(session)
     if version_of(session) is None:
         with _alone(session):
             if version_of(session) is None:
-                _create(session, period)
+                _create(session, settings)
     check_database(session)
-    (found,) = session.column("select period from kiosk")
-    if found != period:
-        message = (
-            f"{name_of(session)} is a mart for {found or 'all periods'}, but MARQUEE_MART__PERIOD={period!r} selects "
-            f"{period or 'all periods'}. Set MARQUEE_MART__URL to another database"
-        )
-        raise ConfigError(message)
+    check_kiosk(name_of(session), _kiosk(session), settings)
     session.commit()
 
 
@@ -52,7 +47,7 @@ def check_database(session: MysqlSession) -> None:
         message = f"There is no mart in {name_of(session)}. Load one first with `marquee mart-load`"
         raise NoMartError(message)
     if version != schema.VERSION:
-        todo = "Upgrade Marquee" if version > schema.VERSION else "Run `marquee mart upgrade`"
+        todo = "Upgrade Marquee" if version > schema.VERSION else EMPTY
         message = f"{name_of(session)} has schema version {version}, this Marquee expects {schema.VERSION}. {todo}"
         raise ConfigError(message)
     _check_shape(session)
@@ -105,41 +100,54 @@ def probe_privileges(session: MysqlSession) -> None:
     session.rollback()
 
 
-def upgrade_database(session: MysqlSession) -> int:
-    """Upgrade a mart to this version's schema and create its views again; return the previous version.
+def upgrade_database(session: MysqlSession, settings: MartSettings) -> int | None:
+    """Create the views again; empty a mart first whose rows are of an earlier version, or of another floor or detail.
 
-    Statements that change tables commit by themselves. An interrupted migration runs again from its start.
+    Return the version that it had if it was emptied, otherwise None. Statements that change tables commit by
+    themselves: an interrupted upgrade leaves a mart without a version, which the next load or upgrade completes.
     """
     with _alone(session):
-        before = version_of(session)
-        if before is None:
+        version = version_of(session)
+        if version is None and not session.column(_TABLES):
             message = f"There is no mart in {name_of(session)}. Create one with `marquee mart init`"
             raise NoMartError(message)
-        for version in range(before + 1, schema.VERSION + 1):
-            if version not in MIGRATIONS:
-                message = (
-                    f"{name_of(session)} has schema version {before}, too old for an upgrade. Load an empty database"
-                )
-                raise ConfigError(message)
-            for statement in MIGRATIONS[version]:
-                session.execute_again(statement)
-            session.execute("update schema_version set version = %s", [version])
-            session.commit()
-        for statement in mysql_schema.create_views() if before <= schema.VERSION else ():
+        if version is not None and version >= schema.VERSION:
+            check_database(session)
+        emptied = version != schema.VERSION or not protects_alike(_kiosk(session), settings)
+        if emptied:
+            for period in session.column("select period from kiosk") if version is not None else ():
+                check_period(name_of(session), period, settings)
+            _create(session, settings)
+        for statement in mysql_schema.create_views():
             session.execute(statement)
     check_database(session)
-    return before
+    return (version or 0) if emptied else None
 
 
-def _create(session: MysqlSession, period: str) -> None:
+def _create(session: MysqlSession, settings: MartSettings) -> None:
+    """Create all tables and views; drop first what an earlier version, or an interrupted creation, has left."""
+    if session.column(_TABLES):
+        session.execute("delete from schema_version")
+        session.commit()
+        for name in reversed(mysql_schema.tables()):
+            if name != "schema_version":  # a database without it would not be ours
+                session.execute(f"drop table if exists {name}")
     for table in mysql_schema.tables().values():
         session.execute(mysql_schema.create_table(table))
     for statement in (*mysql_schema.create_views(), *mysql_schema.seed_rows()):
         session.execute(statement)
     session.execute("delete from kiosk")
-    session.execute("insert into kiosk (period) values (%s)", [period])
+    session.execute(
+        "insert into kiosk (period, detail, min_cell) values (%s, %s, %s)",
+        [settings.period, settings.detail, settings.min_cell],
+    )
     session.execute("insert into schema_version (version) values (%s)", [schema.VERSION])
     session.commit()
+
+
+def _kiosk(session: MysqlSession) -> KioskRow:
+    _, ((period, detail, min_cell),) = session.query(KIOSK)
+    return KioskRow(period, detail, min_cell)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from marquee.lake.datasets import UNKNOWN_SHOW
+from marquee.mart.cells import HOURS
 from marquee.mart.mysql import schema as mysql_schema
 from marquee.mart.mysql.connection import MysqlSession, marks
 from marquee.mart.mysql.infile import Infile
@@ -65,10 +66,9 @@ def add_named(session: MysqlSession) -> None:
         session.execute(_statement(name).pyformat)
 
 
-def orphans_of(session: MysqlSession, hours: Sequence[datetime]) -> Named:
-    """Return the orphans that the viewership of these hours names."""
-    episodes = _names(session, "orphan_episodes", hours=list(hours))
-    return Named(episodes, _names(session, "orphan_countries", hours=list(hours)))
+def orphans_of(session: MysqlSession, day: datetime) -> Named:
+    """Return the orphans that the viewership of a day names."""
+    return Named(_names(session, "orphan_episodes", day=day), _names(session, "orphan_countries", day=day))
 
 
 def audience_orphans_of(session: MysqlSession, period: str) -> Named:
@@ -127,8 +127,9 @@ def _remove(table: Relation) -> str:
 def _still_named(session: MysqlSession, candidates: Named) -> Named:
     found = Named()
     for some in _batches(sorted(candidates.episodes)):
-        sql = f"select distinct episode_id from fact_viewership where episode_id in ({marks(some)})"  # noqa: S608
-        found.episodes.update(session.column(sql, some))
+        for table in ("fact_viewership", HOURS):
+            sql = f"select distinct episode_id from {table} where episode_id in ({marks(some)})"  # noqa: S608
+            found.episodes.update(session.column(sql, some))
     if candidates.countries:
         found.countries.update(_names(session, "known_countries"), _names(session, "audience_countries"))
     for country in sorted(candidates.countries - found.countries):

@@ -20,26 +20,38 @@ _COLUMN = re.compile(r"column ['`](?:[^'`]*[.`])*(?P<name>\w+)['`]")
 _NUMBER = re.compile(r"at row (?P<number>\d+)")
 _ENTRY = re.compile(r"Duplicate entry '(?P<key>.*)' for key", re.DOTALL)
 
-ALREADY_DONE = frozenset({1050, 1060, 1061, 1068, 1091, 1826})
-"""Codes for a table, column, key or constraint that already exists, or is already dropped."""
 TLS = 2026
 MISSING_PARENT = 1452
 READ_ONLY = 1792
+NO_SUCH_TABLE = 1146
 
 _TLS_HINT = "set MARQUEE_MART__TLS_CA to the CA of a certificate that names the host of MARQUEE_MART__URL"
 _LATER: Mapping[int, str] = {
     1205: "others hold the lock for longer than MARQUEE_MART__LOCK_TIMEOUT_S: wait until they end, and try again",
     1213: "deadlock with another transaction: try again",
     **dict.fromkeys((1021, 1030, 1041, 1114, 1135), "free disk space or memory of the server, and try again"),
-    **dict.fromkeys((1290, 1792, 1836), "the server is read-only now: try again when it allows writes"),
+    **dict.fromkeys((1792, 1836), "the server is read-only now: try again when it allows writes"),
+    1290: "an option of the server, such as read_only, prevents the statement: try again when it is off",
+    **dict.fromkeys((4081, 4082), "the server limits the memory of connections: raise the limit, or try again later"),
+    **dict.fromkeys((1047, 3032, 3168), "the server accepts no statements now: try again later"),
+    **dict.fromkeys((1206, 1637, 3100, 3101), "the server could not run the transaction: try again"),
+    1020: "another transaction has changed the row: try again",
     **dict.fromkeys((1040, 1203, 1226), "the server has too many connections now: try again later"),
     **dict.fromkeys((1317, 1969, 3024), "the server, or its administrator, has ended the statement: try again"),
     **dict.fromkeys((2002, 2003), "the server cannot be reached: start it, or correct MARQUEE_MART__URL"),
 }
 _SETTINGS: Mapping[int, str] = {
-    **dict.fromkeys((1045, 1130, 1251, 1698, 2059), "correct MARQUEE_MART__URL and MARQUEE_MART__PASSWORD"),
+    **dict.fromkeys(
+        (1045, 1130, 1698),
+        "correct MARQUEE_MART__URL and MARQUEE_MART__PASSWORD; if the user has to use TLS, set MARQUEE_MART__TLS_CA",
+    ),
+    **dict.fromkeys((1251, 1524, 2059), "give the user another authentication plugin, such as caching_sha2_password"),
+    **dict.fromkeys((1153, 2020), "set max_allowed_packet to 16M or more at the server"),
+    1104: "the server limits max_join_size: set it higher there",
+    **dict.fromkeys((1071, 1118), "set innodb_page_size=16k and innodb_default_row_format=dynamic at the server"),
     **dict.fromkeys((1820, 1862), "the password has expired: ask the server's administrator to set one"),
     **dict.fromkeys((3118, 3955, 4150, 4151), "ask the server's administrator to unlock the account"),
+    3159: f"the server requires TLS: {_TLS_HINT}",
     1129: "the server blocks this host after many failed connections: ask its administrator to run `flush hosts`",
     **dict.fromkeys(
         (1044, 1142, 1143, 1227, 1370, 1410),

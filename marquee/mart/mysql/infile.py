@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 IN_MEMORY = 16 << 20
-CHUNK = 1 << 18  # bytes of a packet; must be smaller than the server's max_allowed_packet
+CHUNK = 1 << 18  # bytes of a packet, less than the smallest max_allowed_packet that a mart accepts
 ROWS_AT_ONCE = 65_536
 ENCODERS = 2
 """Number of encoder threads, and maximum number of pieces that wait for encoding."""

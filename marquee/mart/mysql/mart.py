@@ -5,35 +5,35 @@ the ledger again. Then it writes both the rows and their ledger entries. So anal
 without waiting, and a killed loader leaves one of the two. After a lost connection, the ledger shows whether the commit
 succeeded.
 
-LOAD DATA writes viewership directly into its table within the transaction; a staging table would take 50 % longer.
+LOAD DATA writes viewership directly into its tables within the transaction; a staging table would take 50 % longer.
 Names that facts and dimensions share go through temporary staging tables.
 """
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
 from pymysql.err import MySQLError
 
-from marquee.calendar import Period
-from marquee.errors import TryAgainError
+from marquee.errors import ConfigError, TryAgainError
+from marquee.mart.cells import HOURS, Cells
 from marquee.mart.errors import LostConnectionError, QueryError
-from marquee.mart.ledger import LEDGER, Answer, Change, Entry, Ledger, ledger_of, naive
+from marquee.mart.ledger import LEDGER, Answer, Change, Entry, Ledger, ledger_of, naive, row_of
 from marquee.mart.mysql import dimensions as names
 from marquee.mart.mysql import schema as mysql_schema
+from marquee.mart.mysql import viewing
 from marquee.mart.mysql.connection import MysqlSession, as_pymysql, marks, mysql_session
 from marquee.mart.mysql.database import check_database, open_database
-from marquee.mart.mysql.errors import READ_ONLY
+from marquee.mart.mysql.errors import NO_SUCH_TABLE, READ_ONLY
 from marquee.mart.mysql.infile import Infile
 from marquee.mart.settings import MartSettings
 from marquee.telemetry.instruments import MART_RECONNECTS
 
 log = logging.getLogger(__name__)
 
-_LEDGER_COLUMNS = "dataset, period, grain, starts_at, ends_at, generation, run_id, digest, rows_loaded, loaded_at"
 Write = Callable[[MysqlSession], None]
 
 
@@ -53,38 +53,73 @@ class MysqlMart:
         def stage(session: MysqlSession) -> None:
             for name, rows in tables.items():
                 _stage(session, name, rows)
+            viewing.stage_moves(session)
 
         def write(session: MysqlSession) -> None:
+            viewing.note_moves(session)
             names.merge_dimensions(session, list(tables))
+            viewing.move_sums(session)
 
         return self._replace(change, stage, write)
 
     def load_viewership(self, hours: Iterable[pa.Table], change: Change) -> bool:
-        table = mysql_schema.tables()["fact_viewership"]
-        starts = [naive(Period.parse(entry.period).start) for entry in change.entries]
-        named = names.Named()
-        with Infile([column.name for column in table.columns], len(mysql_schema.key_of(table))) as rows:
-            for hour in hours:
-                rows.add(hour)
-                named.add(hour)
+        day = naive(change.step.period.start)
+        with _infile(HOURS) as hour_rows, _infile("fact_viewership") as rows:
+            named = self._read_day(hours, hour_rows, rows)
 
             def stage(session: MysqlSession) -> None:
                 names.stage_named(session, named)
 
             def write(session: MysqlSession) -> None:
-                orphans = names.orphans_of(session, starts)
-                session.execute(f"delete from fact_viewership where hour in ({marks(starts)})", starts)  # noqa: S608
+                orphans = names.orphans_of(session, day)
+                after = day + timedelta(days=1)
+                ledger = "delete from load_ledger where dataset = 'viewership' and starts_at >= %s and starts_at < %s"
+                session.execute(ledger, [day, after])
+                session.execute("delete from fact_viewership where day = %s", [day])
+                session.execute(f"delete from {HOURS} where hour >= %s and hour < %s", [day, after])  # noqa: S608
                 session.load("fact_viewership", rows)
+                session.load(HOURS, hour_rows)
                 names.add_named(session)
+                viewing.sum_day(session, day)
                 names.drop_orphans(session, orphans.without(named))
 
             return self._replace(change, stage, write)
+
+    def _read_day(self, hours: Iterable[pa.Table], hour_rows: Infile, rows: Infile) -> names.Named:
+        """Fill the rows of a day and, in a mart of hours, of its hours; return what they name."""
+        named = names.Named()
+        with Cells(self._settings.memory_mb) as cells:
+            for hour in hours:
+                cells.add(hour)
+                if self._settings.detail == "hour":
+                    hour_rows.add(hour)
+                    named.add(hour)
+            folded = cells.folded(self._read_shows(), self._settings.min_cell)
+        rows.add(folded)
+        named.add(folded)
+        return named
+
+    def _read_shows(self) -> pa.Table:
+        """Return the show of each known episode. After a lost connection, retry once."""
+        self._wake()
+        try:
+            return self._shows()
+        except LostConnectionError as error:
+            log.warning("%s", error)
+        self._reconnect()
+        return self._shows()
+
+    def _shows(self) -> pa.Table:
+        shows = self.table("select episode_id, show_id from dim_episode")
+        self._session.commit()  # the next transaction is to see what others have committed meanwhile
+        return shows
 
     def load_audience(self, tables: Mapping[str, pa.Table], change: Change) -> bool:
         period = change.step.items[0].marker.period
         named = names.Named()
         for rows in tables.values():
-            named.add(rows.select(["country"]))
+            if "country" in rows.column_names:
+                named.add(rows.select(["country"]))
 
         def stage(session: MysqlSession) -> None:
             names.stage_named(session, named)
@@ -99,8 +134,35 @@ class MysqlMart:
 
         return self._replace(change, stage, write)
 
+    def recount(self, entries: Sequence[Entry]) -> None:
+        if not entries:
+            return
+        self._session.query("select period from kiosk for update")
+        for one in entries:
+            self._session.execute(
+                "update load_ledger set hours = %s, hours_expected = %s, definition_version = %s, erased_later = %s "
+                "where dataset = %s and period = %s and run_id = %s",
+                [
+                    one.hours,
+                    one.hours_expected,
+                    one.definition_version,
+                    one.erased_later,
+                    one.dataset,
+                    one.period,
+                    one.run_id,
+                ],
+            )
+        self._session.commit()
+
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> Answer:
-        return self._session.query(as_pymysql(sql, parameters), parameters)
+        try:
+            return self._session.query(as_pymysql(sql, parameters), parameters)
+        except MySQLError as error:
+            if error.args[0] != NO_SUCH_TABLE:
+                raise
+            why = f"{error.args[1]}. Run `marquee mart upgrade`, which creates all views again"
+            message = f"{self._session.where}: {why}"
+            raise ConfigError(message) from error
 
     def table(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
         try:
@@ -162,7 +224,7 @@ def open_mysql_mart(settings: MartSettings) -> Iterator[MysqlMart]:
     session = MysqlSession(settings)
     mart = MysqlMart(settings, session)
     try:
-        open_database(session, settings.period)
+        open_database(session, settings)
         yield mart
     finally:
         mart.close()
@@ -176,6 +238,11 @@ def read_mysql_mart(settings: MartSettings) -> Iterator[MysqlMart]:
         session.commit()
         session.execute("set session transaction read only")
         yield MysqlMart(settings, session)
+
+
+def _infile(name: str) -> Infile:
+    table = mysql_schema.tables()[name]
+    return Infile([column.name for column in table.columns], len(mysql_schema.key_of(table)))
 
 
 def _stage(session: MysqlSession, name: str, rows: pa.Table) -> None:
@@ -194,19 +261,14 @@ def _load(session: MysqlSession, name: str, into: str, rows: pa.Table) -> None:
 
 
 def _ledger(session: MysqlSession) -> Ledger:
-    return ledger_of(session.query(LEDGER)[1])
+    return ledger_of(session.query(LEDGER))
 
 
 def _write_ledger(session: MysqlSession, entries: Sequence[Entry]) -> None:
-    rows = []
-    for entry in entries:
-        period = Period.parse(entry.period)
-        times = (naive(period.start), naive(period.end))
-        run = (entry.generation, entry.run_id, entry.digest, entry.rows, naive(entry.loaded_at or datetime.now(UTC)))
-        rows.append((entry.dataset, entry.period, str(period.grain), *times, *run))
+    rows = [row_of(entry) for entry in entries]
     for entry in entries:
         session.execute("delete from load_ledger where dataset = %s and period = %s", [entry.dataset, entry.period])
     session.execute_many(
-        f"insert into load_ledger ({_LEDGER_COLUMNS}) values ({marks(rows[0])})",  # noqa: S608 - our own names
-        rows,
+        f"insert into load_ledger ({', '.join(rows[0])}) values ({marks(rows[0])})",  # noqa: S608 - our own names
+        [tuple(row.values()) for row in rows],
     )

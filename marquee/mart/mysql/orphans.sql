@@ -3,7 +3,7 @@
 --
 --   in:  staged_episode_id, staged_country        names in the new facts, one per row
 --        staged_dim_episode, staged_dim_country   the dimensions of all captures
---        $hours, $period, $country                selection of the facts
+--        $day, $period, $country                  selection of the facts
 --   out: rows added to dim_episode and dim_country, or one column of names
 
 -- name: add_episodes
@@ -20,18 +20,28 @@ from staged_country s
 left join dim_country d on d.country = s.country
 where d.country is null;
 
--- Orphans that the viewership of some hours names.
+-- Orphans that the viewership of a day names.
 -- name: orphan_episodes
-select distinct f.episode_id
+select f.episode_id
 from fact_viewership f
 join dim_episode d on d.episode_id = f.episode_id and d.show_id = 0
-where f.hour in $hours;
+where f.day = $day
+union
+select f.episode_id
+from fact_viewership_hour f
+join dim_episode d on d.episode_id = f.episode_id and d.show_id = 0
+where f.hour >= $day and f.hour < $day + interval 1 day;
 
 -- name: orphan_countries
-select distinct f.country
+select f.country
 from fact_viewership f
 join dim_country d on d.country = f.country and d.name is null and d.timezone is null
-where f.hour in $hours;
+where f.day = $day
+union
+select f.country
+from fact_viewership_hour f
+join dim_country d on d.country = f.country and d.name is null and d.timezone is null
+where f.hour >= $day and f.hour < $day + interval 1 day;
 
 -- Orphans that the audience of a period names.
 -- name: audience_orphans
@@ -53,7 +63,9 @@ select distinct country from fact_audience_base;
 
 -- The country if any viewership names it.
 -- name: watched_country
-select country from fact_viewership where country = $country limit 1; -- noqa: AM09
+(select country from fact_viewership where country = $country limit 1) -- noqa: AM09
+union
+(select country from fact_viewership_hour where country = $country limit 1); -- noqa: AM09
 
 -- Names in the dimensions that are in no capture any more.
 -- name: lost_episodes

@@ -1,20 +1,27 @@
 """MySQL statements for the schema that all marts share.
 
 They add: the engine InnoDB; utf8mb4 with a binary collation (names are keys, and the default collations treat
-``Pokemon`` and ``Pokémon`` as equal); comments on tables and columns (MySQL has none for views); a primary key of the
-viewership, which determines its storage order; and foreign keys among the dimensions. Facts have no foreign keys: each
-would cost a look-up per row, and the loader adds missing dimension rows itself.
+``Pokemon`` and ``Pokémon`` as equal); comments on tables and columns (MySQL has none for views); primary keys of the
+viewership and its sums, which determine their storage order; and foreign keys among the dimensions. Facts have no
+foreign keys: each would cost a look-up per row, and the loader adds missing dimension rows itself.
 """
 
 import re
 
 from marquee.lake.datasets import VIEWERSHIP
-from marquee.mart import schema
+from marquee.mart import schema, viewing
 from marquee.mart.schema import Relation
 
 TABLE_OPTIONS = "engine = InnoDB default character set = utf8mb4 collate = utf8mb4_bin"
 _REFERENCE = re.compile(r"-> (?P<table>dim_(?:country|language|genre|show))\b(?!\w)")
 _REFERRING = ("dim_", "show_history")
+
+_KEYS = {
+    "fact_viewership": ("day", "episode_id", "country", "daypart", "device"),
+    "fact_viewership_hour": tuple(VIEWERSHIP.sort),
+    viewing.TABLE: viewing.KEY,
+}
+"""Keys that only MySQL has: there they determine the order of storage."""
 
 
 def tables() -> dict[str, Relation]:
@@ -24,7 +31,7 @@ def tables() -> dict[str, Relation]:
 
 def key_of(table: Relation) -> tuple[str, ...]:
     """Return a table's primary key in MySQL."""
-    return tuple(VIEWERSHIP.sort) if table.name == "fact_viewership" else table.key
+    return _KEYS.get(table.name, table.key)
 
 
 def create_table(table: Relation) -> str:

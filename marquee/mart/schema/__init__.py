@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from marquee.sql import read_sql
 
-VERSION = 2
+VERSION = 6
 """Version of the schema, incremented with every change of tables or views. Other versions of a mart are rejected."""
 
 _CREATE = re.compile(
@@ -36,11 +36,12 @@ class Column:
 
 @dataclass(frozen=True)
 class Relation:
-    """A table or view. A view has its query, but no columns."""
+    """A table or view, and the statement that creates it. A view has its query, but no columns."""
 
     kind: str
     name: str
     comment: str
+    statement: str
     columns: tuple[Column, ...] = ()
     key: tuple[str, ...] = ()
     query: str = ""
@@ -62,6 +63,11 @@ def relations() -> tuple[Relation, ...]:
     return tuple(_relation(match) for match in _CREATE.finditer(f"{tables_sql()}\n{views_sql()}"))
 
 
+def relation(name: str) -> Relation:
+    """Return a table or view."""
+    return next(one for one in relations() if one.name == name)
+
+
 def seed_rows() -> list[str]:
     """Return the statements that insert the rows of constant tables."""
     return [statement.removesuffix(";") for statement in _SEED_ROWS.findall(tables_sql())]
@@ -69,11 +75,12 @@ def seed_rows() -> list[str]:
 
 def _relation(match: re.Match[str]) -> Relation:
     kind, name, body = match["kind"], match["name"], match["body"]
+    statement = match[0].removeprefix(match["comment"])
     comment = " ".join(line.removeprefix("-- ") for line in match["comment"].splitlines())
     if kind == "view":
-        return Relation(kind, name, comment, query=body.removeprefix("as\n"))
+        return Relation(kind, name, comment, statement, query=body.removeprefix("as\n"))
     columns = tuple(
         Column(one["name"], one["type"], one["comment"], nullable=not one["required"]) for one in _COLUMN.finditer(body)
     )
     key = _KEY.search(body)
-    return Relation(kind, name, comment, columns, tuple(key["columns"].split(", ")) if key else ())
+    return Relation(kind, name, comment, statement, columns, tuple(key["columns"].split(", ")) if key else ())

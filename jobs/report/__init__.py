@@ -1,0 +1,1 @@
+"""report: writes the review of a period, as a page and as a workbook, from the mart."""
