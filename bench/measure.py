@@ -83,6 +83,7 @@ class _Watch:
         self.unwaited: dict[int, float] = {}
         """Last observed CPU seconds of processes whose parent does not wait for them."""
         self.overdue = False
+        self._begun = time.monotonic()
         self._ends_at = ends_at
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -100,7 +101,9 @@ class _Watch:
             if started > self._ends_at:
                 self.overdue = True
                 _kill(_descendants())
-            pause_s = max(LOOK_S, (time.monotonic() - started) / LOOKING_SHARE)
+            ended = time.monotonic()
+            # On a busy machine one look takes long: a short command is looked at again all the same.
+            pause_s = max(LOOK_S, min((ended - started) / LOOKING_SHARE, ended - self._begun))
 
     def _look(self) -> None:
         tree = _descendants()
