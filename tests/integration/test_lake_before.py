@@ -37,7 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         if hasattr(tarfile, "data_filter"):  # not in Debian 12's Python 3.11.2
             packed.extractall(tmp_path, filter="data")
         else:
-            packed.extractall(tmp_path)  # noqa: S202: our own archive
+            packed.extractall(tmp_path)  # noqa: S202 -- our own archive
     (tmp_path / "raw").mkdir()
     config = tmp_path / "marquee.toml"
     config.write_text(
