@@ -13,6 +13,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from jobs.registry import JOBS
+from marquee.machine import PROCESS_MB, USUAL_MEMORY_MB
 from marquee.settings.names import env_name
 from marquee.settings.sections import Section
 from tools.markdown import marked_up, table
@@ -40,7 +41,11 @@ WORDS: dict[object, str] = {
     SecretStr: "text",
     dt.date: "date",
 }
-FACTORIES = {"MARQUEE_ENGINE__WORKERS": "number of cores"}
+FACTORIES = {
+    "MARQUEE_ENGINE__WORKERS": "number of cores",
+    "MARQUEE_ENGINE__MEMORY_MB": f"`{USUAL_MEMORY_MB}`; in a pod or container with a limit three quarters of it, "
+    f"or {PROCESS_MB} less than a small one",
+}
 """Defaults that are determined at start, in words."""
 BOUNDS = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
 

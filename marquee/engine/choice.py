@@ -7,12 +7,10 @@ pod, and on the cores of Spark. It never changes a result.
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import inf
-from pathlib import Path
 
 from marquee.engine.base import MIB, SUBMITTED
+from marquee.machine import LEAST_MEMORY_MB, PROCESS_MB, Place
 
-CGROUP = Path("/sys/fs/cgroup")
 REMOTE = "spark.remote"
 """Spark's own name for the URL of a server of Spark Connect."""
 
@@ -20,18 +18,6 @@ CPU_S_PER_MIB = 0.15
 """CPU seconds for a MiB of inputs, while no run has told: gzipped JSON takes about that."""
 SPARK_OVERHEAD = 1.2
 """CPU time of work on Spark, start-up aside, as a multiple of its time here."""
-PROCESS_MB = 200
-"""MiB of a process beside the memory of its engine."""
-LEAST_MEMORY_MB = 256
-"""MiB with which the local engine can work."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """This machine or pod: its cores, and the limit of its memory in MiB if there is one."""
-
-    cores: float
-    memory_mb: float = inf
 
 
 @dataclass(frozen=True)
@@ -88,23 +74,3 @@ def may_start_spark(kind: str, conf: Mapping[str, str]) -> bool:
 def names_cluster(conf: Mapping[str, str]) -> bool:
     """Return whether a configuration of Spark names another machine: on this one, Spark only costs more."""
     return REMOTE in conf or not conf.get("spark.master", "local").startswith("local")
-
-
-def this_place(workers: int, cgroup: Path = CGROUP) -> Place:
-    """Return the memory of this pod and the cores that so many tasks can use, or this machine's where no limit is."""
-    quota, period = (_read(cgroup / "cpu.max") or "max 100000").split()[:2]
-    if quota == "max":  # or cgroup v1, whose files have other names
-        quota = _read(cgroup / "cpu/cpu.cfs_quota_us") or "-1"
-        period = _read(cgroup / "cpu/cpu.cfs_period_us") or "100000"
-    limit = _read(cgroup / "memory.max") or _read(cgroup / "memory/memory.limit_in_bytes") or "max"
-    cores = float(min(workers, os.cpu_count() or 1))
-    if int(quota) > 0:
-        cores = min(cores, int(quota) / int(period))
-    return Place(cores, inf if limit == "max" else int(limit) / MIB)
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="ascii").strip()
-    except OSError:
-        return ""

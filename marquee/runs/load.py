@@ -11,10 +11,11 @@ from operator import itemgetter
 
 from marquee.calendar import Span
 from marquee.engine.base import SUBMITTED, Engine
-from marquee.engine.choice import Choice, Load, choose, names_cluster, this_place
+from marquee.engine.choice import Choice, Load, choose, names_cluster
 from marquee.engine.starting import start_engine
 from marquee.lake.manifest import Input, Marker
 from marquee.lake.markers import Markers
+from marquee.machine import this_place
 from marquee.runs.stage import Stage, Target, plan_period, plan_stage
 from marquee.settings.sections import EngineSettings
 

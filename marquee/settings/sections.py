@@ -18,6 +18,7 @@ from pydantic_settings import (
 
 from marquee.calendar import EVER, FORMS_HINT, Span
 from marquee.errors import ConfigError
+from marquee.machine import engine_memory_mb
 from marquee.settings.names import CONFIG, PREFIX, env_name
 from marquee.storage.base import READERS, S3Options, Store
 from marquee.storage.opening import StoreAddress
@@ -142,7 +143,9 @@ class EngineSettings(ScratchSettings):
         default_factory=lambda: os.cpu_count() or 1, ge=1, description="tasks at a time on this machine"
     )
     memory_mb: int = Field(
-        800, ge=128, description="MiB for all tasks of this machine together; beyond that they spill to disk"
+        default_factory=engine_memory_mb,
+        ge=128,
+        description="MiB for all tasks of this machine together; beyond that they spill to disk",
     )
     task_memory_mb: int = Field(400, ge=128, description="MiB for one task on Spark")
     spark_start_s: float = Field(

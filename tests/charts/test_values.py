@@ -113,6 +113,16 @@ def test_value_out_of_bounds_fails(chart: str, wrong: str) -> None:
             ["spark.dynamicAllocation.enabled=true", "spark.dynamicAllocation.minExecutors=5"],
             "expected minExecutors ≤ initialExecutors ≤ maxExecutors",
         ),
+        (
+            "marquee",
+            ["stages.rollup.engine=local", "stages.rollup.resources.limits.memory=400Mi"],
+            "do not fit into resources.limits.memory 400Mi: the pod would be killed. Raise the limit to 456Mi",
+        ),
+        (
+            "marquee",
+            ["stages.profile.engine=local", "settings.engine.memory_mb=900"],
+            "stages.profile: an engine of 900 MiB (settings.engine.memory_mb) and 200 MiB of its process do not fit",
+        ),
         ("marquee", ["image.repository="], "image.repository is not set: expected the registry and folder"),
         (
             "marquee",
@@ -173,6 +183,18 @@ def test_values_that_do_not_work_fail_with_words(chart: str, sets: list[str], wo
     said = error_of(chart, *sets)
     assert words in said
     assert "u:secret" not in said
+
+
+@pytest.mark.helm
+@pytest.mark.parametrize(
+    ("limit", "fits"),
+    [("456Mi", True), ("455Mi", False), ("0.5Gi", True), ("479M", True), ("478M", False), ("478150656", True)],
+)
+def test_limit_of_memory_is_read_as_kubernetes_reads_it(limit: str, fits: bool) -> None:
+    """The least limit of a local engine, 256 + 200 = 456 MiB = 478,150,656 bytes, is found in every unit."""
+    values = ("--values", str(CHARTS / "marquee" / EXAMPLES["marquee"]), "--set", "stages.rollup.engine=local")
+    done = helm_template("marquee", "r", *values, "--set-string", f"stages.rollup.resources.limits.memory={limit}")
+    assert (done.returncode == 0) == fits, done.stderr
 
 
 SECRETS = sorted(

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from marquee.engine.choice import Load, Place, choose, may_start_spark, this_place
+from marquee.engine.choice import Load, choose, may_start_spark
 from marquee.lake.manifest import Input, Marker
+from marquee.machine import Place, engine_memory_mb, this_place
 from marquee.runs.load import cpu_s_per_byte
 
 MIB = 1 << 20
@@ -64,6 +65,7 @@ def test_memory_of_the_pod_limits_the_engine() -> None:
             512,
             id="version 1",
         ),
+        pytest.param({"memory/memory.limit_in_bytes": "9223372036854771712"}, 2, inf, id="version 1 without limits"),
     ],
 )
 def test_place_is_what_the_cgroup_allows(
@@ -76,6 +78,23 @@ def test_place_is_what_the_cgroup_allows(
         (tmp_path / name).write_text(text)
     assert this_place(8, tmp_path) == Place(cores, memory_mb)
     assert this_place(1, tmp_path).cores == min(cores, 1)
+
+
+@pytest.mark.parametrize(
+    ("limit_mb", "memory_mb"),
+    [
+        pytest.param(None, 800, id="none"),
+        pytest.param(512, 312, id="512 - 200"),
+        pytest.param(1024, 768, id="1024 - a quarter"),
+        pytest.param(8192, 6144, id="8192 - a quarter"),
+        pytest.param(300, 256, id="the least"),
+    ],
+)
+def test_engine_takes_its_memory_from_the_limit(tmp_path: Path, limit_mb: int | None, memory_mb: int) -> None:
+    """Where nobody sets the engine's memory, the process is left a quarter of the limit, and 200 MiB of a small one."""
+    if limit_mb:
+        (tmp_path / "memory.max").write_text(f"{limit_mb * MIB}\n")
+    assert engine_memory_mb(tmp_path) == memory_mb
 
 
 @pytest.mark.parametrize(

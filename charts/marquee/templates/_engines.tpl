@@ -1,7 +1,8 @@
 {{/* Where a stage computes: in its own pod, or in a SparkApplication that its pod, the launcher, makes. */}}
 
 {{/* The engine in the stage's own pod, which with `auto` is also the launcher's: of (root, stage). It has as many workers
-     as the pod has cores, where nobody said otherwise; the machine's own count would be the node's. */}}
+     as the pod has cores, where nobody said otherwise; the machine's own count would be the node's. Its memory it takes
+     from the pod's limit by itself. */}}
 {{- define "marquee.localEngineEnv" -}}
 - name: MARQUEE_ENGINE__KIND
   value: {{ .stage.engine }}
@@ -11,6 +12,14 @@
     resourceFieldRef:
       resource: {{ if (dig "limits" "cpu" "" .stage.resources) }}limits.cpu{{ else }}requests.cpu{{ end }}
 {{- end }}
+{{- end -}}
+
+{{/* The whole MiB of a quantity of memory, such as 512Mi, 1Gi, 1.5G or a number of bytes. */}}
+{{- define "marquee.mebibytes" -}}
+{{- $text := toString . -}}
+{{- $units := dict "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 -}}
+{{- $unit := regexFind "[A-Za-z]+$" $text -}}
+{{- divf (mulf (float64 (trimSuffix $unit $text)) (get $units $unit | default 1.0)) 1048576.0 | floor | int64 -}}
 {{- end -}}
 
 {{/* What the launcher of a stage is told: of (stage, job and uid: fields with name and UID of what its application is to
