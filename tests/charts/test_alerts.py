@@ -202,6 +202,7 @@ LIMITS = {
     "freshnessHours.mart_load.hour": (5, "vector(18000)"),
     "freshnessHours.mart_load.day": (34, "vector(122400)"),
     "watermarkHours": (7, "[1h:5m] offset 7h"),
+    "startMinutes": (12, '"for": "12m"'),
     "stuckMinutes": (11, "time() - 660"),
     "martBehindMinutes": (13, '"for": "13m"'),
     "refreshMinutes": (17, "time() - 1020"),

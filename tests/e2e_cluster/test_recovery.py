@@ -112,7 +112,7 @@ def test_upgrade_leaves_a_running_job_alone(release: Release) -> None:
     """A running job completes during the documented upgrade, suspension and rollback."""
     start(release, "during-upgrade")
     running(release, "during-upgrade", "driver")
-    upgrade, back = documented("Upgrade")
+    upgrade, _, back = documented("Upgrade")
     # Also documented: Helm 4 takes over manually patched fields only with --force-conflicts.
     told = "--force-conflicts --values" if call("helm", "version", "--short").startswith("v4") else "--values"
     again = upgrade.replace("--values", told)
@@ -120,6 +120,19 @@ def test_upgrade_leaves_a_running_job_alone(release: Release) -> None:
         release.run(command)
     release.finish("during-upgrade")
     assert states(release, "during-upgrade") == ["COMPLETED"]
+
+
+def test_wrong_tag_that_is_mended_runs(release: Release) -> None:
+    """A job whose image does not exist is deleted as documented, and the CronJob's next job runs with the right one."""
+    release.upgrade("--reuse-values", values=["image.tag=none-such"])
+    release.start("schedule-fetch", "wrong-tag")
+    waits = ("get", "pods", "-l", "batch.kubernetes.io/job-name=wrong-tag", "-o")
+    reason = "jsonpath={.items[*].status.containerStatuses[*].state.waiting.reason}"
+    until(lambda: "Image" in release.kubectl(*waits, reason), "a pod without its image", 120)
+    release.upgrade("--reuse-values", values=["image.tag=dev"])
+    release.run(documented("Upgrade")[1])
+    assert gone(release, "jobs", "wrong-tag")
+    release.do("schedule-fetch", "right-tag")
 
 
 def gone(release: Release, kind: str, name: str) -> bool:

@@ -114,7 +114,9 @@ def test_hour_beyond_the_memory_of_the_pod_stops_no_other(
     before = Markers(lake).of(keys.ROLLUP)
     create = ("create", "job", "too-small", f"--from=cronjob/{release.name}-marquee-rollup", "--dry-run=client", "-o")
     shrink = ("set", "resources", "--local", "-f", "-", "--limits=memory=300Mi", "-o", "json")
-    force = ("set", "env", "--local", "-f", "-", f"MARQUEE_PERIOD={DAY}", "MARQUEE_FORCE=true", "-o", "json")
+    # More than the pod has, as nobody may set it in the chart: by itself the engine would take what its limit leaves.
+    env = (f"MARQUEE_PERIOD={DAY}", "MARQUEE_FORCE=true", "MARQUEE_ENGINE__MEMORY_MB=800")
+    force = ("set", "env", "--local", "-f", "-", *env, "-o", "json")
     job = release.kubectl(*create, "json")
     for change in (shrink, force):
         job = release.kubectl(*change, stdin=job)

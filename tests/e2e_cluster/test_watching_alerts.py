@@ -117,10 +117,24 @@ def test_job_that_finds_no_room(watched: Watched) -> None:
     enlarge = ("set", "resources", "--local", "-f", "-", "--requests=cpu=999", "--limits=cpu=999", "-o", "json")
     job = watched.release.kubectl(*enlarge, stdin=watched.release.kubectl(*create))
     watched.release.kubectl("apply", "-f", "-", stdin=job)
-    fires(watched, "MarqueeJobStuck", "schedule_fetch")
-    assert "Insufficient cpu" in look(watched, "MarqueeJobStuck", "schedule-fetch")
+    for alert in ("MarqueePodNotStarting", "MarqueeJobStuck"):
+        fires(watched, alert, "schedule_fetch")
+        assert "Insufficient cpu" in look(watched, alert, "schedule-fetch")
     act(watched, "MarqueeJobStuck", "schedule-fetch", named={"NAME": "huge"})
     clears(watched, "MarqueeJobStuck", "schedule_fetch")
+    clears(watched, "MarqueePodNotStarting", "schedule_fetch")
+
+
+def test_job_without_its_image(watched: Watched) -> None:
+    """A job whose image does not exist fires an alert, which clears once the job is deleted as the page says."""
+    create = ("create", "job", "no-image", "--from=cronjob/one-marquee-schedule-fetch", "--dry-run=client", "-o", "json")
+    image = ("set", "image", "--local", "-f", "-", "schedule-fetch=marquee/schedule_fetch:none-such", "-o", "json")
+    job = watched.release.kubectl(*image, stdin=watched.release.kubectl(*create))
+    watched.release.kubectl("apply", "-f", "-", stdin=job)
+    fires(watched, "MarqueePodNotStarting", "schedule_fetch")
+    assert "none-such" in look(watched, "MarqueePodNotStarting", "schedule-fetch")
+    act(watched, "MarqueePodNotStarting", "schedule-fetch")
+    clears(watched, "MarqueePodNotStarting", "schedule_fetch")
 
 
 def test_exporter_that_is_not_there(watched: Watched) -> None:
