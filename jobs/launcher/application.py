@@ -58,11 +58,12 @@ Manifest = dict[str, Any]
 
 @dataclass(frozen=True)
 class Owner:
-    """The Job of the launching pod, and the stage to launch."""
+    """The Job of the launching pod, or a trial's own Pod, and the stage to launch."""
 
     stage: str
     job_name: str
     job_uid: str
+    kind: str = "Job"
 
 
 def read_template(text: str, where: object) -> Manifest:
@@ -98,8 +99,9 @@ def fill_in(template: Manifest, owner: Owner, arguments: Sequence[str], attempt:
     metadata["name"] = f"{prefix}-{digest}"
     metadata["labels"] = {**(metadata.get("labels") or {}), STAGE_LABEL: owner.stage, JOB_LABEL: owner.job_uid}
     # Without blockOwnerDeletion, which needs the right to change the Job's finalizers.
+    version = {"Job": "batch/v1", "Pod": "v1"}[owner.kind]
     metadata["ownerReferences"] = [
-        {"apiVersion": "batch/v1", "kind": "Job", "name": owner.job_name, "uid": owner.job_uid}
+        {"apiVersion": version, "kind": owner.kind, "name": owner.job_name, "uid": owner.job_uid}
     ]
     application["spec"]["arguments"] = list(arguments)
     return application

@@ -282,7 +282,9 @@ def test_without_keys_of_s3_service_accounts_carry_the_rights() -> None:
     objects = render("marquee", PROD)
     for stage in STAGES:
         assert "AWS_ACCESS_KEY_ID" not in environment(stage_container(objects, stage))
-    for name, account in of_kind(objects, "ServiceAccount").items():
+    accounts = of_kind(objects, "ServiceAccount")
+    assert "annotations" not in accounts.pop("r-marquee-preflight")["metadata"]  # it reads no object
+    for name, account in accounts.items():
         assert "eks.amazonaws.com/role-arn" in account["metadata"]["annotations"], name
 
 
@@ -408,11 +410,12 @@ def test_driver_has_the_rights_of_sparks_own() -> None:
             "verbs": ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"],
         }
     ]
-    assert set(of_kind(render("marquee", STAGING), "Role")) == {"r-marquee-launcher", "r-marquee-driver"}
+    roles = set(of_kind(render("marquee", STAGING), "Role"))
+    assert roles == {"r-marquee-launcher", "r-marquee-driver", "r-marquee-preflight"}
 
 
-def test_rights_are_bound_to_launchers_and_drivers_alone() -> None:
-    """Only launchers and drivers have rights, and there are no cluster-wide rights."""
+def test_rights_are_bound_to_launchers_drivers_and_the_judge_alone() -> None:
+    """Only launchers, drivers and the judge of tests have rights, and there are no cluster-wide rights."""
     objects = render("marquee", STAGING)
     bound = {
         name: [subject["name"] for subject in binding["subjects"]]
@@ -421,15 +424,16 @@ def test_rights_are_bound_to_launchers_and_drivers_alone() -> None:
     assert bound == {
         "r-marquee-launcher": ["r-marquee-rollup", "r-marquee-profile"],
         "r-marquee-driver": ["r-marquee-rollup-driver", "r-marquee-profile-driver"],
+        "r-marquee-preflight": ["r-marquee-preflight"],
     }
     assert not of_kind(objects, "ClusterRole")
 
 
-def test_without_spark_nobody_has_rights() -> None:
-    """Without Spark the chart renders no Role, no binding and no SparkApplication."""
+def test_without_spark_only_the_judge_has_rights() -> None:
+    """Without Spark the chart renders no Role and no binding but that of the tests' judge, and no SparkApplication."""
     objects = render("marquee", DEV)
-    assert not of_kind(objects, "Role")
-    assert not of_kind(objects, "RoleBinding")
+    assert set(of_kind(objects, "Role")) == {"r-marquee-preflight"}
+    assert set(of_kind(objects, "RoleBinding")) == {"r-marquee-preflight"}
     assert set(of_kind(objects, "ConfigMap")) == {"r-marquee-settings"}
 
 
@@ -458,11 +462,12 @@ def test_every_workload_has_a_network_policy_of_its_own() -> None:
         "profile-executor": s3,
         "mart-load": s3 | mart,
         "exporter": s3 | mart,
+        "preflight": server,
     }
     assert all(one["spec"]["policyTypes"] == ["Ingress", "Egress"] for one in policies.values())
     closed = {name for name, one in policies.items() if not one["spec"]["ingress"]}
     closed_to_metrics = render("marquee", STAGING, "networkPolicy.metricsFrom=[]")
-    assert {name.removeprefix("r-marquee-") for name in closed} == {*SPARK_STAGES}
+    assert {name.removeprefix("r-marquee-") for name in closed} == {*SPARK_STAGES, "preflight"}
     closed = {name for name, one in of_kind(closed_to_metrics, "NetworkPolicy").items() if not one["spec"]["ingress"]}
     assert {name.removeprefix("r-marquee-") for name in closed} == {*STAGES, "exporter"}
 
@@ -578,22 +583,33 @@ def test_reports_are_in_the_notes() -> None:
 def test_preflight_of_reports_is_that_of_the_mart() -> None:
     """A report is checked as the loading of its mart is, with its own account."""
     pod = of_kind(render("marquee", STAGING, REPORT), "Pod")["r-marquee-report-preflight"]
-    assert pod["spec"]["containers"][0]["args"] == ["python", "-m", "jobs.cli.preflight", "mart_load"]
+    assert check_in(pod) == "python -m jobs.cli.preflight mart_load"
     assert pod["spec"]["serviceAccountName"] == "r-marquee-report"
 
 
 # Preflights and extra objects.
 
 
-@pytest.mark.parametrize(("stage", "more"), [("rollup", ["--launcher"]), ("mart-load", [])])
-def test_preflight_is_a_test_of_helm_as_the_stage_itself(stage: str, more: list[str]) -> None:
+def check_in(pod: Object) -> str:
+    """Return the command of a stage's preflight, whose exit code becomes the message of its container."""
+    (container,) = pod["spec"]["containers"]
+    shell, option, script = container["args"]
+    assert (shell, option) == ("sh", "-c")
+    command, _, rest = script.partition(";")
+    assert rest == " echo $? >/dev/termination-log"
+    return str(command)
+
+
+@pytest.mark.parametrize(("stage", "more"), [("rollup", " --launcher"), ("mart-load", "")])
+def test_preflight_is_a_test_of_helm_as_the_stage_itself(stage: str, more: str) -> None:
     """The preflight of a stage is a Helm test with the pod of the stage, except for its command and its owner."""
     pod = of_kind(render("marquee", STAGING), "Pod")[f"r-marquee-{stage}-preflight"]
     assert pod["metadata"]["annotations"]["helm.sh/hook"] == "test"
     template = job(stage, STAGING)["template"]
     assert pod["metadata"]["labels"] == template["metadata"]["labels"]
     (container,) = pod["spec"]["containers"]
-    assert container.pop("args") == ["python", "-m", "jobs.cli.preflight", stage.replace("-", "_"), *more]
+    assert check_in(pod) == f"python -m jobs.cli.preflight {stage.replace('-', '_')}{more}"
+    container.pop("args")
     (own,) = copy.deepcopy(template["spec"]["containers"])
     own.pop("args")
     for variable in own["env"]:
@@ -606,9 +622,30 @@ def test_preflight_is_a_test_of_helm_as_the_stage_itself(stage: str, more: list[
 def test_only_stages_of_the_release_are_looked_at() -> None:
     """Preflights exist for the enabled stages only, and without the operator for stages on the local engine."""
     pods = of_kind(render("marquee", DEV, "stages.mart_load.enabled=false"), "Pod")
-    assert {name: pod["spec"]["containers"][0]["args"][3:] for name, pod in pods.items()} == {
-        f"r-marquee-{stage}-preflight": [stage.replace("-", "_")] for stage in ("schedule-fetch", "rollup", "profile")
+    judge = pods.pop("r-marquee-preflight")
+    assert {name: check_in(pod) for name, pod in pods.items()} == {
+        f"r-marquee-{stage}-preflight": f"python -m jobs.cli.preflight {stage.replace('-', '_')}"
+        for stage in ("schedule-fetch", "rollup", "profile")
     }
+    assert sorted(judge["spec"]["containers"][0]["args"][3:]) == sorted(pods)
+
+
+def test_preflights_are_judged_by_the_last_pod() -> None:
+    """Helm stops at a pod that fails, so the pods of stages end with 0; one with a greater weight reads their results.
+
+    It may get pods, and nothing else, and has no settings and no Secrets.
+    """
+    objects = render("marquee", STAGING)
+    pods = of_kind(objects, "Pod")
+    judge = pods.pop("r-marquee-preflight")
+    assert {pod["metadata"]["annotations"].get("helm.sh/hook-weight", "0") for pod in pods.values()} == {"0"}
+    assert judge["metadata"]["annotations"]["helm.sh/hook-weight"] == "1"
+    (container,) = judge["spec"]["containers"]
+    assert container["args"] == ["python", "-m", "jobs.cli.preflight.judge", *pods]
+    assert {"env", "envFrom"} & set(container) == set()
+    assert rights_of("r-marquee-preflight") == [("", "pods", "get")]
+    (subject,) = of_kind(objects, "RoleBinding")["r-marquee-preflight"]["subjects"]
+    assert subject["name"] == judge["spec"]["serviceAccountName"] == "r-marquee-preflight"
 
 
 def test_objects_of_ones_own_are_rendered() -> None:
@@ -634,7 +671,7 @@ def test_only_retention_has_the_keys_that_delete_raw_events() -> None:
     objects = render("marquee", STAGING, *RETAIN)
     assert "r-marquee-retain" in of_kind(objects, "ServiceAccount")
     pod = of_kind(objects, "Pod")["r-marquee-retain-preflight"]
-    assert pod["spec"]["containers"][0]["args"] == ["python", "-m", "jobs.retain", "--config"]
+    assert check_in(pod) == "python -m jobs.retain --config"
     own = environment(stage_container(objects, "retain"))
     named = {name: one["secretKeyRef"]["name"] for name, one in own.items() if "secretKeyRef" in one}
     assert named["AWS_ACCESS_KEY_ID"] == named["AWS_SECRET_ACCESS_KEY"] == "raw-deleter"

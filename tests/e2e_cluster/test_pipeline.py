@@ -48,9 +48,10 @@ def test_planted_answers_are_found_by_asking_the_mart(done: Environment) -> None
 
 
 def test_documented_look_at_bucket_mart_and_operator_succeeds(done: Environment) -> None:
-    """The chart's test succeeds with one pod for each stage, and so do the documented commands for the state."""
-    assert done.installed.count("Phase:          Succeeded") == len(COMMANDS)
-    assert done.installed.count("spark operator: ") == 2
+    """The chart's test succeeds with one pod for each stage and their judge; so do the commands for the state."""
+    assert done.installed.count("Phase:          Succeeded") == len(COMMANDS) + 1
+    assert done.installed.count("-preflight: ok") == len(COMMANDS)
+    assert done.installed.count("and its driver ran") == 2
     for command in documented("Inspect a release"):
         done.release.run(command)
 

@@ -27,9 +27,9 @@ def second(done: Environment) -> Release:
 
 
 def test_preflight_asks_nothing_of_stages_that_are_left_out(second: Release) -> None:
-    """The preflight of two stages has two pods, one with a trial launch, and checks neither schedule nor mart."""
+    """The preflight of two stages has two pods, one with a trial launch, and a judge; it checks no schedule, no mart."""
     told = second.run(documented("Install")[2].splitlines()[1])
-    assert told.count("Phase:          Succeeded") == 2
+    assert told.count("Phase:          Succeeded") == 3
     assert re.findall("settings of ([a-z-]+): ", told) == ["profile", "rollup"]
     assert told.count("spark operator: ") == 1
 

@@ -127,7 +127,8 @@ def test_job_that_finds_no_room(watched: Watched) -> None:
 
 def test_job_without_its_image(watched: Watched) -> None:
     """A job whose image does not exist fires an alert, which clears once the job is deleted as the page says."""
-    create = ("create", "job", "no-image", "--from=cronjob/one-marquee-schedule-fetch", "--dry-run=client", "-o", "json")
+    source = "--from=cronjob/one-marquee-schedule-fetch"
+    create = ("create", "job", "no-image", source, "--dry-run=client", "-o", "json")
     image = ("set", "image", "--local", "-f", "-", "schedule-fetch=marquee/schedule_fetch:none-such", "-o", "json")
     job = watched.release.kubectl(*image, stdin=watched.release.kubectl(*create))
     watched.release.kubectl("apply", "-f", "-", stdin=job)

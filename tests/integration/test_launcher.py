@@ -718,13 +718,15 @@ def spark_operator(caplog: pytest.LogCaptureFixture) -> str:
 
 @pytest.mark.usefixtures("pod")
 def test_preflight_tries_a_launch_and_leaves_nothing(cluster: FakeCluster, caplog: pytest.LogCaptureFixture) -> None:
-    """The preflight sends the application as a dry run, checks the rest of the stage's needs, and leaves nothing."""
+    """The preflight tries a dry run, then runs a driver that lists its settings and belongs to the preflight's pod.
+
+    It checks the rest of the stage's needs, and leaves nothing.
+    """
     assert preflight.main(["rollup", "--launcher"]) == 0
     assert spark_operator(caplog) == (
-        f"{NAMESPACE}: a SparkApplication (sparkoperator.k8s.io/v1beta2) of rollup is accepted, "
-        "and could be followed and deleted"
+        f"{NAMESPACE}: a SparkApplication (sparkoperator.k8s.io/v1beta2) of rollup was accepted, and its driver ran"
     )
-    assert [one.partition(":")[0] for one in caplog.messages] == [
+    assert [one.partition(":")[0] for one in caplog.messages if not one.startswith(("created", "lake-rollup"))] == [
         "settings of rollup",
         "scratch folder",
         "lake",
@@ -736,8 +738,46 @@ def test_preflight_tries_a_launch_and_leaves_nothing(cluster: FakeCluster, caplo
         "parser",
         "spark operator",
     ]
-    (tried,) = [path for method, path in cluster.asked if method == "POST"]
-    assert "dryRun=All" in tried
+    dry, real = [path for method, path in cluster.asked if method == "POST"]
+    assert "dryRun=All" in dry
+    assert "dryRun" not in real
+    assert cluster.stored == {}
+
+
+def test_trial_belongs_to_the_pod_of_the_preflight() -> None:
+    """The trial's owner is a pod: the cluster would delete at once what belongs to a Job that does not exist."""
+    trial = fill_in(TEMPLATE, Owner("rollup", "r-marquee-rollup-preflight", "uid", kind="Pod"), ["--config"], 0)
+    assert trial["metadata"]["ownerReferences"] == [
+        {"apiVersion": "v1", "kind": "Pod", "name": "r-marquee-rollup-preflight", "uid": "uid"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "words"),
+    [
+        pytest.param([Scene()], 75, "Check that the spark-operator is running", id="operator is scaled to 0"),
+        pytest.param([Scene("FAILED", error="exceeded quota: small")], 75, "exceeded quota: small", id="quota"),
+        pytest.param(
+            [Scene("SUBMITTED", waiting("ImagePullBackOff", "no such tag"))], 78, "ImagePullBackOff", id="no image"
+        ),
+        pytest.param([Scene("SUBMITTED", unscheduled("0/1 nodes"))], 75, "Unschedulable: 0/1 nodes", id="no room"),
+        pytest.param([RUNNING, failed(1)], 75, "ended with 1", id="driver fails"),
+    ],
+)
+def test_preflight_finds_that_no_driver_runs(
+    cluster: FakeCluster,
+    pod: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    script: list[Scene],
+    code: int,
+    words: str,
+) -> None:
+    """A cluster that accepts applications and starts no driver fails the preflight, which leaves nothing."""
+    pod.setenv("MARQUEE_LAUNCHER__STARTUP_DEADLINE_S", "0.2")
+    pod.setenv("MARQUEE_LAUNCHER__POLL_S", "0.05")
+    cluster.script = script
+    assert preflight.main(["rollup", "--launcher"]) == code
+    assert words in spark_operator(caplog)
     assert cluster.stored == {}
 
 

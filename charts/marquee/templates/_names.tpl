@@ -48,6 +48,11 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- default (printf "%s-%s" (include "marquee.fullname" .root) .workload) .account.name -}}
 {{- end -}}
 
+{{/* The service account of the pod that judges the tests of the release. */}}
+{{- define "marquee.judgeAccount" -}}
+{{- printf "%s-preflight" (include "marquee.fullname" .) -}}
+{{- end -}}
+
 {{/* The environment by which all metrics of the release are told apart. */}}
 {{- define "marquee.environmentName" -}}
 {{- default .Release.Name .Values.environment -}}

@@ -25,7 +25,7 @@ def check_mart() -> Iterator[Finding]:
 
 
 def check_operator(stage: str) -> Iterator[Finding]:
-    """Check that the cluster accepts the stage's SparkApplication, and that the launcher may follow and delete it."""
+    """Check that the operator runs a driver of the stage, which the launcher may create, follow and delete."""
     from jobs.launcher.check import check_launch  # noqa: PLC0415 - needs a client that not every image has
 
     yield Finding("spark operator", Verdict.OK, check_launch(stage))
