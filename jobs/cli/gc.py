@@ -15,6 +15,8 @@ from marquee.settings.names import check_names
 from marquee.settings.sections import StageSettings
 
 DIGEST_SHOWN = 12
+ANY = "all"
+"""Instead of a digest, for a job that nobody looks at: the plan of this moment, whatever it is."""
 
 
 def run(given: argparse.Namespace) -> int:
@@ -24,7 +26,7 @@ def run(given: argparse.Namespace) -> int:
     grace = GRACE if given.grace_hours is None else given.grace_hours
     plan = plan_garbage(settings.store, Markers(settings.store), datetime.now(UTC), grace)
     digest = plan_digest(plan)[:DIGEST_SHOWN]
-    if given.delete not in {None, digest}:
+    if given.delete not in {None, digest, ANY}:
         message = f"--delete {given.delete} differs from the plan's digest {digest}. Run marquee gc to see the plan"
         raise ConfigError(message)
     if not plan:

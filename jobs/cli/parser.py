@@ -274,7 +274,9 @@ def _add_gc(commands: Any) -> None:  # noqa: ANN401
     summary = "list or delete objects that superseded, failed and killed runs left in the lake"
     parser = _add(commands, "gc", summary, "jobs.cli.gc:run")
     parser.add_argument(
-        "--delete", metavar="DIGEST", help="delete the plan with this digest; without it, only list the plan"
+        "--delete",
+        metavar="DIGEST",
+        help="delete the plan with this digest, or with `all` any; without it, only list",
     )
     parser.add_argument(
         "--grace-hours",

@@ -236,6 +236,13 @@ def test_a_stage_that_is_left_out_has_no_alerts() -> None:
     assert ("MarqueeJobFailing", "rollup") in stages
 
 
+def test_jobs_of_a_person_raise_no_alert() -> None:
+    """What a person runs by hand, that person watches; a weekly gc that fails is reported."""
+    rules = rules_of(prometheus_rule("stages.admin.enabled=true", "stages.gc.enabled=true"))
+    stages = {rule["labels"].get("stage") for rule in rules if rule.get("alert") == "MarqueeJobFailing"}
+    assert stages == {"schedule_fetch", "rollup", "profile", "mart_load", "gc"}
+
+
 def test_there_are_none_unless_wanted() -> None:
     """The chart renders no PrometheusRule by default, since a cluster may lack its resource definition."""
     assert of_kind(render("marquee", "values-staging.yaml"), "PrometheusRule") == {}

@@ -469,7 +469,7 @@ def test_every_workload_has_a_network_policy_of_its_own() -> None:
     closed_to_metrics = render("marquee", STAGING, "networkPolicy.metricsFrom=[]")
     assert {name.removeprefix("r-marquee-") for name in closed} == {*SPARK_STAGES, "preflight"}
     closed = {name for name, one in of_kind(closed_to_metrics, "NetworkPolicy").items() if not one["spec"]["ingress"]}
-    assert {name.removeprefix("r-marquee-") for name in closed} == {*STAGES, "exporter"}
+    assert {name.removeprefix("r-marquee-") for name in closed} == {*STAGES, "exporter", "preflight"}
 
 
 def ways(policy: Object, port: int) -> list[Any]:
@@ -679,6 +679,34 @@ def test_only_retention_has_the_keys_that_delete_raw_events() -> None:
     assert "MARQUEE_MART__PASSWORD" not in named
     others = [one for one in objects if not one["metadata"]["name"].startswith("r-marquee-retain")]
     assert "raw-deleter" not in json.dumps(others)
+
+
+ADMIN = ("stages.admin.enabled=true", "stages.gc.enabled=true")
+
+
+def test_commands_are_run_by_jobs_if_asked_for() -> None:
+    """The CronJobs of commands are off by default; that of gc is weekly, and that of a person's jobs never runs.
+
+    Both have the image in which `marquee` runs, and only the person's has the secrets of all commands.
+    """
+    assert {"r-marquee-gc", "r-marquee-admin"} & set(of_kind(render("marquee", STAGING), "CronJob")) == set()
+    objects = render("marquee", STAGING, *ADMIN)
+    made = {name: stage_container(objects, name) for name in ("gc", "admin")}
+    assert {name: one["args"] for name, one in made.items()} == {
+        "gc": ["marquee", "gc", "--delete", "all"],
+        "admin": ["marquee", "status"],
+    }
+    assert all("/exporter:" in one["image"] for one in made.values())
+    assert cron_job("admin", STAGING, *ADMIN)["suspend"] is True
+    assert cron_job("gc", STAGING, *ADMIN)["suspend"] is False
+    secret = {
+        name: {name for name, value in environment(one).items() if "secretKeyRef" in value}
+        for name, one in made.items()
+    }
+    assert secret["gc"] == {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+    assert secret["admin"] == secret["gc"] | {"MARQUEE_ROLLUP__VIEWER_KEY", "MARQUEE_MART__PASSWORD"}
+    assert egress_ports(of_kind(objects, "NetworkPolicy")["r-marquee-admin"]) == {443, 3306}
+    assert not {"r-marquee-gc-preflight", "r-marquee-admin-preflight"} & set(of_kind(objects, "Pod"))
 
 
 def test_exporter_watches_retention() -> None:

@@ -56,6 +56,14 @@ def test_documented_look_at_bucket_mart_and_operator_succeeds(done: Environment)
         done.release.run(command)
 
 
+def test_commands_run_in_the_exporter_and_in_jobs_of_their_own(done: Environment) -> None:
+    """The documented commands run: the state of the lake in the exporter's pod, and a check of the lake in a job."""
+    look, job = documented("Run a command")
+    assert "rollup" in done.release.run(look)
+    done.release.run(job)
+    assert done.release.ended("verify") == "Complete"
+
+
 def test_rerun_without_change_starts_no_spark(done: Environment) -> None:
     """A rerun of each job without changes ends with 0, makes no SparkApplication and changes no marker."""
     before = generations(done)

@@ -27,7 +27,7 @@ def second(done: Environment) -> Release:
 
 
 def test_preflight_asks_nothing_of_stages_that_are_left_out(second: Release) -> None:
-    """The preflight of two stages has two pods, one with a trial launch, and a judge; it checks no schedule, no mart."""
+    """The preflight of two stages has two pods, one with a trial launch, and a judge, and asks no schedule."""
     told = second.run(documented("Install")[2].splitlines()[1])
     assert told.count("Phase:          Succeeded") == 3
     assert re.findall("settings of ([a-z-]+): ", told) == ["profile", "rollup"]

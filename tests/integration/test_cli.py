@@ -560,6 +560,13 @@ def test_gc_deletes_what_its_plan_says_and_no_other(capsys: pytest.CaptureFixtur
     assert out_of(capsys, *command[1:-2]) == "There is no garbage older than 0 hours.\n"
 
 
+def test_job_collects_garbage_without_a_digest(world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
+    """With `all` the plan of the moment is deleted, as by the chart's CronJob."""
+    prefix = garbage(world)
+    assert "Deleted 2 objects." in out_of(capsys, "gc", "--grace-hours", "0", "--delete", "all")
+    assert list(world.lake.list(prefix)) == []
+
+
 def test_gc_spares_what_is_young(capsys: pytest.CaptureFixture[str], world: SmallWorld) -> None:
     """By default, garbage younger than a week is kept, because a reader of an old run may still need it."""
     garbage(world)

@@ -68,6 +68,6 @@
 {{/* Secrets that a stage reads: of (root, stage). Retention has S3 keys of its own, because only it may delete raw events. */}}
 {{- define "marquee.stageSecretEnv" -}}
 {{- $s3 := get .root.Values.secrets (ternary "s3Retain" "s3" (eq .stage.name "retain")) -}}
-{{- include "marquee.secretEnv" (dict "root" .root "s3" $s3 "viewerKey" (has .stage.name (list "rollup" "retain"))
-      "mart" .stage.readsMart) -}}
+{{- include "marquee.secretEnv" (dict "root" .root "s3" $s3 "viewerKey" (has .stage.name (list "rollup" "retain" "admin"))
+      "mart" (or .stage.readsMart (eq .stage.name "admin"))) -}}
 {{- end -}}

@@ -21,13 +21,13 @@
 {{/* The stages that are enabled, as a JSON list of: name, component, the values in force, and onSpark. */}}
 {{- define "marquee.stages" -}}
 {{- $stages := list -}}
-{{- range $name := list "schedule_fetch" "rollup" "profile" "mart_load" "report" "retain" -}}
+{{- range $name := list "schedule_fetch" "rollup" "profile" "mart_load" "report" "retain" "gc" "admin" -}}
 {{-   $own := get $.Values.stages $name -}}
 {{-   if $own.enabled -}}
 {{-     $stage := include "marquee.merged" (dict "base" $.Values.defaults "over" $own) | fromJson -}}
 {{-     $_ := set $stage "name" $name -}}
 {{-     $_ := set $stage "component" (replace "_" "-" $name) -}}
-{{-     $_ := set $stage "image" (include "marquee.image" (dict "root" $ "stage" (get (dict "report" "mart_load" "retain" "exporter") $name | default $name) "image" $own.image)) -}}
+{{-     $_ := set $stage "image" (include "marquee.image" (dict "root" $ "stage" (get (dict "report" "mart_load" "retain" "exporter" "gc" "exporter" "admin" "exporter") $name | default $name) "image" $own.image)) -}}
 {{-     $_ := set $stage "readsMart" (has $name (list "mart_load" "report")) -}}
 {{-     $_ := set $stage "onSpark" (has $own.engine (list "spark" "auto")) -}}
 {{-     $_ := set $stage "computes" (hasKey $own "engine") -}}

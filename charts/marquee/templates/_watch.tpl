@@ -11,9 +11,9 @@ and on (namespace, job_name) kube_job_owner{namespace="{{ .namespace }}", owner_
 {{- end -}}
 
 {{/* A template of Prometheus with the end of a stage's newest complete hour or day: of (environment, stage). A report has
-     no periods of its own; those of the mart that it reads count, and for retention those of the rollup. */}}
+     no periods of its own; those of the mart that it reads count, and for retention and gc those of the rollup. */}}
 {{- define "marquee.newestPeriod" -}}
-{{- $of := get (dict "report" "mart_load" "retain" "rollup") .stage | default .stage -}}
+{{- $of := get (dict "report" "mart_load" "retain" "rollup" "gc" "rollup") .stage | default .stage -}}
 {{- $grain := has $of (list "rollup" "mart_load") | ternary "hour" "day" -}}
 {{ "{{" }} with query "max(marquee_newest_period_end_timestamp_seconds{environment='{{ .environment }}', stage='{{ $of }}', grain='{{ $grain }}'})" {{ "}}" }}
 {{- "{{" }} . | first | value | humanizeTimestamp {{ "}}{{" }} else {{ "}}" }}never{{ "{{" }} end {{ "}}" }}
