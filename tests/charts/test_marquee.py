@@ -77,8 +77,8 @@ def test_jobs_are_bounded_and_kept(stage: str) -> None:
     assert (spec["concurrencyPolicy"], spec["timeZone"], spec["suspend"]) == ("Forbid", "Etc/UTC", False)
     assert (spec["startingDeadlineSeconds"], spec["successfulJobsHistoryLimit"], spec["failedJobsHistoryLimit"]) == (
         600,
-        3,
-        3,
+        24,
+        24,
     )
     jobs = spec["jobTemplate"]["spec"]
     assert jobs["activeDeadlineSeconds"] == (10800 if stage in SPARK_STAGES else 3600)
@@ -571,6 +571,19 @@ def test_reports_reach_the_mart_and_the_lake_alone() -> None:
     assert egress_ports(of_kind(objects, "NetworkPolicy")["r-marquee-report"]) == {443, 3306}
     (exporter,) = of_kind(objects, "Deployment")["r-marquee-exporter"]["spec"]["template"]["spec"]["containers"]
     assert environment(exporter)["MARQUEE_EXPORTER__PARTS"] == '["schedule","rollup","profile","mart","garbage"]'
+
+
+def test_notes_name_missing_secrets_that_something_needs() -> None:
+    """A Secret is named as missing where a pod refers to it: without the rollup nobody needs the viewer key."""
+
+    def missing(*sets: str) -> list[str]:
+        return re.findall("MISSING: the Secret (.+?)\\. ", notes("marquee", STAGING, *sets))
+
+    assert sorted(missing()) == ["marquee-mart", "marquee-s3", "marquee-viewer-key"]
+    assert sorted(missing("stages.rollup.enabled=false")) == ["marquee-mart", "marquee-s3"]
+    assert sorted(missing("stages.mart_load.enabled=false")) == ["marquee-s3", "marquee-viewer-key"]
+    assert "raw-deleter" in missing(*RETAIN)
+    assert "raw-deleter" not in missing("secrets.s3Retain.name=raw-deleter")
 
 
 def test_reports_are_in_the_notes() -> None:
