@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.mart_load.dimensions import make_dimensions
-from jobs.mart_load.report import MartReport, missing
+from jobs.mart_load.report import MartReport, has_plays, missing
 from jobs.mart_load.settings import MartLoadSettings
 from marquee import stopping
 from marquee.calendar import EVER, Period, Span
@@ -78,7 +78,8 @@ def load_mart(
         ledger = mart.ledger()
         items = compare(markers, ledger, settings.mart)
         plan = make_plan(items, span, force=force)
-        note = "" if plan.steps else missing(items, settings.mart.span, span)
+        # The schedule alone answers nothing: a kiosk of a period without plays would look loaded.
+        note = "" if plan.steps and has_plays(items, span) else missing(items, settings.mart.span, span)
         report = MartReport(unchanged=plan.unchanged, failed=_refuse(plan.refused, ledger), note=note)
         advance(0, len(plan.steps), "")
         for number, step in enumerate(_in_order(markers, plan.steps), start=1):

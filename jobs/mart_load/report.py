@@ -50,6 +50,11 @@ class MartReport:
         )
 
 
+def has_plays(items: Sequence[Item], span: Span) -> bool:
+    """Return whether the lake has an hour of the span."""
+    return any(item.stage == keys.ROLLUP and span.touches(item.period) for item in items)
+
+
 def missing(items: Sequence[Item], scope: Span, span: Span) -> str:
     """Name the days that are not over, and the stages without anything to load; empty if there are none."""
     chosen = [item for item in items if item.stage == keys.SCHEDULE_FETCH or span.touches(item.period)]

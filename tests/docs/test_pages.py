@@ -25,6 +25,7 @@ NOT_RUN = {
     "README.md": ["needs a clone, or a package registry"],
     "docs/get-started.md": ["needs a clone, or a package registry", "needs the extra sail"],
     "docs/kubernetes.md": ["needs a cluster"],
+    "docs/sizing.md": ["needs a cluster"],
     "docs/retention.md": ["it needs a lake that is old enough"],
     "images/README.md": ["needs Docker", "needs Docker"],
 }

@@ -166,6 +166,15 @@ def test_empty_lake_has_nothing_to_load(lake: LocalStore, kiosk: Kiosk) -> None:
     assert (report.exit_code, report.changed, report.note) == (0, 0, note)
 
 
+def test_period_without_plays_says_so(small: SmallLake, lake: LocalStore, kiosk: Kiosk) -> None:
+    """A kiosk of a period that has a schedule and no plays is loaded, and the report names what is missing."""
+    del small  # its hours are of another week
+    report = load(lake, kiosk, "2026-W20")
+    note = "the lake has nothing of this period from `marquee rollup`, `marquee profile`"
+    assert (report.exit_code, report.note) == (0, note)
+    assert report.changed > 0
+
+
 def test_loading_again_changes_nothing(small: SmallLake, kiosk: Kiosk) -> None:
     """A second load compares ledger and markers and changes nothing, even if the data of the lake are gone."""
     load(small.store, kiosk)
