@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from marquee.errors import DONE, USAGE, BadInputError, ConfigError, MarqueeError, TryAgainError
+from marquee.errors import DONE, INTERNAL, USAGE, BadInputError, ConfigError, MarqueeError, TryAgainError
 from marquee.neutral import neutral_json
 
 GROUP, VERSION, KIND, PLURAL = "sparkoperator.k8s.io", "v1beta2", "SparkApplication", "sparkapplications"
@@ -50,7 +50,7 @@ WRONG_TEMPLATE = frozenset(
 )
 """Reasons of a waiting container that are unlikely to pass without a change of image or settings."""
 
-FINAL = frozenset({DONE, USAGE, BadInputError.exit_code, ConfigError.exit_code})
+FINAL = frozenset({DONE, USAGE, BadInputError.exit_code, INTERNAL, ConfigError.exit_code})
 """Exit codes that another run would repeat; except for 0, the chart does not retry a Job after them."""
 
 Manifest = dict[str, Any]

@@ -22,6 +22,7 @@ from marquee.settings.names import check_names
 from tests.charts.rendering import (
     DEV,
     PROD,
+    ROOT,
     SPARK_STAGES,
     STAGES,
     STAGING,
@@ -53,10 +54,10 @@ def job(stage: str, example: str, *sets: str) -> Object:
 
 
 def test_every_stage_has_its_cron_job() -> None:
-    """Each stage has a CronJob: the schedule daily, and rollup, profile and mart load one after another each hour."""
+    """Each stage has a CronJob: the schedule daily with a second chance, and rollup, profile and mart load one after another each hour."""
     schedules = {stage: cron_job(stage, STAGING)["schedule"] for stage in STAGES}
     assert schedules == {
-        "schedule-fetch": "20 3 * * *",
+        "schedule-fetch": "20 3,15 * * *",
         "rollup": "12 * * * *",
         "profile": "32 * * * *",
         "mart-load": "52 * * * *",
@@ -101,6 +102,17 @@ def test_what_a_retry_does_not_mend_is_not_retried(stage: str) -> None:
         "values": sorted(FINAL - {errors.DONE}),
     }
     assert [one["name"] for one in job(stage, STAGING)["template"]["spec"]["containers"]] == [stage]
+
+
+def test_the_documented_exit_codes_are_those_of_the_policy() -> None:
+    """The codes that the table in docs/architecture.md calls "no" are those after which both charts end a job."""
+    table = (ROOT / "docs" / "architecture.md").read_text().partition("### Exit codes")[2]
+    rows = re.findall(r"^\| (\d+) \|.*\| ([^|]*) \|$", table, re.MULTILINE)
+    final = [int(code) for code, again in rows if re.match(r"no\b", again)]
+    assert final == [2, 65, 70, 78]
+    kiosk = next(iter(of_kind(render("kiosk", "values-example.yaml"), "Job").values()))["spec"]
+    for jobs in (job("rollup", STAGING), kiosk):
+        assert jobs["podFailurePolicy"]["rules"][1]["onExitCodes"]["values"] == final
 
 
 def test_one_stage_can_be_suspended_and_all() -> None:

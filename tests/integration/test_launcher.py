@@ -444,7 +444,7 @@ def test_two_pods_at_once_make_one_application(cluster: FakeCluster, at: FakeTim
     assert len(cluster.stored) == 1
 
 
-@pytest.mark.parametrize("scene", [COMPLETED, failed(2), failed(65), failed(78)])
+@pytest.mark.parametrize("scene", [COMPLETED, failed(2), failed(65), failed(70), failed(78)])
 def test_result_that_would_be_the_same_again_is_taken(cluster: FakeCluster, at: FakeTime, scene: Scene) -> None:
     """The result of the previous pod's application is taken, without a second Spark, if it would not change."""
     cluster.put(earlier(), scene)
@@ -454,7 +454,7 @@ def test_result_that_would_be_the_same_again_is_taken(cluster: FakeCluster, at: 
 
 @pytest.mark.parametrize(
     "scene",
-    [failed(70), failed(75), failed(76), failed(137, "OOMKilled"), failed(1), Scene("FAILED", None, "no pod")],
+    [failed(75), failed(76), failed(137, "OOMKilled"), failed(1), Scene("FAILED", None, "no pod")],
 )
 def test_failure_that_may_pass_is_run_again(cluster: FakeCluster, at: FakeTime, scene: Scene) -> None:
     """A failure that may pass is run again as the next attempt of the Job, under a new name."""
@@ -464,9 +464,9 @@ def test_failure_that_may_pass_is_run_again(cluster: FakeCluster, at: FakeTime, 
 
 
 def test_every_pod_of_a_job_runs_spark_once_more(cluster: FakeCluster, at: FakeTime) -> None:
-    """A lasting failure runs Spark once for each pod of the Job and no more: 70 from the first and both retries."""
-    cluster.script = [failed(70)]
-    assert [launch(at) for _ in range(3)] == [70, 70, 70]
+    """A lasting failure runs Spark once for each pod of the Job and no more: 75 from the first and both retries."""
+    cluster.script = [failed(75)]
+    assert [launch(at) for _ in range(3)] == [75, 75, 75]
     assert list(cluster.stored) == [name_of(0), name_of(1), name_of(2)]
 
 

@@ -8,11 +8,11 @@ podFailurePolicy:
       onPodConditions:
         - type: DisruptionTarget
           status: "True"
-    # Wrong usage, bad input, wrong settings: the same again until a person has mended it.
+    # Wrong usage, bad input, a bug or a damaged lake, wrong settings: the same again until a person has mended it.
     - action: FailJob
       onExitCodes:
         operator: In
-        values: [2, 65, 78]
+        values: [2, 65, 70, 78]
 template:
   metadata:
     {{- include "kiosk.podMetadata" (dict "root" . "component" "load") | nindent 4 }}
