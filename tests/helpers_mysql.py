@@ -48,8 +48,8 @@ def restate(small: SmallLake, seconds: int) -> None:
 
 
 def settings_of(database: MysqlDatabase, **more: Any) -> MartSettings:
-    """Return the settings of a mart, with a short wait for locks by default."""
-    given = {"url": database.url, "password": database.password, "lock_timeout_s": 1, "min_cell": 1}
+    """Return the settings of a mart, with a short wait for locks, and none for the server, by default."""
+    given = {"url": database.url, "password": database.password, "lock_timeout_s": 1, "min_cell": 1, "retry_for_s": 0}
     return MartSettings.model_validate({**given, **more})
 
 

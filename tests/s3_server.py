@@ -42,10 +42,10 @@ class S3Server:
 
 
 @contextlib.contextmanager
-def s3_server_at(root: Path, *options: str) -> Iterator[S3Server]:
-    """Serve the buckets below a new folder, with one bucket, until the end of the block."""
-    (root / BUCKET).mkdir(parents=True)
-    port = free_port()
+def s3_server_at(root: Path, *options: str, port: int | None = None) -> Iterator[S3Server]:
+    """Serve the buckets below a folder, with one bucket, until the end of the block; at a free port by default."""
+    (root / BUCKET).mkdir(parents=True, exist_ok=True)
+    port = port or free_port()
     # Over TLS boto3 sends chunks; the server leaves their end unread and takes it for the next request.
     scheme, kept = ("https", []) if "--cert" in options else ("http", ["--keep-alive"])
     command = [find_server(), "--port", f"127.0.0.1:{port}", "--region", REGION, "--quiet", *kept, *options]

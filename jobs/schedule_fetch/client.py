@@ -7,7 +7,6 @@ The variables of proxies (``HTTPS_PROXY``, ``NO_PROXY``) and of certificates (``
 ``~/.netrc`` and cookies are not.
 """
 
-import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -29,17 +28,20 @@ from jobs.schedule_fetch.connection import Deadline, WatchedAdapter
 from jobs.schedule_fetch.items import EXCERPT, PIECE, TextGuard, beginning, excerpt, read_items
 from jobs.schedule_fetch.settings import WEB, ScheduleFetchOptions
 from marquee.errors import BadInputError, ConfigError, MarqueeError, TryAgainError
+from marquee.outages import Outage
+from marquee.settings.sections import budget_s
 from marquee.system_errors import explained
 from marquee.telemetry.instruments import SCHEDULE_DURATION, SCHEDULE_RETRIES
 from marquee.version import __version__
-
-log = logging.getLogger(__name__)
 
 PASSING = frozenset({408, 425, 429})
 """Statuses below 500 that are worth a retry: request timeout, too early, too many requests."""
 
 CLOSED = (ConnectionResetError, BrokenPipeError)
 """Errors of a call on a connection that the service has closed; http.client's is the first of them."""
+
+FIRST_S = 1.0
+"""Longest pause before the first retry: the service is not ours."""
 
 OK = 200
 CLIENT_ERROR = 400
@@ -113,6 +115,7 @@ class ScheduleClient:
         self._sleep = sleep
         self.clock_ahead_s: float | None = None
         """Seconds by which this machine's clock is ahead of the service's, from the latest response."""
+        self._outage = Outage("the schedule service", budget_s(options.retry_for_s), FIRST_S, clock)
         self._limit = RateLimit(options.calls_per_window, options.window_s, clock, sleep)
         self._deadline = Deadline(options.answer_timeout_s)
         self._session = requests.Session()
@@ -159,24 +162,18 @@ class ScheduleClient:
                 self._wait(url, fault, calls)
                 calls += 1
             else:
+                self._outage.over()
                 rows = sum(1 for _ in _items(url, file, self._options.max_episodes))
                 return Answer(url, source, file, rows, calls)
 
     def _wait(self, url: str, fault: _FaultError, calls: int) -> None:
-        if calls == self._options.attempts:
-            message = f"GET {url}: {fault} (attempt {calls} of {calls}). Run again once the service answers"
+        pause_s = self._outage.pause_s(str(fault), calls, asked_s=fault.wait_s)
+        if pause_s is None:
+            asks = f". The service asks to wait {fault.wait_s:.0f} s" if fault.wait_s else ""
+            message = f"GET {url}: {fault} (attempt {calls}){asks}. Run again once the service answers"
             raise TryAgainError(message) from fault
-        if fault.wait_s > self._options.max_wait_s:
-            message = (
-                f"GET {url}: {fault}. The service asks to wait {fault.wait_s:.0f} s, more than max_wait_s. "
-                "Run again after that time"
-            )
-            raise TryAgainError(message) from fault
-        backoff_s = min(self._options.backoff_s * 2 ** (calls - 1), self._options.max_wait_s)
-        wait_s = max(backoff_s, fault.wait_s)
         SCHEDULE_RETRIES.inc()
-        log.warning("GET %s: %s; retry in %.1f s", url, fault, wait_s)
-        self._sleep(wait_s)
+        self._sleep(pause_s)
 
     def _try(self, url: str, file: Path) -> None:
         """Write the body of a response to a file."""

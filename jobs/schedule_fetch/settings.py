@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from marquee.settings.sections import Section, StageSettings
+from marquee.settings.sections import RetryFor, Section, StageSettings
 
 PRINTABLE_ASCII = r"^[\x20-\x7e]+$"
 WEB = "web"
@@ -44,11 +44,7 @@ class ScheduleFetchOptions(Section):
         20, ge=1, description="maximum number of calls in window_s, including failed attempts"
     )
     window_s: float = Field(10.0, ge=0, description="length of the rate limit's window, in seconds")
-    attempts: int = Field(5, ge=1, description="maximum number of attempts for a call")
-    backoff_s: float = Field(1.0, ge=0, description="seconds before the first retry; doubled for each further retry")
-    max_wait_s: float = Field(
-        120.0, ge=0, description="maximum seconds before a retry; if the service asks for more, the call fails"
-    )
+    retry_for_s: RetryFor = None
     connect_timeout_s: float = Field(5.0, gt=0, description="seconds to wait for a connection")
     read_timeout_s: float = Field(30.0, gt=0, description="seconds to wait for the next bytes of a response")
     answer_timeout_s: float = Field(

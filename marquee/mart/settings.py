@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, SecretStr, field_validator, model_valida
 from pydantic_settings import SettingsConfigDict
 
 from marquee.calendar import FORMS_HINT, Span
-from marquee.settings.sections import ComputeSettings, Section, StageSettings
+from marquee.settings.sections import ComputeSettings, RetryFor, Section, StageSettings
 
 LEAST_MIN_CELL = 10
 """Rounding to less can be solved for single viewers (docs/privacy.md)."""
@@ -80,6 +80,7 @@ class MartSettings(ProtectionSettings):
     connect_timeout_s: int = Field(10, ge=1, description="seconds to wait for a connection")
     timeout_s: int = Field(600, ge=1, description="seconds to wait for the answer to a statement")
     lock_timeout_s: int = Field(50, ge=1, description="seconds to wait for rows or tables that others have locked")
+    retry_for_s: RetryFor = None
     loader: str = Field("marquee_loader", description="user for loading, which `marquee mart init` creates")
     loader_password: SecretStr | None = Field(None, description="password of the loader; no user is created without")
     analyst: str = Field(

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -24,7 +24,21 @@ from marquee.storage.base import READERS, S3Options, Store
 from marquee.storage.opening import StoreAddress
 
 BATCH_S, INTERACTIVE_S = 600.0, 10.0
-"""Seconds of retries of S3: in a run of a stage, which may wait for the end of an outage, and in other commands."""
+"""Seconds of retries of a server: in a run of a stage, which may wait until an outage ends, and in other commands."""
+RetryFor = Annotated[
+    float | None,
+    Field(
+        ge=0,
+        le=86_400,
+        description="seconds for which a call that fails temporarily is retried, with growing pauses; default: "
+        f"{BATCH_S:.0f} in a run of a stage, {INTERACTIVE_S:.0f} in other commands",
+    ),
+]
+
+
+def budget_s(retry_for_s: float | None) -> float:
+    """Return the seconds of retries outside of a run, or those of the settings."""
+    return INTERACTIVE_S if retry_for_s is None else retry_for_s
 
 
 class Section(BaseModel):
@@ -47,13 +61,7 @@ class S3Settings(Section):
     )
     connect_timeout_s: float = Field(5.0, gt=0, le=60, description="seconds to wait for a connection")
     read_timeout_s: float = Field(60.0, gt=0, le=600, description="seconds to wait for an answer")
-    retry_for_s: float | None = Field(
-        None,
-        ge=0,
-        le=86_400,
-        description="seconds for which a request that fails temporarily is retried, with growing pauses; default: "
-        f"{BATCH_S:.0f} in a run of a stage, {INTERACTIVE_S:.0f} in other commands",
-    )
+    retry_for_s: RetryFor = None
     retry_mode: Literal["standard", "adaptive"] = Field(
         "standard", description="boto3's retry mode: adaptive also slows down for a server that throttles"
     )
@@ -251,10 +259,12 @@ class StageSettings(BaseSettings):
         return span, force or self.force
 
     def patient(self) -> Self:
-        """Return these settings for a run of a stage, which waits longer for a store that fails."""
-        if self.s3.retry_for_s is not None:
-            return self
-        return self.model_copy(update={"s3": self.s3.model_copy(update={"retry_for_s": BATCH_S})})
+        """Return these settings for a run of a stage, which waits longer for a server that fails."""
+        sections = {name: getattr(self, name) for name in type(self).model_fields}
+        unset = {name: one for name, one in sections.items() if getattr(one, "retry_for_s", BATCH_S) is None}
+        return self.model_copy(
+            update={name: one.model_copy(update={"retry_for_s": BATCH_S}) for name, one in unset.items()}
+        )
 
     def open(self, url: str) -> Store:
         """Open a store with these settings."""
@@ -262,8 +272,8 @@ class StageSettings(BaseSettings):
 
     def address(self, url: str) -> StoreAddress:
         """Return the address of a store, with which tasks open it with these settings."""
-        retry_for_s = INTERACTIVE_S if self.s3.retry_for_s is None else self.s3.retry_for_s
-        return StoreAddress(url, S3Options(**self.s3.model_dump() | {"retry_for_s": retry_for_s}), self.fsync)
+        options = self.s3.model_dump() | {"retry_for_s": budget_s(self.s3.retry_for_s)}
+        return StoreAddress(url, S3Options(**options), self.fsync)
 
     @cached_property
     def store(self) -> Store:

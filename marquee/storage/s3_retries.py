@@ -1,25 +1,16 @@
 """Retries of S3 requests within a budget of time, so that an outage shorter than the budget only delays a run.
 
 Each HTTP request is retried on its own: a page of a listing, a part of an upload. The first success continues where the
-run was. The budget counts from the first failure of the request, and from the last success of the client: in a longer
-outage each further call fails at its first attempt.
+run was. The budget counts from the first failure of the request, and from the last success of the client.
 """
 
-import logging
-import random
-import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from marquee.outages import Outage
+
 if TYPE_CHECKING:
     from botocore.client import BaseClient
-
-log = logging.getLogger(__name__)
-
-BASE_S, MOST_S = 0.1, 20.0
-"""Longest first pause, and longest pause. Pauses are random up to a limit that doubles ("full jitter")."""
-TOLD_AFTER_S, TOLD_EVERY_S = 5.0, 60.0
-"""Seconds of an outage before it is logged, and between two log lines."""
 
 COLLIDED = frozenset({"ConditionalRequestConflict", "OperationAborted"})
 """Codes of a conditional write that met another one at the same time."""
@@ -40,11 +31,7 @@ class _Retries:
     """Decides for one client whether a request is sent again."""
 
     def __init__(self, budget_s: float) -> None:
-        self._budget_s = budget_s
-        self._lock = threading.Lock()
-        self._failing_since: float | None = None
-        """Time of the first failure since the client's last success."""
-        self._told_at: float | None = None
+        self._outage = Outage("S3", budget_s, clock=_now)
 
     def wait_s(
         self,
@@ -56,34 +43,15 @@ class _Retries:
     ) -> float | None:
         """Return the seconds to wait before the next attempt; None: there is none."""
         failure = _passing_failure(response, caught_exception)
-        now = time.monotonic()
         if failure is None:
-            self._succeeded(now)
+            self._outage.over()
             return None
-        since = request_dict["context"].setdefault(_FAILING_SINCE, now)
-        with self._lock:
-            self._failing_since = self._failing_since or now
-            since = min(since, self._failing_since)
-        left = since + self._budget_s - now
-        if left <= 0:
-            return None
-        self._tell(failure, now, since, left)
-        longest = min(BASE_S * 2.0 ** min(attempts - 1, 10), MOST_S, left)
-        return random.uniform(longest / 2, longest)  # noqa: S311 - no secret
+        since = request_dict["context"].setdefault(_FAILING_SINCE, _now())
+        return self._outage.pause_s(failure, attempts, since=since)
 
-    def _succeeded(self, now: float) -> None:
-        with self._lock:
-            if self._told_at is not None and self._failing_since is not None:
-                log.info("S3 answers again after %.0f s", now - self._failing_since)
-            self._failing_since = self._told_at = None
 
-    def _tell(self, failure: str, now: float, since: float, left: float) -> None:
-        with self._lock:
-            due = since + TOLD_AFTER_S if self._told_at is None else self._told_at + TOLD_EVERY_S
-            if now < due:
-                return
-            self._told_at = now
-        log.warning("S3 has failed for %.0f s (%s): retrying for %.0f s more", now - since, failure, left)
+def _now() -> float:
+    return time.monotonic()
 
 
 def _passing_failure(response: tuple[Any, dict[str, Any]] | None, error: Exception | None) -> str | None:

@@ -54,7 +54,7 @@ def job(stage: str, example: str, *sets: str) -> Object:
 
 
 def test_every_stage_has_its_cron_job() -> None:
-    """Each stage has a CronJob: the schedule daily with a second chance, and rollup, profile and mart load one after another each hour."""
+    """Each stage has a CronJob: the schedule twice a day, and rollup, profile and mart load each hour in turn."""
     schedules = {stage: cron_job(stage, STAGING)["schedule"] for stage in STAGES}
     assert schedules == {
         "schedule-fetch": "20 3,15 * * *",

@@ -2,11 +2,14 @@
 
 import os
 import subprocess
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from marquee.errors import ConfigError
 from marquee.lake.markers import Markers
 from marquee.storage.local import LocalStore
 from tests.faults.mysql_proxy import Fault, Plan, mysql_proxy
@@ -91,6 +94,46 @@ def test_the_server_is_restarted_between_two_steps(small: SmallLake, mart: Mysql
     assert (report.failed, report.replaced) == ((), 3)
     load(small.store, tmp_path / "kiosk.duckdb")
     assert all_rows(mart) == all_rows(tmp_path / "kiosk.duckdb")
+
+
+def started_later(server: SqlServer) -> threading.Timer:
+    """Start a server in half a second."""
+    timer = threading.Timer(0.5, server.start)
+    timer.start()
+    return timer
+
+
+def test_a_server_that_is_down_is_waited_for(small: SmallLake, mart: MysqlDatabase) -> None:
+    """A load that begins while the server is down waits for it, and loads all that has changed."""
+    mart.server.kill()
+    start = started_later(mart.server)
+    report = load_mysql(small.store, mart, retry_for_s=60)
+    start.join()
+    assert (report.failed, report.replaced) == ((), 3)
+
+
+def test_a_server_that_dies_within_a_step_is_waited_for(small: SmallLake, mart: MysqlDatabase, tmp_path: Path) -> None:
+    """A load whose server is killed within a transaction, and started again, loads every row once."""
+    timers = []
+
+    def die() -> None:
+        mart.server.kill()
+        timers.append(started_later(mart.server))
+
+    with mysql_proxy(mart.server.port, after("into table fact_viewership", die)) as proxy:
+        report = load_mysql(small.store, mart, url=url_at(mart, proxy.port), retry_for_s=60)
+    timers[0].join()
+    assert (report.failed, report.replaced) == ((), 3)
+    load(small.store, tmp_path / "kiosk.duckdb")
+    assert all_rows(mart) == all_rows(tmp_path / "kiosk.duckdb")
+
+
+def test_a_wrong_password_is_not_waited_for(lake: LocalStore, mart: MysqlDatabase) -> None:
+    """What waiting does not mend fails at the first attempt."""
+    began = time.monotonic()
+    with pytest.raises(ConfigError, match="MARQUEE_MART__PASSWORD"):
+        load_mysql(lake, mart, password="wrong", retry_for_s=600)
+    assert time.monotonic() - began < 60
 
 
 SPARING = ("--innodb-temp-data-file-path=ibtmp1:12M:autoextend", "--innodb-autoextend-increment=1")

@@ -151,8 +151,8 @@ def test_calls_to_the_schedule_service_are_measured(went: Went, tmp_path: Path) 
     assert seen() == (0, 0)
     with schedule_service() as service:
         service.tell("/schedule/web?date=2026-01-05", answer([], 503), answer([]))
-        options = ScheduleFetchOptions(url=service.url, backoff_s=0.0)
-        with ScheduleClient(options) as client:
+        options = ScheduleFetchOptions(url=service.url)
+        with ScheduleClient(options, sleep=lambda _: None) as client:
             client.fetch("web", day("2026-01-05").date, tmp_path)
     assert seen() == (2, 1)
 

@@ -1,7 +1,10 @@
 """Behaviour of the store on S3 alone; test_on_s3.py runs the tests of every store."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +20,7 @@ from marquee.lake.garbage import Garbage, collect, plan_garbage
 from marquee.lake.markers import Markers
 from marquee.storage.base import PreconditionError, S3Options, Store
 from marquee.storage.s3 import S3Store, _s3_client
+from tests.ports import free_port
 from tests.s3_server import BUCKET, S3Server, make_certificate, s3_server_at
 
 
@@ -185,6 +189,21 @@ def test_unreachable_server_is_worth_another_try() -> None:
     store = S3Store("bucket", "", S3Options(f"http://127.0.0.1:{port}", path_style=True, retry_for_s=0))
     with pytest.raises(TryAgainError, match=r"s3://bucket/a: .*check the endpoint and the network, and try again"):
         store.get("a")
+
+
+def test_server_that_stops_and_comes_back_is_waited_for(tmp_path: Path) -> None:
+    """A write to a real server that has stopped waits until it runs again, and is there."""
+    port = free_port()
+    store = S3Store(BUCKET, "", S3Options(f"http://127.0.0.1:{port}", path_style=True, retry_for_s=60))
+    with s3_server_at(tmp_path / "buckets", port=port):
+        store.put("a", b"1")
+    with ThreadPoolExecutor(1) as pool, ExitStack() as server:
+        written = pool.submit(store.put, "b", b"2")
+        time.sleep(0.5)
+        assert not written.done()
+        server.enter_context(s3_server_at(tmp_path / "buckets", port=port))
+        written.result(timeout=60)
+        assert (store.get("a"), store.get("b")) == (b"1", b"2")
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ def connect(service: ScheduleService, fake: FakeTime) -> Iterator[Connect]:
     clients = []
 
     def make(**options: Any) -> ScheduleClient:
-        settings = ScheduleFetchOptions(**{"url": service.url, "read_timeout_s": 2.0} | options)
+        settings = ScheduleFetchOptions(**{"url": service.url, "read_timeout_s": 2.0, "retry_for_s": 60} | options)
         clients.append(ScheduleClient(settings, fake.clock, fake.sleep))
         return clients[-1]
 
@@ -147,19 +147,23 @@ def test_kept_connection_that_is_closed_is_replaced_at_once(
 ) -> None:
     """A connection that the service closes after an earlier call is replaced without a pause, and only once a call."""
     service.tell(WEB, raw(BODY), close, raw(BODY), close, close)
-    client = connect(attempts=1)
+    client = connect(retry_for_s=0)
     for _ in range(2):
         assert list(client.fetch("web", DAY, tmp_path).items()) == EPISODES
     assert (fake.slept, len(service.asked), service.connections) == ([], 3, 2)
-    with pytest.raises(TryAgainError, match=r"\(attempt 1 of 1\)"):
+    with pytest.raises(TryAgainError, match=r"\(attempt 1\)"):
         client.fetch("web", DAY, tmp_path)
     assert len(service.asked) == 5
+
+
+ASKS = answer({}, 429, {"Retry-After": "7"})
+"""The service asks for a pause of seven seconds."""
 
 
 @pytest.mark.parametrize(
     ("faults", "waits"),
     [
-        ([answer({}, 429, {"Retry-After": "7"})], [7.0]),
+        ([ASKS], [7.0]),
         ([answer({}, 429, {"Retry-After": "0"})], [1.0]),
         ([answer({}, 503, {"Retry-After": "in a while"})], [1.0]),
         ([answer({}, 408)], [1.0]),
@@ -173,18 +177,20 @@ def test_kept_connection_that_is_closed_is_replaced_at_once(
 def test_fault_that_passes_is_tried_again(
     service: ScheduleService, connect: Connect, fake: FakeTime, faults: list[Reply], waits: list[float], tmp_path: Path
 ) -> None:
-    """A temporary fault is retried; the wait doubles each time and is never shorter than the service requests."""
+    """A temporary fault is retried; the wait doubles up to a random half, and is as long as the service requests."""
     service.tell(WEB, *faults, raw(BODY))
     got = connect().fetch("web", DAY, tmp_path)
     assert (list(got.items()), got.calls) == (EPISODES, len(faults) + 1)
-    assert fake.slept == waits
+    assert [wait / 2 <= slept <= wait for slept, wait in zip(fake.slept, waits, strict=True)] == [True] * len(waits)
+    if faults[0] is ASKS:
+        assert fake.slept == waits
 
 
 def test_silent_service_is_tried_again(service: ScheduleService, connect: Connect, tmp_path: Path) -> None:
     """A request without an answer within the timeout is retried."""
     service.tell(WEB, silence())
-    with pytest.raises(TryAgainError, match=r"TimeoutError: timed out \(attempt 2 of 2\)"):
-        connect(attempts=2, read_timeout_s=0.05).fetch("web", DAY, tmp_path)
+    with pytest.raises(TryAgainError, match=r"TimeoutError: timed out \(attempt 2\)"):
+        connect(retry_for_s=0.4, read_timeout_s=0.05).fetch("web", DAY, tmp_path)
     assert len(service.asked) == 2
 
 
@@ -204,9 +210,9 @@ def test_fault_that_stays_says_what_and_where(
     """After the last try, the error names the URL, the fault and the number of tries."""
     service.tell(WEB, fault)
     with pytest.raises(TryAgainError) as raised:
-        connect(attempts=2).fetch("web", DAY, tmp_path)
+        connect(retry_for_s=0.4).fetch("web", DAY, tmp_path)
     assert f"GET {service.url}{WEB}: {expected}" in str(raised.value)
-    assert "(attempt 2 of 2)" in str(raised.value)
+    assert "(attempt 2)" in str(raised.value)
     assert len(service.asked) == 2
 
 
@@ -215,24 +221,44 @@ def test_service_that_is_not_there(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        options = ScheduleFetchOptions(url=url, attempts=1)
+        options = ScheduleFetchOptions(url=url, retry_for_s=0)
         with ScheduleClient(options) as client, pytest.raises(TryAgainError, match="Connection refused"):
             client.fetch("web", DAY, tmp_path)
 
 
 def test_long_wait_is_not_waited(service: ScheduleService, connect: Connect, fake: FakeTime, tmp_path: Path) -> None:
-    """If the service requests a wait longer than max_wait_s, the client gives up at once."""
+    """If the service requests a wait longer than the rest of retry_for_s, the client gives up at once."""
     service.tell(WEB, answer({}, 429, {"Retry-After": "3600"}))
-    with pytest.raises(TryAgainError, match="asks to wait 3600 s, more than max_wait_s"):
-        connect(max_wait_s=120).fetch("web", DAY, tmp_path)
+    with pytest.raises(TryAgainError, match="The service asks to wait 3600 s"):
+        connect(retry_for_s=600).fetch("web", DAY, tmp_path)
     assert fake.slept == []
 
 
-def test_backoff_has_a_limit(service: ScheduleService, connect: Connect, fake: FakeTime, tmp_path: Path) -> None:
-    """The wait stops doubling at max_wait_s."""
-    service.tell(WEB, *[answer({}, 500)] * 5, raw(BODY))
-    connect(attempts=6, max_wait_s=5).fetch("web", DAY, tmp_path)
-    assert fake.slept == [1.0, 2.0, 4.0, 5.0, 5.0]
+def test_outage_within_the_budget_only_delays(
+    service: ScheduleService, connect: Connect, fake: FakeTime, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Twelve failures are waited out with pauses that double up to 20 s, and the log says so."""
+    service.tell(WEB, *[answer({}, 503)] * 12, raw(BODY))
+    with caplog.at_level("INFO"):
+        assert connect(retry_for_s=600).fetch("web", DAY, tmp_path).calls == 13
+    limits = [1, 2, 4, 8, 16, *[20] * 7]
+    assert [limit / 2 <= pause <= limit for pause, limit in zip(fake.slept, limits, strict=True)] == [True] * 12
+    assert caplog.messages[0].startswith("the schedule service has failed for ")
+    assert caplog.messages[-1] == f"the schedule service answers again after {sum(fake.slept):.0f} s"
+
+
+def test_longer_outage_is_given_up_once(
+    service: ScheduleService, connect: Connect, fake: FakeTime, tmp_path: Path
+) -> None:
+    """After the budget is used up, each further call is one attempt, until the service has answered."""
+    down = answer({}, 503)
+    service.tell(WEB, down)
+    client = connect(retry_for_s=600)
+    for _ in range(3):
+        with pytest.raises(TryAgainError, match="503"):
+            client.fetch("web", DAY, tmp_path)
+    assert sum(fake.slept) == pytest.approx(600)
+    assert len(service.asked) == len(fake.slept) + 3
 
 
 NO_ANSWERS = [
@@ -369,7 +395,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 def test_dripping_answer_ends_at_the_deadline(service: ScheduleService, reply: Reply, tmp_path: Path) -> None:
     """An answer that arrives byte by byte is dropped after answer_timeout_s, and the next call gets its answer."""
     service.tell(WEB, reply, raw(BODY))
-    options = ScheduleFetchOptions(url=service.url, attempts=1, answer_timeout_s=0.3)
+    options = ScheduleFetchOptions(url=service.url, retry_for_s=0, answer_timeout_s=0.3)
     with ScheduleClient(options) as client:
         began = time.monotonic()
         with pytest.raises(TryAgainError, match=r"incomplete after answer_timeout_s = 0\.3 s"):
@@ -393,7 +419,7 @@ def test_dripping_tls_ends_at_the_deadline(tmp_path: Path) -> None:
         thread = threading.Thread(target=drip)
         thread.start()
         url = f"https://127.0.0.1:{listening.getsockname()[1]}"
-        options = ScheduleFetchOptions(url=url, attempts=1, answer_timeout_s=0.3)
+        options = ScheduleFetchOptions(url=url, retry_for_s=0, answer_timeout_s=0.3)
         began = time.monotonic()
         with ScheduleClient(options) as client, pytest.raises(TryAgainError, match="incomplete after answer_timeout_s"):
             client.fetch("web", DAY, tmp_path)
@@ -405,7 +431,7 @@ def test_dripping_tls_ends_at_the_deadline(tmp_path: Path) -> None:
 def test_deadline_holds_on_a_kept_connection(service: ScheduleService, tmp_path: Path) -> None:
     """The deadline also ends a later call on a connection that earlier calls used."""
     service.tell(WEB, raw(BODY), raw(BODY), trickle(HEAD, b"X: y\r\n"))
-    options = ScheduleFetchOptions(url=service.url, attempts=1, answer_timeout_s=0.3)
+    options = ScheduleFetchOptions(url=service.url, retry_for_s=0, answer_timeout_s=0.3)
     with ScheduleClient(options) as client:
         client.fetch("web", DAY, tmp_path)
         client.fetch("web", DAY, tmp_path)
@@ -429,7 +455,7 @@ def test_odd_headers_are_not_logged(
     set_up_logs("info", "text")
     service.tell(WEB, trickle(HEAD + b"Content-Length: %d\r\ncanary\r\n\r\n" % len(BODY) + BODY))
     with suppress(MarqueeError):
-        connect(attempts=1).fetch("web", DAY, tmp_path)
+        connect(retry_for_s=0).fetch("web", DAY, tmp_path)
     assert "canary" not in capsys.readouterr().err
 
 
@@ -439,7 +465,7 @@ def test_foreign_words_are_shown_harmless(service: ScheduleService, connect: Con
     head = b"HTTP/1.1 503 Bad\x1b[31mreason\r\nContent-Length: %d\r\n\r\n" % len(body)
     service.tell(WEB, trickle(head + body))
     with pytest.raises(TryAgainError) as raised:
-        connect(attempts=1).fetch("web", DAY, tmp_path)
+        connect(retry_for_s=0).fetch("web", DAY, tmp_path)
     assert str(raised.value).isprintable()
     assert "503 Bad\N{REPLACEMENT CHARACTER}[31mreason: " in str(raised.value)
     assert r"'no\x1b]0;owned\x07\x1b[31mRED\u202eevil\n2026 FORGED'" in str(raised.value)
@@ -455,7 +481,7 @@ def test_retry_after_of_no_sense_is_ignored(
     head = f"HTTP/1.1 429 x\r\nConnection: close\r\nContent-Length: 0\r\nRetry-After: {wait}\r\n\r\n".encode()
     service.tell(WEB, trickle(head), raw(BODY))
     connect().fetch("web", DAY, tmp_path)
-    assert fake.slept == [1.0]
+    assert [0.5 <= slept <= 1.0 for slept in fake.slept] == [True]
 
 
 def test_netrc_is_not_read(
@@ -477,7 +503,7 @@ def test_proxy_of_the_environment_is_used(
     monkeypatch.setenv("http_proxy", service.url)
     monkeypatch.delenv("no_proxy", raising=False)
     service.tell(f"http://tv.example{WEB}", raw(BODY), trickle(HEAD, b"X: y\r\n"))
-    client = connect(url="http://tv.example", answer_timeout_s=0.5, attempts=1)
+    client = connect(url="http://tv.example", answer_timeout_s=0.5, retry_for_s=0)
     assert client.fetch("web", DAY, tmp_path).file.read_bytes() == BODY
     with pytest.raises(TryAgainError, match="incomplete after answer_timeout_s"):
         client.fetch("web", DAY, tmp_path)
@@ -546,14 +572,14 @@ def test_cut_gzip_is_no_answer(service: ScheduleService, connect: Connect, tmp_p
 
 
 def test_calls_are_spread(service: ScheduleService, connect: Connect, fake: FakeTime, tmp_path: Path) -> None:
-    """Of calls that take no time, 20 start at once and 20 more every 10 seconds, including failed tries."""
-    service.tell(WEB, *[answer({}, 500)] * 4, raw(BODY))
-    client = connect(backoff_s=0)
+    """Of calls that take no time, 20 start at once and 20 more every 10 seconds."""
+    service.tell(WEB, raw(BODY))
+    client = connect()
     client.fetch("web", DAY, tmp_path)
     for _ in range(40):
         client.fetch("country=KR", DAY, tmp_path)
-    assert [seconds for seconds in fake.slept if seconds] == [10.0, 10.0]
-    assert len(service.asked) == 45
+    assert fake.slept == [10.0, 10.0]
+    assert len(service.asked) == 41
 
 
 @pytest.mark.parametrize("took_s", [0.0, 0.3, 0.5, 3.0], ids=lambda seconds: f"{seconds} s a call")

@@ -69,7 +69,7 @@ def capture(lake: LocalStore, service: ScheduleService) -> Capture:
     """Runs the stage like a process of its own, with markers read anew."""
 
     def run(span: Span = EVER, *, now: datetime = NOW, force: bool = False, **options: Any) -> Report:
-        given = {"url": service.url, "countries": ("US",), "days_back": 1, "backoff_s": 0, "attempts": 2} | options
+        given = {"url": service.url, "countries": ("US",), "days_back": 1, "retry_for_s": 0.05} | options
         settings = ScheduleFetchOptions(**given)
         markers = Markers(lake)
         with ScheduleClient(settings) as client:

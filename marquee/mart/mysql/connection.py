@@ -9,6 +9,7 @@ import re
 import secrets
 import socket
 import ssl
+import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias
@@ -24,10 +25,12 @@ from marquee.errors import ConfigError, TryAgainError
 from marquee.mart.arrow import WHOLE, column_of
 from marquee.mart.errors import LostConnectionError
 from marquee.mart.ledger import Answer
-from marquee.mart.mysql.errors import ours, refused
+from marquee.mart.mysql.errors import is_down, ours, refused
 from marquee.mart.mysql.infile import Infile
 from marquee.mart.mysql.variables import COLLATION, set_variables
 from marquee.mart.settings import MartSettings, mysql_address
+from marquee.outages import Outage
+from marquee.settings.sections import budget_s
 from marquee.sql import Values
 from marquee.telemetry.instruments import MART_DURATION
 
@@ -236,10 +239,32 @@ class MysqlSession:
             raise LostConnectionError(message) from error
 
 
+def outage_of(settings: MartSettings) -> Outage:
+    """Return the outages of the server of a mart, before any."""
+    return Outage("MySQL", budget_s(settings.retry_for_s))
+
+
+def connect(settings: MartSettings, outage: Outage) -> MysqlSession:
+    """Connect. A server that is down, or accepts no connection now, is tried again within the budget of the outage."""
+    attempt = 1
+    while True:
+        try:
+            session = MysqlSession(settings)
+        except TryAgainError as error:
+            pause_s = outage.pause_s(str(error), attempt) if is_down(error) else None
+            if pause_s is None:
+                raise
+        else:
+            outage.over()
+            return session
+        time.sleep(pause_s)
+        attempt += 1
+
+
 @contextmanager
 def mysql_session(settings: MartSettings) -> Iterator[MysqlSession]:
     """Open a connection while the body runs."""
-    session = MysqlSession(settings)
+    session = connect(settings, outage_of(settings))
     try:
         yield session
     finally:

@@ -16,6 +16,8 @@ from marquee.mart.mysql.infile import Infile
 
 LOST = frozenset({0, 1053, 1152, 1158, 1159, 1160, 1161, 1927, 2006, 2013, 2014, 2027, 2055, 4031})
 """Codes after which the last statement may or may not have run; 0 is PyMySQL's code for a closed connection."""
+BUSY = frozenset({1040, 1047, 1203, 1226, 2002, 2003, 3032, 3168})
+"""Codes of a server that cannot be reached, or accepts no connection now."""
 _COLUMN = re.compile(r"column ['`](?:[^'`]*[.`])*(?P<name>\w+)['`]")
 _NUMBER = re.compile(r"at row (?P<number>\d+)")
 _ENTRY = re.compile(r"Duplicate entry '(?P<key>.*)' for key", re.DOTALL)
@@ -88,6 +90,13 @@ def ours(error: MySQLError, where: str) -> Exception:  # noqa: PLR0911 - a list 
         return CorruptLakeError(f"{text}: a capture refers to a missing row: run schedule-fetch again with --force")
     unknown: Exception = error
     return unknown
+
+
+def is_down(error: TryAgainError) -> bool:
+    """Return whether an error while connecting is one of a server that may come back."""
+    cause = error.__cause__
+    code = cause.args[0] if isinstance(cause, MySQLError) and cause.args else None
+    return isinstance(error, LostConnectionError) or code in BUSY
 
 
 def refused(table: str, source: Infile, code: int, text: str) -> MarqueeError:

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 from pymysql.err import MySQLError
@@ -25,24 +25,27 @@ from marquee.mart.ledger import LEDGER, Answer, Change, Entry, Ledger, ledger_of
 from marquee.mart.mysql import dimensions as names
 from marquee.mart.mysql import schema as mysql_schema
 from marquee.mart.mysql import viewing
-from marquee.mart.mysql.connection import MysqlSession, as_pymysql, marks, mysql_session
+from marquee.mart.mysql.connection import MysqlSession, as_pymysql, connect, marks, mysql_session, outage_of
 from marquee.mart.mysql.database import check_database, open_database
 from marquee.mart.mysql.errors import NO_SUCH_TABLE, READ_ONLY
 from marquee.mart.mysql.infile import Infile
 from marquee.mart.settings import MartSettings
+from marquee.outages import Outage
 from marquee.telemetry.instruments import MART_RECONNECTS
 
 log = logging.getLogger(__name__)
 
 Write = Callable[[MysqlSession], None]
+T = TypeVar("T")
 
 
 class MysqlMart:
-    """An open mart. It reconnects after a lost connection."""
+    """An open mart. It reconnects after a lost connection, as soon as the server answers again."""
 
-    def __init__(self, settings: MartSettings, session: MysqlSession) -> None:
+    def __init__(self, settings: MartSettings, session: MysqlSession, outage: Outage) -> None:
         self._settings = settings
         self._session = session
+        self._outage = outage
 
     def ledger(self) -> Ledger:
         found = _ledger(self._session)
@@ -101,13 +104,7 @@ class MysqlMart:
 
     def _read_shows(self) -> pa.Table:
         """Return the show of each known episode. After a lost connection, retry once."""
-        self._wake()
-        try:
-            return self._shows()
-        except LostConnectionError as error:
-            log.warning("%s", error)
-        self._reconnect()
-        return self._shows()
+        return self._once_more(self._shows, self._shows)
 
     def _shows(self) -> pa.Table:
         shows = self.table("select episode_id, show_id from dim_episode")
@@ -137,6 +134,13 @@ class MysqlMart:
     def recount(self, entries: Sequence[Entry]) -> None:
         if not entries:
             return
+
+        def write() -> None:  # the same again does no harm
+            self._recount(entries)
+
+        self._once_more(write, write)
+
+    def _recount(self, entries: Sequence[Entry]) -> None:
         self._session.query("select period from kiosk for update")
         for one in entries:
             self._session.execute(
@@ -180,13 +184,21 @@ class MysqlMart:
 
     def _replace(self, change: Change, stage: Write, write: Write) -> bool:
         """Apply a change in one transaction. After a lost connection, retry once unless the ledger has the change."""
+
+        def attempt() -> bool:
+            return self._attempt(change, stage, write)
+
+        return self._once_more(attempt, lambda: change.made(self.ledger()) or attempt())
+
+    def _once_more(self, work: Callable[[], T], again: Callable[[], T]) -> T:
+        """Do work. If the connection is lost meanwhile, do it again once: it may be the cause."""
         self._wake()
         try:
-            return self._attempt(change, stage, write)
+            return work()
         except LostConnectionError as error:
             log.warning("%s", error)
         self._reconnect()
-        return change.made(self.ledger()) or self._attempt(change, stage, write)
+        return again()
 
     def _wake(self) -> None:
         """Reconnect if the server has closed the connection while the loader was reading from the lake."""
@@ -198,7 +210,7 @@ class MysqlMart:
     def _reconnect(self) -> None:
         MART_RECONNECTS.inc()
         self._session.close()
-        self._session = MysqlSession(self._settings)
+        self._session = connect(self._settings, self._outage)
 
     def _attempt(self, change: Change, stage: Write, write: Write) -> bool:
         session = self._session
@@ -221,8 +233,9 @@ class MysqlMart:
 @contextmanager
 def open_mysql_mart(settings: MartSettings) -> Iterator[MysqlMart]:
     """Open a mart for loading; create it in an empty database."""
-    session = MysqlSession(settings)
-    mart = MysqlMart(settings, session)
+    outage = outage_of(settings)
+    session = connect(settings, outage)
+    mart = MysqlMart(settings, session, outage)
     try:
         open_database(session, settings)
         yield mart
@@ -237,7 +250,7 @@ def read_mysql_mart(settings: MartSettings) -> Iterator[MysqlMart]:
         check_database(session)
         session.commit()
         session.execute("set session transaction read only")
-        yield MysqlMart(settings, session)
+        yield MysqlMart(settings, session, outage_of(settings))
 
 
 def _infile(name: str) -> Infile:
