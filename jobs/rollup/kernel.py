@@ -9,7 +9,7 @@ the key REJECTED (schema REJECTS), and line counts by object under the key READ.
     buckets.py    splits events by viewer bucket
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,9 +25,10 @@ from jobs.rollup.pseudonyms import Viewers
 from jobs.rollup.rejects import Batch, RejectLog
 from jobs.rollup.units import READ, REJECTED, ParseUnit
 from marquee.engine.base import MIB, Task
-from marquee.errors import ConfigError, TryAgainError
+from marquee.errors import ConfigError, MarqueeError, TryAgainError, describe_foreign
 from marquee.lake.manifest import Input
 from marquee.storage.base import Store, in_parallel
+from marquee.system_errors import explain
 
 if TYPE_CHECKING:
     from jobs.rollup.passes import Pass
@@ -44,7 +45,8 @@ def parse_objects(unit: ParseUnit, task: Task) -> Iterator[tuple[int, pa.Table]]
     splitter = Splitter(unit.buckets, min(task.memory_mb * MIB // 8, unit.buckets * BUCKET_BYTES))
     with task.database() as db, _tools(unit) as (parse, passing):
         for batch in _batches(unit.raw.open(), unit, task, passing):
-            events, rejects, counts = split_lines(db, batch, parse, log)
+            with _named(unit.raw.url, {name for name, _ in batch}):
+                events, rejects, counts = split_lines(db, batch, parse, log)
             yield from splitter.add(events)
             if rejects.num_rows:
                 yield REJECTED, rejects
@@ -68,6 +70,19 @@ def _tools(unit: ParseUnit) -> Iterator[tuple[Parse, "Pass | None"]]:
         yield parse_query(unit.fields, unit.window, passing), passing
 
 
+@contextmanager
+def _named(url: str, names: Collection[str]) -> Iterator[None]:
+    """Name the objects at which an error occurs that is not Marquee's, without its text, which may hold data."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, MarqueeError) or explain(error):
+            raise
+        more = f" or {len(names) - 1} more" if len(names) > 1 else ""
+        message = f"{url}/{min(names)}{more} cannot be read, because of a fault of Marquee: {describe_foreign(error)}"
+        raise MarqueeError(message) from error
+
+
 def _batches(store: Store, unit: ParseUnit, task: Task, passing: "Pass | None") -> Iterator[Batch]:
     """Yield the objects' blocks in batches, because a query takes some milliseconds however few lines it reads."""
     fetched = in_parallel(store, lambda raw: store.fetch(raw.name, task.scratch), unit.objects)
@@ -84,11 +99,12 @@ def _batch(
         if path.stat().st_size != raw.size:
             message = f"{store.url}/{raw.name} changed while it was being read. Run the hour again"
             raise TryAgainError(message)
-        for block in read_blocks(path, raw.name, unit.fields, unit.limits, unit.window, passing):
-            batch.append((raw.name, block))
-            size += block.nbytes
-            if not block.lasting or size >= BATCH_BYTES:
-                yield batch
-                batch, size = [], 0
+        with _named(unit.raw.url, {raw.name}):
+            for block in read_blocks(path, raw.name, unit.fields, unit.limits, unit.window, passing):
+                batch.append((raw.name, block))
+                size += block.nbytes
+                if not block.lasting or size >= BATCH_BYTES:
+                    yield batch
+                    batch, size = [], 0
     if batch:
         yield batch

@@ -15,6 +15,7 @@ import pickle
 import tempfile
 import threading
 import time
+import traceback
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,7 +31,7 @@ from marquee.engine.base import MIB, Task, load_kernel
 from marquee.engine.duckdb import close_databases
 from marquee.engine.scratch import check_scratch, delete_own_scratch, own_scratch
 from marquee.engine.shuffle import Shuffle
-from marquee.errors import MarqueeError
+from marquee.errors import INTERNAL, MarqueeError, describe_foreign
 from marquee.system_errors import explain
 
 import_jobs()  # workers import this module before they load kernels and units, which are in `jobs`
@@ -282,10 +283,13 @@ def _pickled(kind: Kind, key: int, value: object) -> Row:
 
 
 def _failed(key: int, error: Exception) -> Row:
-    """Return the row of an error that a task returns; raise any other error, so that Spark retries the task."""
-    found = error if isinstance(error, MarqueeError) else explain(error)
-    if found is None:
-        raise error
+    """Return the row of an error. One that is not Marquee's comes to the driver as its class and place.
+
+    Raised here, it would run the task three more times, and then be an error of Java.
+    """
+    found = error if isinstance(error, MarqueeError) else explain(error) or MarqueeError(describe_foreign(error))
+    if found.exit_code == INTERNAL:  # for the driver's log of level debug
+        found.add_note("".join(traceback.format_exception(error)))
     return _pickled(Kind.FAILED, key, found)
 
 

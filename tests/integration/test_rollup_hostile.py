@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import zlib
@@ -17,6 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from jobs.rollup.units import ParseUnit
+from marquee.calendar import hour
 from marquee.engine.base import Engine, kernels_of
 from marquee.engine.spark import SparkEngine
 from tests import sample_kernels as kernels
@@ -24,6 +27,7 @@ from tests.helpers_rollup import GOOD, HOUR, key_of, line, lines_of, many, new_w
 from tests.sample_kernels import Number
 from tests.unit.test_rollup_records import nested, zigzag
 
+AFTER = hour("2026-01-05T14")
 MEMORY_MB = 256
 SECONDS = 300
 
@@ -256,3 +260,37 @@ def test_hostile_object_takes_bounded_memory_on_spark(tmp_path: Path, kind: str,
     assert world.run(engine=engine).exit_code == (65 if words else 0)
     assert words in world.failures().get(str(HOUR), "")
     assert peak_on(engine) < ordinary_mb + MEMORY_MB * 1.2
+
+
+def poisoned(**given: Any) -> ParseUnit:
+    """Return a unit; one of a file named poison makes the reader fail as only a fault of Marquee does."""
+    poison = any(one.name.endswith("poison.json") for one in given["objects"])
+    return ParseUnit(**given | ({"limits": None} if poison else {}))
+
+
+def check_poison(folder: Path, engine: Engine | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Roll up two hours, one with a poison file."""
+    monkeypatch.setattr("jobs.rollup.stage.ParseUnit", poisoned)
+    world = new_world(folder, buckets=1)
+    world.put("poison.json", GOOD)
+    world.put("a.json", line(received_at="2026-01-05T14:02:11.123Z"), period=AFTER)
+    assert (world.run() if engine is None else world.run(engine=engine)).exit_code == 70
+    assert set(world.markers()) == {str(AFTER)}
+    assert re.fullmatch(
+        rf"file://{folder}/\S+/{key_of('poison.json')} cannot be read, because of a fault of Marquee: "
+        r"builtins\.AttributeError at \w+\.py:\d+ in \w+\. Set MARQUEE_LOG__LEVEL=debug for the traceback",
+        world.failures()[str(HOUR)],
+    )
+
+
+def test_poison_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file at which Marquee's own code fails makes its hour fail, by its key and the error; the next hour is made."""
+    check_poison(tmp_path, None, monkeypatch)
+
+
+@pytest.mark.spark
+def test_poison_file_is_named_on_spark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spark_engine: SparkEngine
+) -> None:
+    """The same on Spark: the reason is the task's own error, not one of Java."""
+    check_poison(tmp_path, spark_engine, monkeypatch)
