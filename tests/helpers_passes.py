@@ -13,7 +13,7 @@ from jobs.rollup.viewer import viewer_of
 
 KEY = b"a key that only tests have"
 WINDOW = Window(datetime(2026, 1, 5, 12, 45), datetime(2026, 1, 5, 14, 15))  # noqa: DTZ001 - UTC without a zone
-EVENT_KEY = event_key_of(KEY)
+EVENT_KEY = event_key_of((KEY,))
 STALE = 0x7D  # a bracket that closes an object
 
 
@@ -27,7 +27,7 @@ class Taken:
 
 def new_pass(fields: Fields | None = None, window: Window = WINDOW) -> Pass:
     """Return a pass that knows no shape."""
-    one = Pass(KEY)
+    one = Pass((KEY,))
     one.begin_unit(fields or Fields(), window)
     return one
 
@@ -62,7 +62,7 @@ def as_event(found: object) -> dict[str, Any]:
     row = {name: value for name, value in vars(found).items() if name not in ("event_id", "user_id")}
     return {
         **row,
-        "viewer": viewer_of(KEY, found.user_id),
+        "viewer": viewer_of((KEY,), found.user_id),
         "event_key": siphash_1_3(EVENT_KEY, found.event_id.encode()),
     }
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from marquee.errors import BadInputError, ConfigError
 from marquee.lake import keys
@@ -18,6 +19,9 @@ from marquee.settings.loading import load_settings
 from marquee.settings.names import check_names
 from marquee.settings.sections import StageSettings
 from marquee.storage.base import Store
+
+if TYPE_CHECKING:
+    from jobs.rollup.viewer import Keys
 
 KEY = "viewer_key_fingerprint"
 MOST_USERS = 1_000_000
@@ -59,8 +63,10 @@ def _of_users(file: Path) -> tuple[Request, Store]:
     from jobs.rollup.viewer import fingerprint, viewer_of  # noqa: PLC0415
 
     settings = load_settings(RollupSettings)
-    key, markers = settings.rollup.viewer_key.get_secret_value().encode(), Markers(settings.store)
-    other = next((one for one in markers.of(keys.ROLLUP).values() if one.parameters.get(KEY) != fingerprint(key)), None)
+    viewer_keys, markers = settings.rollup.viewer_keys, Markers(settings.store)
+    other = next(
+        (one for one in markers.of(keys.ROLLUP).values() if one.parameters.get(KEY) != fingerprint(viewer_keys)), None
+    )
     if other is not None:
         message = (
             f"MARQUEE_ROLLUP__VIEWER_KEY differs from the key of rollup {other.period}: its viewers cannot be found. "
@@ -68,11 +74,11 @@ def _of_users(file: Path) -> tuple[Request, Store]:
         )
         raise ConfigError(message)
     users = sorted({one for _, one in _lines(file)})
-    viewers = tuple(viewer_of(key, one) for one in users)
-    return Request(viewers, tuple(_lines_with(markers, key, users))), settings.store
+    viewers = tuple(viewer_of(viewer_keys, one) for one in users)
+    return Request(viewers, tuple(_lines_with(markers, viewer_keys, users))), settings.store
 
 
-def _lines_with(markers: Markers, key: bytes, users: Sequence[str]) -> Iterator[int]:
+def _lines_with(markers: Markers, viewer_keys: "Keys", users: Sequence[str]) -> Iterator[int]:
     """Yield the pseudonyms of the lines among the rejects that contain a user id: only now are the ids at hand."""
     from jobs.rollup.erasing import line_of, lines_with  # noqa: PLC0415 - reads with pyarrow
     from marquee.lake.datasets import REJECTS  # noqa: PLC0415
@@ -82,7 +88,7 @@ def _lines_with(markers: Markers, key: bytes, users: Sequence[str]) -> Iterator[
     store = markers.store
     outputs = [one for marker in markers.of(keys.ROLLUP).values() if marker.rows(REJECTS) for one in marker.of(REJECTS)]
     for rejects in in_parallel(store, lambda one: read_output(store, one, ["raw"]), outputs):
-        yield from (line_of(key, one) for one in lines_with(users, rejects["raw"].to_pylist()))
+        yield from (line_of(viewer_keys, one) for one in lines_with(users, rejects["raw"].to_pylist()))
 
 
 def _lines(file: Path) -> Iterator[tuple[int, str]]:

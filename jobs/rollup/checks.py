@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from jobs.rollup.inventory import Inventory, nothing_there, take_inventory
 from jobs.rollup.looks import listed_prefixes
 from jobs.rollup.settings import RollupSettings
+from jobs.rollup.viewer import newer_keys
 from marquee.calendar import EVER, HOUR, Period, Span
 from marquee.errors import ConfigError
 from marquee.lake.manifest import Input, Marker, Parameters, digest_inputs
@@ -46,6 +47,15 @@ def check_settings(settings: RollupSettings, parameters: Parameters, marked: Mar
     other = {kind for kind, one in kinds.items() if not same_settings(one, parameters)}
     changed = {hour: one for hour, one in sorted(marked.items()) if id(one.parameters) in other} if other else {}
     other_key = [hour for hour, one in changed.items() if one.parameters.get(KEY) != parameters[KEY]]
+    if other_key and all(
+        newer_keys(settings.rollup.viewer_keys, str(marked[one].parameters[KEY])) for one in other_key
+    ):
+        message = (
+            f"{_hours(other_key)} of this lake have viewers under the older keys of MARQUEE_ROLLUP__VIEWER_KEY alone. "
+            "Nothing was made, because each viewer would count twice. Run marquee rekey, which brings the lake to the "
+            "newer key"
+        )
+        raise ConfigError(message)
     if other_key:
         message = (
             f"MARQUEE_ROLLUP__VIEWER_KEY differs from the key of {_hours(other_key)} of this lake. Hours of two keys "

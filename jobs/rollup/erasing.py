@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from jobs.rollup.key import key_of
-from jobs.rollup.viewer import viewer_of_bytes
+from jobs.rollup.key import keys_of
+from jobs.rollup.viewer import Keys, viewer_of_bytes
 from marquee.engine.base import Task
 from marquee.errors import CorruptLakeError
 from marquee.lake.datasets import REJECTS, VIEWER_HOUR
@@ -41,7 +41,7 @@ LINE = b"rejected line\n"
 
 @dataclass(frozen=True)
 class Erased:
-    """Requests whose viewers must not be in an hour, and the fingerprint of the key of pseudonyms (``key.py``)."""
+    """Requests whose viewers must not be in an hour, and the fingerprint of the keys of pseudonyms (``key.py``)."""
 
     requests: tuple[str, ...] = ()
     viewer_key: str = ""
@@ -59,12 +59,12 @@ class Erased:
 
     def found(self, lake: Store, lines: Sequence[bytes]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         """Return of each rejected line whether it contains an erased user id."""
-        key = key_of(self.viewer_key)
+        keys_of_viewers = keys_of(self.viewer_key)
         viewers, listed = erased_viewers(lake, self.requests), erased_lines(lake, self.requests)
-        holds = are_among(np.array([line_of(key, one) for one in lines], np.uint64), listed)
+        holds = are_among(np.array([line_of(keys_of_viewers, one) for one in lines], np.uint64), listed)
         for number, one in enumerate(lines):
             if not holds[number]:
-                ids = np.array([viewer_of_bytes(key, text) for text in candidates(one)], np.uint64)
+                ids = np.array([viewer_of_bytes(keys_of_viewers, text) for text in candidates(one)], np.uint64)
                 holds[number] = are_among(ids, viewers).any()
         return holds
 
@@ -72,9 +72,9 @@ class Erased:
 NOT_ERASED = Erased()
 
 
-def line_of(key: bytes, line: bytes) -> int:
+def line_of(keys: Keys, line: bytes) -> int:
     """Return the pseudonym of a rejected line."""
-    return viewer_of_bytes(key, LINE + line)
+    return viewer_of_bytes(keys, LINE + line)
 
 
 def candidates(line: bytes) -> set[bytes]:

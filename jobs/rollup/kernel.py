@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from jobs.rollup.buckets import Splitter
 from jobs.rollup.compiled import REMEDY, why_not_compiled
-from jobs.rollup.key import key_of
+from jobs.rollup.key import keys_of
 from jobs.rollup.lines import read_blocks
 from jobs.rollup.parsing import Parse, parse_query, split_lines
 from jobs.rollup.pseudonyms import Viewers
@@ -57,16 +57,16 @@ def parse_objects(unit: ParseUnit, task: Task) -> Iterator[tuple[int, pa.Table]]
 @contextmanager
 def _tools(unit: ParseUnit) -> Iterator[tuple[Parse, "Pass | None"]]:
     """Give the queries of a unit, and its pass if it uses the compiled modules."""
-    key = key_of(unit.viewer_key)
+    viewer_keys = keys_of(unit.viewer_key)
     if not unit.compiled:
-        yield parse_query(unit.fields, unit.window, Viewers(key)), None
+        yield parse_query(unit.fields, unit.window, Viewers(viewer_keys)), None
         return
     if reason := why_not_compiled():
         message = f"The rollup was started with compiled modules, but on this machine {reason}. {REMEDY}"
         raise ConfigError(message)
     from jobs.rollup.passes import borrowed_pass  # noqa: PLC0415 - compiled, so it may be missing
 
-    with borrowed_pass(key, unit.fields, unit.window) as passing:
+    with borrowed_pass(viewer_keys, unit.fields, unit.window) as passing:
         yield parse_query(unit.fields, unit.window, passing), passing
 
 

@@ -1,4 +1,5 @@
 # Types of the compiled module native.pyx, which has the documentation.
+from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
 Buffer: TypeAlias = Any  # numpy's arrays declare no buffers before Python 3.12
@@ -28,7 +29,7 @@ NEW_SHAPE: Final = 4
 LONG_LINE: Final = 5
 
 class UserTable:
-    def __init__(self, inner_block: bytes, outer_block: bytes, hash_key: bytes) -> None: ...
+    def __init__(self, blocks: Sequence[tuple[bytes, bytes]], hash_key: bytes) -> None: ...
     @property
     def users(self) -> int: ...
     def viewers(

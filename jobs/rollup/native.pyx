@@ -214,7 +214,17 @@ cdef void sha256_end(uint32_t* state, const uint8_t* p, int64_t n) noexcept nogi
     sha256_block(state, last)
 
 
+cdef void write_digest(const uint32_t* state, uint8_t* digest) noexcept nogil:
+    cdef int i
+    for i in range(32):
+        digest[i] = <uint8_t>(state[i >> 2] >> (24 - 8 * (i & 3)))
+
+
 # ---- users
+
+cdef enum:
+    VIEWER_BYTES = 8
+
 
 cdef packed struct User:
     uint64_t viewer
@@ -223,13 +233,14 @@ cdef packed struct User:
 
 
 cdef class UserTable:
-    """Viewers of users under a key. It remembers users, up to about 600,000, and then begins anew.
+    """Viewers of users under some keys. It remembers users, up to about 600,000, and then begins anew.
 
-    ``hash_key`` (16 bytes) is the key of its own hashes.
+    ``blocks`` are the inner and the outer block of each key, oldest first. ``hash_key`` (16 bytes) is the key of its
+    own hashes.
     """
 
-    cdef uint32_t inner[8]
-    cdef uint32_t outer[8]
+    cdef uint32_t* states  # of each key: the inner state (8 words), then the outer one
+    cdef int keys
     cdef uint64_t key[2]
     cdef User* slots
     cdef int64_t size
@@ -238,13 +249,19 @@ cdef class UserTable:
     cdef int64_t texts_size
     cdef int64_t texts_used
 
-    def __cinit__(self, bytes inner_block, bytes outer_block, bytes hash_key):
-        if len(inner_block) != 64 or len(outer_block) != 64 or len(hash_key) != 16:
-            raise ValueError("a block has 64 bytes, and a key 16")
-        memcpy(self.inner, START, sizeof(START))
-        memcpy(self.outer, START, sizeof(START))
-        sha256_block(self.inner, <const uint8_t*>PyBytes_AsString(inner_block))
-        sha256_block(self.outer, <const uint8_t*>PyBytes_AsString(outer_block))
+    def __cinit__(self, blocks, bytes hash_key):
+        cdef bytes block
+        cdef int i
+        parts = [one for pair in blocks for one in pair]
+        if not parts or len(parts) % 2 or any(len(one) != 64 for one in parts) or len(hash_key) != 16:
+            raise ValueError("each key has two blocks of 64 bytes, and the key of hashes 16")
+        self.states = <uint32_t*>malloc(len(parts) * sizeof(START))
+        if self.states == NULL:
+            raise MemoryError
+        self.keys = len(parts) // 2
+        for i, block in enumerate(parts):
+            memcpy(self.states + 8 * i, START, sizeof(START))
+            sha256_block(self.states + 8 * i, <const uint8_t*>PyBytes_AsString(block))
         memcpy(self.key, PyBytes_AsString(hash_key), 16)
         self.size = LEAST_SLOTS
         self.slots = <User*>calloc(self.size + 1, sizeof(User))
@@ -252,6 +269,7 @@ cdef class UserTable:
             raise MemoryError
 
     def __dealloc__(self):
+        free(self.states)
         free(self.slots)
         free(self.texts)
 
@@ -295,13 +313,14 @@ cdef class UserTable:
     cdef uint64_t viewer_of(self, const uint8_t* text, int64_t n) noexcept nogil:
         cdef uint32_t state[8]
         cdef uint8_t digest[32]
-        cdef int i
-        memcpy(state, self.inner, sizeof(state))
-        sha256_end(state, text, n)
-        for i in range(32):
-            digest[i] = <uint8_t>(state[i >> 2] >> (24 - 8 * (i & 3)))
-        memcpy(state, self.outer, sizeof(state))
-        sha256_end(state, digest, 32)
+        cdef int number
+        for number in range(self.keys):
+            memcpy(state, self.states + 16 * number, sizeof(state))
+            sha256_end(state, text if number == 0 else digest, n if number == 0 else VIEWER_BYTES)
+            write_digest(state, digest)
+            memcpy(state, self.states + 16 * number + 8, sizeof(state))
+            sha256_end(state, digest, 32)
+            write_digest(state, digest)
         return <uint64_t>state[0] << 32 | state[1]
 
     cdef inline bint find(self, const uint8_t* text, int64_t n, uint64_t* viewer) noexcept nogil:

@@ -23,6 +23,7 @@ from jobs.rollup.contract import Event, Fields, Window, validate
 from jobs.rollup.events import EVENTS, TEXT, TEXTS
 from jobs.rollup.pseudonyms import pads
 from jobs.rollup.shapes import END, SKIPPED, Shape, as_kinds, shape_of
+from jobs.rollup.viewer import Keys
 
 KINDS: Mapping[str, int] = {
     END: native.END,
@@ -95,12 +96,12 @@ class _Column:
 class Pass:
     """Takes events from lines. Only one thread may use it at a time."""
 
-    def __init__(self, key: bytes) -> None:
-        self.key = key
-        self.event_key = event_key_of(key)
+    def __init__(self, keys: Keys) -> None:
+        self.keys = keys
+        self.event_key = event_key_of(keys)
         self.buffer: Bytes = np.empty(BLOCK_BYTES + native.PADDING, np.uint8)
         self._others: npt.NDArray[np.int64] = np.empty((OTHERS, 3), np.int64)
-        self._users = native.UserTable(*pads(key), secrets.token_bytes(16))
+        self._users = native.UserTable([pads(key) for key in reversed(keys)], secrets.token_bytes(16))
         self._reader = native.LineReader(self._users, self.event_key, RULES)
         self._columns = self._no_texts()
         self._shapes: list[Shape] = []
@@ -220,9 +221,9 @@ class Pass:
         return pa.Table.from_arrays(arrays, schema=EVENTS)
 
 
-def event_key_of(key: bytes) -> bytes:
+def event_key_of(keys: Keys) -> bytes:
     """Return the key of the hashes of event ids, which is the same in all processes of a run."""
-    return hmac.digest(key, b"marquee event keys", "sha256")[:16]
+    return hmac.digest(keys[0], b"marquee event keys", "sha256")[:16]
 
 
 def _computed(compute: Callable[..., None], texts: pa.ChunkedArray, margin: int) -> pa.ChunkedArray:
@@ -241,14 +242,14 @@ _idle: list[Pass] = []
 
 
 @contextmanager
-def borrowed_pass(key: bytes, fields: Fields, window: Window) -> Iterator[Pass]:
-    """Lend a pass of this process under a viewer key, for a unit of work."""
+def borrowed_pass(keys: Keys, fields: Fields, window: Window) -> Iterator[Pass]:
+    """Lend a pass of this process under viewer keys, for a unit of work."""
     try:
         one = _idle.pop()
     except IndexError:
-        one = Pass(key)
-    if one.key != key:
-        one = Pass(key)
+        one = Pass(keys)
+    if one.keys != keys:
+        one = Pass(keys)
     one.begin_unit(fields, window)
     yield one
     _idle.append(one)

@@ -5,13 +5,17 @@
 
 import hashlib
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from jobs.rollup.viewer import VIEWER_BYTES, Keys
 from marquee.sql import read_query
+
+Numbers: TypeAlias = npt.NDArray[np.uint64]
 
 BLOCK_BYTES = 64  # block size of SHA-256; the pads are those of RFC 2104
 INNER_PAD, OUTER_PAD = 0x36, 0x5C
@@ -25,17 +29,31 @@ def pads(key: bytes) -> tuple[bytes, bytes]:
 
 
 class Viewers:
-    """Viewers of users under one key."""
+    """Viewers of users under a list of keys, newest first."""
 
-    def __init__(self, key: bytes) -> None:
-        self._inner, self._outer = pads(key)
+    def __init__(self, keys: Keys) -> None:
+        self._pads = [pads(key) for key in reversed(keys)]
 
-    def of(self, db: duckdb.DuckDBPyConnection, users: Sequence[str]) -> npt.NDArray[np.uint64]:
+    def of(self, db: duckdb.DuckDBPyConnection, users: Sequence[str]) -> Numbers:
         """Return the viewers of users, in the same order."""
-        db.register("users", pa.table({"n": pa.array(np.arange(len(users))), "user_id": pa.array(users, pa.string())}))
+        return self._hashed(db, pa.array(users, pa.string()).cast(pa.binary()))
+
+    def after(self, db: duckdb.DuckDBPyConnection, viewers: Numbers) -> Numbers:
+        """Return what viewers under older keys are under these keys in front of them, in the same order."""
+        return self._hashed(db, _bytes_of(viewers))
+
+    def _hashed(self, db: duckdb.DuckDBPyConnection, texts: pa.Array) -> Numbers:
         query = read_query("jobs.rollup", "viewers")
-        blocks = {"inner_block": self._inner, "outer_block": self._outer}
-        rows = db.execute(query.text, query.bind(blocks)).fetchnumpy()
-        viewers: npt.NDArray[np.uint64] = np.empty(len(users), np.uint64)
-        viewers[rows["n"]] = rows["viewer"]
+        viewers: Numbers = np.empty(len(texts), np.uint64)
+        for inner, outer in self._pads:
+            db.register("users", pa.table({"n": pa.array(np.arange(len(texts))), "user_id": texts}))
+            rows = db.execute(query.text, query.bind({"inner_block": inner, "outer_block": outer})).fetchnumpy()
+            viewers[rows["n"]] = rows["viewer"]
+            texts = _bytes_of(viewers)
         return viewers
+
+
+def _bytes_of(viewers: Numbers) -> pa.Array:
+    return pa.Array.from_buffers(
+        pa.binary(VIEWER_BYTES), len(viewers), [None, pa.py_buffer(viewers.astype(">u8").tobytes())]
+    )

@@ -1,5 +1,6 @@
 """Settings of the rollup: ``MARQUEE_ROLLUP__…``, or ``[rollup]`` in the file."""
 
+import json
 import re
 from itertools import combinations
 from typing import Annotated, Literal, Self
@@ -10,6 +11,7 @@ from jobs.rollup.compiled import REMEDY, why_not_compiled
 from jobs.rollup.contract import Fields, steps
 from jobs.rollup.layout import Layout
 from jobs.rollup.limits import Limits
+from jobs.rollup.viewer import Keys, parse_keys
 from marquee.settings.sections import ComputeSettings, Section
 
 MIN_KEY_BYTES = 16
@@ -70,7 +72,8 @@ class RollupOptions(Section):
     """How raw events are found, read and counted."""
 
     viewer_key: SecretStr = Field(
-        description="secret key of the viewers' pseudonyms, at least 16 characters; never change it"
+        description="secret key of the viewers' pseudonyms, at least 16 characters, or a list of keys, newest first, "
+        "as JSON or in the file; never remove or change one"
     )
     topic: str = Field("plays", pattern=r"^[A-Za-z0-9._-]+$", description="Kafka topic of the play events")
     path: str = Field(
@@ -120,13 +123,28 @@ class RollupOptions(Section):
     )
     unit_mb: int = Field(24, ge=1, description="MiB of raw objects that one task reads")
 
+    @field_validator("viewer_key", mode="before")
+    @classmethod
+    def _as_text(cls, given: object) -> object:
+        """Take a list in the file as the text that it is in the environment, so that all of it is one secret."""
+        return json.dumps(given) if isinstance(given, list | tuple) else given
+
     @field_validator("viewer_key")
     @classmethod
-    def _long_enough(cls, key: SecretStr) -> SecretStr:
-        if len(key.get_secret_value().encode()) < MIN_KEY_BYTES:
+    def _long_enough(cls, setting: SecretStr) -> SecretStr:
+        keys = parse_keys(setting.get_secret_value())
+        if any(len(key) < MIN_KEY_BYTES for key in keys):
             message = f"too short: expected at least {MIN_KEY_BYTES} bytes"
             raise ValueError(message)
-        return key
+        if len(set(keys)) < len(keys):
+            message = "the same key twice: expected a list of distinct keys, newest first"
+            raise ValueError(message)
+        return setting
+
+    @property
+    def viewer_keys(self) -> Keys:
+        """The keys of pseudonyms, newest first."""
+        return parse_keys(self.viewer_key.get_secret_value())
 
     @field_validator("buckets", mode="before")
     @classmethod

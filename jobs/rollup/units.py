@@ -25,7 +25,7 @@ class ParseUnit:
     fields: Fields
     buckets: int
     viewer_key: str
-    """Fingerprint of the viewer key, which ``key.py`` finds where the task runs."""
+    """Fingerprint of the viewer keys, which ``key.py`` finds where the task runs."""
     limits: Limits
     most_rejects: float
     """How many rejects make the hour fail, whatever its other lines are."""
@@ -37,7 +37,7 @@ class ParseUnit:
 class Destination:
     """Destination of an hour's outputs: the lake, the run's prefix in it, and the start of the hour, in UTC.
 
-    Viewers of the requests ``erased`` are left out; the key with the fingerprint ``viewer_key`` finds their lines among
+    Viewers of the requests ``erased`` are left out; the keys with the fingerprint ``viewer_key`` find their lines among
     the rejects.
     """
 

@@ -26,7 +26,7 @@ def asked(tmp_path: Path) -> SmallWorld:
         assert world.run() == 0
     (gone,) = (info.key for info in world.raw.list() if "hour=10" in info.key)
     world.raw.delete(gone)
-    request = Request((viewer_of(KEY.encode(), "eve"),))
+    request = Request((viewer_of((KEY.encode(),), "eve"),))
     write_request(world.lake, request, keys.new_run_id(datetime(2026, 1, 6, tzinfo=UTC)))
     return world
 

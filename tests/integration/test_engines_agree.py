@@ -152,7 +152,7 @@ def test_engines_erase_the_same(tmp_path: Path, spark_engine: Engine) -> None:
             world.put("a.json", *many(20, received_at=received_at), b'{"user": "u7"}', period=period)
         assert world.run().changed == 2
         world.raw.delete(key_of("a.json"))
-        write_request(world.lake, Request((viewer_of(SECRET.encode(), "u7"),)), request_id)
+        write_request(world.lake, Request((viewer_of((SECRET.encode(),), "u7"),)), request_id)
         assert world.run(engine=engine).changed == 2
         assert [len(world.rolled(period).rejects) for period in (HOUR, HOUR.next())] == [0, 0]
         assert sum(map(len, world.rolled().viewer_hour.values())) == 19

@@ -11,7 +11,7 @@ from marquee.lake.erasures import list_requests, read_request
 from tests.helpers_cli import out_of
 from tests.small_world import CASE, DAY, KEY, SmallWorld
 
-ANN = viewer_of(KEY.encode(), "ann")
+ANN = viewer_of((KEY.encode(),), "ann")
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_user_ids_are_hashed_and_not_stored(
 ) -> None:
     """Each line is a user id as it is, also with blanks; empty lines, a BOM and Windows' line ends are passed over."""
     assert main(["erase", "--users", file_of(tmp_path, b"\xef\xbb\xbfann\r\n\r\n a b \nann\n")]) == 0
-    assert requested(world) == [tuple(sorted((ANN, viewer_of(KEY.encode(), " a b "))))]
+    assert requested(world) == [tuple(sorted((ANN, viewer_of((KEY.encode(),), " a b "))))]
     shown = capsys.readouterr()
     assert "2 viewers, 0 rejected lines" in shown.out
     written = b"".join(world.lake.get(info.key) for info in world.lake.list(keys.ERASED))

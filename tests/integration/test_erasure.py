@@ -33,7 +33,7 @@ DAYS = (DAY, "2026-01-06")
 HOURS = (10, 11, 20)
 USERS = [f"user-{number:05}" for number in range(5000)]
 ERASED = random.Random(17).sample(USERS, 100)  # noqa: S311 - the same users each time
-VIEWERS = {viewer_of(KEY.encode(), user) for user in ERASED}
+VIEWERS = {viewer_of((KEY.encode(),), user) for user in ERASED}
 BAD = b'{"event_id": "bad", "event": {"user_id": "%s", "episode_id": "none"}}\n'
 """A line that is rejected, with a user id."""
 
@@ -106,7 +106,7 @@ def collect_garbage(world: SmallWorld) -> int:
 
 def traces(world: SmallWorld, users: Iterable[str] = ERASED) -> list[str]:
     """Return where the lake and the kiosk have an erased viewer or user id: every object is decoded and scanned."""
-    viewers = {viewer_of(KEY.encode(), user) for user in users}
+    viewers = {viewer_of((KEY.encode(),), user) for user in users}
     texts = [form for user in users for form in (user.encode(),)]
     texts += [form for one in viewers for form in (str(one).encode(), f"{one:016x}".encode())]
     found = []
@@ -417,7 +417,7 @@ def test_one_viewer_touches_one_bucket(world: SmallWorld, tmp_path: Path) -> Non
     erase(tmp_path, [user])
     written = {info.key for info in world.lake.list("data/")}
     assert world.run("rollup", "profile") == 0
-    bucket = viewer_of(KEY.encode(), user) % 4
+    bucket = viewer_of((KEY.encode(),), user) % 4
     new = {info.key for info in world.lake.list("data/")} - written
     others = {one for one in new if "bucket=" in one and keys.bucket_of(one) != bucket and keys.AUDIENCE not in one}
     assert others == set()

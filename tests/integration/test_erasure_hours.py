@@ -46,7 +46,7 @@ def world(tmp_path: Path) -> World:
 def erase(world: World, *users: str, moment: int = 1) -> str:
     """Request that users are erased; return the id of the request."""
     request_id = keys.new_run_id(datetime(2026, 1, 6, 13, moment, tzinfo=UTC))
-    write_request(world.lake, Request(tuple(viewer_of(SECRET.encode(), one) for one in users)), request_id)
+    write_request(world.lake, Request(tuple(viewer_of((SECRET.encode(),), one) for one in users)), request_id)
     return request_id
 
 
@@ -57,7 +57,7 @@ def viewers(world: World, period: Period = HOUR) -> set[int]:
 
 def of(*users: str) -> set[int]:
     """Return the viewers of users."""
-    return {viewer_of(SECRET.encode(), one) for one in users}
+    return {viewer_of((SECRET.encode(),), one) for one in users}
 
 
 def status(world: World, period: Period = HOUR) -> PeriodStatus:

@@ -418,7 +418,7 @@ def test_job_without_a_person_ends_the_plan_of_today(world: World) -> None:
 def test_erasure_after_the_end_of_raw_events_keeps_nothing_for_ever(world: World) -> None:
     """An erased viewer is taken out of hours that have ended, and what is left of them ends as without the erasure."""
     end(world, raw_days=7)
-    viewer = viewer_of(SECRET.encode(), "u1")
+    viewer = viewer_of((SECRET.encode(),), "u1")
     write_request(world.lake, Request((viewer,)), keys.new_run_id(datetime.now(UTC)))
     _, plan = planned(world, raw_days=7, viewer_hour_days=7)
     assert kept(plan) == {"viewer_hour 2026-01-05": "profile 2026-01-05 is stale"}

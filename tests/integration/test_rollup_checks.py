@@ -1,5 +1,6 @@
 """Checks that stop a rollup before any work: no events, another viewer key, settings changed too late."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from marquee.errors import ConfigError
 from marquee.settings.sections import S3Settings
 from marquee.storage.base import S3Options, Store
 from marquee.storage.s3 import S3Store
-from tests.helpers_rollup import GOOD, HOUR, NEXT_DAY, World, key_of, line, new_world
+from tests.helpers_rollup import GOOD, HOUR, NEXT_DAY, SECRET, World, key_of, line, new_world
 from tests.s3_server import BUCKET, S3Server
 
 NEXT, LAST = HOUR.next(), HOUR.next().next()
@@ -205,6 +206,23 @@ def test_another_viewer_key_is_refused(world: World) -> None:
     )
     assert OTHER_KEY.get_secret_value() not in message
     assert world.run().changed == 1
+
+
+def test_a_newer_key_in_front_asks_for_rekey(world: World) -> None:
+    """A list that ends with the keys of the lake is refused until the lake is brought to it; another list as any key."""
+    three_hours(world)
+    world.put("plays+0+0.json", line(received_at="2026-01-05T16:00:00Z"), period=LAST.next())
+    listed = SecretStr(json.dumps([OTHER_KEY.get_secret_value(), SECRET]))
+    assert refusal(with_options(world, viewer_key=listed)) == (
+        "3 hours (2026-01-05T13 to 2026-01-05T15) of this lake have viewers under the older keys of "
+        "MARQUEE_ROLLUP__VIEWER_KEY alone. Nothing was made, because each viewer would count twice. Run marquee rekey, "
+        "which brings the lake to the newer key"
+    )
+    turned = SecretStr(json.dumps([SECRET, OTHER_KEY.get_secret_value()]))
+    assert "MARQUEE_ROLLUP__VIEWER_KEY differs from the key of 3 hours" in refusal(
+        with_options(world, viewer_key=turned)
+    )
+    assert with_options(world, viewer_key=SecretStr(json.dumps([SECRET]))).run().changed == 1
 
 
 def test_forced_hours_get_the_new_key_and_the_others_are_still_refused(world: World) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from jobs.rollup import lines, parsing, stage
 from jobs.rollup.contract import Event, Fields, Reason, Window, path_of, validate
-from jobs.rollup.key import key_of
+from jobs.rollup.key import keys_of
 from jobs.rollup.parsing import parse_query, split_lines
 from jobs.rollup.passes import Pass
 from jobs.rollup.pseudonyms import Viewers
@@ -56,7 +56,7 @@ def split(folder: Path, *raws: bytes, window: Window = WINDOW, passes: Sequence[
         path.write_bytes(lines_of(*raws))
         with open_database() as db:
             batch = [("lines.json", block) for block in lines.read_blocks(path, "lines.json", passing=passing)]
-            parse = parse_query(Fields(), window, passing or Viewers(KEY))
+            parse = parse_query(Fields(), window, passing or Viewers((KEY,)))
             events, rejects, _ = split_lines(db, batch, parse, RejectLog(math.inf))
         bare = events.drop_columns("event_key").to_pylist()
         rejected = sorted((row["line"], row["reason"], row["raw"]) for row in rejects.to_pylist())
@@ -66,7 +66,7 @@ def split(folder: Path, *raws: bytes, window: Window = WINDOW, passes: Sequence[
 
 
 def _pass_that_knows_good(folder: Path, window: Window) -> Pass:
-    found = Pass(KEY)
+    found = Pass((KEY,))
     found.begin_unit(Fields(), window)
     (folder / "good.json").write_bytes(GOOD)
     list(lines.read_blocks(folder / "good.json", "good.json", passing=found))
@@ -588,4 +588,4 @@ def test_unit_has_no_viewer_key(tmp_path: Path) -> None:
     assert SECRET.encode() not in sent_bytes
     assert SECRET not in f"{unit} {unit!r} {asdict(unit)}"
     assert pickle.loads(sent_bytes) == unit  # noqa: S301 - as Spark sends it
-    assert key_of(unit.viewer_key) == SECRET.encode()
+    assert keys_of(unit.viewer_key) == (SECRET.encode(),)

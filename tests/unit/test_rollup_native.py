@@ -20,10 +20,12 @@ KEY = b"sixteen bytes at least"
 HASH_KEY = bytes(range(16))
 
 
-def table(key: bytes = KEY) -> native.UserTable:
-    """A table of users under a key."""
-    block = (hashlib.sha256(key).digest() if len(key) > 64 else key).ljust(64, b"\0")
-    return native.UserTable(bytes(byte ^ 0x36 for byte in block), bytes(byte ^ 0x5C for byte in block), HASH_KEY)
+def table(*keys: bytes) -> native.UserTable:
+    """Return a table of users under keys, oldest first."""
+    hashed = (hashlib.sha256(one).digest() if len(one) > 64 else one for one in keys or (KEY,))
+    blocks = [one.ljust(64, b"\0") for one in hashed]
+    pads = [(bytes(byte ^ 0x36 for byte in one), bytes(byte ^ 0x5C for byte in one)) for one in blocks]
+    return native.UserTable(pads, HASH_KEY)
 
 
 def viewers(users: native.UserTable, texts: pa.StringArray) -> list[int]:
@@ -42,16 +44,30 @@ def test_viewers_are_hmacs(key: bytes, names: list[str]) -> None:
     except UnicodeEncodeError:
         return
     users = table(key)
-    expected = [viewer_of(key, name) for name in names]
+    expected = [viewer_of((key,), name) for name in names]
     assert viewers(users, texts) == expected
     assert viewers(users, texts) == expected
+
+
+@given(st.lists(st.binary(min_size=16, max_size=80), min_size=2, max_size=4), st.lists(st.text("aé", max_size=99)))
+def test_newer_keys_hash_the_viewer_under_older_ones(keys: list[bytes], names: list[str]) -> None:
+    """Under several keys, each hashes the eight bytes that the key before has given."""
+    expected = []
+    for name in names:
+        found = name.encode()
+        for key in keys:
+            found = hmac.digest(key, found, "sha256")[:8]
+        expected.append(int.from_bytes(found))
+    users = table(*keys)
+    assert viewers(users, pa.array(names, pa.string())) == expected
+    assert viewers(users, pa.array(names, pa.string())) == expected
 
 
 @pytest.mark.parametrize("length", [1, 22, 23, 54, 55, 56, 63, 64, 65, 119, 120, 128, 512])
 def test_users_of_each_length(length: int) -> None:
     """Users around the block sizes of SHA-256, and of a slot of the table, have their own viewers."""
     names = ["é" * (length // 2) + "a" * (length % 2), "b" * length]
-    assert viewers(table(), pa.array(names)) == [viewer_of(KEY, name) for name in names]
+    assert viewers(table(), pa.array(names)) == [viewer_of((KEY,), name) for name in names]
 
 
 def test_many_users_are_known() -> None:
@@ -71,7 +87,7 @@ def test_table_begins_anew_when_it_is_full() -> None:
     users = table()
     found = viewers(users, names)
     assert users.users < 100_000
-    assert found[:3] + found[-3:] == [viewer_of(KEY, str(n)) for n in (0, 1, 2, 699_997, 699_998, 699_999)]
+    assert found[:3] + found[-3:] == [viewer_of((KEY,), str(n)) for n in (0, 1, 2, 699_997, 699_998, 699_999)]
 
 
 def test_hash_is_siphash() -> None:

@@ -278,13 +278,13 @@ def test_events_outlive_the_buffer(tmp_path: Path) -> None:
 
 def test_passes_are_kept_for_the_next_unit() -> None:
     """A thread gets a pass that is idle, with what it knows of users; another key gets another one."""
-    with borrowed_pass(KEY, Fields(), WINDOW) as one:
+    with borrowed_pass((KEY,), Fields(), WINDOW) as one:
         take(one, [GOOD])
-        with borrowed_pass(KEY, Fields(), WINDOW) as other:
+        with borrowed_pass((KEY,), Fields(), WINDOW) as other:
             assert other is not one
-    with borrowed_pass(KEY, Fields(), WINDOW) as next_one:
+    with borrowed_pass((KEY,), Fields(), WINDOW) as next_one:
         assert next_one in (one, other)
-    with borrowed_pass(b"another key of tests", Fields(), WINDOW) as next_one:
+    with borrowed_pass((b"another key of tests",), Fields(), WINDOW) as next_one:
         assert next_one not in (one, other)
 
 
@@ -292,7 +292,7 @@ def test_threads_have_their_own_passes() -> None:
     """Passes of several threads do not disturb each other."""
 
     def work(number: int) -> int:
-        with borrowed_pass(KEY, Fields(), WINDOW) as one:
+        with borrowed_pass((KEY,), Fields(), WINDOW) as one:
             return len(take(one, many(2000, device=f"d{number}")).events)
 
     with ThreadPoolExecutor(4) as pool:
@@ -315,7 +315,7 @@ def test_columns_of_slices() -> None:
     quoted = pa.chunked_array([['"a1"', '"é2"'], ['"c3"', '"d4"']], pa.string())
     one = new_pass()
     keys = [siphash_1_3(one.event_key, text.encode()) for text in ("a1", "é2", "c3", "d4")]
-    viewers = [viewer_of(KEY, text) for text in ("a1", "é2", "c3", "d4")]
+    viewers = [viewer_of((KEY,), text) for text in ("a1", "é2", "c3", "d4")]
     for compute, expected in ((one.viewers_of, viewers), (one.event_keys_of, keys)):
         assert compute(plain).to_pylist() == expected
         assert compute(plain.slice(1)).to_pylist() == expected[1:]

@@ -162,7 +162,7 @@ def test_query_finds_the_reason(raw: bytes) -> None:
     """The query finds the reasons of ordinary rejects, as the reference parser gives them; the parser sees none."""
     refused = Refused()
     texts = pa.chunked_array([[raw.decode()] * 1000])
-    parse = parse_query(Fields(), WINDOW, Viewers(b"key"))
+    parse = parse_query(Fields(), WINDOW, Viewers((b"key",)))
     with open_database() as db, mock.patch.object(parsing, "validate", side_effect=AssertionError):
         assert parsing._parse(db, texts, parse, refused)[0].num_rows == 0
     [(reason, rows)] = refused.rows

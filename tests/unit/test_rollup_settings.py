@@ -1,5 +1,8 @@
 """The settings of rollup: wrong values are refused before any work, and the viewer key is never shown."""
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,6 +37,38 @@ def test_defaults() -> None:
 def test_key_is_never_shown() -> None:
     """The printed settings do not contain the viewer key."""
     assert KEY not in repr(load_settings(RollupSettings))
+
+
+def test_key_may_be_a_list(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The variable has a list as JSON, and the file as TOML; both are the same keys, newest first, and never shown."""
+    keys = ("a newer key of this test", "an older key of this test")
+    monkeypatch.setenv("MARQUEE_ROLLUP__VIEWER_KEY", json.dumps(keys))
+    in_variable = load_settings(RollupSettings)
+    monkeypatch.delenv("MARQUEE_ROLLUP__VIEWER_KEY")
+    file = tmp_path / "marquee.toml"
+    file.write_text(f"rollup.viewer_key = {json.dumps(keys)}\n")
+    monkeypatch.setenv("MARQUEE_CONFIG", str(file))
+    in_file = load_settings(RollupSettings)
+    expected = tuple(key.encode() for key in keys)
+    assert in_variable.rollup.viewer_keys == in_file.rollup.viewer_keys == expected
+    assert "key of this test" not in f"{in_variable!r}{in_file!r}"
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        (["a newer key of this test", "short"], "too short: expected at least 16 bytes"),
+        (["a key of this test", "a key of this test"], "the same key twice"),
+        ([], "expected a key, or a list of keys in JSON"),
+        (["a key of this test", 7], "expected a key, or a list of keys in JSON"),
+    ],
+)
+def test_wrong_list_of_keys_is_refused(keys: list[object], told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each key of a list has its length, and none is there twice; the message shows no key."""
+    monkeypatch.setenv("MARQUEE_ROLLUP__VIEWER_KEY", json.dumps(keys))
+    with pytest.raises(ConfigError, match=told) as caught:
+        load_settings(RollupSettings)
+    assert "of this test" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
