@@ -7,6 +7,7 @@ from marquee.errors import ConfigError
 from marquee.lake.erasure_progress import note_completed
 from marquee.lake.garbage import collect, plan_digest, plan_garbage
 from marquee.lake.markers import Markers
+from marquee.lake.rekeyed import check_not_rekeying
 from marquee.lake.superseded import GRACE
 from marquee.report.console import say, say_command
 from marquee.report.tables import print_rows
@@ -24,7 +25,9 @@ def run(given: argparse.Namespace) -> int:
     check_names()
     settings = load_settings(StageSettings)
     grace = GRACE if given.grace_hours is None else given.grace_hours
-    plan = plan_garbage(settings.store, Markers(settings.store), datetime.now(UTC), grace)
+    markers = Markers(settings.store)
+    check_not_rekeying(markers)  # what it has replaced is read until its end
+    plan = plan_garbage(settings.store, markers, datetime.now(UTC), grace)
     digest = plan_digest(plan)[:DIGEST_SHOWN]
     if given.delete not in {None, digest, ANY}:
         message = f"--delete {given.delete} differs from the plan's digest {digest}. Run marquee gc to see the plan"

@@ -59,6 +59,7 @@ def make_parser(first: str = "") -> argparse.ArgumentParser:
         "verify": _add_verify,
         "gc": _add_gc,
         "erase": _add_erase,
+        "rekey": _add_rekey,
         "retain": _add_retain,
         "simulate": _add_simulate,
     }
@@ -300,6 +301,11 @@ def _add_erase(commands: Any) -> None:  # noqa: ANN401
         "--viewers", type=Path, metavar="FILE", help="file of pseudonyms in hexadecimal digits, one a line"
     )
     _add_format(parser, "; of status")
+
+
+def _add_rekey(commands: Any) -> None:  # noqa: ANN401
+    summary = "bring the lake to a newer viewer key, without raw events"
+    _add(commands, "rekey", summary, "jobs.cli.rekey:run").set_defaults(supervised=True)
 
 
 def _add_retain(commands: Any) -> None:  # noqa: ANN401

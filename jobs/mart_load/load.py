@@ -6,7 +6,7 @@ marker is deleted.
 """
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -28,6 +28,7 @@ from marquee.lake.datasets import VIEWERSHIP
 from marquee.lake.files import fetch_output, read_dataset, read_fetched
 from marquee.lake.manifest import Marker, Output
 from marquee.lake.markers import Markers, failure_of
+from marquee.lake.rekeyed import bits_of
 from marquee.mart.base import Mart, open_mart
 from marquee.mart.fold import BITS
 from marquee.mart.ledger import (
@@ -180,16 +181,21 @@ def _load(mart: Mart, settings: MartSettings, markers: Markers, change: Change) 
 def _read_hours(store: Store, hours: Sequence[Marker], *, floor: bool) -> Iterator[pa.Table]:
     """Yield the verified rows of each hour in batches, and prefetch the next hours.
 
-    Hours that were made before definition 4 of the rollup have no bits of viewers: they count as of nobody.
+    Hours that were made before definition 4 of the rollup have no bits of viewers: they count as of nobody. The same
+    holds for hours whose bits are of another viewer key than those of most hours: a lake was rekeyed in between.
     """
     blind = set()
+    of_key = Counter(map(bits_of, hours))
+    counted = min(of_key, key=lambda one: (-of_key[one], one), default="")  # bits of several keys do not add up
     for marker, rows in _read_in_order(store, hours):
-        if BITS in rows.column_names:
+        if BITS in rows.column_names and bits_of(marker) == counted:
             yield rows
-        else:
+            continue
+        if BITS not in rows.column_names:
             blind.add(marker.period)
-            nobody = pa.repeat(pa.scalar(0, pa.uint64()), rows.num_rows)
-            yield rows.append_column(VIEWERSHIP.schema.field(BITS), nobody)
+        nobody = pa.repeat(pa.scalar(0, pa.uint64()), rows.num_rows)
+        known = rows.select([name for name in rows.column_names if name != BITS])
+        yield known.append_column(VIEWERSHIP.schema.field(BITS), nobody)
     if blind and floor:
         log.warning(
             "%d of the hours from %s to %s do not tell their viewers, because an earlier version rolled them up: they "

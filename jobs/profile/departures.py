@@ -57,9 +57,9 @@ class Departing:
     shows: tuple[Ended, ...]
     days: Mapping[Period, Marker]
 
-    def as_input(self, catalogue_digest: str) -> Input:
-        """Return all of this as one input of the week."""
-        read = [marker.as_input(VIEWER_DAY).etag for marker in self.days.values()]
+    def as_input(self, catalogue_digest: str, read: Sequence[str] | None = None) -> Input:
+        """Return all of this as one input of the week; ``read`` are other contents of its days."""
+        read = read or [marker.as_input(VIEWER_DAY).etag for marker in self.days.values()]
         content = repr((self.shows, read, catalogue_digest))
         return Input(DEPARTURES, hashlib.sha256(content.encode()).hexdigest(), 0)
 

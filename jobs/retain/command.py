@@ -15,6 +15,7 @@ from marquee.errors import ConfigError, CorruptLakeError
 from marquee.lake.ended import Deleted
 from marquee.lake.layers import SUPERSEDED
 from marquee.lake.markers import Markers
+from marquee.lake.rekeyed import check_not_rekeying
 from marquee.report.console import say, say_command
 from marquee.runs.command import progress_bar
 from marquee.runs.stage import Advance
@@ -125,6 +126,7 @@ def start_of(text: str, now: datetime) -> datetime:
 
 def _plan(settings: RetainSettings, today: datetime) -> tuple[Context, Plan]:
     markers = Markers(settings.store, writes_index=True)
+    check_not_rekeying(markers)
     return Context(settings, markers, today), plan_removals(settings, markers, today)
 
 

@@ -15,9 +15,10 @@ from jobs.rollup.viewer import newer_keys
 from marquee.calendar import EVER, HOUR, Period, Span
 from marquee.errors import ConfigError
 from marquee.lake.manifest import Input, Marker, Parameters, digest_inputs
+from marquee.lake.rekeyed import VIEWER_KEY
 from marquee.settings.names import env_name, walk
 
-KEY = "viewer_key_fingerprint"
+KEY = VIEWER_KEY
 BUCKETS = "buckets"
 RANGES_SHOWN = 5
 

@@ -1,6 +1,6 @@
 """Erasures: requests to erase viewers, and which runs still may hold data of them.
 
-    erased/<request id>.json               the pseudonyms of a request; never changed, never deleted
+    erased/<request id>.json               the pseudonyms of a request; never deleted, and changed by rekey alone
     erased/<request id>.done               when the last object with them was collected, as ``marquee gc`` has noted it
     markers/<stage>/_CLEAN                 runs that hold no viewer of some requests: a cache
 
@@ -96,10 +96,20 @@ class Request:
 
     viewers: tuple[int, ...] = field(repr=False)
     lines: tuple[int, ...] = field(default=(), repr=False)
+    viewer_key: str = ""
+    """Fingerprint of their viewer keys; empty if an earlier version wrote the request, which knew a single key."""
 
     def to_json(self) -> bytes:
         """Return the bytes of the object."""
-        return json.dumps({name: _to_hex(getattr(self, name)) for name in ("viewers", "lines")}, indent=1).encode()
+        listed: dict[str, object] = {name: _to_hex(getattr(self, name)) for name in ("viewers", "lines")}
+        return json.dumps(listed | ({"viewer_key": self.viewer_key} if self.viewer_key else {}), indent=1).encode()
+
+    @staticmethod
+    def from_json(data: bytes) -> "Request":
+        """Parse a request. ValueError, KeyError or TypeError if it is no list of pseudonyms."""
+        found = json.loads(data)
+        viewers, lines = (tuple(sorted(_from_hex(found[name]))) for name in ("viewers", "lines"))
+        return Request(viewers, lines, str(found.get("viewer_key", "")))
 
 
 def write_request(store: Store, request: Request, request_id: str) -> None:
@@ -111,8 +121,7 @@ def read_request(store: Store, request_id: str) -> Request:
     """Return a request; CorruptLakeError if its object is missing or is no list of pseudonyms."""
     key = keys.erasure_key(request_id)
     try:
-        found = json.loads(store.get(key))
-        return Request(*(tuple(sorted(_from_hex(found[name]))) for name in ("viewers", "lines")))
+        return Request.from_json(store.get(key))
     except (ObjectNotFoundError, ValueError, KeyError, TypeError) as error:
         message = (
             f"{store.url}/{key} is missing, or is no list of pseudonyms. Nothing is made without it, because erased "

@@ -8,6 +8,7 @@
     markers/rollup/_LOOKS                  when old days of raw events were last listed, also a cache
     markers/<stage>/_CLEAN                 runs that hold no erased viewer: see erasures.py; also a cache
     markers/<stage>/_ENDED                 what retention has ended of the stage's periods
+    markers/rollup/_REKEY                  while `marquee rekey` brings the lake to a newer viewer key
     data/<stage>/<period>/run=<run id>/<dataset>[/bucket=<nnnn>].parquet
     erased/<request id>.json               viewers to erase; erased/<request id>.done once their data are gone
     report/<period>/review.html            the review of a period, and review.xlsx beside it; no stage reads them
@@ -49,6 +50,7 @@ LOOKS = "_LOOKS"
 CLEAN = "_CLEAN"
 ENDED = "_ENDED"
 BEGUN = "_BEGUN"
+REKEY = "_REKEY"
 
 ERASED = "erased/"
 """Prefix of the requests to erase viewers."""
@@ -128,6 +130,11 @@ def erasure_of(key: str) -> str | None:
 def ended_key(stage: str) -> str:
     """Return the key of the object that lists what retention has ended of a stage's periods."""
     return f"markers/{stage}/{ENDED}"
+
+
+def rekey_key() -> str:
+    """Return the key of the object that is there while the lake is brought to a newer viewer key."""
+    return f"markers/{ROLLUP}/{REKEY}"
 
 
 def report_key(period: Period, name: str) -> str:

@@ -27,8 +27,10 @@ from marquee.errors import (
     worst,
 )
 from marquee.lake import keys
+from marquee.lake.erasures import STAGES as OF_VIEWERS
 from marquee.lake.manifest import Failure, Input, Marker, Parameters, Result, code_version, digest_inputs, now_text
 from marquee.lake.markers import Markers, failure_of, publish
+from marquee.lake.rekeyed import check_not_rekeying
 from marquee.runs.deaths import died_here, is_put_off, made_by_this_command, noted, put_off
 from marquee.runs.side_by_side import Done, SideBySide, Steps, Work
 from marquee.telemetry.in_use import instruments
@@ -73,6 +75,8 @@ class Stage(Protocol):
 
     name: str
     definition_version: str
+    rekeys: bool = False
+    """Whether it brings the lake to a newer viewer key, while no other stage with data of viewers may run."""
     gives_up_after: int | None = None
     """Number of consecutive periods that fail with "try again" after which a run stops; None: never."""
 
@@ -266,7 +270,7 @@ class _Run:
         *,
         force: bool,
     ) -> None:
-        stage.check(span, force=force)
+        _check(stage, markers, span, force=force)
         self._stage, self._markers, self._span, self._clock, self._force = stage, markers, span, clock, force
         self._advance = advance
         self._made: list[Marker] = []
@@ -370,6 +374,12 @@ def _warn(stage: str, remark: str) -> None:
     log.warning("%s: %s", stage, remark, extra={"stage": stage})
 
 
+def _check(stage: Stage, markers: Markers, span: Span, *, force: bool) -> None:
+    if stage.name in OF_VIEWERS and not stage.rekeys:
+        check_not_rekeying(markers)
+    stage.check(span, force=force)
+
+
 def _announce(stage: Stage, periods: Sequence[Period], *, ended: bool) -> None:
     try:
         if periods:
@@ -413,7 +423,7 @@ def plan_stage(stage: Stage, markers: Markers, span: Span = EVER, *, force: bool
 
     Raises ConfigError as ``run_stage`` does.
     """
-    stage.check(span, force=force)
+    _check(stage, markers, span, force=force)
     return _due(stage, markers, stage.periods(span), force=force)
 
 

@@ -209,7 +209,7 @@ def test_another_viewer_key_is_refused(world: World) -> None:
 
 
 def test_a_newer_key_in_front_asks_for_rekey(world: World) -> None:
-    """A list that ends with the keys of the lake is refused until the lake is brought to it; another list as any key."""
+    """A list that ends with the lake's key is refused until the lake is brought to it; another list as any key."""
     three_hours(world)
     world.put("plays+0+0.json", line(received_at="2026-01-05T16:00:00Z"), period=LAST.next())
     listed = SecretStr(json.dumps([OTHER_KEY.get_secret_value(), SECRET]))

@@ -1,0 +1,1 @@
+"""Brings a lake to a newer viewer key: ``marquee rekey``."""

@@ -1,0 +1,316 @@
+"""A lake of 5,000 viewers under one key is brought to a newer one, and has what it would have from raw under both.
+
+The expected lake is made from the same raw events under the list of keys.
+"""
+
+import hashlib
+import hmac
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from jobs.cli.__main__ import main
+from jobs.rekey.stage import RekeyStage
+from marquee.errors import ConfigError
+from marquee.lake import keys
+from marquee.lake.datasets import SITTING_PERIOD, VIEWER_PERIOD, VIEWERSHIP
+from marquee.lake.manifest import Output, Result
+from marquee.runs.stage import RunContext, Target
+from tests.integration.test_erasure import (
+    DAYS,
+    ERASED,
+    USERS,
+    collect_garbage,
+    comparable,
+    delete_raw,
+    end_first_day,
+    erase,
+    kiosk_rows,
+    make_world,
+)
+from tests.small_world import CASE, DAY, KEY, SmallWorld, event_file, tell_schedule, told_service
+
+NEW = "a newer key of the small world"
+LISTED = f"""viewer_key = {json.dumps([NEW, KEY])}"""
+
+
+def set_keys(world: SmallWorld, listed: str = LISTED) -> None:
+    """Put the newer key in front, as a person does."""
+    world.config.write_text(re.sub(r"viewer_key = (\[.*?\]|\"[^\"]*\")", lambda _: listed, world.config.read_text()))
+
+
+def old_viewer(user: str) -> bytes:
+    """Return the bytes of a pseudonym under the old key."""
+    return hmac.new(KEY.encode(), user.encode(), hashlib.sha256).digest()[:8]
+
+
+def new_viewer(user: str) -> int:
+    """Return the pseudonym under both keys."""
+    return int.from_bytes(hmac.new(NEW.encode(), old_viewer(user), hashlib.sha256).digest()[:8])
+
+
+@dataclass(frozen=True)
+class Worlds:
+    """A world under the old key, and one made from the same raw events under both."""
+
+    before: SmallWorld
+    expected: SmallWorld
+
+
+@pytest.fixture(scope="module")
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worlds]:
+    """Make both worlds once."""
+    folder = tmp_path_factory.mktemp("worlds")
+    with told_service() as service:
+        tell_schedule(service, DAYS[1], [])
+        before = make_world(folder / "before", service.url, USERS)
+        expected = SmallWorld(folder / "expected")
+        shutil.copytree(before.folder / "raw", expected.folder / "raw")
+        expected.configure(service.url, DAYS)
+        text = expected.config.read_text().replace("buckets = 1, reject_lines = 2", "buckets = 4, reject_lines = 9")
+        expected.config.write_text(text)
+        set_keys(expected)
+        assert expected.run() == 0
+        yield Worlds(before, expected)
+
+
+@pytest.fixture
+def world(worlds: Worlds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SmallWorld:
+    """Return a copy of the world under the old key, whose settings are in force."""
+    copy = worlds.before.copy(tmp_path / "world")
+    monkeypatch.setenv("MARQUEE_CONFIG", str(copy.config))
+    return copy
+
+
+def rows_of(world: SmallWorld, output: Output, *but: str) -> list[tuple[object, ...]]:
+    """Return the rows of an object, sorted, without some columns."""
+    table = pq.read_table(world.folder / "lake" / output.key).drop_columns([*but])
+    return sorted((tuple(row.values()) for row in table.to_pylist()), key=repr)
+
+
+def of_dataset(world: SmallWorld, *names: str) -> dict[str, list[tuple[object, ...]]]:
+    """Return the rows of some datasets by stage and period, and by dataset; of the state, all blocks together."""
+    found: dict[str, list[tuple[object, ...]]] = {}
+    for at, marker in world.markers().items():
+        for one in marker.outputs:
+            if one.dataset in names:
+                but = ["viewer_bits"] if one.dataset == VIEWERSHIP.name else []
+                found.setdefault(f"{at} {one.dataset}", []).extend(rows_of(world, one, *but))
+    return {at: sorted(rows, key=repr) for at, rows in found.items()}
+
+
+def old_pseudonyms(world: SmallWorld, users: Iterable[str] = USERS) -> list[str]:
+    """Return the objects of the lake that have an old pseudonym: as a number of 64 bits, in hexadecimal digits, raw."""
+    viewers = {int.from_bytes(old_viewer(user)) for user in users}
+    texts = [f"{one:016x}".encode() for one in viewers]
+    found = []
+    for info in world.lake.list():
+        data = world.lake.get(info.key)
+        if info.key.endswith(".parquet"):
+            table = pq.read_table(world.folder / "lake" / info.key)
+            columns = [column for column in table.columns if str(column.type) == "uint64"]
+            if any(not viewers.isdisjoint(column.to_pylist()) for column in columns):
+                found.append(info.key)
+        elif any(text in data for text in texts):
+            found.append(info.key)
+    return found
+
+
+def check_as_expected(world: SmallWorld, expected: SmallWorld) -> None:
+    """Check that the lake has what one from raw events has, except for the bits of viewers."""
+    assert comparable(world, VIEWERSHIP.name) == comparable(expected, VIEWERSHIP.name)
+    names = (VIEWERSHIP.name, VIEWER_PERIOD.name, SITTING_PERIOD.name)
+    assert of_dataset(world, *names) == of_dataset(expected, *names)
+
+
+def test_rekeyed_lake_is_as_made_from_raw_under_both_keys(world: SmallWorld, worlds: Worlds) -> None:
+    """Without raw events, hours, days and audiences have the bytes of a lake from raw; the old pseudonyms are gone."""
+    assert len(old_pseudonyms(world)) > 10
+    delete_raw(world)
+    facts = kiosk_rows(world)
+    set_keys(world)
+    assert main(["rekey"]) == 0
+    check_as_expected(world, worlds.expected)
+    assert len(old_pseudonyms(world)) > 10  # in the replaced runs
+    assert collect_garbage(world) > 0
+    assert old_pseudonyms(world) == []
+    before = world.generations()
+    assert world.run("rollup", "profile", "mart-load") == 0
+    assert main(["rekey"]) == 0
+    assert world.generations() == before
+    assert kiosk_rows(world) == facts
+    assert main(["verify"]) == 0
+
+
+def test_three_keys_at_once_are_as_one_after_the_other(world: SmallWorld, worlds: Worlds, tmp_path: Path) -> None:
+    """A lake that two keys are put in front of is as one that had them one by one."""
+    newest = f"viewer_key = {json.dumps(['the newest key of all', NEW, KEY])}"
+    stepwise = worlds.before.copy(tmp_path / "stepwise")
+    for listed in (LISTED, newest):
+        set_keys(stepwise, listed)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MARQUEE_CONFIG", str(stepwise.config))
+            assert main(["rekey"]) == 0
+    set_keys(world, newest)
+    assert main(["rekey"]) == 0
+    assert comparable(world) == comparable(stepwise)
+    assert comparable(world, VIEWERSHIP.name) != comparable(worlds.expected, VIEWERSHIP.name)
+
+
+def late_file(world: SmallWorld) -> None:
+    """A late file with plays of known viewers and of a new one arrives."""
+    users = (*ERASED, *USERS[:50], "somebody new")
+    world.raw.put(*event_file(f"{DAY}T10", [(user, 5, CASE) for user in users], file=9))
+
+
+def next_day(world: SmallWorld) -> None:
+    """Plays of the next day arrive."""
+    world.raw.put(*event_file("2026-01-07T10", [(user, 5, CASE) for user in (*USERS[:50], "somebody new")]))
+
+
+@pytest.mark.parametrize("event", [late_file, next_day])
+@pytest.mark.parametrize("made", ["before", "hours before", "after"])
+def test_what_arrives_is_counted_under_the_newer_key(
+    world: SmallWorld, worlds: Worlds, tmp_path: Path, event: Callable[[SmallWorld], None], made: str
+) -> None:
+    """Late and new files before, in the middle, and after give what they give in a lake from raw under both keys."""
+    expected = worlds.expected.copy(tmp_path / "expected")
+    event(expected)
+    assert expected.run("rollup", "profile") == 0
+    if made != "after":
+        event(world)
+        assert world.run("rollup", *(["profile"] if made == "before" else [])) == 0
+    set_keys(world)
+    assert main(["rekey"]) == 0
+    if made == "after":
+        event(world)
+    assert world.run("rollup", "profile") == 0
+    check_as_expected(world, expected)
+    generations = world.generations()
+    assert world.run("rollup", "profile") == 0
+    assert world.generations() == generations
+
+
+@pytest.mark.parametrize("when", ["done before", "asked before", "hours before", "after"])
+@pytest.mark.parametrize("raw", [True, False], ids=["with raw events", "without"])
+def test_erasures_before_and_after_are_honoured(
+    world: SmallWorld, worlds: Worlds, tmp_path: Path, when: str, *, raw: bool
+) -> None:
+    """Requests move to the newer key with the lake, so that whatever is made again is made without the viewers."""
+    expected = worlds.expected.copy(tmp_path / "expected")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MARQUEE_CONFIG", str(expected.config))
+        erase(tmp_path)
+        assert expected.run("rollup", "profile") == 0
+    if not raw:
+        delete_raw(world)
+    if when != "after":
+        erase(tmp_path)
+    before = {"done before": ("rollup", "profile"), "hours before": ("rollup",)}.get(when, ())
+    assert not before or world.run(*before) == 0
+    set_keys(world)
+    assert main(["rekey"]) == 0
+    if when == "after":
+        erase(tmp_path)
+    assert world.run("rollup", "profile") == 0
+    if raw:
+        late_file(world)
+        late_file(expected)
+        assert world.run("rollup", "profile") == 0
+        assert expected.run("rollup", "profile") == 0
+    assert comparable(world, VIEWERSHIP.name) == comparable(expected, VIEWERSHIP.name)
+    (request,) = (one.key for one in world.lake.list(keys.ERASED))
+    assert {int(one, 16) for one in json.loads(world.lake.get(request))["viewers"]} == {
+        new_viewer(one) for one in ERASED
+    }
+    collect_garbage(world)
+    assert old_pseudonyms(world) == []
+
+
+def test_ended_periods_are_known(world: SmallWorld, worlds: Worlds, tmp_path: Path) -> None:
+    """What retention has ended stays ended: nothing is damage, and nothing is made again; the rest is moved."""
+    expected = worlds.expected.copy(tmp_path / "expected")
+    end_first_day(expected)
+    end_first_day(world)
+    set_keys(world)
+    assert main(["rekey"]) == 0
+    assert comparable(world, VIEWERSHIP.name)["audience/2026-W02"] == comparable(expected)["audience/2026-W02"]
+    generations = world.generations()
+    assert world.run("rollup", "profile") == 0
+    assert world.generations() == generations
+    assert main(["verify"]) == 0
+    collect_garbage(world)
+    assert old_pseudonyms(world) == []
+
+
+def test_nothing_else_runs_until_it_is_complete(
+    world: SmallWorld, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Killed between hours and days, stages, gc and retain are refused, under any keys; run again, it completes."""
+    set_keys(world)
+    with monkeypatch.context() as patch:
+        made = RekeyStage.make
+
+        def killed_at_days(stage: RekeyStage, target: Target, run: RunContext) -> Result:
+            if stage.name == keys.PROFILE:
+                raise KeyboardInterrupt
+            return made(stage, target, run)
+
+        patch.setattr(RekeyStage, "make", killed_at_days)
+        assert main(["rekey"]) == 130
+    for listed in (LISTED, f'viewer_key = "{KEY}"'):
+        set_keys(world, listed)
+        for command in (["rollup"], ["rollup", "--force"], ["profile"], ["gc"], ["run"]):
+            capsys.readouterr()
+            assert main(command) == ConfigError.exit_code
+            assert "Wait for marquee rekey, or run it again" in capsys.readouterr().err
+    set_keys(world)
+    assert main(["rekey"]) == 0
+    assert main(["profile"]) == 0
+
+
+def test_of_two_at_once_each_period_is_of_one(
+    world: SmallWorld, worlds: Worlds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second run that begins and ends while the first is at its first period leaves nothing to the first."""
+    set_keys(world)
+    made, codes = RekeyStage.make, list[int]()
+
+    def with_another(stage: RekeyStage, target: Target, run: RunContext) -> Result:
+        result = made(stage, target, run)
+        if not codes:
+            codes.append(0)
+            codes.append(main(["rekey"]))
+        return result
+
+    monkeypatch.setattr(RekeyStage, "make", with_another)
+    assert main(["rekey"]) == 0
+    assert codes == [0, 0]
+    check_as_expected(world, worlds.expected)
+    assert main(["profile"]) == 0
+
+
+@pytest.mark.parametrize(
+    "listed",
+    ['"another key of this world"', json.dumps([KEY, NEW]), json.dumps([NEW, "another key of this world"])],
+    ids=["another", "turned", "in front of another"],
+)
+def test_keys_that_do_not_end_with_the_lakes_are_refused(
+    world: SmallWorld, listed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without the lake's own keys at the end of the list nothing is done, and no message shows a key."""
+    before = world.generations()
+    set_keys(world, f"viewer_key = {listed}")
+    capsys.readouterr()
+    assert main(["rekey"]) == ConfigError.exit_code
+    told = capsys.readouterr().err
+    assert "which are not the end of MARQUEE_ROLLUP__VIEWER_KEY. Nothing was done" in told
+    assert "of this world" not in told
+    assert world.generations() == before
+    assert not any(one.key == keys.rekey_key() for one in world.lake.list("markers/"))
