@@ -115,8 +115,8 @@ def merge_nothing(tables: Iterator[pa.Table], to: Destination, task: Task) -> No
 
 def _under_newer_keys(viewers: Numbers, unit: MoveUnit, task: Task) -> Numbers:
     newer = newer_keys(keys_of(unit.after), unit.before)
-    if newer is None:
-        message = f"{unit.output.key} is of other viewer keys, with the fingerprint {unit.before}"
+    if not newer:
+        message = f"{unit.output.key} has viewers by keys with the fingerprint {unit.before}, which are not older ones"
         raise ConfigError(message)
     with task.database() as db:
         return Viewers(newer).after(db, viewers)

@@ -25,6 +25,7 @@ from marquee.engine.duckdb import open_database
 from marquee.errors import ConfigError, CorruptLakeError, LostRaceError
 from marquee.lake import keys
 from marquee.lake.ended import Ended, update_ended
+from marquee.lake.erased_rows import forget_requests
 from marquee.lake.erasures import STAGES, Request, read_request
 from marquee.lake.layers import LAYERS, outputs_in
 from marquee.lake.manifest import WAY_OUT, Marker, now_text
@@ -84,6 +85,7 @@ def run(settings: RekeySettings, markers: Markers, span: Span, *, force: bool, a
     if report.exit_code:
         return Rekeyed(report)
     requests = sum(_move_request(markers.store, one, viewer_keys) for one in markers.erasures.ids)
+    forget_requests()
     for stage in STAGES:
         _extend_ended(markers, stage)
     for day, marker in markers.of(keys.PROFILE).items():

@@ -58,8 +58,9 @@ class RekeyStage(Stage):
         return sorted(filter(span.touches, older), key=lambda one: (one.end, [*Grain].index(one.grain)))
 
     def target(self, period: Period) -> Target | None:
-        """Return a period with the inputs of its published run."""
-        return Target(period, self._markers.of(self.name)[period])
+        """Return a period with the inputs of its published run; None if another process has moved it meanwhile."""
+        published = self._markers.of(self.name)[period]
+        return Target(period, published) if bucketing_of(published).viewer_key != self._viewer_key else None
 
     def waits_for(self, period: Period) -> str:
         """Return nothing: every published period can be moved."""

@@ -32,6 +32,9 @@ class Viewers:
     """Viewers of users under a list of keys, newest first."""
 
     def __init__(self, keys: Keys) -> None:
+        if not keys:
+            message = "expected a viewer key"
+            raise ValueError(message)
         self._pads = [pads(key) for key in reversed(keys)]
 
     def of(self, db: duckdb.DuckDBPyConnection, users: Sequence[str]) -> Numbers:

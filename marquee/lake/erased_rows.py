@@ -33,8 +33,13 @@ def erased_lines(store: Store, requests: Sequence[str]) -> Pseudonyms:
     return _pseudonyms(_Requests(store, tuple(requests)))[1]
 
 
+def forget_requests() -> None:
+    """Forget what requests name, because they were brought to another viewer key. Otherwise a request never changes."""
+    _pseudonyms.cache_clear()
+
+
 class _Requests:
-    """Requests of a store, equal to those of the same ids and URL: a request never changes."""
+    """Requests of a store, equal to those of the same ids and URL."""
 
     def __init__(self, store: Store, ids: tuple[str, ...]) -> None:
         self.store, self.ids = store, ids

@@ -24,6 +24,7 @@ from typing import Any, Literal, TypeVar
 from unittest import mock
 
 from jobs.profile.state import STATE
+from marquee.lake.erasures import REPLACED
 from marquee.lake.garbage import collect, plan_garbage
 from marquee.lake.keys import run_of
 from marquee.lake.markers import Markers
@@ -51,7 +52,8 @@ FILE_CALLS: Calls = [
 
 FAR_FUTURE = datetime(2100, 1, 1, tzinfo=UTC)
 _OF_THIS_RUN = {"run_id", "started_at", "finished_at", "failed_at", "cpu_seconds", "etag", "inputs_digest"} | {
-    SUPERSEDED
+    REPLACED,
+    SUPERSEDED,
 }
 
 
