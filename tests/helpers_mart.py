@@ -92,7 +92,7 @@ class SmallLake:
         stage: str,
         period: str,
         tables: Mapping[Dataset, Sequence[Row] | pa.Table],
-        counts: Mapping[str, int] | None = None,
+        counts: Mapping[str, object] | None = None,
     ) -> Marker:
         """Publish a run of hand-made tables, as the next generation of its period."""
         self.now += timedelta(minutes=1)

@@ -151,6 +151,15 @@ ROLES = (
         writes=(ERASED,),
     ),
     Role(
+        "rekey",
+        "`marquee rekey`: the pod, or driver and executors",
+        "pseudonyms, and requests",
+        lists=(*_names(SCHEDULE, ROLLUP, *DAYS), *(f"data/{one}/" for one in (ROLLUP, *DAYS)), keys.ERASED),
+        reads=(*_markers(SCHEDULE, ROLLUP, *DAYS), _of(datasets.VIEWER_HOUR), *_data(SCHEDULE, *DAYS), ERASED),
+        writes=(*_markers(ROLLUP, *DAYS), _of(datasets.VIEWER_HOUR), *_data(*DAYS), ERASED),
+        deletes=(*_markers(ROLLUP, *DAYS), f"data/{PROFILE}/*/{keys.REPLACED}"),
+    ),
+    Role(
         "collector",
         "`marquee gc`",
         "markers and requests; it deletes data that no marker lists",
@@ -246,9 +255,11 @@ each role the policy below. [Layers of data](data-layers.md) says what each data
 """
 TAIL = """\
 Nobody but the sink of your events writes raw events, and nobody but `retention` deletes them. The viewer key is for the
-rollup, for `marquee erase --users`, and for the exporter and `marquee retain`, which compare its fingerprint.
+rollup, for `marquee erase --users` and `marquee rekey`, and for the exporter and `marquee retain`, which compare its
+fingerprint.
 `rejects`, which `rollup`, `eraser`, `operator` and `retention` read, hold lines as received, with user ids. Requests to
-erase (`erased/`), which `rollup`, `profile`, `eraser`, `operator` and `collector` read, list pseudonyms without plays.
+erase (`erased/`), which `rollup`, `profile`, `eraser`, `rekey`, `operator` and `collector` read, list pseudonyms
+without plays.
 The mart has users of its own ([MySQL](mysql.md)).
 
 ## Use the policies
@@ -267,8 +278,8 @@ policy of the stage, too.
 ## How the policies are tried
 
 A test runs every role on [versitygw](s3.md#try-it-without-a-cloud) with its IAM service, as a user with exactly its
-policy: capture, rollup, profile, load, a late file, an erasure, garbage collection, retention. It fails if a role is
-refused something that it does, if a pattern of a policy is neither used nor listed with the occasion that needs it, or
-if a role can read what it must not, such as `mart-load` a raw event or a viewer hour. That server enforces actions,
-resources and prefixes of listings. Roles of a cloud, KMS and bucket policies were not tried.
+policy: capture, rollup, profile, load, a late file, an erasure, garbage collection, a new viewer key, retention. It
+fails if a role is refused something that it does, if a pattern of a policy is neither used nor listed with the occasion
+that needs it, or if a role can read what it must not, such as `mart-load` a raw event or a viewer hour. That server
+enforces actions, resources and prefixes of listings. Roles of a cloud, KMS and bucket policies were not tried.
 """

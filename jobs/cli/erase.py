@@ -14,6 +14,7 @@ from marquee.errors import BadInputError, ConfigError
 from marquee.lake import keys
 from marquee.lake.erasures import Request, write_request
 from marquee.lake.markers import Markers
+from marquee.lake.rekeyed import VIEWER_KEY, check_not_rekeying
 from marquee.report.console import say, say_command
 from marquee.settings.loading import load_settings
 from marquee.settings.names import check_names
@@ -23,7 +24,7 @@ from marquee.storage.base import Store
 if TYPE_CHECKING:
     from jobs.rollup.viewer import Keys
 
-KEY = "viewer_key_fingerprint"
+KEY = VIEWER_KEY
 MOST_USERS = 1_000_000
 """Users of a request; more take several."""
 _PSEUDONYM = re.compile("[0-9a-f]{16}")
@@ -38,7 +39,9 @@ def run(given: argparse.Namespace) -> int:
         return show(given)
     if given.users is None and given.viewers is None:
         given.parser.error("one of the arguments --users --viewers is required, or status")
-    request, store = _of_users(given.users) if given.users else _of_viewers(given.viewers)
+    markers = Markers(load_settings(StageSettings).store)
+    check_not_rekeying(markers)  # its requests are the last that it brings to the newer key
+    request, store = _of_users(given.users) if given.users else _of_viewers(given.viewers, markers)
     request_id = keys.new_run_id(datetime.now(UTC))
     write_request(store, request, request_id)
     say(f"Request {request_id}: {len(request.viewers):,} viewers, {len(request.lines):,} rejected lines.")
@@ -48,25 +51,34 @@ def run(given: argparse.Namespace) -> int:
     return 0
 
 
-def _of_viewers(file: Path) -> tuple[Request, Store]:
-    store = load_settings(StageSettings).store
+def _of_viewers(file: Path, markers: Markers) -> tuple[Request, Store]:
     lines = list(_lines(file))
     for number, one in lines:
         if not _PSEUDONYM.fullmatch(one.strip().lower()):
             message = f"{file}:{number}: expected a pseudonym: 16 hexadecimal digits. Nothing was requested"
             raise BadInputError(message)
-    return Request(tuple(int(one.strip(), 16) for _, one in lines)), store
+    of_keys = {str(one.parameters.get(KEY)) for one in markers.of(keys.ROLLUP).values()}
+    if len(of_keys) > 1:
+        message = "The hours of this lake have several viewer keys, so nobody knows whose these pseudonyms are"
+        raise ConfigError(message)
+    viewers = tuple(int(one.strip(), 16) for _, one in lines)
+    return Request(viewers, viewer_key="".join(of_keys)), markers.store
 
 
 def _of_users(file: Path) -> tuple[Request, Store]:
     from jobs.rollup.settings import RollupSettings  # noqa: PLC0415 - slow
-    from jobs.rollup.viewer import fingerprint, viewer_of  # noqa: PLC0415
+    from jobs.rollup.viewer import fingerprint, newer_keys, viewer_of  # noqa: PLC0415
 
     settings = load_settings(RollupSettings)
     viewer_keys, markers = settings.rollup.viewer_keys, Markers(settings.store)
-    other = next(
-        (one for one in markers.of(keys.ROLLUP).values() if one.parameters.get(KEY) != fingerprint(viewer_keys)), None
-    )
+    own = fingerprint(viewer_keys)
+    other = next((one for one in markers.of(keys.ROLLUP).values() if one.parameters.get(KEY) != own), None)
+    if other is not None and newer_keys(viewer_keys, str(other.parameters.get(KEY))):
+        message = (
+            f"rollup {other.period} has viewers under the older keys of MARQUEE_ROLLUP__VIEWER_KEY alone. Nothing was "
+            "requested. Run marquee rekey first"
+        )
+        raise ConfigError(message)
     if other is not None:
         message = (
             f"MARQUEE_ROLLUP__VIEWER_KEY differs from the key of rollup {other.period}: its viewers cannot be found. "
@@ -75,7 +87,7 @@ def _of_users(file: Path) -> tuple[Request, Store]:
         raise ConfigError(message)
     users = sorted({one for _, one in _lines(file)})
     viewers = tuple(viewer_of(viewer_keys, one) for one in users)
-    return Request(viewers, tuple(_lines_with(markers, viewer_keys, users))), settings.store
+    return Request(viewers, tuple(_lines_with(markers, viewer_keys, users)), own), settings.store
 
 
 def _lines_with(markers: Markers, viewer_keys: "Keys", users: Sequence[str]) -> Iterator[int]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from jobs.profile.buckets import bucketing_of
 from jobs.rekey.settings import RekeySettings
-from jobs.rekey.stage import KEPT_MARKER, RekeyStage
+from jobs.rekey.stage import RekeyStage
 from jobs.rollup.key import keep
 from jobs.rollup.pseudonyms import Viewers
 from jobs.rollup.viewer import Keys, fingerprint, newer_keys
@@ -90,7 +90,7 @@ def run(settings: RekeySettings, markers: Markers, span: Span, *, force: bool, a
         _extend_ended(markers, stage)
     for day, marker in markers.of(keys.PROFILE).items():
         if REKEYED in marker.counts:
-            markers.store.delete(keys.run_prefix(keys.PROFILE, day, marker.run_id) + KEPT_MARKER)
+            markers.store.delete(keys.run_prefix(keys.PROFILE, day, marker.run_id) + keys.REPLACED)
     markers.store.delete(keys.rekey_key())
     return Rekeyed(report, requests)
 

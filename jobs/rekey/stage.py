@@ -28,9 +28,6 @@ from marquee.lake.superseded import SUPERSEDED, runs_to_note
 from marquee.runs.stage import RunContext, Stage, Target
 from marquee.storage.base import ObjectNotFoundError
 
-KEPT_MARKER = "replaced.json"
-"""Name of the replaced marker of a day below the prefix of the run that replaced it."""
-
 
 class RekeyStage(Stage):
     """One of the stages with data of viewers, whose periods are those under older keys."""
@@ -95,7 +92,7 @@ class RekeyStage(Stage):
         outputs = [one for one in previous.outputs if one not in moving] + moved
         outputs.sort(key=lambda one: (keys.name_in_run(one.key), one.key))
         if self.name == keys.PROFILE:
-            self._markers.store.put(run.prefix + KEPT_MARKER, previous.to_json())
+            self._markers.store.put(run.prefix + keys.REPLACED, previous.to_json())
         return Result(tuple(outputs), self._counts(previous, run, outputs), self._corrected(target.period, previous))
 
     def _counts(self, previous: Marker, run: RunContext, outputs: Sequence[Output]) -> dict[str, Any]:
@@ -157,7 +154,7 @@ class RekeyStage(Stage):
 
     def _replaced(self, day: Marker) -> Marker | None:
         period = Period.parse(day.period)
-        key = keys.run_prefix(keys.PROFILE, period, day.run_id) + KEPT_MARKER
+        key = keys.run_prefix(keys.PROFILE, period, day.run_id) + keys.REPLACED
         try:
             return Marker.from_json(self._markers.store.get(key), keys.success_key(keys.PROFILE, period), "")
         except ObjectNotFoundError:

@@ -51,6 +51,8 @@ CLEAN = "_CLEAN"
 ENDED = "_ENDED"
 BEGUN = "_BEGUN"
 REKEY = "_REKEY"
+REPLACED = "replaced.json"
+"""Name, below the prefix of a day's run, of the marker that it has replaced, while the lake is rekeyed."""
 
 ERASED = "erased/"
 """Prefix of the requests to erase viewers."""

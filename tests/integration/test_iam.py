@@ -1,6 +1,7 @@
 """Every role on an S3 server that enforces its policy: nothing is refused, nothing is wider than what is used.
 
-Users run all stages over two simulated days, then late files, an erasure, garbage collection and retention.
+Users run all stages over two simulated days, then late files, an erasure, garbage collection, a new viewer key and
+retention.
 """
 
 import gzip
@@ -44,6 +45,8 @@ RARE = {
     ("profile", "DeleteObject", "data/profile/*"): "a run of its own has been superseded for a week",
     ("profile", "DeleteObject", "data/audience/*"): "a run of its own has been superseded for a week",
     ("mart-load", "GetObject", "data/audience/*/departure.parquet"): "a show has ended",
+    ("rekey", "GetObject", "markers/schedule_fetch/*"): "a show has ended",
+    ("rekey", "GetObject", "data/schedule_fetch/*"): "a show has ended",
     ("mart-load", "GetObject", "markers/mart_load/*"): "a load has failed",
     ("retention", "PutObject", "markers/profile/_ENDED"): "viewer days end",
     ("retention", "PutObject", "markers/audience/_ENDED"): "viewer days end",
@@ -71,6 +74,7 @@ MAY_READ = {
     "report": set(),
     "operator": set(OBJECTS),
     "eraser": {"rejects", "marker", "erased"},
+    "rekey": {"viewer_hour", "viewer_day", "show_viewer", "audience", "payload", "marker", "erased"},
     "collector": {"marker", "erased"},
     "retention": set(OBJECTS) - {"raw", "erased"},
 }
@@ -183,6 +187,11 @@ def work(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     world.run("collector", "gc", "--grace-hours", "0")
     world.run("collector", "gc", "--grace-hours", "0", "--delete", digest_in(capsys))
     world.run("eraser", "erase", "status")
+    text = world.config.read_text()
+    world.config.write_text(text.replace('"0123456789abcdef"', '["a newer key of tests", "0123456789abcdef"]'))
+    world.run("rekey", "rekey")
+    for stage in STAGES:
+        world.run(stage, stage)
     world.run("operator", "preflight")
     world.run("retention", "retain")
     world.run("retention", "retain", "--delete", digest_in(capsys))

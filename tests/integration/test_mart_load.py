@@ -415,6 +415,24 @@ def test_hours_without_bits_of_viewers_are_of_nobody(
     ]
 
 
+def test_bits_of_two_viewer_keys_do_not_add_up(lake: LocalStore, kiosk: Kiosk) -> None:
+    """Of a day that was rekeyed, and of which an hour was made again since, only the bits of one key count.
+
+    Six viewers of an episode play in two hours: their twelve bits of two keys together would pass a floor of ten.
+    """
+    small = SmallLake(lake)
+    whole_day(small, "2026-01-05", (11, "KR", 9, "tv", 3600, range(20)), (14, "KR", 9, "tv", 60, range(10)))
+    for hour, bits, counts in ((7, range(6), {}), (9, range(6, 12), {"viewer_bits_of": "another key"})):
+        start = datetime(2026, 1, 5, hour)  # noqa: DTZ001
+        row = {"hour": start, "episode_id": 12, "country": "KR", "local_hour": 16, "device": "tv", "plays": 1}
+        row |= {"watched_seconds": 60, "viewer_bits": sum(1 << bit for bit in bits)}
+        small.publish("rollup", f"2026-01-05T{hour:02}", {VIEWERSHIP: [row]}, counts)
+    load(lake, kiosk, min_cell=10)
+    rows = rows_of(kiosk, "select episode_id, watched_seconds from fact_viewership order by 1")
+    assert 12 not in {episode for episode, _ in rows}
+    assert sum(seconds for _, seconds in rows) == 3600 + 60 + 2 * 60
+
+
 def test_an_older_generation_is_refused(small: SmallLake, kiosk: Kiosk, caplog: pytest.LogCaptureFixture) -> None:
     """A loader whose markers are older than the mart changes nothing, unless it is forced."""
     slept = Markers(small.store)

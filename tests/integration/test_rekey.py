@@ -16,12 +16,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.cli.__main__ import main
+from jobs.rekey.lake import run as rekey
+from jobs.rekey.settings import RekeySettings
 from jobs.rekey.stage import RekeyStage
+from marquee.calendar import EVER
+from marquee.engine.base import Engine
 from marquee.errors import ConfigError
 from marquee.lake import keys
 from marquee.lake.datasets import SITTING_PERIOD, VIEWER_PERIOD, VIEWERSHIP
 from marquee.lake.manifest import Output, Result
+from marquee.lake.markers import Markers
 from marquee.runs.stage import RunContext, Target
+from marquee.settings.loading import load_settings
 from tests.integration.test_erasure import (
     DAYS,
     ERASED,
@@ -34,7 +40,7 @@ from tests.integration.test_erasure import (
     kiosk_rows,
     make_world,
 )
-from tests.small_world import CASE, DAY, KEY, SmallWorld, event_file, tell_schedule, told_service
+from tests.small_world import CASE, DAY, KEY, WINTER, SmallWorld, event_file, tell_schedule, told_service
 
 NEW = "a newer key of the small world"
 LISTED = f"""viewer_key = {json.dumps([NEW, KEY])}"""
@@ -314,3 +320,67 @@ def test_keys_that_do_not_end_with_the_lakes_are_refused(
     assert "of this world" not in told
     assert world.generations() == before
     assert not any(one.key == keys.rekey_key() for one in world.lake.list("markers/"))
+
+
+def test_erasure_is_requested_under_the_lakes_keys_alone(
+    world: SmallWorld, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before the lake is brought to the newer key, and while it is, nothing can be requested; then, by either way."""
+    set_keys(world)
+    users, viewers = tmp_path / "users.txt", tmp_path / "viewers.txt"
+    users.write_text(f"{USERS[0]}\n")
+    viewers.write_text(f"{new_viewer(USERS[0]):016x}\n")
+    assert main(["erase", "--users", str(users)]) == ConfigError.exit_code
+    assert "Run marquee rekey first" in capsys.readouterr().err
+    world.lake.put(keys.rekey_key(), b"{}")
+    for given in (["--users", str(users)], ["--viewers", str(viewers)]):
+        assert main(["erase", *given]) == ConfigError.exit_code
+        assert "Wait for marquee rekey, or run it again" in capsys.readouterr().err
+    assert main(["rekey"]) == 0
+    for given in (["--users", str(users)], ["--viewers", str(viewers)]):
+        assert main(["erase", *given]) == 0
+    of_lake = {one.parameters["viewer_key_fingerprint"] for at, one in world.markers().items() if "rollup" in at}
+    requests = [json.loads(world.lake.get(one.key)) for one in world.lake.list(keys.ERASED)]
+    assert {one["viewer_key"] for one in requests} == of_lake
+    assert {tuple(one["viewers"]) for one in requests} == {(f"{new_viewer(USERS[0]):016x}",)}
+    set_keys(world, f"viewer_key = {json.dumps(['the newest key of all', NEW, KEY])}")
+    assert main(["rekey"]) == 0
+    assert world.run("rollup", "profile") == 0
+
+
+def test_state_of_several_blocks_becomes_one_that_goes_on(
+    worlds: Worlds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Days that came one by one have left several blocks in the state of a week: moved as one, it is continued."""
+    before, expected = worlds.before.copy(tmp_path / "before"), worlds.expected.copy(tmp_path / "expected")
+    for world in (before, expected):
+        for day in (7, 8, 9):
+            plays = [(user, 7 * day % 60, CASE) for user in USERS[day * 20 : day * 30]]
+            world.raw.put(*event_file(f"2026-01-{day:02}T10", plays))
+            assert world.run("rollup", "profile") == 0
+    assert len(before.markers()["audience/2026-W02"].counts["state"]) > 1
+    set_keys(before)
+    monkeypatch.setenv("MARQUEE_CONFIG", str(before.config))
+    assert main(["rekey"]) == 0
+    check_as_expected(before, expected)
+    ((run_id, days),) = before.markers()["audience/2026-W02"].counts["state"]
+    assert (run_id, days) == (before.markers()["audience/2026-W02"].run_id, 4)
+    for world in (before, expected):
+        world.raw.put(*event_file("2026-01-10T10", [(user, 5, WINTER) for user in USERS[100:300]]))
+        assert world.run("rollup", "profile") == 0
+    check_as_expected(before, expected)
+    assert run_id in {block for block, _ in before.markers()["audience/2026-W02"].counts["state"]}
+
+
+@pytest.mark.spark
+def test_spark_moves_the_same(
+    world: SmallWorld, worlds: Worlds, spark_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Spark, the rows of a bucket meet in its shuffle, with the same bytes as here."""
+    set_keys(world)
+    settings = load_settings(RekeySettings)
+    monkeypatch.setattr("jobs.rekey.lake.engine_for", lambda *_, **__: spark_engine)
+    monkeypatch.setenv("MARQUEE_ROLLUP__VIEWER_KEY", json.dumps([NEW, KEY]))
+    done = rekey(settings, Markers(settings.store), EVER, force=False, advance=lambda *_: None)
+    assert (done.exit_code, done.failures) == (0, 0)
+    check_as_expected(world, worlds.expected)
