@@ -86,10 +86,10 @@ class RekeyStage(Stage):
             )
             for one in moving
         ]
-        moved, _ = self._engine.map_reduce_merge(
-            move_rows, write_bucket, merge_nothing, units, Destination(lake, run.prefix)
-        )
-        outputs = [one for one in previous.outputs if one not in moving] + moved
+        outputs = [one for one in previous.outputs if one not in moving]
+        if units:
+            to = Destination(lake, run.prefix)
+            outputs += self._engine.map_reduce_merge(move_rows, write_bucket, merge_nothing, units, to)[0]
         outputs.sort(key=lambda one: (keys.name_in_run(one.key), one.key))
         if self.name == keys.PROFILE:
             self._markers.store.put(run.prefix + keys.REPLACED, previous.to_json())
