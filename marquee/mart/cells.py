@@ -9,6 +9,7 @@ from marquee.engine.duckdb import open_database
 from marquee.lake.datasets import VIEWERSHIP
 from marquee.mart import schema
 from marquee.mart.fold import BITS, fold_query
+from marquee.mart.protect import round_restated
 
 log = logging.getLogger(__name__)
 
@@ -72,8 +73,14 @@ class Cells:
             self._db.execute(f"insert into day_cell {_SUMS}")
             self._read.clear()
 
-    def folded(self, shows: pa.Table, min_cell: int) -> pa.Table:
-        """Return the rows to publish, sorted by episode; ``shows`` has the show of each known episode."""
+    def folded(self, shows: pa.Table, min_cell: int, *, restated: bool = False) -> pa.Table:
+        """Return the rows to publish, sorted by episode.
+
+        Args:
+            shows: the show of each known episode.
+            min_cell: least number of viewers of a row.
+            restated: whether the day may have been published before with other rows, so that its sums are rounded.
+        """
         self._register()
         self._db.register("show_of", shows)
         self._db.execute(_CELL)
@@ -84,7 +91,7 @@ class Cells:
                 log.warning(
                     "%s: fewer than %d viewers watched, so the mart has no viewership of this day", day, min_cell
                 )
-        return rows
+        return round_restated(rows, min_cell) if restated else rows
 
     def _register(self) -> None:
         """Let the view of the rows read so far see them."""

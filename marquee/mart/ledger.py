@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from marquee.calendar import Grain, Period, Span
+from marquee.calendar import HOUR, Grain, Period, Span
 from marquee.errors import LostRaceError
 from marquee.lake import keys
 from marquee.lake.coverage import Coverage, coverage_of
@@ -192,6 +192,11 @@ class Change:
             entries = (replace(entry, rows=0) for entry in entries)
         return cls(step, tuple(entries), force)
 
+    @property
+    def restated(self) -> bool:
+        """Whether the step is a day that the lake has published before with other rows; see ``restated_days``."""
+        return self.step.stage == keys.ROLLUP and bool(restated_days(self.entries))
+
     def wanted(self, ledger: Ledger) -> bool:
         """Return whether the current ledger still needs this change. It does not if another loader has loaded it all.
 
@@ -244,6 +249,24 @@ def entries_of(marker: Marker) -> list[Entry]:
         )
         for one in LOADED_OF[marker.stage]
     ]
+
+
+def restated_days(hours: Iterable[Entry]) -> list[Period]:
+    """Return the days of which an hour was made again after all hours of the day were there.
+
+    A mart may have had such a day before, with other rows. Generations and runs of the hours show it, so that a mart that
+    is loaded anew knows it, too. The hours are not complete before the last first run of one of them. An hour that was
+    made again with the same rows counts as well, because its marker does not say so.
+    """
+    days: dict[Period, list[Entry]] = {}
+    for one in hours:
+        days.setdefault(day_of(Period.parse(one.period)), []).append(one)
+    return sorted(day for day, those in days.items() if _is_restated(those))
+
+
+def _is_restated(hours: Sequence[Entry]) -> bool:
+    complete = max((one.run_id for one in hours if one.generation == 1), default="")  # run ids sort by time
+    return any(one.generation > 1 and one.run_id > complete for one in hours)
 
 
 def recounted(items: Iterable[Item], ledger: Ledger) -> list[Entry]:
@@ -316,14 +339,19 @@ def compare(markers: Markers, ledger: Ledger, settings: MartSettings) -> list[It
 
 
 def _days_over(markers: Markers) -> set[Period]:
-    """Return the days that are over: with all their hours, or profiled and before the day of the last hour.
+    """Return the days that are over: with all their hours.
 
-    The first day of a lake may have fewer hours.
+    The first day of a lake may have fewer: those from its first hour on. It is over if it is profiled, and there is an
+    hour of a later day.
     """
-    hours = Counter(day_of(hour) for hour in markers.of(keys.ROLLUP))
-    last = max(hours, default=None)
+    made = markers.of(keys.ROLLUP)
+    hours = Counter(map(day_of, made))
+    first, last = min(made, default=None), max(hours, default=None)
     profiled = markers.of(keys.PROFILE)
-    return {day for day, made in hours.items() if made == day.hours or (day in profiled and day != last)}
+    over = {day for day, number in hours.items() if number == day.hours}
+    if first and last and (day := day_of(first)) in profiled and day != last:
+        over |= {day} if hours[day] == (day.end - first.start) // HOUR else set()
+    return over
 
 
 def day_of(hour: Period) -> Period:

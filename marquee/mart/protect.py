@@ -71,6 +71,23 @@ def round_viewers(viewers: pa.ChunkedArray, min_cell: int) -> pa.ChunkedArray:
     return pc.multiply(pc.divide(pc.add(viewers, min_cell // 2), min_cell), min_cell)
 
 
+def round_restated(rows: pa.Table, min_cell: int) -> pa.Table:
+    """Return cells of viewership of a day that may have been published before, with rounded plays and seconds.
+
+    Exact cells of two versions of a day would differ by exactly what the viewers who came, or were erased, watched in
+    between. Rows whose seconds round to 0 are left out.
+    """
+    if min_cell == 1:
+        return rows
+    plays, seconds = rows["plays"], rows["watched_seconds"]
+    rounded = _with(
+        rows,
+        plays=_to_multiple(plays, min_cell).cast(plays.type),
+        watched_seconds=_to_multiple(seconds, min_cell * HOUR_S).cast(seconds.type),
+    )
+    return rounded.filter(pc.greater(rounded["watched_seconds"], 0))
+
+
 def leave_out_few(rows: pa.Table, group: str, seconds: Sequence[str], viewers: str, min_cell: int) -> pa.Table:
     """Return rows whose worldwide seconds lack those of the countries that are withheld, if these have few viewers.
 
@@ -115,9 +132,13 @@ def _published(column: Column, rows: pa.Table, min_cell: int, ratios: Columns) -
 
 def _round_seconds(seconds: pa.ChunkedArray, published: pa.ChunkedArray, min_cell: int) -> pa.ChunkedArray:
     """Return rounded seconds, from the published number of their viewers."""
-    unit = min_cell * HOUR_S
-    rounded = pc.multiply(pc.floor(pc.add(pc.divide(seconds.cast(pa.float64()), unit), 0.5)), unit)
+    rounded = _to_multiple(seconds, min_cell * HOUR_S)
     return _null_where(pc.or_(_is_few(published, min_cell), pc.equal(rounded, 0)), rounded.cast(seconds.type))
+
+
+def _to_multiple(values: pa.ChunkedArray, unit: int) -> pa.ChunkedArray:
+    """Return the nearest multiples of a unit, halves up."""
+    return pc.multiply(pc.floor(pc.add(pc.divide(values.cast(pa.float64()), unit), 0.5)), unit)
 
 
 def _is_few(published: pa.ChunkedArray, min_cell: int) -> pa.ChunkedArray:

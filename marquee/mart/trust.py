@@ -16,7 +16,7 @@ from marquee.lake.datasets import UNKNOWN_SHOW, WORLDWIDE
 from marquee.mart import schema
 from marquee.mart.base import Mart
 from marquee.mart.fold import OTHER_COUNTRY
-from marquee.mart.ledger import LEDGER, Entry, ledger_of
+from marquee.mart.ledger import LEDGER, Entry, ledger_of, restated_days
 from marquee.mart.narrowed import bounds_of, is_of_audience, narrow, read_by
 from marquee.mart.questions import Question
 from marquee.mart.viewing import sums_between
@@ -66,6 +66,7 @@ class Trust:
             rounded; 1 if they are exact.
         floor: the least number of viewers of a show, day, country and daypart of the answer's plays; those of fewer are
             combined. 1 if all are apart, and for an audience.
+        restated: days of the answer's plays that the lake has published before, whose plays and hours are rounded, too.
         newest_hour: the last hour of the periods whose viewership is loaded; None without any.
         loaded_at: time of the last load of the answer's data, in UTC.
         definitions: versions of definitions, such as ``audience 2`` and ``mart 4`` (the schema with the views).
@@ -82,6 +83,7 @@ class Trust:
     withheld: int = 0
     min_cell: int = 1
     floor: int = 1
+    restated: int = 0
     newest_hour: str | None = None
     loaded_at: datetime | None = None
     definitions: tuple[str, ...] = ()
@@ -124,6 +126,9 @@ class Trust:
             parts.append(self.rounding)
         if self.floor > 1:
             parts.append(f"viewing of fewer than {self.floor} viewers counts for other dayparts, countries or shows")
+        if self.restated:
+            days, their = ("day", "its") if self.restated == 1 else ("days", "their")
+            parts.append(f"{self.restated:,} {days} restated, {their} hours are rounded")
         if self.newest_hour:
             parts.append(f"newest hour {self.newest_hour}")
         if self.loaded_at:
@@ -210,6 +215,7 @@ def trust_of(mart: Mart, question: Question, period: str | None = None, only: Ma
         withheld=count_withheld(mart, question.view, chosen, only or {}) if audience else 0,
         min_cell=_min_cell(mart) if audience else 1,
         floor=1 if audience else _min_cell(mart),
+        restated=0 if audience or _min_cell(mart) == 1 else len(restated_days(loaded)),
     )
     if known.unknown_percent <= UNKNOWN_PERCENT:
         return known
@@ -233,6 +239,7 @@ def trust_of_all(several: Sequence[Trust]) -> Trust:
         withheld=sum(one.withheld for one in several),
         min_cell=max((one.min_cell for one in several), default=1),
         floor=max((one.floor for one in several), default=1),
+        restated=sum(one.restated for one in several),
         newest_hour=max((one.newest_hour for one in several if one.newest_hour), default=None),
         loaded_at=max((one.loaded_at for one in several if one.loaded_at), default=None),
         definitions=tuple(dict.fromkeys(name for one in several for name in one.definitions)),

@@ -164,3 +164,22 @@ def heavy_viewers_in_a_month() -> Nasty:
 
 HEAVY = heavy_viewers_in_a_genre, heavy_viewers_in_a_month
 """Worlds whose secret is the seconds of few viewers, which rounding to ten hours does not hide."""
+
+
+def a_late_file_of_one_viewer() -> tuple[World, World]:
+    """Twelve viewers on a day; a late file has one more, who watched fifty minutes. The worlds before and after."""
+    plays = everybody(range(12), 11, 0)
+    return World(plays, [1]), World([*plays, *everybody([60], 11, 0, seconds=3000)], [1])
+
+
+def an_erased_viewer() -> tuple[World, World]:
+    """The other way round: the viewer of fifty minutes is erased."""
+    before, after = a_late_file_of_one_viewer()
+    return after, before
+
+
+def nine_who_watched_all_day() -> tuple[World, World]:
+    """Twelve viewers for an hour, and nine more in a late file, who each watched an hour of each hour of a daytime."""
+    plays = everybody(range(12), 11, 0, seconds=3600)
+    late = [one for hour in range(12, 17) for one in everybody(range(40, 49), 11, 0, hour=hour, seconds=3600)]
+    return World(plays, [1]), World([*plays, *late], [1])

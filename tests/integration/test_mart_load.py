@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
@@ -401,7 +401,9 @@ def test_hours_without_bits_of_viewers_are_of_nobody(
 ) -> None:
     """With a floor, an hour without bits of viewers counts as of nobody, so it is folded, and the log names it."""
     small = SmallLake(lake)
-    whole_day(small, "2026-01-05", (11, "KR", 9, "tv", 3600, range(20)), (12, "KR", 9, "tv", 60, range(10)))
+    plays = (11, "KR", 9, "tv", 3600, range(20)), (12, "KR", 9, "tv", 60, range(10))
+    whole_day(small, "2026-01-05", *plays, hours=range(7))
+    whole_day(small, "2026-01-05", hours=range(8, 24))
     before = replace(VIEWERSHIP, columns=VIEWERSHIP.columns[:-1])
     start = datetime(2026, 1, 5, 7)  # noqa: DTZ001
     row = {"hour": start, "episode_id": 13, "country": "KR", "local_hour": 16, "device": "tv", "plays": 1}
@@ -840,7 +842,37 @@ def test_a_day_that_is_not_over_waits(lake: LocalStore, kiosk: Kiosk) -> None:
     assert load(lake, kiosk, min_cell=10).loaded == 24
     small.hour("2026-01-05T07", (11, "KR", 16, "tv", 60, range(3)), (11, "KR", 9, "tv", 60, range(3)))
     assert load(lake, kiosk, min_cell=10) == MartReport(replaced=1, unchanged=23, rows=3)
-    assert rows_of(kiosk, "select daypart, watched_seconds from fact_viewership") == [("(other)", 3720)]
+    assert rows_of(kiosk, "select daypart, watched_seconds from fact_viewership") == []  # 3,720 seconds, rounded
+
+
+def test_a_restated_day_is_rounded_in_any_mart(lake: LocalStore, kiosk: Kiosk, new_kiosk: Callable[[], Kiosk]) -> None:
+    """A late file for a day that was over: its hours are rounded, in a mart that had the day and in a new one."""
+    small = SmallLake(lake)
+    small.capture("2026-01-05", shows=[{"show_id": 1}], episodes=[{"episode_id": 11, "show_id": 1}])
+    whole_day(small, "2026-01-05", (11, "KR", 9, "tv", 16 * 3600, range(20)))
+    whole_day(small, "2026-01-06", (11, "KR", 9, "tv", 16 * 3600, range(20)))
+    load(lake, kiosk, min_cell=10)
+    small.hour("2026-01-05T07", (11, "KR", 9, "tv", 3180, range(1)))
+    load(lake, kiosk, min_cell=10)
+    load(lake, new := new_kiosk(), min_cell=10)
+    for mart in (kiosk, new):
+        facts = rows_of(mart, "select day, plays, watched_seconds from fact_viewership order by day")
+        assert facts == [(FIRST, 1010, 20 * 3600), (FIRST + timedelta(1), 960, 16 * 3600)]  # 1,013 plays
+        with read_mart(kiosk_of(mart, min_cell=10)) as opened:
+            trust = answer(opened, find_question("genre-hours"), period="2026-01-05/2026-01-06").trust
+        assert "1 day restated, its hours are rounded" in trust.text()
+    assert rows_of(kiosk, "select sum(watched_seconds) from fact_show_daypart") == [(36 * 3600,)]
+
+
+def test_a_day_with_a_hole_waits(lake: LocalStore, kiosk: Kiosk) -> None:
+    """A profiled day that lacks an hour after the lake's first one is not over, because the hour may still come."""
+    small = SmallLake(lake)
+    whole_day(small, "2026-01-05", (11, "KR", 9, "tv", 3600, range(20)), hours=range(12, 23))
+    small.publish(keys.PROFILE, "2026-01-05", {})
+    small.hour("2026-01-06T00")
+    assert load(lake, kiosk, min_cell=10).loaded == 0
+    small.hour("2026-01-05T23")
+    assert load(lake, kiosk, min_cell=10).loaded == 12
 
 
 def test_the_first_day_of_a_lake_is_over_with_the_next(lake: LocalStore, kiosk: Kiosk) -> None:

@@ -114,6 +114,13 @@ def test_trust_of_combined_plays() -> None:
     assert said in trust_of_all([folded, folded]).text()
 
 
+def test_trust_of_restated_days() -> None:
+    """The line says of how many days hours are rounded; those of a trend add up."""
+    one = Trust(periods=("2026-01-05",), restated=1)
+    assert one.text() == "2026-01-05 · 1 day restated, its hours are rounded"
+    assert trust_of_all([one, one]).text().endswith("2 days restated, their hours are rounded")
+
+
 def test_plays_of_a_protected_mart_are_combined(tmp_path: Path) -> None:
     """The floor of a mart holds for questions about plays, and its rounding for those about audiences."""
     small = SmallLake(LocalStore(tmp_path / "lake"))

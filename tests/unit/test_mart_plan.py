@@ -8,7 +8,16 @@ from marquee.calendar import EVER, Period, Span
 from marquee.lake import keys
 from marquee.lake.manifest import Marker, Output
 from marquee.lake.markers import Markers
-from marquee.mart.ledger import Item, LoadStatus, compare, entries_of, load_status_of, make_plan
+from marquee.mart.ledger import (
+    Entry,
+    Item,
+    LoadStatus,
+    compare,
+    entries_of,
+    load_status_of,
+    make_plan,
+    restated_days,
+)
 from marquee.storage.local import LocalStore
 from tests.helpers_mart import SmallLake, kiosk_of, marker_of
 
@@ -157,3 +166,27 @@ def test_an_older_capture_keeps_the_dimensions_as_they_are() -> None:
     plan = make_plan(items, EVER, force=False)
     assert [step.stage for step in plan.steps] == ["rollup", "rollup", "audience"]
     assert [str(one.period) for one in plan.refused] == ["2026-01-03", "2026-01-07T00"]
+
+
+def hours_of(day: str, *runs: tuple[int, str]) -> list[Entry]:
+    """Return ledger entries of the first hours of a day, of runs by generation and id."""
+    return [
+        Entry("viewership", f"{day}T{hour:02}", generation, run_id, "", 0)
+        for hour, (generation, run_id) in enumerate(runs)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("hours", "restated"),
+    [
+        (hours_of("2026-01-05", (1, "20260105T01"), (1, "20260105T02")), False),
+        (hours_of("2026-01-05", (2, "20260105T02"), (1, "20260105T03")), False),
+        (hours_of("2026-01-05", (2, "20260106T02"), (1, "20260105T03")), True),
+        (hours_of("2026-01-05", (2, "20260106T02"), (3, "20260106T03")), True),
+    ],
+    ids=["each made once", "a late file before the last hour", "a late file after it", "every hour made again"],
+)
+def test_a_day_is_restated_if_an_hour_is_made_again_after_all_were_there(hours: list[Entry], *, restated: bool) -> None:
+    """Generations and runs of hours tell whether a mart may have had the day before; other days do not matter."""
+    other = hours_of("2026-01-06", (1, "20260109T00"))
+    assert restated_days([*hours, *other]) == [Period.parse("2026-01-05")] * restated

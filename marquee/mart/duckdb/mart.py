@@ -72,7 +72,7 @@ class DuckdbMart:
                 if self._settings.detail == "hour":
                     self._insert(HOURS, rows.drop_columns([BITS]))
             shows = self.table("select episode_id, show_id from dim_episode")
-            self._insert("fact_viewership", cells.folded(shows, self._settings.min_cell))
+            self._insert("fact_viewership", cells.folded(shows, self._settings.min_cell, restated=change.restated))
             self._add_what_was_watched(day)
             self._drop_what_no_fact_names(replaced)
             self._delete(viewing.TABLE, "day = ?", [day])

@@ -68,7 +68,7 @@ class MysqlMart:
     def load_viewership(self, hours: Iterable[pa.Table], change: Change) -> bool:
         day = naive(change.step.period.start)
         with _infile(HOURS) as hour_rows, _infile("fact_viewership") as rows:
-            named = self._read_day(hours, hour_rows, rows)
+            named = self._read_day(hours, hour_rows, rows, restated=change.restated)
 
             def stage(session: MysqlSession) -> None:
                 names.stage_named(session, named)
@@ -88,7 +88,7 @@ class MysqlMart:
 
             return self._replace(change, stage, write)
 
-    def _read_day(self, hours: Iterable[pa.Table], hour_rows: Infile, rows: Infile) -> names.Named:
+    def _read_day(self, hours: Iterable[pa.Table], hour_rows: Infile, rows: Infile, *, restated: bool) -> names.Named:
         """Fill the rows of a day and, in a mart of hours, of its hours; return what they name."""
         named = names.Named()
         with Cells(self._settings.memory_mb) as cells:
@@ -97,7 +97,7 @@ class MysqlMart:
                 if self._settings.detail == "hour":
                     hour_rows.add(hour)
                     named.add(hour)
-            folded = cells.folded(self._read_shows(), self._settings.min_cell)
+            folded = cells.folded(self._read_shows(), self._settings.min_cell, restated=restated)
         rows.add(folded)
         named.add(folded)
         return named
