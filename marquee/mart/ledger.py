@@ -254,9 +254,9 @@ def entries_of(marker: Marker) -> list[Entry]:
 def restated_days(hours: Iterable[Entry]) -> list[Period]:
     """Return the days of which an hour was made again after all hours of the day were there.
 
-    A mart may have had such a day before, with other rows. Generations and runs of the hours show it, so that a mart that
-    is loaded anew knows it, too. The hours are not complete before the last first run of one of them. An hour that was
-    made again with the same rows counts as well, because its marker does not say so.
+    A mart may have had such a day before, with other rows. Generations and runs of the hours show it, so that a mart
+    that is loaded anew knows it, too. The hours are not complete before the last first run of one of them. An hour that
+    was made again with the same rows counts as well, because its marker does not say so.
     """
     days: dict[Period, list[Entry]] = {}
     for one in hours:

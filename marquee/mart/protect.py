@@ -30,6 +30,7 @@ from marquee.lake.datasets import (
     KEEP,
     LAUNCH,
     OVERLAP,
+    REMOVE,
     SEASON_AUDIENCE,
     SEASON_STEP,
     SHOW_ORDER,
@@ -228,8 +229,9 @@ def _all(number: int, rows: pa.Table) -> pa.ChunkedArray:
 def _protect_order(tables: Mapping[str, pa.Table], min_cell: int) -> pa.Table:
     """Protect show_order. Shows of few viewers have no row; seconds are the sums of the seconds published.
 
-    The order of keeping ends before the first step that adds no published viewer. No later step adds more than the
-    step before it, so a long row of them with rounded totals would tell how many each adds.
+    The best orders end before the first step that adds no published viewer, that of removal once it has lost some. No
+    later step of keeping adds more than the step before it, and none of removal less, so a long row of them with
+    rounded totals would tell how many each adds.
     """
     shows = _protect_audience(tables, min_cell)
     shows = shows.filter(pc.and_(pc.equal(shows["country"], WORLDWIDE), pc.invert(_is_few(shows["reach"], min_cell))))
@@ -246,14 +248,15 @@ def _protect_order(tables: Mapping[str, pa.Table], min_cell: int) -> pa.Table:
 
 
 def _rises(steps: pa.Table) -> list[bool]:
-    """Return of each step of an order whether it stays: in the order of keeping, while published viewers rise."""
+    """Return of each step of an order whether it stays: in the best orders, while published viewers rise."""
     found: list[bool] = []
-    before, over = -1, False
+    before, over = {KEEP: -1, REMOVE: 0}, set()
     for strategy, viewers in zip(steps["strategy"].to_pylist(), steps["viewers"].to_pylist(), strict=True):
-        if strategy == KEEP:
-            over = over or viewers <= before
-            before = viewers
-        found.append(strategy != KEEP or not over)
+        if strategy in before:
+            if viewers <= before[strategy] and (viewers or strategy == KEEP):
+                over.add(strategy)
+            before[strategy] = viewers
+        found.append(strategy not in over)
     return found
 
 

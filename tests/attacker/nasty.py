@@ -183,3 +183,13 @@ def nine_who_watched_all_day() -> tuple[World, World]:
     plays = everybody(range(12), 11, 0, seconds=3600)
     late = [one for hour in range(12, 17) for one in everybody(range(40, 49), 11, 0, hour=hour, seconds=3600)]
     return World(plays, [1]), World([*plays, *late], [1])
+
+
+def shows_with_one_sole_viewer_each() -> Nasty:
+    """Shows of the same twenty viewers, each with one more who watches nothing else: each step of removal costs one."""
+    plays: list[Seen] = []
+    for show in range(1, 15):
+        plays += [*everybody(range(100, 120), 10 * show + 1, 0), *everybody([show], 10 * show + 1, 0)]
+    terms = ((1, cell("viewers", WEEK, "remove", 14, table=ORDER)),
+             (-1, cell("viewers", WEEK, "remove", 13, table=ORDER)))  # fmt: skip
+    return Nasty(World(plays, range(1, 15)), Secret(terms, 1))
