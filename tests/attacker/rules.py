@@ -158,7 +158,7 @@ def overlap(counts: Counts) -> None:
 
 
 def orders(counts: Counts) -> None:
-    """State what each step of an order adds: at least the show's sole viewers, at most its reach; best steps, less or more."""
+    """State what each step of an order adds: at least its sole viewers, at most its reach; best steps, less or more."""
     by_step = {key: row["show_id"] for key, row in counts.rows[ORDER].items()}
     for key, show in by_step.items():
         period, strategy, step = key
@@ -187,8 +187,9 @@ def orders(counts: Counts) -> None:
             counts.model.equal("orders", block, [now], [sole])
         if strategy in {"keep", "remove"} and int(step) > 1:
             earlier = [] if step == 2 else [counts.of(ORDER, "viewers", period, strategy, int(step) - 2)]
-            sides = [[before, before], [*earlier, now]]
-            counts.model.state("orders", block, *(sides if strategy == "keep" else sides[::-1]))
+            twice, around = [before, before], [*earlier, now]
+            more, less = (twice, around) if strategy == "keep" else (around, twice)
+            counts.model.state("orders", block, more, less)
         if str(strategy).startswith("keep") and step == 2:
             first = by_step[period, strategy, 1]
             both = counts.of(OVERLAP, "viewers", period, first, show)

@@ -1,4 +1,4 @@
-"""Rounded losses in the order of removal tell how many viewers a step costs, unless the order ends where they repeat."""
+"""Rounded losses in the order of removal tell what a step costs, unless the order ends where they repeat."""
 
 import pytest
 
