@@ -79,6 +79,8 @@ def run(settings: RekeySettings, markers: Markers, span: Span, *, force: bool, a
     if not older and not flagged:
         return Rekeyed(Report(note="the lake is under these viewer keys"))
     _put_flag(markers.store, viewer_key)
+    for stage in STAGES:  # what others have published before they saw it
+        markers.refresh(stage)
     plan = RekeyStage(keys.ROLLUP, settings, markers, NO_ENGINE, viewer_key)
     engine = engine_for(settings.engine, plan, markers, EVER, force=True)
     report = _periods(settings, markers, engine, viewer_key, advance)
@@ -98,20 +100,17 @@ def run(settings: RekeySettings, markers: Markers, span: Span, *, force: bool, a
 def _periods(settings: RekeySettings, markers: Markers, engine: Engine, viewer_key: str, advance: Advance) -> Report:
     """Make all periods under older keys, until none is left or some fail; those that another run made count as made."""
     reports: list[Report] = []
-    while True:
-        again: list[tuple[Period, int]] = []
+    while any(True for _ in _older(markers, viewer_key)):
         for name in STAGES:
-            made = run_stage(
-                RekeyStage(name, settings, markers, engine, viewer_key), markers, force=True, advance=advance
-            )
-            reports.append(replace(made, failed=(), note=""))
-            again += made.failed
-        if any(code != LostRaceError.exit_code for _, code in again):
-            return merge([*reports, Report(failed=tuple(again))])
+            stage = RekeyStage(name, settings, markers, engine, viewer_key)
+            made = run_stage(stage, markers, force=True, advance=advance)
+            failed = tuple(one for one in made.failed if one[1] != LostRaceError.exit_code)
+            reports.append(replace(made, failed=failed, note=""))
+            if failed:  # what is downstream would not be current afterwards
+                return merge(reports)
         for name in STAGES:
             markers.refresh(name)
-        if not any(True for _ in _older(markers, viewer_key)):
-            return merge(reports)
+    return merge(reports)
 
 
 def _check(markers: Markers, viewer_keys: Keys) -> None:
@@ -162,18 +161,21 @@ def _older_requests(store: Store, markers: Markers, viewer_keys: Keys) -> Iterat
 
 
 def _move_request(store: Store, request_id: str, viewer_keys: Keys) -> bool:
-    """Bring a request to the newer keys; return whether it was of older ones. Two at once write the same."""
+    """Bring a request to the newer keys; return whether it was of older ones."""
     key = keys.erasure_key(request_id)
-    request = read_request(store, request_id)
+    info, request = store.head(key), read_request(store, request_id)
     newer = _newer_of(request, viewer_keys)
-    if not newer:
+    if not newer or info is None:
         return False
     with open_database() as db:
         viewers, lines = (
             tuple(Viewers(newer).after(db, np.array(one, np.uint64)).tolist())
             for one in (request.viewers, request.lines)
         )
-    store.put(key, Request(viewers, lines, fingerprint(viewer_keys)).to_json())
+    try:
+        store.put_if_unchanged(key, Request(viewers, lines, fingerprint(viewer_keys)).to_json(), info.etag)
+    except PreconditionError:  # another run was first
+        return False
     return True
 
 
