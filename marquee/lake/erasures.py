@@ -96,7 +96,7 @@ class Request:
 
     viewers: tuple[int, ...] = field(repr=False)
     lines: tuple[int, ...] = field(default=(), repr=False)
-    viewer_key: str = ""
+    viewer_key: str = field(default="", repr=False)
     """Fingerprint of their viewer keys; empty if an earlier version wrote the request, which knew a single key."""
 
     def to_json(self) -> bytes:
