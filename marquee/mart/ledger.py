@@ -178,24 +178,24 @@ class Step:
 
 @dataclass(frozen=True)
 class Change:
-    """The ledger entries that a transaction writes, and its step."""
+    """The ledger entries that a transaction writes, and its step.
+
+    ``restated`` is whether the step is a day in a mart of whole days that may have been published before with other
+    rows; see ``restated_days``.
+    """
 
     step: Step
     entries: tuple[Entry, ...]
     force: bool = False
+    restated: bool = False
 
     @classmethod
     def of(cls, step: Step, now: datetime, *, force: bool, whole_days: bool = False) -> "Change":
         """Return the change of loading a step now. The ledger of a mart of whole days has no rows of single hours."""
-        entries = (replace(entry, loaded_at=now) for item in step.items for entry in entries_of(item.marker))
-        if whole_days and step.stage == keys.ROLLUP:
-            entries = (replace(entry, rows=0) for entry in entries)
-        return cls(step, tuple(entries), force)
-
-    @property
-    def restated(self) -> bool:
-        """Whether the step is a day that the lake has published before with other rows; see ``restated_days``."""
-        return self.step.stage == keys.ROLLUP and bool(restated_days(self.entries))
+        entries = [replace(entry, loaded_at=now) for item in step.items for entry in entries_of(item.marker)]
+        if not whole_days or step.stage != keys.ROLLUP:
+            return cls(step, tuple(entries), force)
+        return cls(step, tuple(replace(one, rows=0) for one in entries), force, bool(restated_days(entries)))
 
     def wanted(self, ledger: Ledger) -> bool:
         """Return whether the current ledger still needs this change. It does not if another loader has loaded it all.

@@ -215,7 +215,7 @@ def trust_of(mart: Mart, question: Question, period: str | None = None, only: Ma
         withheld=count_withheld(mart, question.view, chosen, only or {}) if audience else 0,
         min_cell=_min_cell(mart) if audience else 1,
         floor=1 if audience else _min_cell(mart),
-        restated=0 if audience or _min_cell(mart) == 1 else len(restated_days(loaded)),
+        restated=len(restated_days(loaded)) if not audience and _has_whole_days(mart) else 0,
     )
     if known.unknown_percent <= UNKNOWN_PERCENT:
         return known
@@ -306,6 +306,10 @@ def _total(seconds: Mapping[str, tuple[int, int]], country: str) -> tuple[int, i
 def _min_cell(mart: Mart) -> int:
     _, ((found,),) = mart.query("select min_cell from kiosk")
     return int(found)
+
+
+def _has_whole_days(mart: Mart) -> bool:
+    return bool(mart.query("select 1 from kiosk where detail = 'day' and min_cell > 1")[1])
 
 
 def _worst(seconds: Mapping[str, tuple[int, int]]) -> tuple[tuple[str, float], ...]:
