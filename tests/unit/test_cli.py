@@ -34,6 +34,7 @@ COMMANDS = [
     "verify",
     "gc",
     "erase",
+    "rekey",
     "retain",
     "simulate",
     "completion",
