@@ -83,7 +83,7 @@ class SmallWorld:
             first_day = {days[0]}
             last_day = {days[1]}
             calls_per_window = 1000
-            attempts = 1
+            retry_for_s = 0
             """
         )
 

@@ -27,7 +27,16 @@ from marquee.lake.datasets import (
     VIEWER_PERIOD,
     VIEWER_SEEN,
 )
-from marquee.lake.erased_rows import NOBODY, Pseudonyms, are_among, erased_viewers, held_in, of_bucket, rewrite
+from marquee.lake.erased_rows import (
+    NOBODY,
+    Pseudonyms,
+    are_among,
+    erased_viewers,
+    held_in,
+    of_bucket,
+    rewrite,
+    rewrite_blocks,
+)
 from marquee.lake.files import read_output, write_output
 from marquee.lake.manifest import Marker, Output
 from marquee.lake.markers import Markers
@@ -155,22 +164,21 @@ def erase_period(unit: ErasedPeriodUnit, task: Task) -> ErasedDay:  # noqa: ARG0
     erased = erased_viewers(lake, unit.requests)
     outputs: list[Output] = []
     played = [NOBODY, *(_viewers_in(lake, one, unit) for one in unit.last)]
+    by_dataset: dict[str, list[Output]] = {}
     for output in unit.outputs:
-        if output.dataset == SHOW_VIEWER.name:
-            continue
-        dataset = _DATASETS[output.dataset]
-        if dataset is VIEWER_PERIOD:
-            played.append(_viewers_in(lake, output, unit))
-        now, _ = rewrite(lake, unit.prefix, dataset, output, unit.buckets, erased)
-        outputs += [now] if now else []
+        by_dataset.setdefault(output.dataset, []).append(output)
+    numbered = by_dataset.pop(SHOW_VIEWER.name, [])
+    for name, blocks in by_dataset.items():
+        if name == VIEWER_PERIOD.name:
+            played += [_viewers_in(lake, one, unit) for one in blocks]
+        outputs += rewrite_blocks(lake, unit.prefix, _DATASETS[name], blocks, unit.buckets, erased)
     for key in unit.before:
         found = from_parquet(lake.get(key), [VIEWER.name])[VIEWER.name].to_numpy()
         played.append(of_bucket(found[are_among(found, erased)], unit.bucket, unit.buckets))
     viewers = np.unique(np.concatenate(played))
     gone = are_among(viewers, erased)
-    for output in unit.outputs:
-        if output.dataset == SHOW_VIEWER.name:
-            outputs += _without_numbers(lake, unit.prefix, output, gone)
+    for output in numbered:
+        outputs += _without_numbers(lake, unit.prefix, output, gone)
     return ErasedDay(tuple(outputs), VIEWER_DAY.schema.empty_table(), int(gone.sum()), pa.array([], pa.date32()))
 
 

@@ -24,7 +24,7 @@ from marquee.errors import ConfigError
 from marquee.lake import keys
 from marquee.lake.datasets import DATASETS, SHOW_VIEWER, VIEWER, Dataset
 from marquee.lake.erased_rows import NOBODY, of_bucket
-from marquee.lake.files import read_output, write_output
+from marquee.lake.files import in_order, read_output, write_output
 from marquee.lake.manifest import Output
 from marquee.storage.base import Store
 from marquee.storage.opening import StoreAddress
@@ -103,10 +103,7 @@ def write_bucket(
     if dataset is SHOW_VIEWER:
         _, numbers = np.unique(rows[VIEWER.name].to_numpy(), return_inverse=True)
         rows = rows.append_column(NUMBER, pa.array(numbers.astype(np.int32)))
-    # Blocks of a state that are written as one may have rows of the same key.
-    others = [name for name in dataset.schema.names if name not in dataset.sort]
-    rows = rows.sort_by([(name, "ascending") for name in (*dataset.sort, *others)])
-    return write_output(to.lake.open(), to.prefix, dataset, rows, bucket), None
+    return write_output(to.lake.open(), to.prefix, dataset, in_order(dataset, [rows]), bucket), None
 
 
 def merge_nothing(tables: Iterator[pa.Table], to: Destination, task: Task) -> None:

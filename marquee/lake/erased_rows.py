@@ -10,7 +10,7 @@ import pyarrow as pa
 from marquee.lake import keys
 from marquee.lake.datasets import VIEWER, Dataset
 from marquee.lake.erasures import read_request
-from marquee.lake.files import read_output, write_output
+from marquee.lake.files import in_order, read_output, write_output
 from marquee.lake.manifest import Output
 from marquee.storage.base import Store, in_parallel
 
@@ -111,3 +111,17 @@ def rewrite(
     if not removed.num_rows:
         return output, removed
     return (write_output(store, prefix, dataset, left, bucket) if left.num_rows else None), removed
+
+
+def rewrite_blocks(
+    store: Store, prefix: str, dataset: Dataset, blocks: Sequence[Output], buckets: int, erased: Pseudonyms
+) -> list[Output]:
+    """Write the objects of one bucket again without some viewers; return what is to be listed now.
+
+    These are the objects themselves if none of their rows is theirs. Else they become one object: a run has one name for
+    the objects of a bucket.
+    """
+    if not any(len(held_in(store, one, buckets, erased)) for one in blocks):
+        return list(blocks)
+    left = in_order(dataset, [without(read_output(store, one), erased) for one in blocks])
+    return [write_output(store, prefix, dataset, left, keys.bucket_of(blocks[0].key))] if left.num_rows else []

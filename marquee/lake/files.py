@@ -1,7 +1,7 @@
 """Files of the lake: writes them under a run's prefix, and reads them checked against their manifest."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,6 +21,13 @@ def write_output(store: Store, prefix: str, dataset: Dataset, rows: Rows, bucket
     name = keys.table_file(dataset.name) if bucket is None else keys.bucket_file(dataset.name, bucket)
     data = to_parquet(rows, dataset)
     return write_bytes(store, prefix + name, dataset.name, data, count_rows(data), private=dataset.private)
+
+
+def in_order(dataset: Dataset, tables: Iterable[pa.Table]) -> pa.Table:
+    """Return the rows of several tables of a dataset by bucket, sorted; blocks of a state may have rows of one key."""
+    rows = pa.concat_tables(tables)
+    others = [name for name in dataset.schema.names if name not in dataset.sort]
+    return rows.sort_by([(name, "ascending") for name in (*dataset.sort, *others)])
 
 
 def write_bytes(store: Store, key: str, dataset: str, data: bytes, rows: int, *, private: bool = False) -> Output:

@@ -211,8 +211,7 @@ def test_pause_before_the_next_call_of_the_schedule(world: SmallWorld, service: 
         world,
         "schedule_fetch",
         lambda: bool(service.asked),
-        SCHEDULE_FETCH__ATTEMPTS="3",
-        SCHEDULE_FETCH__MAX_WAIT_S="100",
+        SCHEDULE_FETCH__RETRY_FOR_S="100",
     )
     assert (code, seconds < AT_ONCE_S) == (143, True)
     assert list(world.lake.list()) == []

@@ -8,6 +8,7 @@ import random
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -24,6 +25,7 @@ from marquee.lake import keys
 from marquee.lake.datasets import REJECTS, VIEWERSHIP
 from marquee.lake.ended import Ended, update_ended
 from marquee.lake.erasure_progress import open_requests
+from marquee.lake.files import read_output
 from marquee.lake.garbage import collect, plan_garbage
 from marquee.lake.layers import VIEWER_DAYS, VIEWER_HOURS
 from marquee.lake.markers import Markers
@@ -96,6 +98,24 @@ def erase(tmp_path: Path, users: Iterable[str] = ERASED) -> None:
     file = tmp_path / "users.txt"
     file.write_text("".join(f"{user}\n" for user in users))
     assert main(["erase", "--users", str(file)]) == 0
+
+
+@contextmanager
+def using(world: SmallWorld) -> Iterator[None]:
+    """Put the settings of another world in force."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MARQUEE_CONFIG", str(world.config))
+        yield
+
+
+def of_viewers(world: SmallWorld, marker: str) -> dict[str, list[tuple[object, ...]]]:
+    """Return the sorted rows of a run's datasets by bucket; each object has the bytes that the marker says."""
+    found: dict[str, list[tuple[object, ...]]] = {}
+    for one in world.markers()[marker].outputs:
+        if "bucket=" in one.key:
+            rows = read_output(world.lake, one).to_pylist()
+            found.setdefault(one.dataset, []).extend(tuple(row.values()) for row in rows)
+    return {name: sorted(rows, key=repr) for name, rows in found.items()}
 
 
 def collect_garbage(world: SmallWorld) -> int:
@@ -407,6 +427,26 @@ def test_period_whose_days_have_ended_is_erased_too(world: SmallWorld, worlds: W
     generations = world.generations()
     assert world.run("rollup", "profile") == 0
     assert world.generations() == generations
+
+
+def test_state_of_several_blocks_of_a_period_that_has_ended_is_erased(
+    world: SmallWorld, worlds: Worlds, tmp_path: Path
+) -> None:
+    """Days that came one by one have left several blocks in the state of a week: the erased viewers leave all of them."""
+    expected = worlds.expected.copy(tmp_path / "expected")
+    for day in ("2026-01-07", "2026-01-08"):
+        for one, users in ((world, USERS), (expected, sorted({*USERS} - {*ERASED}))):
+            one.raw.put(*event_file(f"{day}T10", [(user, int(user[-2:]) % 60, CASE) for user in users]))
+            with using(one):
+                assert one.run("rollup", "profile") == 0
+    week = "audience/2026-W02"
+    assert len(world.markers()[week].counts["state"]) == 3
+    end_first_day(world)
+    erase(tmp_path)
+    assert world.run("rollup", "profile") == 0
+    assert of_viewers(world, week) == of_viewers(expected, week)
+    published = {one.key for marker in world.markers().values() for one in marker.outputs}
+    assert published.isdisjoint(traces(world))
 
 
 def test_one_viewer_touches_one_bucket(world: SmallWorld, tmp_path: Path) -> None:

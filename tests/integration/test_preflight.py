@@ -66,7 +66,7 @@ def raw(
         "SCHEDULE_FETCH__COUNTRIES": '["KR"]',
         "SCHEDULE_FETCH__FIRST_DAY": DAY,
         "SCHEDULE_FETCH__LAST_DAY": DAY,
-        "SCHEDULE_FETCH__ATTEMPTS": "1",
+        "SCHEDULE_FETCH__RETRY_FOR_S": "0",
         "LAKE": s3_lake.url,
         "RAW": store.url,
         "S3__ENDPOINT_URL": s3_server.url,
