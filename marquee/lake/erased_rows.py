@@ -118,8 +118,8 @@ def rewrite_blocks(
 ) -> list[Output]:
     """Write the objects of one bucket again without some viewers; return what is to be listed now.
 
-    These are the objects themselves if none of their rows is theirs. Else they become one object: a run has one name for
-    the objects of a bucket.
+    These are the objects themselves if none of their rows is theirs. Else they become one object, because a run has one
+    name for the objects of a bucket.
     """
     if not any(len(held_in(store, one, buckets, erased)) for one in blocks):
         return list(blocks)

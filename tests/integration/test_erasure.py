@@ -432,7 +432,7 @@ def test_period_whose_days_have_ended_is_erased_too(world: SmallWorld, worlds: W
 def test_state_of_several_blocks_of_a_period_that_has_ended_is_erased(
     world: SmallWorld, worlds: Worlds, tmp_path: Path
 ) -> None:
-    """Days that came one by one have left several blocks in the state of a week: the erased viewers leave all of them."""
+    """Days that came one by one have left several blocks in the state of a week: erased viewers leave all of them."""
     expected = worlds.expected.copy(tmp_path / "expected")
     for day in ("2026-01-07", "2026-01-08"):
         for one, users in ((world, USERS), (expected, sorted({*USERS} - {*ERASED}))):
