@@ -13,10 +13,9 @@ from pydantic_settings import SettingsConfigDict
 from marquee.calendar import FORMS_HINT, Span
 from marquee.settings.sections import ComputeSettings, RetryFor, Section, StageSettings
 
-LEAST_MIN_CELL = 10
-"""Rounding to less can be solved for single viewers (docs/privacy.md)."""
-MOST_MIN_CELL = 48
-"""Greatest floor of viewership: its bits of viewers tell only up to about as many apart (64 bits, on average 34)."""
+MIN_CELLS = range(10, 47, 4)
+"""Numbers of viewers to round to. Sums of figures that are rounded to others can tell single viewers (docs/privacy.md),
+and viewership in the lake tells whether a cell has up to 48 viewers."""
 URL_FORMS = "duckdb:///folder/kiosk.duckdb or mysql://user@host:3306/database"
 MYSQL_PORT = 3306
 _NAME = re.compile(r"[A-Za-z0-9_]{1,32}", re.ASCII)
@@ -35,17 +34,18 @@ class ProtectionSettings(Section):
     min_cell: int = Field(
         10,
         ge=1,
-        description="privacy: least number of viewers that a published figure stands for: 10 to 48, or 1, which "
-        "publishes exact figures",
+        description="privacy: least number of viewers that a published figure stands for: 10, 14, 18 and so "
+        "on up to 46, or 1, which publishes exact figures",
     )
 
     @field_validator("min_cell")
     @classmethod
     def _holds(cls, value: int) -> int:
-        if 1 < value < LEAST_MIN_CELL:
+        if value != 1 and value not in MIN_CELLS:
+            listed = ", ".join(map(str, MIN_CELLS))
             message = (
-                f"fewer than {LEAST_MIN_CELL} viewers can be found by sums of figures that are rounded to {value}: set "
-                f"1, for exact figures, or at least {LEAST_MIN_CELL}"
+                f"sums of figures that are rounded to {value} can tell single viewers, or the lake cannot prove cells "
+                f"of so many (docs/privacy.md): set one of {listed}, or 1, for exact figures"
             )
             raise ValueError(message)
         return value
@@ -125,12 +125,6 @@ class MartSettings(ProtectionSettings):
 
     @model_validator(mode="after")
     def _protected(self) -> "MartSettings":
-        if self.min_cell > MOST_MIN_CELL:
-            message = (
-                f"min_cell={self.min_cell} is too large: viewership in the lake tells whether a cell has up to "
-                f"{MOST_MIN_CELL} viewers. Set MARQUEE_MART__MIN_CELL to 1, or to {LEAST_MIN_CELL} to {MOST_MIN_CELL}"
-            )
-            raise ValueError(message)
         edges = (self.span.start, self.span.end)
         if self.whole_days and any(edge and edge.hour for edge in edges):
             message = (

@@ -102,9 +102,24 @@ def test_published_tables_give_nothing_away(world: World, day_before: int | None
     assert (found.recovered, found.wrong) == ([], [])
 
 
-@pytest.mark.parametrize(("min_cell", "is_known"), [(4, True), (10, False)])
-def test_a_least_number_of_four_is_too_small(min_cell: int, *, is_known: bool) -> None:
-    """One viewer in each of two countries rounds to 0 and 0, but by 4 they round to 4 together, so each is known."""
-    plays = [*everybody([1], 11, 0), *everybody([2], 11, 0, country="US")]
+@pytest.mark.parametrize(
+    ("min_cell", "countries", "viewers", "is_known"),
+    [
+        pytest.param(4, 2, 1, True, id="2 are told as 4"),
+        pytest.param(12, 6, 5, True, id="30 are told as 36"),
+        pytest.param(11, 10, 5, True, id="50 are told as 55"),
+        pytest.param(10, 5, 4, False, id="20 are told as 20"),
+        pytest.param(14, 7, 6, False, id="42 are told as 42"),
+    ],
+)
+def test_countries_of_few_viewers_are_known_unless_half_the_least_number_is_odd(
+    min_cell: int, countries: int, viewers: int, *, is_known: bool
+) -> None:
+    """Each country has the most viewers that are told as 0: if their sum rounds up, each must have as many."""
+    plays = [
+        one
+        for number in range(countries)
+        for one in everybody(range(number * viewers, (number + 1) * viewers), 11, 0, country=f"A{chr(65 + number)}")
+    ]
     found = attack([publish(World(plays, [1]), min_cell, protect)], Knowledge(min_cell, one_country=True))
-    assert any(one.low == 1 for one in found.recovered) == is_known
+    assert any(one.low == one.high == viewers for one in found.recovered) == is_known
