@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 TRIAL_S = 180.0
 """Seconds in which the driver of a trial must start, and as many for its end: `helm test` waits five minutes."""
+NOTICED_S = 45.0
+"""Seconds in which an operator that runs has long given an application a state."""
 TRIAL = ("--config",)
 """Arguments of a trial, with which a stage lists its settings and ends, without an executor."""
 
@@ -56,7 +58,7 @@ def _run_driver(cluster: "Cluster", options: LauncherOptions, owner: Owner, temp
 
     startup_s = min(options.startup_deadline_s, TRIAL_S)
     limits = {"startup_deadline_s": startup_s, "deadline_s": startup_s + TRIAL_S}
-    code = Launch(cluster, options.model_copy(update=limits), owner).run(template, TRIAL)
+    code = Launch(cluster, options.model_copy(update=limits), owner, noticed_s=NOTICED_S).run(template, TRIAL)
     found = cluster.application(fill_in(template, owner, TRIAL, 0)["metadata"]["name"])
     if found is not None:
         cluster.delete(found)

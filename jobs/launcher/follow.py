@@ -4,6 +4,7 @@ It polls, because a broken watch could miss changes. If the cluster does not ans
 """
 
 import logging
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -49,9 +50,18 @@ class Clock:
 class Launch:
     """Runs one application for a Job."""
 
-    def __init__(self, cluster: Cluster, options: LauncherOptions, owner: Owner, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        options: LauncherOptions,
+        owner: Owner,
+        clock: Clock | None = None,
+        noticed_s: float = math.inf,
+    ) -> None:
+        """Take the seconds in which the operator must have given the application a state, if a person waits for it."""
         self._cluster, self._options, self._owner = cluster, options, owner
         self._clock = clock or Clock()
+        self._noticed_s = noticed_s
         self._begun = self._clock.now()
         self._deadline = self._begun + options.deadline_s
 
@@ -133,7 +143,8 @@ class Launch:
             waits = f"there is no pod {application.driver_pod}"
         if waits and waits != logged:
             self._say(f"{application.name} waits: {waits}", application.name, application.state)
-        if waited >= self._options.startup_deadline_s:
+        unnoticed = not application.state and waited >= self._noticed_s
+        if unnoticed or waited >= self._options.startup_deadline_s:
             named = (application.name, application.driver_pod)
             events = [event for name in named for event in self._list(partial(self._cluster.events, name))]
             error = why_not_started(application, driver, last_warnings(events), waited)

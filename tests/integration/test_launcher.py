@@ -6,6 +6,7 @@ processes.
 
 import json
 import logging
+import math
 import os
 import signal
 import subprocess
@@ -92,7 +93,7 @@ def at() -> FakeTime:
     return FakeTime()
 
 
-def launch(at: FakeTime, arguments: list[str] = ARGUMENTS, **options: Any) -> int:
+def launch(at: FakeTime, arguments: list[str] = ARGUMENTS, *, noticed_s: float = math.inf, **options: Any) -> int:
     """Launch an application for OWNER; return the exit code."""
     given = LauncherOptions(
         application=Path("application.yaml"),
@@ -104,7 +105,8 @@ def launch(at: FakeTime, arguments: list[str] = ARGUMENTS, **options: Any) -> in
         deadline_s=DEADLINE_S,
         **options,
     )
-    return Launch(Cluster(NAMESPACE, given.request_timeout_s), given, OWNER, at.clock()).run(TEMPLATE, arguments)
+    cluster = Cluster(NAMESPACE, given.request_timeout_s)
+    return Launch(cluster, given, OWNER, at.clock(), noticed_s).run(TEMPLATE, arguments)
 
 
 def name_of(attempt: int = 0) -> str:
@@ -286,6 +288,17 @@ def test_driver_that_does_not_start_ends_it(
     assert type(caught.value) is error
     assert at.now == STARTUP_S
     assert (cluster.stored, cluster.requests("DELETE")) == ({}, [name_of()])
+
+
+@pytest.mark.parametrize(("scene", "second"), [(Scene(), 50), (Scene("SUBMITTED"), STARTUP_S)], ids=["no", "yes"])
+def test_operator_that_does_not_notice_it_ends_it_sooner(
+    cluster: FakeCluster, at: FakeTime, scene: Scene, second: int
+) -> None:
+    """Where a person waits, an application without a state ends at the look after 45 s; others go on."""
+    cluster.script = [scene]
+    with pytest.raises(TryAgainError, match=f"no driver after {second} s"):
+        launch(at, noticed_s=45)
+    assert (at.now, cluster.stored) == (second, {})
 
 
 def test_why_it_does_not_start_is_logged_when_it_is_known(
