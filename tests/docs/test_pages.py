@@ -179,7 +179,7 @@ def test_page_is_read_as_a_person_reads_it() -> None:
 
 def test_page_that_leaves_a_process_behind_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The blocks of a page share a shell without USER, and a process that still runs is reported and ended."""
-    monkeypatch.setattr("tests.docs.pages.ENDS_WITHIN_S", 0)
+    monkeypatch.setattr("tests.docs.pages.ENDS_WITHIN_S", 2)
     ran = run_page(script_of(blocks_of(PAGE)), tmp_path)
     assert ran.exit_code == 0
     assert ran.printed == f"one\nkey = 1\ntwo nobody {tmp_path / 'work'}\n"
