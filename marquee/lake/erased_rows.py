@@ -121,7 +121,13 @@ def rewrite_blocks(
     These are the objects themselves if none of their rows is theirs. Else they become one object, because a run has one
     name for the objects of a bucket.
     """
-    if not any(len(held_in(store, one, buckets, erased)) for one in blocks):
+    bucket = keys.bucket_of(blocks[0].key)
+    own = of_bucket(erased, bucket, buckets)
+    if not len(own):
         return list(blocks)
-    left = in_order(dataset, [without(read_output(store, one), erased) for one in blocks])
-    return [write_output(store, prefix, dataset, left, keys.bucket_of(blocks[0].key))] if left.num_rows else []
+    tables = [read_output(store, one) for one in blocks]
+    left = [without(one, own) for one in tables]
+    if all(one is before for one, before in zip(left, tables, strict=True)):
+        return list(blocks)
+    rows = in_order(dataset, left)
+    return [write_output(store, prefix, dataset, rows, bucket)] if rows.num_rows else []
