@@ -24,14 +24,16 @@ from typing import Any, Literal, TypeVar
 from unittest import mock
 
 from jobs.profile.state import STATE
-from marquee.lake.erasures import REPLACED
+from jobs.rollup.viewer import viewer_of
+from marquee.lake.erasures import REPLACED, Request, write_request
 from marquee.lake.garbage import collect, plan_garbage
-from marquee.lake.keys import run_of
+from marquee.lake.keys import new_run_id, run_of
 from marquee.lake.markers import Markers
 from marquee.lake.superseded import SUPERSEDED
 from marquee.storage.base import Store
 from marquee.storage.local import LocalStore
 from marquee.storage.s3 import S3Store
+from tests.small_world import CASE, DAY, KEY, WINTER, SmallWorld, told_service
 
 W = TypeVar("W")
 Side = Literal["before", "after"]
@@ -43,6 +45,8 @@ _STORE = (
 )
 STORE_CALLS: Calls = [(kind, name) for kind in (LocalStore, S3Store) for name in _STORE]
 """Every call to a store."""
+WRITES: Calls = [(store, name) for store, name in STORE_CALLS if name.startswith("put") or name == "delete"]
+"""Those that write."""
 
 FILE_CALLS: Calls = [
     *((Path, name) for name in ("mkdir", "write_bytes", "replace", "hardlink_to", "unlink", "rmdir")),
@@ -178,3 +182,16 @@ def _without(value: object, names: set[str]) -> object:
     if isinstance(value, list):
         return [_without(entry, names) for entry in value]
     return value
+
+
+def world_of_two(folder: Path) -> SmallWorld:
+    """Return a finished lake of two viewers in two hours, with a request to erase one that no run has honoured."""
+    with told_service() as service:
+        world = SmallWorld(folder)
+        world.configure(service.url)
+        for hour in (10, 11):
+            world.events(f"{DAY}T{hour}", [("ann", minute, WINTER) for minute in range(3)] + [("eve", 7, CASE)])
+        assert world.run() == 0
+    request = Request((viewer_of((KEY.encode(),), "eve"),))
+    write_request(world.lake, request, new_run_id(datetime(2026, 1, 6, tzinfo=UTC)))
+    return world

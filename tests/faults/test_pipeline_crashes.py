@@ -14,13 +14,12 @@ import pytest
 
 from marquee.calendar import Period
 from marquee.lake.keys import success_key
-from tests.faults.crashing import STORE_CALLS, crash_everywhere, observe_lake
+from tests.faults.crashing import WRITES, crash_everywhere, observe_lake
 from tests.helpers_mart import content
 from tests.schedule_service import ScheduleService
 from tests.small_world import CASE, DAY, WINTER, SmallWorld, told_service
 
 RUN_ID = re.compile(r"\d{8}T\d+-[0-9a-f]{8}")
-WRITES = [(store, name) for store, name in STORE_CALLS if name.startswith("put") or name == "delete"]
 HOUR, LAST_HOUR = "2026-01-05T10", "2026-01-05T12"
 
 

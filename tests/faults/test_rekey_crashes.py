@@ -3,33 +3,20 @@
 import itertools
 import json
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 from unittest import mock
 
 import pytest
 
 from jobs.cli.__main__ import main
-from jobs.rollup.viewer import viewer_of
-from marquee.lake import keys
-from marquee.lake.erasures import Request, write_request
-from tests.faults.crashing import STORE_CALLS, crash_everywhere, observe_lake
-from tests.small_world import CASE, DAY, KEY, WINTER, SmallWorld, told_service
-
-WRITES = [(store, name) for store, name in STORE_CALLS if name.startswith("put") or name == "delete"]
+from tests.faults.crashing import WRITES, crash_everywhere, observe_lake, world_of_two
+from tests.small_world import KEY, SmallWorld
 
 
 @pytest.fixture
 def older(tmp_path: Path) -> SmallWorld:
     """A finished lake of two viewers under an older key, with a request to erase one that no run has honoured."""
-    with told_service() as service:
-        world = SmallWorld(tmp_path / "older")
-        world.configure(service.url)
-        for hour in (10, 11):
-            world.events(f"{DAY}T{hour}", [("ann", minute, WINTER) for minute in range(3)] + [("eve", 7, CASE)])
-        assert world.run() == 0
-    request = Request((viewer_of((KEY.encode(),), "eve"),))
-    write_request(world.lake, request, keys.new_run_id(datetime(2026, 1, 6, tzinfo=UTC)))
+    world = world_of_two(tmp_path / "older")
     listed = json.dumps(["a newer key of this world", KEY])
     world.config.write_text(world.config.read_text().replace(f'viewer_key = "{KEY}"', f"viewer_key = {listed}"))
     return world

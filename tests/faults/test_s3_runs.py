@@ -19,14 +19,13 @@ from marquee.runs.stage import RunContext, State, Target, run_stage, state_of
 from marquee.storage.base import Store
 from marquee.storage.local import LocalStore
 from marquee.storage.s3 import S3Store
-from tests.faults.crashing import STORE_CALLS, crash_everywhere, observe_lake
+from tests.faults.crashing import WRITES, crash_everywhere, observe_lake
 from tests.helpers_rollup import GOOD, key_of
 from tests.lagging import lag_behind
 from tests.s3_proxy import CONDITIONS, Fault, S3Proxy
 from tests.sample_stages import WORDS, Ticking, TotalsStage, WordsStage
 
 HOUR = hour("2026-01-05T13")
-WRITES = [(store, name) for store, name in STORE_CALLS if name.startswith("put") or name == "delete"]
 LARGE = bytes(6 << 20)
 
 
