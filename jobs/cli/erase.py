@@ -24,7 +24,6 @@ from marquee.storage.base import Store
 if TYPE_CHECKING:
     from jobs.rollup.viewer import Keys
 
-KEY = VIEWER_KEY
 MOST_USERS = 1_000_000
 """Users of a request; more take several."""
 _PSEUDONYM = re.compile("[0-9a-f]{16}")
@@ -57,7 +56,7 @@ def _of_viewers(file: Path, markers: Markers) -> tuple[Request, Store]:
         if not _PSEUDONYM.fullmatch(one.strip().lower()):
             message = f"{file}:{number}: expected a pseudonym: 16 hexadecimal digits. Nothing was requested"
             raise BadInputError(message)
-    of_keys = {str(one.parameters.get(KEY)) for one in markers.of(keys.ROLLUP).values()}
+    of_keys = {str(one.parameters.get(VIEWER_KEY)) for one in markers.of(keys.ROLLUP).values()}
     if len(of_keys) > 1:
         message = "The hours of this lake have several viewer keys, so nobody knows whose these pseudonyms are"
         raise ConfigError(message)
@@ -72,8 +71,8 @@ def _of_users(file: Path) -> tuple[Request, Store]:
     settings = load_settings(RollupSettings)
     viewer_keys, markers = settings.rollup.viewer_keys, Markers(settings.store)
     own = fingerprint(viewer_keys)
-    other = next((one for one in markers.of(keys.ROLLUP).values() if one.parameters.get(KEY) != own), None)
-    if other is not None and newer_keys(viewer_keys, str(other.parameters.get(KEY))):
+    other = next((one for one in markers.of(keys.ROLLUP).values() if one.parameters.get(VIEWER_KEY) != own), None)
+    if other is not None and newer_keys(viewer_keys, str(other.parameters.get(VIEWER_KEY))):
         message = (
             f"rollup {other.period} has viewers under the older keys of MARQUEE_ROLLUP__VIEWER_KEY alone. Nothing was "
             "requested. Run marquee rekey first"

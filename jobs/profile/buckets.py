@@ -15,6 +15,7 @@ from marquee.errors import BadInputError, CorruptLakeError
 from marquee.lake import keys
 from marquee.lake.datasets import Dataset
 from marquee.lake.manifest import WAY_OUT, Marker, Output
+from marquee.lake.rekeyed import VIEWER_KEY
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def bucketing_of(marker: Marker) -> Bucketing:
     if marker.stage == keys.ROLLUP:
         # Before the number was chosen from the data, it was a parameter.
         buckets = counts.get("buckets", marker.parameters.get("buckets"))
-        return _bucketing(marker, buckets, marker.parameters.get("viewer_key_fingerprint"))
+        return _bucketing(marker, buckets, marker.parameters.get(VIEWER_KEY))
     return _bucketing(marker, counts.get("buckets"), counts.get("viewer_key"))
 
 

@@ -19,6 +19,7 @@ from marquee.lake.datasets import (
     AUDIENCE,
     KEEP,
     OVERLAP,
+    REMOVE,
     SHOW_ORDER,
     SHOW_VIEWER,
     UNCLASSIFIED,
@@ -164,7 +165,7 @@ def order_shows(watchers: Watchers, order_reach: int) -> pa.Table:
     fewest_hours = sorted(large, key=lambda one: (shows[one].watched_seconds, shows[one].show_id))
     most_hours = sorted(large, key=lambda one: (-shows[one].watched_seconds, shows[one].show_id))
     ways = {
-        "remove": _remove_cheapest(watchers, fewest_hours),
+        REMOVE: _remove_cheapest(watchers, fewest_hours),
         "remove_by_hours": _remove(watchers, fewest_hours),
         "remove_by_reach": _remove(watchers, sorted(fewest_hours, key=lambda one: shows[one].reach)),
         "remove_by_sole": _remove(watchers, sorted(fewest_hours, key=lambda one: shows[one].sole_viewers)),

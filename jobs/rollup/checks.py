@@ -18,7 +18,6 @@ from marquee.lake.manifest import Input, Marker, Parameters, digest_inputs
 from marquee.lake.rekeyed import VIEWER_KEY
 from marquee.settings.names import env_name, walk
 
-KEY = VIEWER_KEY
 BUCKETS = "buckets"
 RANGES_SHOWN = 5
 
@@ -47,9 +46,9 @@ def check_settings(settings: RollupSettings, parameters: Parameters, marked: Mar
     kinds = {id(one.parameters): one for one in marked.values()}  # markers of an index share their settings
     other = {kind for kind, one in kinds.items() if not same_settings(one, parameters)}
     changed = {hour: one for hour, one in sorted(marked.items()) if id(one.parameters) in other} if other else {}
-    other_key = [hour for hour, one in changed.items() if one.parameters.get(KEY) != parameters[KEY]]
+    other_key = [hour for hour, one in changed.items() if one.parameters.get(VIEWER_KEY) != parameters[VIEWER_KEY]]
     if other_key and all(
-        newer_keys(settings.rollup.viewer_keys, str(marked[one].parameters[KEY])) for one in other_key
+        newer_keys(settings.rollup.viewer_keys, str(marked[one].parameters[VIEWER_KEY])) for one in other_key
     ):
         message = (
             f"{_hours(other_key)} of this lake have viewers under the older keys of MARQUEE_ROLLUP__VIEWER_KEY alone. "
@@ -111,7 +110,7 @@ def changes(before: Parameters, now: Parameters) -> str:
 
 
 def _variable(path: tuple[str, ...]) -> str:
-    return "fingerprint of MARQUEE_ROLLUP__VIEWER_KEY" if path == (KEY,) else env_name(("rollup", *path))
+    return "fingerprint of MARQUEE_ROLLUP__VIEWER_KEY" if path == (VIEWER_KEY,) else env_name(("rollup", *path))
 
 
 def explain_no_events(settings: RollupSettings, span: Span, marked: Collection[Period], now: datetime) -> str:

@@ -24,9 +24,10 @@ from jobs.rollup.parsing import Parse, parse_query, split_lines
 from jobs.rollup.pseudonyms import Viewers
 from jobs.rollup.rejects import Batch, RejectLog
 from jobs.rollup.units import READ, REJECTED, ParseUnit
-from marquee.engine.base import MIB, Task
+from marquee.engine.base import Task
 from marquee.errors import ConfigError, MarqueeError, TryAgainError, describe_foreign
 from marquee.lake.manifest import Input
+from marquee.machine import MIB
 from marquee.storage.base import Store, in_parallel
 from marquee.system_errors import explain
 

@@ -21,12 +21,13 @@ from jobs.rollup.counting import count, merge
 from jobs.rollup.erasing import Erased
 from jobs.rollup.rejects import ACCEPTED, READS, keep_first
 from jobs.rollup.units import READ, REJECTED, Destination
-from marquee.engine.base import MIB, Task
+from marquee.engine.base import Task
 from marquee.lake.datasets import REJECTS, VIEWER_HOUR, VIEWERSHIP
 from marquee.lake.erased_rows import erased_viewers, without
 from marquee.lake.files import write_output
 from marquee.lake.manifest import Output
 from marquee.lake.parquet import empty
+from marquee.machine import MIB
 from marquee.storage.base import Store
 
 FILES_NAMED = 3

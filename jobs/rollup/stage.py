@@ -40,13 +40,15 @@ from jobs.rollup.offsets import Break, Ranges, find_breaks, name_offsets, offset
 from jobs.rollup.settings import MOST_BUCKETS, RollupSettings
 from jobs.rollup.units import Destination, ParseUnit
 from marquee.calendar import DAY, EVER, HOUR, Grain, Period, Span
-from marquee.engine.base import MIB, Engine
+from marquee.engine.base import Engine
 from marquee.errors import BadInputError, ConfigError, MarqueeError, in_words
 from marquee.lake import keys
 from marquee.lake.datasets import REJECTS, VIEWER_HOUR
 from marquee.lake.erasures import LATER, contents_after, counts_after, told
 from marquee.lake.manifest import Input, Marker, Output, Parameters, Result, digest_inputs, settings_text
 from marquee.lake.markers import Markers
+from marquee.lake.rekeyed import VIEWER_KEY
+from marquee.machine import MIB
 from marquee.runs.erasing import search_runs
 from marquee.runs.stage import RunContext, Stage, State, Target, is_current, state_of
 from marquee.storage.base import ObjectInfo
@@ -143,7 +145,7 @@ class RollupStage(Stage):
         return {
             "fields": options.fields.model_dump(),
             "slack_minutes": options.slack_minutes,
-            "viewer_key_fingerprint": self._viewer_key,
+            VIEWER_KEY: self._viewer_key,
         }
 
     def periods(self, span: Span) -> Sequence[Period]:

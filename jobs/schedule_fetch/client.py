@@ -28,6 +28,7 @@ from jobs.schedule_fetch.connection import Deadline, WatchedAdapter
 from jobs.schedule_fetch.items import EXCERPT, PIECE, TextGuard, beginning, excerpt, read_items
 from jobs.schedule_fetch.settings import WEB, ScheduleFetchOptions
 from marquee.errors import BadInputError, ConfigError, MarqueeError, TryAgainError
+from marquee.machine import MIB
 from marquee.outages import Outage
 from marquee.settings.sections import budget_s
 from marquee.system_errors import explained
@@ -46,7 +47,6 @@ FIRST_S = 1.0
 OK = 200
 CLIENT_ERROR = 400
 SERVER_ERROR = 500
-MIB = 1 << 20
 
 
 @dataclass(frozen=True)

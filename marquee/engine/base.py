@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-MIB = 1 << 20
-
 SUBMITTED = "PYSPARK_GATEWAY_PORT"
 """Variable that spark-submit sets. Its Java process already has a configuration, including the application's name."""
 

@@ -8,8 +8,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from marquee.engine.base import MIB, SUBMITTED
-from marquee.machine import LEAST_MEMORY_MB, PROCESS_MB, Place
+from marquee.engine.base import SUBMITTED
+from marquee.machine import LEAST_MEMORY_MB, MIB, PROCESS_MB, Place
 
 REMOTE = "spark.remote"
 """Spark's own name for the URL of a server of Spark Connect."""

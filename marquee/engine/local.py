@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from marquee import stopping
-from marquee.engine.base import MIB, Kernel, Mapper, Merger, P, Reducer, Task, U, V, W, kernel_path
+from marquee.engine.base import Kernel, Mapper, Merger, P, Reducer, Task, U, V, W, kernel_path
 from marquee.engine.scratch import own_scratch
+from marquee.machine import MIB
 
 if TYPE_CHECKING:
     from marquee.engine.shuffle import Shuffle

@@ -27,11 +27,12 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from marquee.beside import import_jobs
-from marquee.engine.base import MIB, Task, load_kernel
+from marquee.engine.base import Task, load_kernel
 from marquee.engine.duckdb import close_databases
 from marquee.engine.scratch import check_scratch, delete_own_scratch, own_scratch
 from marquee.engine.shuffle import Shuffle
 from marquee.errors import INTERNAL, MarqueeError, describe_foreign
+from marquee.machine import MIB
 from marquee.system_errors import explain
 
 import_jobs()  # workers import this module before they load kernels and units, which are in `jobs`

@@ -488,7 +488,7 @@ SHOW_VIEWER = Dataset(
 KEEP = "keep"
 """The strategy of show_order whose steps never add more viewers than the step before."""
 REMOVE = "remove"
-"""The strategy of show_order whose steps never add fewer viewers than the step before."""
+"""The strategy of show_order whose steps never lose fewer viewers than the step before."""
 SHOW_ORDER = Dataset(
     "show_order",
     keys.AUDIENCE,

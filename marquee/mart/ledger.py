@@ -349,8 +349,8 @@ def _days_over(markers: Markers) -> set[Period]:
     first, last = min(made, default=None), max(hours, default=None)
     profiled = markers.of(keys.PROFILE)
     over = {day for day, number in hours.items() if number == day.hours}
-    if first and last and (day := day_of(first)) in profiled and day != last:
-        over |= {day} if hours[day] == (day.end - first.start) // HOUR else set()
+    if first and (day := day_of(first)) in profiled and day != last and hours[day] == (day.end - first.start) // HOUR:
+        over.add(day)
     return over
 
 

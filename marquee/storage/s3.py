@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from marquee.errors import ConfigError, MarqueeError, TryAgainError
+from marquee.machine import MIB
 from marquee.storage.base import ObjectInfo, ObjectNotFoundError, PreconditionError, S3Options, not_found
 from marquee.storage.s3_metrics import watch_s3
 from marquee.storage.s3_retries import PASSING, PASSING_CODES, retry_in_time
@@ -34,7 +35,6 @@ LEAST_CONNECTIONS = 32
 DOWNLOADS = 10
 """Number of requests for an object, or a part of it, whose answers break off."""
 
-MIB = 1 << 20
 UPLOAD = "?uploadId="
 """Separates key and id in the name of an incomplete upload, as in the request that aborts it."""
 

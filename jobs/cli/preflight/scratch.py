@@ -8,11 +8,10 @@ from jobs.cli.preflight.findings import Finding, Verdict
 from jobs.cli.preflight.settings import Kinds
 from marquee.engine.scratch import SETTING, check_scratch
 from marquee.errors import ConfigError, MarqueeError
+from marquee.machine import MIB
 from marquee.settings.loading import load_settings
 from marquee.settings.sections import StageSettings
 from marquee.system_errors import user_name
-
-MIB = 1 << 20
 
 
 def check_scratch_folder(kinds: Kinds) -> Iterator[Finding]:

@@ -104,7 +104,7 @@ class MysqlMart:
 
     def _read_shows(self) -> pa.Table:
         """Return the show of each known episode. After a lost connection, retry once."""
-        return self._once_more(self._shows, self._shows)
+        return self._once_more(self._shows)
 
     def _shows(self) -> pa.Table:
         shows = self.table("select episode_id, show_id from dim_episode")
@@ -138,7 +138,7 @@ class MysqlMart:
         def write() -> None:  # the same again does no harm
             self._recount(entries)
 
-        self._once_more(write, write)
+        self._once_more(write)
 
     def _recount(self, entries: Sequence[Entry]) -> None:
         self._session.query("select period from kiosk for update")
@@ -190,15 +190,15 @@ class MysqlMart:
 
         return self._once_more(attempt, lambda: change.made(self.ledger()) or attempt())
 
-    def _once_more(self, work: Callable[[], T], again: Callable[[], T]) -> T:
-        """Do work. If the connection is lost meanwhile, do it again once: it may be the cause."""
+    def _once_more(self, work: Callable[[], T], again: Callable[[], T] | None = None) -> T:
+        """Do work. If the connection is lost meanwhile, do it again once, or ``again``: it may be the cause."""
         self._wake()
         try:
             return work()
         except LostConnectionError as error:
             log.warning("%s", error)
         self._reconnect()
-        return again()
+        return (again or work)()
 
     def _wake(self) -> None:
         """Reconnect if the server has closed the connection while the loader was reading from the lake."""
