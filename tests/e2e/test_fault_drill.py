@@ -205,6 +205,7 @@ def running(mariadb_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
             "MARQUEE_MART__URL": mart.url,
             "MARQUEE_MART__PASSWORD": mart.password,
             "MARQUEE_MART__MIN_CELL": "1",  # hours of a day that is not over
+            "MARQUEE_MART__RETRY_FOR_S": "1",  # a run that waits ten minutes for MySQL reports no fault until then
             "MARQUEE_METRICS__ADDRESS": "127.0.0.1",
             "MARQUEE_EXPORTER__INTERVAL_S": "1",
             "MARQUEE_EXPORTER__GARBAGE_EVERY_H": f"{6 / SPEED}",
