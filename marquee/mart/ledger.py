@@ -40,6 +40,7 @@ from marquee.lake.datasets import (
 from marquee.lake.erasures import LATER, told
 from marquee.lake.manifest import Marker
 from marquee.lake.markers import Markers
+from marquee.lake.rows_since import rows_since
 from marquee.mart.settings import MartSettings
 
 LOADED_OF: Mapping[str, tuple[Dataset, ...]] = {
@@ -89,6 +90,8 @@ class Entry:
     hours_expected: int | None = field(default=None, compare=False)
     definition_version: str | None = field(default=None, compare=False)
     erased_later: str | None = field(default=None, compare=False)
+    rows_generation: int | None = field(default=None, compare=False)
+    rows_run_id: str | None = field(default=None, compare=False)
 
     @property
     def coverage(self) -> Coverage | None:
@@ -125,6 +128,8 @@ def _entry(row: Mapping[str, Any]) -> Entry:
         hours_expected=row.get("hours_expected"),
         definition_version=row.get("definition_version"),
         erased_later=row.get("erased_later"),
+        rows_generation=row.get("rows_generation"),
+        rows_run_id=row.get("rows_run_id"),
     )
 
 
@@ -146,6 +151,8 @@ def row_of(entry: Entry) -> dict[str, Any]:
         "hours_expected": entry.hours_expected,
         "definition_version": entry.definition_version,
         "erased_later": entry.erased_later,
+        "rows_generation": entry.rows_generation,
+        "rows_run_id": entry.rows_run_id,
     }
 
 
@@ -234,6 +241,7 @@ class Plan:
 def entries_of(marker: Marker) -> list[Entry]:
     """Return the ledger entries of a marker that is loaded."""
     covered = coverage_of(marker)
+    since = rows_since(marker) if marker.stage == keys.ROLLUP else None
     return [
         Entry(
             dataset=one.name,
@@ -246,17 +254,19 @@ def entries_of(marker: Marker) -> list[Entry]:
             hours_expected=covered.expected if covered else None,
             definition_version=marker.definition_version,
             erased_later=told(later) if (later := marker.counts.get(LATER)) else None,
+            rows_generation=since.generation if since else None,
+            rows_run_id=since.run_id if since else None,
         )
         for one in LOADED_OF[marker.stage]
     ]
 
 
 def restated_days(hours: Iterable[Entry]) -> list[Period]:
-    """Return the days of which an hour was made again after all hours of the day were there.
+    """Return the days of which an hour got other rows after all hours of the day were there.
 
-    A mart may have had such a day before, with other rows. Generations and runs of the hours show it, so that a mart
-    that is loaded anew knows it, too. The hours are not complete before the last first run of one of them. An hour that
-    was made again with the same rows counts as well, because its marker does not say so.
+    A mart may have had such a day before, with other rows. The first runs with the rows of each hour show it, so that a
+    mart that is loaded anew knows it, too. The hours are not complete before the last first run of one of them. An hour
+    that was made again with the same rows, or rekeyed, does not count.
     """
     days: dict[Period, list[Entry]] = {}
     for one in hours:
@@ -265,8 +275,9 @@ def restated_days(hours: Iterable[Entry]) -> list[Period]:
 
 
 def _is_restated(hours: Sequence[Entry]) -> bool:
-    complete = max((one.run_id for one in hours if one.generation == 1), default="")  # run ids sort by time
-    return any(one.generation > 1 and one.run_id > complete for one in hours)
+    runs = [(one.rows_generation or one.generation, one.rows_run_id or one.run_id) for one in hours]
+    complete = max((run for generation, run in runs if generation == 1), default="")  # run ids sort by time
+    return any(generation > 1 and run > complete for generation, run in runs)
 
 
 def recounted(items: Iterable[Item], ledger: Ledger) -> list[Entry]:

@@ -31,6 +31,7 @@ from marquee.lake.erasures import STAGES as OF_VIEWERS
 from marquee.lake.manifest import Failure, Input, Marker, Parameters, Result, code_version, digest_inputs, now_text
 from marquee.lake.markers import Markers, failure_of, publish
 from marquee.lake.rekeyed import check_not_rekeying
+from marquee.lake.rows_since import with_rows_since
 from marquee.runs.deaths import died_here, is_put_off, made_by_this_command, noted, put_off
 from marquee.runs.side_by_side import Done, SideBySide, Steps, Work
 from marquee.telemetry.in_use import instruments
@@ -475,7 +476,7 @@ def _run_one(
                 finished_at=now_text(clock()),
                 cpu_seconds=round(cpu_s, 3),
             )
-            published = publish(markers.store, marker, replaced)
+            published = publish(markers.store, with_rows_since(marker, previous), replaced)
         except LostRaceError as error:
             log.warning("%s", error, extra=context)
             markers.forget(stage.name)

@@ -24,6 +24,7 @@ from marquee.errors import ConfigError
 from marquee.lake import keys
 from marquee.lake.datasets import SITTING_PERIOD, VIEWER_PERIOD, VIEWERSHIP
 from marquee.lake.manifest import Output, Result
+from marquee.mart.ledger import entries_of, restated_days
 from marquee.runs.stage import RunContext, Target
 from tests.conftest import SPARK_CONF
 from tests.integration.test_erasure import (
@@ -141,6 +142,9 @@ def test_rekeyed_lake_is_as_made_from_raw_under_both_keys(world: SmallWorld, wor
     set_keys(world)
     assert main(["rekey"]) == 0
     check_as_expected(world, worlds.expected)
+    hours = [one for name, marker in world.markers().items() if "rollup" in name for one in entries_of(marker)]
+    assert {one.generation for one in hours} == {2}
+    assert restated_days(hours) == []  # a mart that is loaded anew has exact hours
     assert len(old_pseudonyms(world)) > 10  # in the replaced runs
     assert collect_garbage(world) > 0
     assert old_pseudonyms(world) == []

@@ -27,6 +27,7 @@ from marquee.lake.datasets import REJECTS, VIEWER_HOUR, VIEWERSHIP
 from marquee.lake.files import read_output
 from marquee.lake.manifest import Input, Marker, digest_inputs
 from marquee.lake.markers import Markers
+from marquee.lake.rows_since import rows_since
 from marquee.runs.stage import RunContext
 from marquee.settings.sections import S3Settings
 from marquee.storage.base import S3Options
@@ -558,12 +559,14 @@ def test_other_settings_change_nothing(world: World, options: dict[str, Any]) ->
 
 
 def test_force_makes_an_hour_again(world: World) -> None:
-    """With force, an hour is made again with the same bytes."""
+    """With force, an hour is made again with the same bytes, and its marker says since which run it has them."""
     three_hours(world)
     before = world.digests(NEXT)
+    first = world.markers()[str(NEXT)]
     assert world.run(Span.of(NEXT, NEXT), force=True).changed == 1
     assert runs(world)[str(NEXT)][0] == 2
     assert world.digests(NEXT) == before
+    assert rows_since(world.markers()[str(NEXT)]) == (1, first.run_id)
 
 
 # Failures

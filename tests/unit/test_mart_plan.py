@@ -168,11 +168,20 @@ def test_an_older_capture_keeps_the_dimensions_as_they_are() -> None:
     assert [str(one.period) for one in plan.refused] == ["2026-01-03", "2026-01-07T00"]
 
 
-def hours_of(day: str, *runs: tuple[int, str]) -> list[Entry]:
-    """Return ledger entries of the first hours of a day, of runs by generation and id."""
+def hours_of(day: str, *runs: tuple[int, str] | tuple[int, str, int, str]) -> list[Entry]:
+    """Return ledger entries of the first hours of a day, of runs by generation and id; then the first with the rows."""
     return [
-        Entry("viewership", f"{day}T{hour:02}", generation, run_id, "", 0)
-        for hour, (generation, run_id) in enumerate(runs)
+        Entry(
+            "viewership",
+            f"{day}T{hour:02}",
+            generation,
+            run_id,
+            "",
+            0,
+            rows_generation=since[0] if since else None,
+            rows_run_id=since[1] if since else None,
+        )
+        for hour, (generation, run_id, *since) in enumerate(runs)
     ]
 
 
@@ -183,10 +192,23 @@ def hours_of(day: str, *runs: tuple[int, str]) -> list[Entry]:
         (hours_of("2026-01-05", (2, "20260105T02"), (1, "20260105T03")), False),
         (hours_of("2026-01-05", (2, "20260106T02"), (1, "20260105T03")), True),
         (hours_of("2026-01-05", (2, "20260106T02"), (3, "20260106T03")), True),
+        (hours_of("2026-01-05", (2, "20260109T02", 1, "20260105T02"), (2, "20260109T03", 1, "20260105T03")), False),
+        (hours_of("2026-01-05", (3, "20260109T02", 2, "20260106T02"), (2, "20260109T03", 1, "20260105T03")), True),
+        (hours_of("2026-01-05", (3, "20260109T02", 2, "20260105T02"), (2, "20260109T03", 1, "20260105T03")), False),
     ],
-    ids=["each made once", "a late file before the last hour", "a late file after it", "every hour made again"],
+    ids=[
+        "each made once",
+        "a late file before the last hour",
+        "a late file after it",
+        "every hour made again",
+        "every hour made again with the same rows",
+        "that after a late file",
+        "that after a late file before the last hour",
+    ],
 )
-def test_a_day_is_restated_if_an_hour_is_made_again_after_all_were_there(hours: list[Entry], *, restated: bool) -> None:
-    """Generations and runs of hours tell whether a mart may have had the day before; other days do not matter."""
+def test_a_day_is_restated_if_an_hour_gets_other_rows_after_all_were_there(
+    hours: list[Entry], *, restated: bool
+) -> None:
+    """The first runs with the rows of hours tell whether a mart may have had others; other days do not matter."""
     other = hours_of("2026-01-06", (1, "20260109T00"))
     assert restated_days([*hours, *other]) == [Period.parse("2026-01-05")] * restated

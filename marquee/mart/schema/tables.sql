@@ -36,6 +36,8 @@ create table load_ledger (
     hours_expected integer, -- hours of the audience's period, more than hours while it is to date; null as hours
     definition_version varchar(32), -- version of the stage's definitions by which the run was made
     erased_later varchar(32), -- viewers in the rows who were erased from the lake after publication; null for none
+    rows_generation bigint, -- generation of the first run with these rows; of viewership, otherwise null
+    rows_run_id varchar(64), -- that run
     primary key (dataset, period)
 );
 
