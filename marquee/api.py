@@ -279,8 +279,8 @@ class Lake:
         """Return what is lost when a set of shows goes, as ``marquee what-if`` does: a row worldwide and by country.
 
         The set counts as a whole: ``left_with_nothing`` has viewers who watched several of its shows and nothing else,
-        whom no single show loses. The counts are over all viewers, and protected as those of the mart: rounded to
-        multiples of ``mart.min_cell``; hours of few viewers are null.
+        whom no single show loses. The counts are over all viewers, and protected: those of one show are rounded to
+        multiples of ``mart.min_cell``, as in a mart, those of several more coarsely; hours of few viewers are null.
 
         Args:
             remove: the shows, each by its name or its id.

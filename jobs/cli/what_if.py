@@ -40,7 +40,8 @@ STEPS_SHOWN = 20
 RECKONING = (
     "Left with nothing: viewers with at least {reach_seconds} seconds of the set who watched nothing else, in any "
     "country. Lose nearly all: at least {near_sole_percent:g} % of their time was the set's; hours at risk are all "
-    "hours of these viewers. One by one: the sum of what each show would lose alone; the set effect is the rest."
+    "hours of these viewers. One by one: the sum of what each show would lose alone; the set effect is the rest. This "
+    "sum and the hours of the set are sums of the shows' own figures."
 )
 ORDER_RECKONING = {
     "remove": "Each step removes the show whose removal leaves the fewest further viewers with nothing; of equals the "
@@ -90,9 +91,16 @@ def run(given: argparse.Namespace) -> int:
     covered = coverage_of(marker)
     if covered and not covered.complete:
         say(f"\n{covered} of {marker.period} are counted", "bold")
-    rounding = rounding_text(settings.mart.min_cell)
+    rounding = rounding_text(_unit_of(shows, settings))
     say(f"\n{answer.reckoning}{f' {rounding.capitalize()}.' if rounding else ''}\n{CREDIT}", "dim")
     return 0
+
+
+def _unit_of(shows: Collection[int], settings: PublishSettings) -> int:
+    """Return the unit to which the figures of a set, or of the steps of an order, are rounded."""
+    from marquee.mart.protect import unit_of_set  # noqa: PLC0415 - `--help` needs no pyarrow
+
+    return unit_of_set(len(shows), settings.mart.min_cell)
 
 
 def _check_ended(markers: Markers, marker: Marker) -> None:
@@ -158,14 +166,14 @@ def _row(period: str, loss: "Loss") -> dict[str, Any]:
         "left_with_nothing": loss.left_with_nothing,
         "left_percent": _percent(loss.left_with_nothing, loss.active_viewers),
         "one_by_one": loss.one_by_one,
-        "set_effect": loss.left_with_nothing - loss.one_by_one,
+        "set_effect": max(0, loss.left_with_nothing - loss.one_by_one),
         "lose_nearly_all": loss.lose_nearly_all,
         "hours_at_risk": _hours(loss.at_risk_seconds),
         "reach": loss.reach,
         "hours": _hours(loss.watched_seconds),
         "hours_percent": _percent(loss.watched_seconds, loss.all_seconds),
         "nearly_one_by_one": loss.nearly_one_by_one,
-        "nearly_set_effect": loss.lose_nearly_all - loss.nearly_one_by_one,
+        "nearly_set_effect": max(0, loss.lose_nearly_all - loss.nearly_one_by_one),
     }
 
 

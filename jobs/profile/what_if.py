@@ -1,7 +1,10 @@
 """What if a set of shows goes: who is left with nothing, and how many hours are at risk, by country.
 
-The answer is counted over all viewers of a period, and protected as the mart is. It reads the period's show_viewer,
-bucket by bucket, with the thresholds of the period's own run.
+The answer is counted over all viewers of a period, and protected. It reads the period's show_viewer, bucket by bucket,
+with the thresholds of the period's own run, and what a mart has of the single shows.
+
+Whoever chooses sets compares them. So what is additive over shows is the sum of figures as a mart has them, which tells
+nothing new; other figures are rounded the more coarsely the more shows there are.
 """
 
 from collections import Counter
@@ -10,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import ValidationError
 
 from jobs.profile.files import create_view, fetch, scan
@@ -19,6 +23,7 @@ from marquee.engine.base import Engine, Task
 from marquee.errors import CorruptLakeError
 from marquee.lake import keys
 from marquee.lake.datasets import (
+    AUDIENCE,
     AUDIENCE_BASE,
     SHOW_VIEWER,
     TEXT,
@@ -30,7 +35,7 @@ from marquee.lake.datasets import (
 )
 from marquee.lake.files import read_dataset
 from marquee.lake.manifest import WAY_OUT, Marker, Output
-from marquee.mart.protect import leave_out_few, protect, round_figures
+from marquee.mart.protect import protect, round_figures, unit_of_set
 from marquee.sql import Values
 from marquee.storage.base import Store
 from marquee.storage.opening import StoreAddress
@@ -40,15 +45,19 @@ BATCH = 32
 
 FIGURES = (
     Column("country", TEXT, "country of the play, or '**' for worldwide"),
-    Column("watched_seconds", WHOLE, "seconds of the set", figure=Figure.SECONDS, of="reach"),
     Column("reach", WHOLE, "viewers reached by the set", figure=Figure.VIEWERS),
     Column("left_with_nothing", WHOLE, "of reach", figure=Figure.VIEWERS, of="reach"),
     Column("lose_nearly_all", WHOLE, "of reach", figure=Figure.VIEWERS, of="reach"),
     Column("at_risk_seconds", WHOLE, "all their seconds", figure=Figure.SECONDS, of="lose_nearly_all"),
-    Column("one_by_one", WHOLE, "of reach", figure=Figure.VIEWERS, of="reach"),
-    Column("nearly_one_by_one", WHOLE, "of reach", figure=Figure.VIEWERS, of="reach"),
 )
 """The figures of a set in a country, or worldwide, as loss.sql defines them."""
+
+OF_SHOWS = {
+    "watched_seconds": "watched_seconds",
+    "one_by_one": "sole_viewers",
+    "nearly_one_by_one": "near_sole_viewers",
+}
+"""The figures that are sums over the shows of a set, and the columns of audience that they are sums of."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,8 @@ class LossUnit:
 @dataclass(frozen=True)
 class Loss:
     """What the viewers in a country, or worldwide, lose with a set of shows. Seconds that are withheld are None.
+
+    ``watched_seconds`` are of the shows whose seconds are not withheld; None if those of all are.
 
     ``left_with_nothing`` are viewers in reach of the set who watched nothing else, anywhere. ``lose_nearly_all`` spent
     at least near_sole_share of their seconds on it; ``at_risk_seconds`` are all their seconds. ``one_by_one`` and
@@ -117,12 +128,12 @@ def what_if(
     for start in range(0, len(units), BATCH):
         tables += engine.map(count_loss, units[start : start + BATCH])
         advance(len(tables), len(units))
-    base = read_published(lake.open(), marker, (AUDIENCE_BASE,), min_cell)[AUDIENCE_BASE.name]
-    bases = {row["country"]: row for row in base.to_pylist()}
+    published = read_published(lake.open(), marker, (AUDIENCE, AUDIENCE_BASE), min_cell)
+    bases = {row["country"]: row for row in published[AUDIENCE_BASE.name].to_pylist()}
     nobody = {"watched_seconds": 0, "active_viewers": 0}
     losses = [
         Loss(**row, all_seconds=all_here["watched_seconds"], active_viewers=all_here["active_viewers"])
-        for row in _publish(_summed(tables), min_cell)
+        for row in publish(_summed(tables), published[AUDIENCE.name], shows, min_cell)
         for all_here in [bases.get(row["country"], nobody)]
     ]
     return sorted(losses, key=_place)
@@ -151,14 +162,32 @@ def _summed(tables: Iterable[pa.Table]) -> dict[str, Counter[str]]:
     return counts
 
 
-def _publish(counts: Mapping[str, Mapping[str, int]], min_cell: int) -> list[dict[str, Any]]:
-    """Return the figures of each country, protected."""
-    names = [one.name for one in FIGURES]
+def publish(
+    counts: Mapping[str, Mapping[str, int]], audience: pa.Table, shows: Collection[int], min_cell: int
+) -> list[dict[str, Any]]:
+    """Return the figures of a set in each country, as they may be published.
+
+    Args:
+        counts: exact figures by country, worldwide included.
+        audience: the period's audience as a mart has it.
+        shows: ids of the shows of the set.
+        min_cell: least number of viewers of a figure of one show.
+    """
     schema = pa.schema([(one.name, pa.type_for_alias(one.type)) for one in FIGURES])
     rows = pa.Table.from_pylist([{**one, "country": country} for country, one in counts.items()], schema=schema)
-    rows = rows.append_column("set", pa.repeat(0, rows.num_rows))  # all rows are of one set
-    rows = leave_out_few(rows, "set", ["watched_seconds"], "reach", min_cell)
-    found: list[dict[str, Any]] = round_figures(FIGURES, rows.select(names), min_cell).to_pylist()
+    own = audience.filter(pc.is_in(audience["show_id"], pa.array(sorted(shows), pa.int64()))).to_pylist()
+    return [
+        {**row, **_sums([one for one in own if one["country"] == row["country"]])}
+        for row in round_figures(FIGURES, rows, unit_of_set(len(shows), min_cell)).to_pylist()
+    ]
+
+
+def _sums(shows: Sequence[Mapping[str, int | None]]) -> dict[str, int | None]:
+    """Return the sums over shows of their published figures; None where no show has one."""
+    found: dict[str, int | None] = {}
+    for name, column in OF_SHOWS.items():
+        told = [one for show in shows if (one := show[column]) is not None]
+        found[name] = sum(told) if told or not shows else None
     return found
 
 

@@ -1,8 +1,8 @@
-"""Since which run of an hour its rows of viewership are the same: an hour may be made again, or rekeyed, without change.
+"""Since which run an hour has its rows of viewership: it may be made again, or rekeyed, without a change of them.
 
 A mart that is loaded anew knows no earlier run. By this note in the marker it can tell a day whose rows changed after
-they were published from one that only has other runs; see ``restated_days`` in marquee/mart/ledger.py. Rows are the same
-if the digest of their objects is: equal rows, bits of viewers included, have equal bytes.
+they were published from one that only has other runs; see ``restated_days`` in marquee/mart/ledger.py. Rows are the
+same if the digest of their objects is: equal rows, bits of viewers included, have equal bytes.
 """
 
 import dataclasses
@@ -25,8 +25,10 @@ class RowsSince(NamedTuple):
 
 def rows_since(hour: Marker) -> RowsSince:
     """Return the run since which an hour has its rows of viewership."""
-    noted = hour.counts.get(ROWS_SINCE)
-    return RowsSince(*noted) if isinstance(noted, list) and len(noted) == 2 else _own(hour)
+    match hour.counts.get(ROWS_SINCE):
+        case [int(generation), str(run_id)]:
+            return RowsSince(generation, run_id)
+    return RowsSince(hour.generation, hour.run_id)
 
 
 def with_rows_since(marker: Marker, previous: Marker | None) -> Marker:
@@ -37,7 +39,3 @@ def with_rows_since(marker: Marker, previous: Marker | None) -> Marker:
     if previous is not None and previous.as_input(VIEWERSHIP) == marker.as_input(VIEWERSHIP):
         counts[ROWS_SINCE] = list(rows_since(previous))
     return dataclasses.replace(marker, counts=counts)
-
-
-def _own(hour: Marker) -> RowsSince:
-    return RowsSince(hour.generation, hour.run_id)

@@ -72,6 +72,20 @@ def round_viewers(viewers: pa.ChunkedArray, min_cell: int) -> pa.ChunkedArray:
     return pc.multiply(pc.divide(pc.add(viewers, min_cell // 2), min_cell), min_cell)
 
 
+def unit_of_set(shows: int, min_cell: int) -> int:
+    """Return the unit to which numbers of viewers of a set of shows are rounded, and hours of theirs; 1 if exact.
+
+    It is ``min_cell`` for one show, three times that for up to 9 shows, nine times that for up to 81, and so on: about
+    the square root of the number of shows. Anybody may choose sets, and more shows make more sets to compare. Multiples
+    of three keep ranges whole: the range of a larger unit has no edge within that of a smaller one, so that a set with
+    further shows that nobody watches tells nothing new.
+    """
+    unit, covered = min_cell, 1
+    while covered < shows and min_cell > 1:
+        unit, covered = 3 * unit, 9 * covered
+    return unit
+
+
 def round_restated(rows: pa.Table, min_cell: int) -> pa.Table:
     """Return cells of viewership of a day that may have been published before, with rounded plays and seconds.
 

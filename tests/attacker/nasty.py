@@ -193,3 +193,40 @@ def shows_with_one_sole_viewer_each() -> Nasty:
     terms = ((1, cell("viewers", WEEK, "remove", 14, table=ORDER)),
              (-1, cell("viewers", WEEK, "remove", 13, table=ORDER)))  # fmt: skip
     return Nasty(World(plays, range(1, 15)), Secret(terms, 1))
+
+
+FANS = range(100, 130)
+"""Viewers of every show, so that no show is small."""
+
+
+def five_shows_with_one_sole_viewer_each() -> tuple[World, list[set[int]]]:
+    """Five shows with one viewer each who watches nothing else, and the sets of all of them, and of four of them.
+
+    One by one, the five lose 5, which rounds to 10, and any four 4, which rounds to 0: so each loses one.
+    """
+    plays: list[Seen] = []
+    for show in range(1, 6):
+        plays += [*everybody(FANS, 10 * show + 1, 0), *everybody([show], 10 * show + 1, 0)]
+    return World(plays, range(1, 6)), [set(range(1, 6)), *({*range(1, 6)} - {one} for one in range(1, 6))]
+
+
+def ten_shows_that_each_lose_one_more() -> tuple[World, list[set[int]]]:
+    """A show with four sole viewers, and ten shows with one each; the sets of the show with one of them, and with more.
+
+    Four round to 0, and five to 10: so each of the ten loses at least one, and all together with the four, fourteen.
+    They round to 10, so that they are fourteen at most.
+    """
+    plays = [*everybody(FANS, 11, 0), *everybody(range(4), 11, 0)]
+    for show in range(2, 12):
+        plays += [*everybody(FANS, 10 * show + 1, 0), *everybody([10 + show], 10 * show + 1, 0)]
+    sets = [{1}, *({1, one} for one in range(2, 12)), *(set(range(1, one)) for one in range(4, 13))]
+    return World(plays, range(1, 12)), sets
+
+
+def heavy_viewers_beside_a_large_show() -> tuple[World, list[set[int]]]:
+    """A show of thirty viewers, and one of eight who watch it day and night: both together."""
+    plays = everybody(range(30), 11, 0, seconds=3600)
+    for day in range(4):
+        for hour in range(8, 20):
+            plays += everybody(range(90, 98), 21, day, hour=hour, seconds=3600)
+    return World(plays, [1, 2]), [{1}, {2}, {1, 2}]

@@ -177,7 +177,10 @@ def test_neither_a_set_nor_an_order(capsys: pytest.CaptureFixture[str]) -> None:
 def test_few_viewers_are_told_as_none(
     service: ScheduleService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A set of three viewers reaches 0 and has no hours, where the least number is 10; no order has its shows."""
+    """A set of three viewers reaches 0 and has no hours, where the least number is 10; no order has its shows.
+
+    A show is rounded to the nearest 10 viewers, two shows to the nearest 30.
+    """
     world = make_world(tmp_path / "world", service, min_cell=10)
     monkeypatch.setenv("MARQUEE_CONFIG", str(world.config))
     row, _ = json.loads(out_of(capsys, "what-if", "--remove", "Case", "=Winter", "--format", "json"))
@@ -186,6 +189,8 @@ def test_few_viewers_are_told_as_none(
     out = " ".join(out_of(capsys, "what-if", "--remove", "Case").split())
     assert "too few viewers watched them to tell how many, or nobody did, in 2026-W02" in out
     assert "Viewers and hours are rounded to the nearest 10; hours of fewer than 20 viewers are not shown." in out
+    out = " ".join(out_of(capsys, "what-if", "--remove", "Case", "=Winter").split())
+    assert "Viewers and hours are rounded to the nearest 30; hours of fewer than 60 viewers are not shown." in out
     assert json.loads(out_of(capsys, "what-if", "--order", "--format", "json")) == []
     assert json.loads(out_of(capsys, "ask", "overlap", "--format", "json")) == []
 
