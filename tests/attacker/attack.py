@@ -17,7 +17,7 @@ from tests.attacker.counts import Counts
 from tests.attacker.model import Claim, Model, Solution
 from tests.attacker.published import Knowledge, Published
 from tests.attacker.rules import RULES
-from tests.attacker.rules_of_time import periods, to_date
+from tests.attacker.rules_of_time import departures_to_date, periods, to_date
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ def attack(published: Sequence[Published], knowledge: Knowledge, *, linear: bool
             rule(counts)
     if len(marts) > 1:
         to_date(*marts)
+        if knowledge.only_late:
+            departures_to_date(*marts)
     solution = model.solve(knowledge.min_cell, linear=linear)
     recovered = list(solution.recoveries(knowledge.min_cell))
     nearly = [one for one in solution.recoveries(knowledge.min_cell, width=1) if one.low < one.high]

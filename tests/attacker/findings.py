@@ -25,11 +25,11 @@ class Findings:
 def find_all(published: Sequence[Published], knowledge: Knowledge, truths: Sequence[Truth]) -> Findings:
     """Attack today's mart, and that of the day before if the attacker kept it. ``truths`` are those of these marts."""
     today, min_cell = published[0], knowledge.min_cell
-    viewers, seconds = attack(published, knowledge), Seconds(today, knowledge).solve()
-    known = recovered(seconds, truths[0], min_cell)
+    viewers, seconds = attack(published, knowledge), Seconds(today, knowledge, *published[1:]).solve()
+    known = recovered(seconds, truths, min_cell)
     return Findings(
         viewers,
         viewers.targets + len(seconds.low),
         [*viewers.recovered, *known, *unexplained(today, min_cell)],
-        faults_of(viewers, *truths) + faults(seconds, truths[0]),
+        faults_of(viewers, *truths) + faults(seconds, truths),
     )

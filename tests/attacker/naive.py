@@ -48,3 +48,14 @@ def few_told(exact: Published, min_cell: int) -> Published:
 def _changed(exact: Published, change: Callable[[Counted, Row], Row]) -> Published:
     changed = {name: [change(table, row) for row in exact.of(name)] for name, table in TABLES.items()}
     return Published({**exact.tables, **changed})
+
+
+def seconds_withheld(exact: Published, min_cell: int) -> Published:
+    """Return a mart without the counts and seconds of rows of 1 to min_cell - 1 viewers, and with all others exact."""
+
+    def withhold(table: Counted, row: Row) -> Row:
+        if not table.leading or not 0 < row[table.leading] < min_cell:
+            return row
+        return {name: None if name in {*table.counts, *RATIOS, "watched_seconds"} else one for name, one in row.items()}
+
+    return _changed(exact, withhold)

@@ -39,11 +39,13 @@ class Knowledge:
         method: how numbers of viewers are published.
         one_country: the service has no travellers: each viewer watches in one country. This is not in the mart, but an
             attacker can know it.
+        only_late: of what came between two marts, late files were all: no play was taken away.
     """
 
     min_cell: int
     method: Method = Method.ROUNDED
     one_country: bool = False
+    only_late: bool = False
 
     def bounds(self, printed: int | None, null: tuple[float, float]) -> tuple[float, float]:
         """Return the least and the greatest count that is printed like this; ``null`` are those of a null."""

@@ -2,9 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 
-from tests.attacker.counts import AUDIENCE, BASE, GENRE, TABLES, Counts
-from tests.attacker.published import Key, grouped
+from tests.attacker.counts import AUDIENCE, BASE, DEPARTURE, GENRE, TABLES, Counts
+from tests.attacker.published import Key, Published, grouped
+
+DAYS_BEFORE = 28
+"""Days up to the end of a show that its viewers are counted from."""
 
 GROWING = {
     AUDIENCE: ("reach", "new_viewers", "binge_viewers", "binge5_viewers"),
@@ -79,10 +83,11 @@ def to_date(today: Counts, before: Counts) -> None:
     counts in both marts.
     """
     for period in today.published.spans.keys() & before.published.spans.keys():
-        same = _same_run(today, before, period)
-        if not same and not _only_grew(today, before, period):
+        marts = today.published, before.published
+        same = same_run(*marts, period)
+        if not same and not only_grew(*marts, period):
             continue
-        days = _days_since(today, before, period)
+        days = days_since(*marts, period)
         for table, columns in GROWING.items():
             block_of = _block(table)
             for key in before.keys(table):
@@ -101,30 +106,50 @@ def to_date(today: Counts, before: Counts) -> None:
                                       [before.of(table, columns[0], *key)])  # fmt: skip
 
 
-def _same_run(today: Counts, before: Counts, period: str) -> bool:
-    now, then = (one.published.runs["audience_base", period] for one in (today, before))
+def departures_to_date(today: Counts, before: Counts) -> None:
+    """State that of the viewers of a show that ended more are seen again, if only late files of later days came.
+
+    The hours up to the end are the same runs in both marts. That no play of later days was taken away, the attacker
+    knows otherwise.
+    """
+    for key in today.rows[DEPARTURE].keys() & before.rows[DEPARTURE].keys():
+        until = datetime.combine(today.rows[DEPARTURE][key]["ended"], datetime.min.time()) + timedelta(days=1)
+        first = until - timedelta(days=DAYS_BEFORE)
+        if hours_between(today.published, first, until) != hours_between(before.published, first, until):
+            continue
+        for column in ("viewers", "compared"):
+            today.model.equal("to date", key[1], [today.of(DEPARTURE, column, *key)],
+                              [before.of(DEPARTURE, column, *key)])  # fmt: skip
+        for column in ("seen_again", "compared_seen"):
+            today.model.state("to date", key[1], [today.of(DEPARTURE, column, *key)],
+                              [before.of(DEPARTURE, column, *key)])  # fmt: skip
+
+
+def same_run(today: Published, before: Published, period: str) -> bool:
+    """Return whether the audience of a period is the same run in both marts."""
+    now, then = (one.runs["audience_base", period] for one in (today, before))
     return bool(now["run_id"] == then["run_id"])
 
 
-def _hours_of(counts: Counts, period: str) -> Mapping[str, str]:
-    start, end = counts.published.spans[period]
+def hours_between(mart: Published, start: datetime, end: datetime) -> Mapping[str, str]:
+    """Return the runs of the hours of a span."""
     return {
         hour: row["run_id"]
-        for (dataset, hour), row in counts.published.runs.items()
+        for (dataset, hour), row in mart.runs.items()
         if dataset == "viewership" and start <= row["starts_at"] < end
     }
 
 
-def _only_grew(today: Counts, before: Counts, period: str) -> bool:
+def only_grew(today: Published, before: Published, period: str) -> bool:
     """Return whether all hours of yesterday are there today, as they were."""
-    now, then = _hours_of(today, period), _hours_of(before, period)
+    now, then = (hours_between(one, *one.spans[period]) for one in (today, before))
     return bool(then) and then.items() <= now.items()
 
 
-def _days_since(today: Counts, before: Counts, period: str) -> set[str]:
+def days_since(today: Published, before: Published, period: str) -> set[str]:
     """Return the days of a period whose hours came since yesterday."""
-    new_hours = _hours_of(today, period).keys() - _hours_of(before, period).keys()
-    return {hour[:10] for hour in new_hours}
+    now, then = (hours_between(one, *one.spans[period]) for one in (today, before))
+    return {hour[:10] for hour in now.keys() - then.keys()}
 
 
 def _played_on(today: Counts, days: set[str], table: str, key: Key) -> bool:

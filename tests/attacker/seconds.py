@@ -14,6 +14,7 @@ from itertools import product
 from tests.attacker.counts import AUDIENCE, BASE, GENRE, TABLES
 from tests.attacker.model import Cell, Model, Solution
 from tests.attacker.published import MANY, WORLDWIDE, Key, Knowledge, Method, Published, Row, grouped
+from tests.attacker.rules_of_time import days_since, only_grew, same_run
 from tests.attacker.truth import Truth
 
 WITHIN = 0.05
@@ -33,12 +34,24 @@ class Known:
 
 
 class Seconds:
-    """The unknown seconds of a mart in a model. A cell of several countries has them in its key, joined by a plus."""
+    """The unknown seconds of a mart in a model. A cell of several countries or days has them joined by a plus.
 
-    def __init__(self, published: Published, knowledge: Knowledge) -> None:
-        self.published, self.knowledge, self.model = published, knowledge, Model()
+    ``before`` is the mart of the day before, if the attacker kept it.
+    """
+
+    def __init__(self, published: Published, knowledge: Knowledge, before: Published | None = None) -> None:
+        self.published, self.knowledge, self.model, self.mart = published, knowledge, Model(), 0
+        self._state()
+        if before is not None:
+            today, self.published, self.mart = published, before, 1
+            self._state()
+            self.published, self.mart = today, 0
+            self._to_date(before)
+
+    def _state(self) -> None:
+        """State what the definitions say about one mart."""
         for table in (AUDIENCE, BASE, GENRE):
-            rows = TABLES[table].rows(published)
+            rows = TABLES[table].rows(self.published)
             self._countries(table, rows)
             self._periods(table, rows)
         self._shows()
@@ -49,7 +62,7 @@ class Seconds:
         return self.model.solve(self.knowledge.min_cell, linear=False)
 
     def _of(self, table: str, key: Key, low: float = 0, high: float = MANY) -> int:
-        return self.model.add(Cell(0, table, SECONDS, key), low, high)
+        return self.model.add(Cell(self.mart, table, SECONDS, key), low, high)
 
     def _printed(self, row: Row) -> tuple[float, float]:
         printed = row[SECONDS]
@@ -92,7 +105,7 @@ class Seconds:
         """State that shows add up to their genre, and to everything."""
         sums: dict[tuple[str, Key], list[int]] = defaultdict(list)
         for cell in list(self.model.number):
-            if cell.table == AUDIENCE and "+" not in str(cell.key[-1]):
+            if cell.mart == self.mart and cell.table == AUDIENCE and "+" not in str(cell.key[-1]):
                 period, show, country = cell.key
                 own = self.published.counted_genres(int(show))
                 for table, key in (
@@ -114,34 +127,51 @@ class Seconds:
                 sums[day, show, row["country"]] += row[SECONDS]
                 sums[day, show, WORLDWIDE] += row[SECONDS]
         for key, seconds in sums.items():
-            if Cell(0, AUDIENCE, SECONDS, key) in self.model.number:
+            if Cell(self.mart, AUDIENCE, SECONDS, key) in self.model.number:
                 self._of(AUDIENCE, key, seconds)
 
+    def _to_date(self, before: Published) -> None:
+        """State that what grew since the day before grew by the days since; what is the same run has not grown."""
+        for period in self.published.spans.keys() & before.spans.keys():
+            same = same_run(self.published, before, period)
+            if not same and not only_grew(self.published, before, period):
+                continue
+            days = sorted(days_since(self.published, before, period))
+            for table in (AUDIENCE, BASE, GENRE):
+                now, then = (TABLES[table].rows(one) for one in (self.published, before))
+                for key in [one for one in now if one[0] == period]:
+                    old = [self.model.add(Cell(1, table, SECONDS, key), 0, MANY)] if key in then else []
+                    since = [] if same else [self._of(table, ("+".join(days), *key[1:]))]
+                    self.model.equal("seconds to date", "", [self._of(table, key)], [*old, *since])
+                    own = [self._of(table, (day, *key[1:])) for day in days if (day, *key[1:]) in now]
+                    if since and set(days) <= self.published.spans.keys():
+                        self.model.equal("seconds to date", "", since, own)
 
-def recovered(solution: Solution, truth: Truth, min_cell: int) -> Iterator[Known]:
-    """Yield the sets of few viewers whose seconds are known."""
+
+def recovered(solution: Solution, truths: Sequence[Truth], min_cell: int) -> Iterator[Known]:
+    """Yield the sets of few viewers whose seconds are known. ``truths`` are those of the marts, today's first."""
     for cell, low, high in zip(solution.model.number, solution.low, solution.high, strict=True):
-        own = _true(truth, cell)
+        own = _true(truths, cell)
         seconds, viewers = sum(own), len(own)
         if 0 < viewers < min_cell and high - low <= 2 * WITHIN * seconds:
             yield Known(cell, float(low), float(high), seconds, viewers)
 
 
-def faults(solution: Solution, truth: Truth) -> list[str]:
+def faults(solution: Solution, truths: Sequence[Truth]) -> list[str]:
     """Return the claims about seconds that are wrong."""
     return [
-        f"{cell}: {low:g}..{high:g}, but {sum(_true(truth, cell))}"
+        f"{cell}: {low:g}..{high:g}, but {sum(_true(truths, cell))}"
         for cell, low, high in zip(solution.model.number, solution.low, solution.high, strict=True)
-        if not low <= sum(_true(truth, cell)) <= high
+        if not low <= sum(_true(truths, cell)) <= high
     ]
 
 
-def _true(truth: Truth, cell: Cell) -> Sequence[int]:
+def _true(truths: Sequence[Truth], cell: Cell) -> Sequence[int]:
     """Return the seconds of each viewer of a cell."""
-    period, *subject, countries = cell.key
-    there = truth.of(str(period))
+    periods, *subject, countries = cell.key
     found: dict[int, int] = defaultdict(int)
-    for country in str(countries).split("+"):
+    for period, country in product(str(periods).split("+"), str(countries).split("+")):
+        there = truths[cell.mart].of(period)
         for viewer, seconds in there.seconds.get((subject[0] if subject else None, country), {}).items():
             found[viewer] += seconds
     return [one for one in found.values() if one]

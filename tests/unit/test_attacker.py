@@ -63,8 +63,8 @@ def test_exact_seconds_of_withheld_rows_are_recovered(seed: int) -> None:
     world = random_world(seed)
     truth = Truth(world)
     solution = Seconds(withheld(publish(world), MIN_CELL), Knowledge(MIN_CELL, Method.WITHHELD)).solve()
-    assert len(list(recovered(solution, truth, MIN_CELL))) >= 10
-    assert faults(solution, truth) == []
+    assert len(list(recovered(solution, [truth], MIN_CELL))) >= 10
+    assert faults(solution, [truth]) == []
 
 
 @pytest.mark.parametrize("nasty", [one() for one in HEAVY], ids=[one.__name__ for one in HEAVY])
@@ -74,7 +74,7 @@ def test_seconds_of_few_who_watch_day_and_night_are_recovered_from_rounded_ones(
     exact = publish(nasty.world)
     rounded = few_told(exact, MIN_CELL)
     solution = Seconds(rounded, Knowledge(MIN_CELL, Method.FEW_TOLD)).solve()
-    assert row.key in [one.cell.key for one in recovered(solution, Truth(nasty.world), MIN_CELL)]
+    assert row.key in [one.cell.key for one in recovered(solution, [Truth(nasty.world)], MIN_CELL)]
 
 
 def test_ratios_tell_their_denominators() -> None:
