@@ -1,4 +1,4 @@
-"""Who kept the mart of the day before learns no seconds of few viewers, and of no show that ended who was seen again."""
+"""Who kept the mart of the day before learns neither seconds of few viewers, nor how many were seen again."""
 
 from collections.abc import Collection, Sequence
 from datetime import date, datetime, timedelta
@@ -95,7 +95,7 @@ def attacked(marts: Sequence[Published], method: Method) -> Attack:
 
 
 def test_one_who_is_seen_again_by_a_late_file_is_known_from_exact_departures_alone() -> None:
-    """Of thirty viewers of a show that ended, a late file brings a thirteenth who is seen again: thirteen less twelve."""
+    """Of thirty viewers of a show that ended, a late file brings the thirteenth who is seen again: 13 less 12."""
     seen = range(12), range(13)
     exact = [withheld(departures_mart(one, str(one)), MIN_CELL) for one in reversed(seen)]
     found = attacked(exact, Method.WITHHELD).recovered
