@@ -1,5 +1,7 @@
 """The plan of a load, made from markers and the ledger alone."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -168,21 +170,24 @@ def test_an_older_capture_keeps_the_dimensions_as_they_are() -> None:
     assert [str(one.period) for one in plan.refused] == ["2026-01-03", "2026-01-07T00"]
 
 
-def hours_of(day: str, *runs: tuple[int, str] | tuple[int, str, int, str]) -> list[Entry]:
-    """Return ledger entries of the first hours of a day, of runs by generation and id; then the first with the rows."""
-    return [
-        Entry(
-            "viewership",
-            f"{day}T{hour:02}",
-            generation,
-            run_id,
-            "",
-            0,
-            rows_generation=since[0] if since else None,
-            rows_run_id=since[1] if since else None,
-        )
-        for hour, (generation, run_id, *since) in enumerate(runs)
+def hours_of(day: str, *runs: tuple[int, str], since: Sequence[tuple[int, str]] = ()) -> list[Entry]:
+    """Return ledger entries of the first hours of a day, of runs by generation and id; ``since`` first had their rows.
+
+    Without it, as of a mart of an earlier version, each run is taken for the first with its rows.
+    """
+    entries = [
+        Entry("viewership", f"{day}T{hour:02}", generation, run_id, "", 0)
+        for hour, (generation, run_id) in enumerate(runs)
     ]
+    if not since:
+        return entries
+    return [
+        replace(entry, rows_generation=generation, rows_run_id=run_id)
+        for entry, (generation, run_id) in zip(entries, since, strict=True)
+    ]
+
+
+AGAIN = (3, "20260109T02"), (2, "20260109T03")
 
 
 @pytest.mark.parametrize(
@@ -192,9 +197,9 @@ def hours_of(day: str, *runs: tuple[int, str] | tuple[int, str, int, str]) -> li
         (hours_of("2026-01-05", (2, "20260105T02"), (1, "20260105T03")), False),
         (hours_of("2026-01-05", (2, "20260106T02"), (1, "20260105T03")), True),
         (hours_of("2026-01-05", (2, "20260106T02"), (3, "20260106T03")), True),
-        (hours_of("2026-01-05", (2, "20260109T02", 1, "20260105T02"), (2, "20260109T03", 1, "20260105T03")), False),
-        (hours_of("2026-01-05", (3, "20260109T02", 2, "20260106T02"), (2, "20260109T03", 1, "20260105T03")), True),
-        (hours_of("2026-01-05", (3, "20260109T02", 2, "20260105T02"), (2, "20260109T03", 1, "20260105T03")), False),
+        (hours_of("2026-01-05", *AGAIN, since=[(1, "20260105T02"), (1, "20260105T03")]), False),
+        (hours_of("2026-01-05", *AGAIN, since=[(2, "20260106T02"), (1, "20260105T03")]), True),
+        (hours_of("2026-01-05", *AGAIN, since=[(2, "20260105T02"), (1, "20260105T03")]), False),
     ],
     ids=[
         "each made once",
