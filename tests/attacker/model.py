@@ -10,6 +10,7 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from tests.attacker.linear import CLOSE, Floats, narrow_block
 from tests.attacker.published import MANY, Key
@@ -143,23 +144,33 @@ class Solution:
         """Targets that linear programming might narrow, but that were left because there were too many."""
 
     def propagate(self) -> None:
-        """Pass bounds along the statements until nothing changes."""
-        up = self.factor > 0
+        """Pass bounds along the statements until nothing changes: in each round, those with an unknown that changed."""
+        due = np.ones(len(self.least), np.bool_)
         for _ in range(ROUNDS):
-            before = self.low.sum() - self.high.sum() + self.least.sum() - self.most.sum()
-            own_least = np.where(up, self.factor * self.low[self.column], self.factor * self.high[self.column])
-            own_most = np.where(up, self.factor * self.high[self.column], self.factor * self.low[self.column])
-            rows = len(self.least)
-            least = np.bincount(self.row, own_least, rows)
-            most = np.bincount(self.row, own_most, rows)
-            self.least, self.most = np.maximum(self.least, least), np.minimum(self.most, most)
-            greatest = (self.most[self.row] - least[self.row] + own_least) / self.factor
-            smallest = (self.least[self.row] - most[self.row] + own_most) / self.factor
-            np.minimum.at(self.high, self.column, np.floor(np.where(up, greatest, smallest) + CLOSE))
-            np.maximum.at(self.low, self.column, np.ceil(np.where(up, smallest, greatest) - CLOSE))
+            changed = self._pass_along(np.flatnonzero(due[self.row]))
             self._check()
-            if self.low.sum() - self.high.sum() + self.least.sum() - self.most.sum() == before:
+            if not changed.any():
                 return
+            due[:] = False
+            due[self.row[changed[self.column]]] = True
+
+    def _pass_along(self, terms: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Pass bounds along the statements of these terms, all terms of each; return which unknowns changed."""
+        factor, column, row = self.factor[terms], self.column[terms], self.row[terms]
+        up = factor > 0
+        own_least = factor * np.where(up, self.low[column], self.high[column])
+        own_most = factor * np.where(up, self.high[column], self.low[column])
+        least, most = (np.bincount(row, one, len(self.least)) for one in (own_least, own_most))
+        rows = np.unique(row)
+        self.least[rows] = np.maximum(self.least[rows], least[rows])
+        self.most[rows] = np.minimum(self.most[rows], most[rows])
+        greatest = (self.most[row] - least[row] + own_least) / factor
+        smallest = (self.least[row] - most[row] + own_most) / factor
+        low, high = self.low.copy(), self.high.copy()
+        np.minimum.at(self.high, column, np.floor(np.where(up, greatest, smallest) + CLOSE))
+        np.maximum.at(self.low, column, np.ceil(np.where(up, smallest, greatest) - CLOSE))
+        changed: npt.NDArray[np.bool_] = (self.low != low) | (self.high != high)
+        return changed
 
     def _check(self) -> None:
         for low, high, what in ((self.low, self.high, "unknown"), (self.least, self.most, "statement")):
