@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -19,16 +19,20 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.cli.__main__ import main
+from jobs.rollup.stage import RollupStage
 from jobs.rollup.viewer import viewer_of
 from marquee.calendar import Grain, Period
+from marquee.errors import LostRaceError
 from marquee.lake import keys
 from marquee.lake.datasets import REJECTS, VIEWERSHIP
 from marquee.lake.ended import Ended, update_ended
-from marquee.lake.erasure_progress import open_requests
+from marquee.lake.erasure_progress import open_requests, read_progress
 from marquee.lake.files import read_output
 from marquee.lake.garbage import collect, plan_garbage
 from marquee.lake.layers import VIEWER_DAYS, VIEWER_HOURS
+from marquee.lake.manifest import Result
 from marquee.lake.markers import Markers
+from marquee.runs.stage import RunContext, Target
 from marquee.storage.local import LocalStore
 from tests.small_world import CASE, DAY, KEY, WINTER, SmallWorld, digests, event_file, tell_schedule, told_service
 
@@ -291,6 +295,51 @@ def test_two_requests_at_once_are_both_honoured(world: SmallWorld, worlds: World
     assert world.run() == 0
     assert len([*world.lake.list(keys.ERASED)]) == 2
     assert comparable(world) == comparable(worlds.expected)
+
+
+@pytest.mark.parametrize("event", [late_file, backfill])
+def test_nothing_comes_back_without_raw_events(
+    world: SmallWorld, tmp_path: Path, event: Callable[[SmallWorld], None]
+) -> None:
+    """Raw events of erased viewers that arrive after all others are gone are held, or counted without the viewers."""
+    delete_raw(world)
+    erase(tmp_path)
+    assert world.run("rollup", "profile") == 0
+    event(world)
+    assert world.run("rollup", "profile") == 0
+    collect_garbage(world)
+    assert traces(world) == []
+
+
+def test_of_two_runs_at_once_neither_brings_a_viewer_back(
+    world: SmallWorld, worlds: Worlds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a run makes its first hour, another request is made, which another run honours too: the first loses it.
+
+    The objects of the run that lost may have viewers of the second request, so this is open until they are collected.
+    """
+    erase(tmp_path, ERASED[:50])
+    made, codes = RollupStage.make, list[int]()
+
+    def with_another(stage: RollupStage, target: Target, run: RunContext) -> Result:
+        result = made(stage, target, run)
+        if not codes:
+            codes.append(0)
+            erase(tmp_path, ERASED[50:])
+            codes.append(world.run("rollup"))
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RollupStage, "make", with_another)
+        assert world.run("rollup") == LostRaceError.exit_code
+    assert codes == [0, 0]
+    assert world.run() == 0
+    assert comparable(world) == comparable(worlds.expected)
+    collect_garbage(world)
+    assert [one.state for one in read_progress(Markers(world.lake))] == ["to collect", "to collect"]
+    collect(world.lake, plan_garbage(world.lake, Markers(world.lake), datetime.now(UTC) + timedelta(days=8)))
+    assert [one.state for one in read_progress(Markers(world.lake))] == ["gone", "gone"]
+    assert traces(world) == []
 
 
 def test_viewers_are_erased_by_their_pseudonyms(world: SmallWorld, worlds: Worlds, tmp_path: Path) -> None:
