@@ -2,20 +2,21 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 
-from jobs.registry import MART_LOAD, PIPELINE, Job
+from jobs.registry import MART_LOAD, PIPELINE, ROLLUP, Job
 from marquee.calendar import Span
 from marquee.engine.scratch import check_scratch
 from marquee.errors import ConfigError, MarqueeError, TryAgainError, worst
 from marquee.lake import keys
 from marquee.lake.ended import in_words
 from marquee.lake.markers import Markers
+from marquee.lake.rekeyed import VIEWER_KEY
 from marquee.runs.command import Outcome, survives_restart
-from marquee.runs.stage import Advance
+from marquee.runs.stage import Advance, Stage
 from marquee.runs.status import PeriodStatus, read_states
 from marquee.runs.supervisor import allow_restart
 from marquee.settings.loading import load_settings
@@ -128,7 +129,22 @@ def _status_of(shared: dict[str, Markers], job: Job, found: Status, span: Span) 
         found.objects.update(objects)
     found.ended += (said for stage in stages for said in in_words(markers.ended(stage.name)))
     found.remarks += filter(None, (stage.remark() for stage in stages))
+    if job is ROLLUP:
+        found.remarks += _left_to_rekey(markers, stages)
     return listed
+
+
+def _left_to_rekey(markers: Markers, stages: Sequence[Stage]) -> Iterator[str]:
+    """Yield how many periods are under other viewer keys than those of the rollup's settings, if some are."""
+    from jobs.profile.buckets import other_key_periods  # noqa: PLC0415 - only a status needs it
+
+    (viewer_key,) = {str(one.parameters[VIEWER_KEY]) for one in stages}
+    if left := {stage: number for stage, number in other_key_periods(markers, viewer_key).items() if number}:
+        by_stage = ", ".join(f"{stage} {number}" for stage, number in left.items())
+        yield (
+            f"{sum(left.values())} periods have viewers under other keys than MARQUEE_ROLLUP__VIEWER_KEY ({by_stage}). "
+            "If the keys of the lake are the end of its list, run marquee rekey"
+        )
 
 
 def _mart_status(shared: dict[str, Markers], given: Mapping[str, object], span: Span) -> list[PeriodStatus]:

@@ -13,6 +13,7 @@ from jobs.exporter.samples import (
     erasure_samples,
     held_samples,
     hour_samples,
+    key_samples,
     ledger_samples,
     offset_samples,
     retention_samples,
@@ -21,6 +22,7 @@ from jobs.exporter.samples import (
 )
 from jobs.exporter.settings import ExporterOptions, ExporterSettings
 from jobs.mart_load.settings import MartLoadSettings
+from jobs.profile.buckets import other_key_periods
 from jobs.registry import PROFILE, SCHEDULE_FETCH
 from jobs.retain.settings import RetentionSettings
 from jobs.retain.watch import STAGES as RETENTION_STAGES
@@ -31,6 +33,7 @@ from marquee.calendar import Period, Span
 from marquee.engine.base import NO_ENGINE
 from marquee.lake import keys
 from marquee.lake.erasure_progress import open_requests
+from marquee.lake.erasures import STAGES as OF_VIEWERS
 from marquee.lake.garbage import plan_garbage
 from marquee.lake.markers import Markers
 from marquee.mart.status import ledger_states
@@ -110,9 +113,10 @@ def _rollup(context: _Context) -> StateCollector:
         yield from context.samples_of(stage, window)
         yield from hour_samples(context.markers.of(stage.name), window, now, grace)
         yield from held_samples({one.period: len(stage.left(one.period).held) for one in window})
+        yield from key_samples(other_key_periods(context.markers, stage.viewer_key))
         yield from offset_samples({log for ranges in stage.offsets.values() for log in ranges}, stage.breaks)
 
-    return StateCollector("rollup", (keys.ROLLUP,), context.interval, read)
+    return StateCollector("rollup", OF_VIEWERS, context.interval, read)
 
 
 def _profile(context: _Context) -> StateCollector:

@@ -182,6 +182,12 @@ def erasure_samples(requests: Sequence[str], days: int) -> Iterator[Sample]:
         yield sample(metrics.ERASURE_DEADLINE, (requested_at(requests[0]) + days * DAY).timestamp())
 
 
+def key_samples(periods: Mapping[str, int]) -> Iterator[Sample]:
+    """Yield the number of periods under other viewer keys, by stage."""
+    for stage, number in periods.items():
+        yield sample(metrics.OTHER_KEY_PERIODS, number, stage=stage)
+
+
 def _cell(status: PeriodStatus | None, *, over: bool) -> int:
     if status is None:
         return CELLS[State.PENDING] if over else NOT_OVER

@@ -245,7 +245,8 @@ class AudienceStage(Stage):
         from jobs.profile.erasing import ErasedPeriodUnit, erase_period  # noqa: PLC0415 - planning needs no kernel
 
         requests, ended = self._markers.erasures, self._markers.ended(self.name)
-        address, buckets = self._settings.address(self._markers.store.url), bucketing_of(previous).buckets
+        address, bucketing = self._settings.address(self._markers.store.url), bucketing_of(previous)
+        buckets = bucketing.buckets
         *_, last = self._days(target.period).values()
         prefixes = [keys.run_prefix(last.stage, Period.parse(last.period), one) for one in sorted(replaced_runs(last))]
         store = self._markers.store
@@ -254,7 +255,7 @@ class AudienceStage(Stage):
             ErasedPeriodUnit(
                 address,
                 run.prefix,
-                buckets,
+                bucketing,
                 tuple(one for one in ended.left(previous.outputs) if _is_in_bucket(one, bucket)),
                 requests.ids,
                 bucket,

@@ -5,7 +5,7 @@ the hour of it that has the most, and no fewer than the day before; an audience 
 has the most. Several buckets read a file of fewer buckets.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import gcd
 from typing import NamedTuple
@@ -14,7 +14,9 @@ from marquee.calendar import Period
 from marquee.errors import BadInputError, CorruptLakeError
 from marquee.lake import keys
 from marquee.lake.datasets import Dataset
+from marquee.lake.erasures import STAGES as OF_VIEWERS
 from marquee.lake.manifest import WAY_OUT, Marker, Output
+from marquee.lake.markers import Markers
 from marquee.lake.rekeyed import VIEWER_KEY
 
 
@@ -49,8 +51,27 @@ def bucketing_of(marker: Marker) -> Bucketing:
     if marker.stage == keys.ROLLUP:
         # Before the number was chosen from the data, it was a parameter.
         buckets = counts.get("buckets", marker.parameters.get("buckets"))
-        return _bucketing(marker, buckets, marker.parameters.get(VIEWER_KEY))
-    return _bucketing(marker, counts.get("buckets"), counts.get("viewer_key"))
+        return _bucketing(marker, buckets, _viewer_key_of(marker))
+    return _bucketing(marker, counts.get("buckets"), _viewer_key_of(marker))
+
+
+def under_other_keys(markers: Markers, viewer_key: str) -> Iterator[Marker]:
+    """Yield the published runs whose viewers are under other keys than those with a fingerprint."""
+    made = (one for stage in OF_VIEWERS for one in markers.of(stage).values())
+    return (one for one in made if bucketing_of(one).viewer_key != viewer_key)
+
+
+def other_key_periods(markers: Markers, viewer_key: str) -> dict[str, int]:
+    """Return the number of periods under other keys than those with a fingerprint, by stage with rows of viewers.
+
+    A marker that names no key is not counted: what reads it says so.
+    """
+    known = {stage: map(_viewer_key_of, markers.of(stage).values()) for stage in OF_VIEWERS}
+    return {stage: sum(one not in {None, viewer_key} for one in found) for stage, found in known.items()}
+
+
+def _viewer_key_of(marker: Marker) -> object:
+    return marker.parameters.get(VIEWER_KEY) if marker.stage == keys.ROLLUP else marker.counts.get("viewer_key")
 
 
 def _bucketing(marker: Marker, buckets: object, viewer_key: object) -> Bucketing:

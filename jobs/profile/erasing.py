@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from jobs.profile.buckets import bucketing_of
+from jobs.profile.buckets import Bucketing, bucketing_of
 from jobs.profile.files import write_rows
 from marquee.engine.base import Engine, Task
 from marquee.errors import CorruptLakeError
@@ -58,25 +58,25 @@ OF_VIEWERS = frozenset(one.name for one in DATASETS if one.by_bucket and VIEWER 
 
 @dataclass(frozen=True)
 class SearchUnit:
-    """Objects of some runs to search for viewers of requests: of each run its number of buckets and its outputs."""
+    """Objects of some runs to search for viewers of requests: of each run its bucketing and its outputs."""
 
     lake: StoreAddress
-    runs: tuple[tuple[int, tuple[Output, ...]], ...]
+    runs: tuple[tuple[Bucketing, tuple[Output, ...]], ...]
     requests: tuple[str, ...]
 
 
 def search(unit: SearchUnit, task: Task) -> list[bool]:  # noqa: ARG001 - as all kernels
     """Return of each run whether it holds an erased viewer, or cannot be read."""
     lake = unit.lake.open()
-    viewers = erased_viewers(lake, unit.requests)
 
-    def holds(output: Output, buckets: int) -> bool:
+    def holds(output: Output, of: Bucketing) -> bool:
+        viewers = erased_viewers(lake, unit.requests, of.viewer_key)
         try:
-            return len(held_in(lake, output, buckets, viewers)) > 0
+            return len(held_in(lake, output, of.buckets, viewers)) > 0
         except CorruptLakeError:  # the run of the period says so
             return True
 
-    return [any(holds(one, buckets) for one in outputs) for buckets, outputs in unit.runs]
+    return [any(holds(one, of) for one in outputs) for of, outputs in unit.runs]
 
 
 def hold_erased(lake: StoreAddress, engine: Engine, runs: Sequence[Marker], markers: Markers) -> list[bool]:
@@ -84,7 +84,7 @@ def hold_erased(lake: StoreAddress, engine: Engine, runs: Sequence[Marker], mark
 
     def unit_of(requests: tuple[str, ...], some: Sequence[Marker]) -> SearchUnit:
         left = [(one, markers.ended(one.stage).left(_of_viewers(one))) for one in some]
-        return SearchUnit(lake, tuple((bucketing_of(one).buckets, tuple(outputs)) for one, outputs in left), requests)
+        return SearchUnit(lake, tuple((bucketing_of(one), tuple(outputs)) for one, outputs in left), requests)
 
     return search_runs(engine, search, unit_of, runs, markers, PERIODS_A_SEARCH)
 
@@ -95,11 +95,11 @@ def _of_viewers(marker: Marker) -> Iterator[Output]:
 
 @dataclass(frozen=True)
 class ErasedDayUnit:
-    """A bucket of a published day: its number, the number of buckets, the outputs, and the requests to honour."""
+    """A bucket of a published day: the bucketing of the day, the outputs, and the requests to honour."""
 
     lake: StoreAddress
     prefix: str
-    buckets: int
+    of: Bucketing
     outputs: tuple[Output, ...]
     requests: tuple[str, ...]
 
@@ -117,12 +117,12 @@ class ErasedDay:
 def erase_bucket(unit: ErasedDayUnit, task: Task) -> ErasedDay:  # noqa: ARG001 - as all kernels
     """Write the objects of a bucket again without erased viewers."""
     lake = unit.lake.open()
-    viewers = erased_viewers(lake, unit.requests)
+    viewers = erased_viewers(lake, unit.requests, unit.of.viewer_key)
     removed = {one.name: one.schema.empty_table() for one in (VIEWER_DAY, SITTING_DAY, VIEWER_SEEN)}
     outputs = []
     for output in unit.outputs:
         dataset = _DATASETS[output.dataset]
-        now, removed[output.dataset] = rewrite(lake, unit.prefix, dataset, output, unit.buckets, viewers)
+        now, removed[output.dataset] = rewrite(lake, unit.prefix, dataset, output, unit.of.buckets, viewers)
         outputs += [now] if now else []
     plays = removed[VIEWER_DAY.name]
     lost = len(plays[VIEWER.name].unique())
@@ -161,7 +161,7 @@ class ErasedPeriodUnit(ErasedDayUnit):
 def erase_period(unit: ErasedPeriodUnit, task: Task) -> ErasedDay:  # noqa: ARG001 - as all kernels
     """Write the objects of a bucket of a period again without erased viewers."""
     lake = unit.lake.open()
-    erased = erased_viewers(lake, unit.requests)
+    erased = erased_viewers(lake, unit.requests, unit.of.viewer_key)
     outputs: list[Output] = []
     played = [NOBODY, *(_viewers_in(lake, one, unit) for one in unit.last)]
     by_dataset: dict[str, list[Output]] = {}
@@ -171,10 +171,10 @@ def erase_period(unit: ErasedPeriodUnit, task: Task) -> ErasedDay:  # noqa: ARG0
     for name, blocks in by_dataset.items():
         if name == VIEWER_PERIOD.name:
             played += [_viewers_in(lake, one, unit) for one in blocks]
-        outputs += rewrite_blocks(lake, unit.prefix, _DATASETS[name], blocks, unit.buckets, erased)
+        outputs += rewrite_blocks(lake, unit.prefix, _DATASETS[name], blocks, unit.of.buckets, erased)
     for key in unit.before:
         found = from_parquet(lake.get(key), [VIEWER.name])[VIEWER.name].to_numpy()
-        played.append(of_bucket(found[are_among(found, erased)], unit.bucket, unit.buckets))
+        played.append(of_bucket(found[are_among(found, erased)], unit.bucket, unit.of.buckets))
     viewers = np.unique(np.concatenate(played))
     gone = are_among(viewers, erased)
     for output in numbered:
@@ -185,7 +185,7 @@ def erase_period(unit: ErasedPeriodUnit, task: Task) -> ErasedDay:  # noqa: ARG0
 def _viewers_in(store: Store, output: Output, unit: ErasedPeriodUnit) -> Pseudonyms:
     """Return the viewers of the unit's bucket in an object, which may have several buckets of the period."""
     viewers = np.unique(read_output(store, output, [VIEWER.name])[VIEWER.name].to_numpy())
-    return of_bucket(viewers, unit.bucket, unit.buckets)
+    return of_bucket(viewers, unit.bucket, unit.of.buckets)
 
 
 def _without_numbers(

@@ -183,13 +183,13 @@ class ProfileStage(Stage):
         from jobs.profile.erasing import ErasedDayUnit, erase_bucket, subtract_plays  # noqa: PLC0415 - as above
 
         store, requests = self._markers.store, self._markers.erasures
-        buckets, address = bucketing_of(previous).buckets, self._settings.address(self._markers.store.url)
+        bucketing, address = bucketing_of(previous), self._settings.address(self._markers.store.url)
         of_bucket: dict[int, list[Output]] = {}
         ended = self._markers.ended(self.name)
         for output in (one for dataset in BY_BUCKET for one in ended.left(previous.of(dataset))):
             of_bucket.setdefault(keys.bucket_of(output.key), []).append(output)
         units = [
-            ErasedDayUnit(address, run.prefix, buckets, tuple(outputs), requests.ids)
+            ErasedDayUnit(address, run.prefix, bucketing, tuple(outputs), requests.ids)
             for _, outputs in sorted(of_bucket.items())
         ]
         parts = self._engine.map(erase_bucket, units)

@@ -1,7 +1,11 @@
 """Brings a lake to newer viewer keys: its hours, its days, its audiences, and then the requests to erase viewers.
 
-While an object in the lake says so, no stage runs, so that no viewer counts twice. A run that is killed leaves the
+While an object in the lake says so, no stage begins, so that no viewer counts twice. A run that is killed leaves the
 object; the next one finds by the markers what is left. Of two at once, one publishes each period.
+
+A stage that began earlier, under the older keys, may still publish. Either it replaces a marker that was moved
+meanwhile, and loses; or its period is new, and is found when everything is looked at again, after the requests. It
+cannot honour a request that was moved before it read it: requests name their keys (``marquee.lake.erased_rows``).
 """
 
 import json
@@ -13,7 +17,7 @@ from functools import partial
 
 import numpy as np
 
-from jobs.profile.buckets import bucketing_of
+from jobs.profile.buckets import bucketing_of, under_other_keys
 from jobs.rekey.settings import RekeySettings
 from jobs.rekey.stage import RekeyStage
 from jobs.rollup.key import keep
@@ -25,10 +29,9 @@ from marquee.engine.duckdb import open_database
 from marquee.errors import ConfigError, CorruptLakeError, LostRaceError
 from marquee.lake import keys
 from marquee.lake.ended import Ended, update_ended
-from marquee.lake.erased_rows import forget_requests
 from marquee.lake.erasures import STAGES, Request, read_request
 from marquee.lake.layers import LAYERS, outputs_in
-from marquee.lake.manifest import WAY_OUT, Marker, now_text
+from marquee.lake.manifest import WAY_OUT, now_text
 from marquee.lake.markers import Markers
 from marquee.lake.rekeyed import REKEYED
 from marquee.runs.load import engine_for
@@ -75,19 +78,20 @@ def run(settings: RekeySettings, markers: Markers, span: Span, *, force: bool, a
     viewer_key = keep(settings.rollup.viewer_key)
     _check(markers, viewer_keys)
     flagged = markers.has(keys.ROLLUP, keys.rekey_key())
-    older = any(True for _ in _older(markers, viewer_key)) or any(_older_requests(markers.store, markers, viewer_keys))
-    if not older and not flagged:
+    if not _is_older(markers, viewer_key, viewer_keys) and not flagged:
         return Rekeyed(Report(note="the lake is under these viewer keys"))
     _put_flag(markers.store, viewer_key)
-    for stage in STAGES:  # what others have published before they saw it
-        markers.refresh(stage)
+    _look_again(markers)
     plan = RekeyStage(keys.ROLLUP, settings, markers, NO_ENGINE, viewer_key)
     engine = engine_for(settings.engine, plan, markers, EVER, force=True)
-    report = _periods(settings, markers, engine, viewer_key, advance)
+    reports, requests = [_periods(settings, markers, engine, viewer_key, advance)], 0
+    while not reports[-1].exit_code and _is_older(markers, viewer_key, viewer_keys):
+        requests += sum(_move_request(markers.store, one, viewer_keys) for one in markers.erasures.ids)
+        _look_again(markers)
+        reports.append(_periods(settings, markers, engine, viewer_key, advance))
+    report = merge(reports)
     if report.exit_code:
-        return Rekeyed(report)
-    requests = sum(_move_request(markers.store, one, viewer_keys) for one in markers.erasures.ids)
-    forget_requests()
+        return Rekeyed(report, requests)
     for stage in STAGES:
         _extend_ended(markers, stage)
     for day, marker in markers.of(keys.PROFILE).items():
@@ -100,7 +104,7 @@ def run(settings: RekeySettings, markers: Markers, span: Span, *, force: bool, a
 def _periods(settings: RekeySettings, markers: Markers, engine: Engine, viewer_key: str, advance: Advance) -> Report:
     """Make all periods under older keys, until none is left or some fail; those that another run made count as made."""
     reports: list[Report] = []
-    while any(True for _ in _older(markers, viewer_key)):
+    while any(under_other_keys(markers, viewer_key)):
         for name in STAGES:
             stage = RekeyStage(name, settings, markers, engine, viewer_key)
             made = run_stage(stage, markers, force=True, advance=advance)
@@ -108,8 +112,7 @@ def _periods(settings: RekeySettings, markers: Markers, engine: Engine, viewer_k
             reports.append(replace(made, failed=failed, note=""))
             if failed:  # what is downstream would not be current afterwards
                 return merge(reports)
-        for name in STAGES:
-            markers.refresh(name)
+        _look_again(markers)
     return merge(reports)
 
 
@@ -134,9 +137,15 @@ def _check(markers: Markers, viewer_keys: Keys) -> None:
                 raise ConfigError(message)
 
 
-def _older(markers: Markers, viewer_key: str) -> Iterator[Marker]:
-    made = (one for stage in STAGES for one in markers.of(stage).values())
-    return (one for one in made if bucketing_of(one).viewer_key != viewer_key)
+def _is_older(markers: Markers, viewer_key: str, viewer_keys: Keys) -> bool:
+    """Return whether a run or a request is under older keys, as far as the last look shows."""
+    return any(under_other_keys(markers, viewer_key)) or any(_older_requests(markers, viewer_keys))
+
+
+def _look_again(markers: Markers) -> None:
+    """See what others have published, and requested, since the last look."""
+    for stage in STAGES:
+        markers.refresh(stage)
 
 
 def _put_flag(store: Store, viewer_key: str) -> None:
@@ -156,8 +165,8 @@ def _newer_of(request: Request, viewer_keys: Keys) -> Keys:
     return newer
 
 
-def _older_requests(store: Store, markers: Markers, viewer_keys: Keys) -> Iterator[bool]:
-    return (bool(_newer_of(read_request(store, one), viewer_keys)) for one in markers.erasures.ids)
+def _older_requests(markers: Markers, viewer_keys: Keys) -> Iterator[bool]:
+    return (bool(_newer_of(read_request(markers.store, one), viewer_keys)) for one in markers.erasures.ids)
 
 
 def _move_request(store: Store, request_id: str, viewer_keys: Keys) -> bool:

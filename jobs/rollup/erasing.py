@@ -48,7 +48,7 @@ class Erased:
 
     def viewers(self, lake: Store) -> Pseudonyms:
         """Return the viewers."""
-        return erased_viewers(lake, self.requests)
+        return erased_viewers(lake, self.requests, self.viewer_key)
 
     def left(self, lake: Store, rejects: pa.Table) -> pa.Table:
         """Return the rejected lines without those that contain an erased user id."""
@@ -60,7 +60,7 @@ class Erased:
     def found(self, lake: Store, lines: Sequence[bytes]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         """Return of each rejected line whether it contains an erased user id."""
         keys_of_viewers = keys_of(self.viewer_key)
-        viewers, listed = erased_viewers(lake, self.requests), erased_lines(lake, self.requests)
+        viewers, listed = self.viewers(lake), erased_lines(lake, self.requests, self.viewer_key)
         holds = are_among(np.array([line_of(keys_of_viewers, one) for one in lines], np.uint64), listed)
         for number, one in enumerate(lines):
             if not holds[number]:

@@ -95,7 +95,7 @@ def reduce_bucket(
     """Leave out erased viewers, deduplicate and count a bucket's events; write viewer hours, and return viewership."""
     every = sum(table.num_rows for table in tables)
     if to.erased:
-        tables = [without(table, erased_viewers(to.lake.open(), to.erased)) for table in tables]
+        tables = [without(table, erased_viewers(to.lake.open(), to.erased, to.viewer_key)) for table in tables]
     events = sum(table.num_rows for table in tables)
     if not events:
         return Reduced(erased=every), None

@@ -134,7 +134,7 @@ class RollupStage(Stage):
         return self._found.hours
 
     @cached_property
-    def _viewer_key(self) -> str:
+    def viewer_key(self) -> str:
         """The fingerprint of the viewer key, by which tasks find it."""
         return keep(self._options.viewer_key)
 
@@ -145,7 +145,7 @@ class RollupStage(Stage):
         return {
             "fields": options.fields.model_dump(),
             "slack_minutes": options.slack_minutes,
-            VIEWER_KEY: self._viewer_key,
+            VIEWER_KEY: self.viewer_key,
         }
 
     def periods(self, span: Span) -> Sequence[Period]:
@@ -418,7 +418,7 @@ class RollupStage(Stage):
             run.prefix,
             period.start.replace(tzinfo=None),
             requests.ids,
-            self._viewer_key,
+            self.viewer_key,
         )
         buckets = self._options.buckets
         number = buckets_for(target.inputs) if buckets == "auto" else buckets
@@ -454,7 +454,7 @@ class RollupStage(Stage):
 
         def unit_of(requests: tuple[str, ...], some: Sequence[Marker]) -> SearchUnit:
             hours = tuple((_buckets_of(one), self._with_viewers(one)) for one in some)
-            return SearchUnit(lake, hours, Erased(requests, self._viewer_key))
+            return SearchUnit(lake, hours, Erased(requests, self.viewer_key))
 
         return search_runs(engine or self._engine, search, unit_of, runs, self._markers, HOURS_A_SEARCH)
 
@@ -476,7 +476,7 @@ class RollupStage(Stage):
         from jobs.rollup.erasing import Erased, RewriteUnit, rewrite_object  # noqa: PLC0415 - planning needs no kernel
 
         requests = self._markers.erasures
-        erased = Erased(requests.ids, self._viewer_key)
+        erased = Erased(requests.ids, self.viewer_key)
         lake = self._settings.address(self._markers.store.url)
         held = self._with_viewers(previous)
         units = [RewriteUnit(lake, run.prefix, one, _buckets_of(previous), erased) for one in held]
@@ -597,7 +597,7 @@ class RollupStage(Stage):
                 window=Window((period.start - slack).replace(tzinfo=None), (period.end + slack).replace(tzinfo=None)),
                 fields=Fields(**options.fields.model_dump()),
                 buckets=buckets,
-                viewer_key=self._viewer_key,
+                viewer_key=self.viewer_key,
                 limits=options.limits.limits,
                 most_rejects=self._most_rejects(target.inputs),
                 compiled=self._compiled,

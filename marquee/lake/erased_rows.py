@@ -7,9 +7,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 
+from marquee.errors import ConfigError
 from marquee.lake import keys
 from marquee.lake.datasets import VIEWER, Dataset
-from marquee.lake.erasures import read_request
+from marquee.lake.erasures import Request, read_request
 from marquee.lake.files import in_order, read_output, write_output
 from marquee.lake.manifest import Output
 from marquee.storage.base import Store, in_parallel
@@ -23,37 +24,51 @@ _KEPT = 8
 """Sets of requests that a process keeps: a run needs one or two."""
 
 
-def erased_viewers(store: Store, requests: Sequence[str]) -> Pseudonyms:
-    """Return the viewers of requests. CorruptLakeError if a request cannot be read."""
-    return _pseudonyms(_Requests(store, tuple(requests)))[0]
+def erased_viewers(store: Store, requests: Sequence[str], viewer_key: str) -> Pseudonyms:
+    """Return the viewers of requests under the keys with a fingerprint.
+
+    Raises:
+        CorruptLakeError: a request cannot be read.
+        ConfigError: a request is of other keys, so that its viewers would not be found.
+    """
+    return _pseudonyms(_Requests(store, tuple(requests), viewer_key))[0]
 
 
-def erased_lines(store: Store, requests: Sequence[str]) -> Pseudonyms:
-    """Return the pseudonyms of rejected lines of requests. CorruptLakeError if a request cannot be read."""
-    return _pseudonyms(_Requests(store, tuple(requests)))[1]
-
-
-def forget_requests() -> None:
-    """Forget what requests name, because they were brought to another viewer key. Otherwise a request never changes."""
-    _pseudonyms.cache_clear()
+def erased_lines(store: Store, requests: Sequence[str], viewer_key: str) -> Pseudonyms:
+    """Return the pseudonyms of rejected lines of requests; the rest is as of ``erased_viewers``."""
+    return _pseudonyms(_Requests(store, tuple(requests), viewer_key))[1]
 
 
 class _Requests:
-    """Requests of a store, equal to those of the same ids and URL."""
+    """Requests of a store under some keys, equal to those of the same ids, URL and keys."""
 
-    def __init__(self, store: Store, ids: tuple[str, ...]) -> None:
-        self.store, self.ids = store, ids
+    def __init__(self, store: Store, ids: tuple[str, ...], viewer_key: str) -> None:
+        self.store, self.ids, self.viewer_key = store, ids, viewer_key
+        self._same = store.url, ids, viewer_key
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Requests) and (self.store.url, self.ids) == (other.store.url, other.ids)
+        return isinstance(other, _Requests) and self._same == other._same
 
     def __hash__(self) -> int:
-        return hash((self.store.url, self.ids))
+        return hash(self._same)
+
+
+def _read(requests: _Requests, request_id: str) -> Request:
+    found = read_request(requests.store, request_id)
+    if found.viewer_key not in {"", requests.viewer_key}:
+        message = (
+            f"{requests.store.url}/{keys.erasure_key(request_id)} names viewers by keys with the fingerprint "
+            f"{found.viewer_key}, and what may hold them has viewers by keys with the fingerprint "
+            f"{requests.viewer_key}. Nothing was published, because erased viewers would stay. The lake was brought to "
+            "a newer viewer key meanwhile: run marquee rekey, then this again"
+        )
+        raise ConfigError(message)
+    return found
 
 
 @lru_cache(_KEPT)
 def _pseudonyms(requests: _Requests) -> tuple[Pseudonyms, Pseudonyms]:
-    found = list(in_parallel(requests.store, lambda one: read_request(requests.store, one), requests.ids))
+    found = list(in_parallel(requests.store, lambda one: _read(requests, one), requests.ids))
     viewers, lines = (
         np.unique(np.concatenate([NOBODY, *(np.array(getattr(one, name), np.uint64) for one in found)]))
         for name in ("viewers", "lines")

@@ -162,6 +162,12 @@ ERASURE_DEADLINE = _gauge(
     (),
     "time by which the oldest of these requests must be complete, by the setting erasure.days; absent without one",
 )
+OTHER_KEY_PERIODS = _gauge(
+    "other_key_periods",
+    (STAGE,),
+    "published periods whose viewers are under other keys than the setting rollup.viewer_key: `marquee rekey` has not "
+    "moved them",
+)
 ENDED_OBJECTS = _gauge("ended_objects", ("layer",), "objects of a layer that `marquee retain` has deleted so far")
 ENDED_BYTES = _gauge("ended_bytes", ("layer",), "bytes of these objects")
 RETENTION_OVERDUE = _gauge(
@@ -214,6 +220,7 @@ EXPORTER = (
     GARBAGE_OBJECTS,
     OPEN_ERASURES,
     ERASURE_DEADLINE,
+    OTHER_KEY_PERIODS,
     ENDED_OBJECTS,
     ENDED_BYTES,
     RETENTION_OVERDUE,

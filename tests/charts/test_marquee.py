@@ -734,6 +734,19 @@ def test_commands_are_run_by_jobs_if_asked_for() -> None:
     assert not {"r-marquee-gc-preflight", "r-marquee-admin-preflight"} & set(of_kind(objects, "Pod"))
 
 
+def test_admin_job_has_what_rekey_needs() -> None:
+    """A job for `marquee rekey` has the Secret with the list of keys, S3 keys, memory, and rights of its own."""
+    limits = ("stages.admin.resources.limits.memory=4Gi", "stages.admin.serviceAccount.annotations.role=rekey")
+    objects = render("marquee", STAGING, *ADMIN, *limits, "secrets.viewerKey.name=keys", "secrets.viewerKey.key=listed")
+    admin, rollup = stage_container(objects, "admin"), stage_container(objects, "rollup")
+    key = {"secretKeyRef": {"name": "keys", "key": "listed"}}
+    assert [environment(one)["MARQUEE_ROLLUP__VIEWER_KEY"] for one in (admin, rollup)] == [key, key]
+    assert {"configMapRef": {"name": "r-marquee-settings"}} in admin["envFrom"]
+    assert admin["resources"]["limits"]["memory"] == "4Gi"
+    account = of_kind(objects, "ServiceAccount")["r-marquee-admin"]
+    assert account["metadata"]["annotations"] == {"role": "rekey"}
+
+
 def test_exporter_watches_retention() -> None:
     """The exporter publishes the state of retention where the job is enabled."""
     exporter = of_kind(render("marquee", STAGING, *RETAIN), "Deployment")["r-marquee-exporter"]

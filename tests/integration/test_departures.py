@@ -1,10 +1,11 @@
 """Who was seen again after a show ended: the queries and the stage against the oracle."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -128,14 +129,24 @@ def test_by_hand() -> None:
 START = date(2026, 1, 5)
 LAST = 62
 """Number of the last day of the last week, Sunday, 8 March."""
-EVERYBODY_SEEN = [{"viewer": viewer, "first_day": date(2026, 1, 5)} for viewer in range(1, 400)]
+EVERYBODY_SEEN: list[dict[str, Any]] = [{"viewer": viewer, "first_day": START} for viewer in range(1, 400)]
 LAST_WEEK = Period.parse("2026-W10")
 END_DAY = 30
 """Number of the day of the end, 28 days before Wednesday, 4 March."""
 
 
-def make_lake(lake: LocalStore, watched: Sequence[Watched]) -> None:
-    """Publish profiled days, and a schedule in which show 1 ended on day 30 and show 2 much earlier."""
+def make_lake(
+    lake: LocalStore,
+    watched: Sequence[Watched],
+    viewer_key: str = "k",
+    as_viewer: Callable[[int], int] = lambda number: number,
+) -> None:
+    """Publish profiled days, and a schedule in which show 1 ended on day 30 and show 2 much earlier.
+
+    ``as_viewer`` returns the pseudonym of a viewer under the keys with the fingerprint ``viewer_key``.
+    """
+    watched = [one._replace(viewer=as_viewer(one.viewer)) for one in watched]
+    seen = [{"viewer": as_viewer(one["viewer"]), "first_day": START} for one in EVERYBODY_SEEN]
     ended = {1: START + timedelta(days=END_DAY), 2: date(2025, 1, 1)}
     updated = datetime(2026, 1, 1)  # noqa: DTZ001 - as the lake has it
     shows = [
@@ -150,10 +161,17 @@ def make_lake(lake: LocalStore, watched: Sequence[Watched]) -> None:
     episodes = [{"episode_id": episode, "show_id": show} for episode, show in SHOW_OF.items()]
     publish_tables(lake, keys.SCHEDULE_FETCH, Period.parse(str(START)), [(SHOWS, shows), (EPISODES, episodes)], None)
     for number in range(LAST + 1):
-        publish_day(lake, [one for one in watched if one.day == number], number)
+        publish_day(lake, [one for one in watched if one.day == number], number, 24, viewer_key, seen)
 
 
-def publish_day(lake: LocalStore, watched: Sequence[Watched], number: int, hours: int = 24) -> None:
+def publish_day(
+    lake: LocalStore,
+    watched: Sequence[Watched],
+    number: int,
+    hours: int = 24,
+    viewer_key: str = "k",
+    seen: Sequence[dict[str, Any]] = EVERYBODY_SEEN,
+) -> None:
     """Publish a profiled day, from the plays of this day."""
     keys_of = {(one.viewer, one.episode, one.country) for one in watched}
     rows = [
@@ -163,8 +181,8 @@ def publish_day(lake: LocalStore, watched: Sequence[Watched], number: int, hours
     ]
     played = [{"episode_id": one, "plays": 1, "watched_seconds": 1} for one in sorted({one.episode for one in watched})]
     period = Period.parse(str(START + timedelta(days=number)))
-    counts = {"buckets": BUCKETS, "viewer_key": "k", "hours": hours, "hours_expected": 24}
-    by_viewer = [(VIEWER_DAY, rows), (SITTING_DAY, []), (VIEWER_SEEN, EVERYBODY_SEEN)]
+    counts = {"buckets": BUCKETS, "viewer_key": viewer_key, "hours": hours, "hours_expected": 24}
+    by_viewer = [(VIEWER_DAY, rows), (SITTING_DAY, []), (VIEWER_SEEN, sorted(seen, key=itemgetter("viewer")))]
     publish_tables(lake, keys.PROFILE, period, by_viewer, BUCKETS, counts=counts, whole=[(EPISODE_DAY, played)])
 
 

@@ -13,19 +13,26 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from jobs.cli.__main__ import main
+from jobs.exporter.collectors import make_collectors
+from jobs.exporter.settings import ExporterSettings
+from jobs.profile.audience_stage import AudienceStage
 from jobs.rekey.stage import RekeyStage
 from marquee.errors import ConfigError
 from marquee.lake import keys
-from marquee.lake.datasets import SITTING_PERIOD, VIEWER_PERIOD, VIEWERSHIP
+from marquee.lake.datasets import SHOW_VIEWER, SITTING_PERIOD, VIEWER_PERIOD, VIEWERSHIP
 from marquee.lake.manifest import Output, Result
+from marquee.lake.markers import Markers
 from marquee.mart.ledger import entries_of, restated_days
 from marquee.runs.stage import RunContext, Target
+from marquee.settings.loading import load_settings
+from marquee.telemetry import metrics
 from tests.conftest import SPARK_CONF
 from tests.integration.test_erasure import (
     DAYS,
@@ -34,7 +41,7 @@ from tests.integration.test_erasure import (
     collect_garbage,
     comparable,
     delete_raw,
-    end_first_day,
+    end_day,
     erase,
     kiosk_rows,
     make_world,
@@ -244,8 +251,8 @@ def test_erasures_before_and_after_are_honoured(
 def test_ended_periods_are_known(world: SmallWorld, worlds: Worlds, tmp_path: Path) -> None:
     """What retention has ended stays ended: nothing is damage, and nothing is made again; the rest is moved."""
     expected = worlds.expected.copy(tmp_path / "expected")
-    end_first_day(expected)
-    end_first_day(world)
+    end_day(expected, DAYS[0])
+    end_day(world, DAYS[0])
     set_keys(world)
     assert main(["rekey"]) == 0
     assert comparable(world, VIEWERSHIP.name)["audience/2026-W02"] == comparable(expected)["audience/2026-W02"]
@@ -322,6 +329,126 @@ def test_keys_that_do_not_end_with_the_lakes_are_refused(
     assert "of this world" not in told
     assert world.generations() == before
     assert not any(one.key == keys.rekey_key() for one in world.lake.list("markers/"))
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_old_key_that_is_dropped_is_refused_before_any_work(
+    world: SmallWorld, tmp_path: Path, capsys: pytest.CaptureFixture[str], when: str
+) -> None:
+    """With the newer key alone, before the rekey or after it, hours, requests and rekey are refused with words."""
+    if when == "after":
+        set_keys(world)
+        assert main(["rekey"]) == 0
+    set_keys(world, f"viewer_key = {json.dumps(NEW)}")
+    users = tmp_path / "users.txt"
+    users.write_text(f"{USERS[0]}\n")
+    next_day(world)
+    before = lake_but_index(world)
+    for command, words in (
+        (["rollup"], "differs from the key of"),
+        (["rekey"], "which are not the end of MARQUEE_ROLLUP__VIEWER_KEY. Nothing was done"),
+        (["erase", "--users", str(users)], "Set the key of the lake. Nothing was requested"),
+    ):
+        capsys.readouterr()
+        assert main(command) == ConfigError.exit_code
+        assert words in capsys.readouterr().err
+    assert lake_but_index(world) == before
+
+
+def lake_but_index(world: SmallWorld) -> dict[str, str]:
+    """Return the objects of the lake, without the cache of markers that a run writes whenever it reads many."""
+    return {info.key: info.etag for info in world.lake.list() if not info.key.endswith("_INDEX")}
+
+
+def test_empty_lake_has_nothing_to_move(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a single marker, rekey makes nothing, and leaves no object that stops the stages."""
+    world = SmallWorld(tmp_path / "empty")
+    world.configure("http://nowhere.invalid")
+    set_keys(world)
+    monkeypatch.setenv("MARQUEE_CONFIG", str(world.config))
+    assert main(["rekey"]) == 0
+    assert list(world.lake.list()) == []
+
+
+def test_audience_whose_last_day_has_another_key_is_moved_without_its_numbers(
+    world: SmallWorld, worlds: Worlds, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Hours and days that were made under both keys by force do not say whom an audience numbers: profile counts again.
+
+    Its state is moved all the same.
+    """
+    set_keys(world)
+    assert main(["rollup", "--force"]) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(AudienceStage, "periods", lambda *_: [])
+        assert main(["profile"]) == 0
+    assert main(["rekey"]) == 0
+    assert_week_lost_its_numbers(world, capsys.readouterr().err)
+    assert world.run("profile") == 0
+    check_as_expected(world, worlds.expected)
+
+
+def test_audience_whose_last_day_has_ended_is_moved_without_its_numbers(
+    world: SmallWorld, worlds: Worlds, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A week stands whose last day has ended: its state is moved, and it has its figures; nothing is made again."""
+    expected = worlds.expected.copy(tmp_path / "expected")
+    end_day(world, DAYS[1])
+    set_keys(world)
+    assert main(["rekey"]) == 0
+    assert_week_lost_its_numbers(world, capsys.readouterr().err)
+    week = "audience/2026-W02"
+    moved, made = comparable(world)[week], comparable(expected)[week]
+    assert moved == {file: one for file, one in made.items() if SHOW_VIEWER.name not in file}
+    generations = world.generations()
+    assert world.run("rollup", "profile") == 0
+    assert world.generations() == generations
+    assert main(["verify"]) == 0
+    collect_garbage(world)
+    assert old_pseudonyms(world) == []
+
+
+def assert_week_lost_its_numbers(world: SmallWorld, logged: str) -> None:
+    """Check that the week has its state, and no show_viewer any more, as the log says."""
+    assert "show_viewer/bucket=0000.parquet is dropped: nobody knows which viewers it numbers" in logged
+    moved = {one.dataset for one in world.markers()["audience/2026-W02"].outputs}
+    assert VIEWER_PERIOD.name in moved
+    assert SHOW_VIEWER.name not in moved
+
+
+def test_status_and_metrics_tell_what_is_left_to_move(
+    world: SmallWorld, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Killed between hours and days, two days and their audiences are left: seven periods; afterwards none."""
+    set_keys(world)
+    with monkeypatch.context() as patch:
+        made = RekeyStage.make
+
+        def killed_at_days(stage: RekeyStage, target: Target, run: RunContext) -> Result:
+            if stage.name == keys.PROFILE:
+                raise KeyboardInterrupt
+            return made(stage, target, run)
+
+        patch.setattr(RekeyStage, "make", killed_at_days)
+        assert main(["rekey"]) == 130
+    left = {keys.ROLLUP: 0.0, keys.PROFILE: 2.0, keys.AUDIENCE: 5.0}  # two days, a week, a month and a quarter
+    assert exported(world) == left
+    assert main(["status"]) == 0
+    told = "7 periods have viewers under other keys than MARQUEE_ROLLUP__VIEWER_KEY (profile 2, audience 5)"
+    assert told in capsys.readouterr().err
+    assert main(["rekey"]) == 0
+    assert exported(world) == dict.fromkeys(left, 0.0)
+    capsys.readouterr()
+    assert main(["status"]) == 0
+    assert "under other keys" not in capsys.readouterr().err
+
+
+def exported(world: SmallWorld) -> dict[str, float]:
+    """Return the number of periods under other keys by stage, as the exporter publishes them."""
+    settings = load_settings(ExporterSettings, exporter={"parts": ["rollup"]})
+    (collector,) = make_collectors(settings, Markers(world.lake))
+    samples = collector.read(datetime.now(UTC))
+    return {one.labels["stage"]: one.value for one in samples if one.metric is metrics.OTHER_KEY_PERIODS}
 
 
 def test_erasure_is_requested_under_the_lakes_keys_alone(

@@ -64,7 +64,7 @@ def test_requests_are_objects_of_their_own_and_never_change(store: Store) -> Non
     assert list_requests(store) == Requests((ONE, TWO))
     assert list_requests(store).done == {ONE}
     assert read_request(store, TWO) == Request((5, 2**64 - 1), (3,))
-    assert erased_viewers(store, (ONE, TWO)).tolist() == [5, 7, 2**64 - 1]
+    assert erased_viewers(store, (ONE, TWO), "any").tolist() == [5, 7, 2**64 - 1]
     with pytest.raises(PreconditionError):
         write_request(store, Request((1,)), ONE)
 
