@@ -154,8 +154,8 @@ BUILDER ?= urn:marquee:builder:unnamed
 
 .PHONY: release
 release: images $(DEV)  ## make everything that a VERSION ships: images, charts, wheel, SBOMs, provenance (needs Docker)
-	@$(BIN)/python -m tools.release --docker $(DOCKER) --registry $(REGISTRY) --version $(VERSION) --builder $(BUILDER) \
-		$(IMAGES)
+	@$(BIN)/python -m tools.release --docker $(DOCKER) --registry $(REGISTRY) --version $(VERSION) --base $(DEBIAN) \
+		--builder $(BUILDER) $(IMAGES)
 
 .PHONY: test-release
 test-release: $(DEV)  ## test the release that `make release` has made

@@ -28,13 +28,11 @@ from tools.release.contents import open_image
 from tools.release.notes import notes
 from tools.release.oci import Layouts, Made, digest_of
 from tools.release.packages import packages_of
-from tools.release.pins import PINS, pins
 from tools.release.provenance import statement
 from tools.release.sbom import sbom
 
 DIST = Path("dist/release")
 CHARTS = (Path("charts/kiosk"), Path("charts/marquee"))
-DEBIAN = "debian:bookworm-slim"
 SUMS = "SHA256SUMS"
 
 
@@ -44,12 +42,14 @@ class Release:
 
     Attributes:
         registry: registry and folder in the names of the images.
+        base: the image of Debian that they start from.
         epoch: time of the commit, in seconds.
         folder: where everything is written.
     """
 
     version: str
     registry: str
+    base: str
     docker: str
     builder: str
     commit: str
@@ -95,13 +95,12 @@ class Release:
         return {"version": self.version, "registry": self.registry, "SOURCE_DATE_EPOCH": str(self.epoch)}
 
     def _materials(self, images: list[str]) -> dict[str, dict[str, str]]:
-        base = pins(PINS.read_text()).get(DEBIAN, DEBIAN)
-        found = said(self.docker, "image", "inspect", "--format", "{{.Id}}", base).removeprefix("sha256:")
+        found = said(self.docker, "image", "inspect", "--format", "{{.Id}}", self.base).removeprefix("sha256:")
         locks = [Path("requirements/build.txt"), Path("requirements/spark.txt")]
         locks += [Path(f"requirements/{name}.txt") for name in images]
         return {
             "git+file:.": {"gitCommit": self.commit},
-            f"docker-image:{base}": {"sha256": found},
+            f"docker-image:{self.base}": {"sha256": found},
             **{f"file:{path}": {"sha256": digest_of(path).removeprefix("sha256:")} for path in locks},
         }
 
@@ -134,6 +133,7 @@ def main() -> int:
     )
     parser.add_argument("--version", default=__version__, help="the version; default: that of the code")
     parser.add_argument("--registry", default="marquee", help="registry and folder of the images; default: marquee")
+    parser.add_argument("--base", default="debian:bookworm-slim", help="the image that the images start from")
     parser.add_argument("--docker", default="docker", help="Docker's client")
     parser.add_argument(
         "--builder", default="urn:marquee:builder:unnamed", help="URI of who makes it, for the provenance"
@@ -145,7 +145,16 @@ def main() -> int:
         return 1
     commit, epoch = said("git", "log", "-1", "--format=%H %ct").split()
     folder = DIST / given.version
-    release = Release(given.version, given.registry, given.docker, given.builder, commit, int(epoch), folder)
+    release = Release(
+        version=given.version,
+        registry=given.registry,
+        base=given.base,
+        docker=given.docker,
+        builder=given.builder,
+        commit=commit,
+        epoch=int(epoch),
+        folder=folder,
+    )
     release.make(given.images)
     print(f"made {folder}; to be signed: {folder / SUMS} (docs/release.md)")
     return 0
