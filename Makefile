@@ -37,11 +37,13 @@ define LOCK_IMAGE
 endef
 DOCKER ?= docker
 REGISTRY ?= marquee
+# The Debian to start from, with its digest where one is pinned; BUILD_ARGS may name another.
+DEBIAN ?= $(shell sed -n '/^debian:/p' images/pins.txt)
 VERSION ?= $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' marquee/version.py)
 REVISION := $(shell git rev-parse HEAD 2>/dev/null)
 # Builds trust whom this machine trusts, such as a proxy's own authority.
 CERTIFICATES := $(wildcard /etc/ssl/certs/ca-certificates.crt)
-BUILD = DOCKER_BUILDKIT=1 $(DOCKER) build $(CERTIFICATES:%=--secret id=ca,src=%) $(BUILD_ARGS)
+BUILD = DOCKER_BUILDKIT=1 $(DOCKER) build $(CERTIFICATES:%=--secret id=ca,src=%) --build-arg DEBIAN=$(DEBIAN) $(BUILD_ARGS)
 define BUILD_BASE
 	$(BUILD) --file images/base/Dockerfile --target $(1) --tag $(REGISTRY)/base-$(1):$(VERSION) .
 
@@ -146,6 +148,26 @@ images:  ## build the container images and print their sizes (needs Docker)
 .PHONY: test-images
 test-images: $(DEV)  ## test the container images that `make images` has built (needs Docker)
 	@DOCKER=$(DOCKER) REGISTRY=$(REGISTRY) VERSION=$(VERSION) $(BIN)/pytest tests/images $(ARGS)
+
+# Who makes a release, for its provenance: a URI.
+BUILDER ?= urn:marquee:builder:unnamed
+
+.PHONY: release
+release: images $(DEV)  ## make everything that a VERSION ships: images, charts, wheel, SBOMs, provenance (needs Docker)
+	@$(BIN)/python -m tools.release --docker $(DOCKER) --registry $(REGISTRY) --version $(VERSION) --base $(DEBIAN) \
+		--builder $(BUILDER) $(IMAGES)
+
+.PHONY: test-release
+test-release: $(DEV)  ## test the release that `make release` has made
+	@VERSION=$(VERSION) $(BIN)/pytest tests/release $(ARGS)
+
+.PHONY: audit
+audit: $(DEV)  ## compare what is locked and released with a vulnerability database: DB=folder or zip of OSV
+	@VERSION=$(VERSION) $(BIN)/python -m tools.release.audit $(DB)
+
+.PHONY: renew
+renew: $(DEV)  ## propose the newest locks and digests of base images, and test them (needs uv and Docker)
+	@$(BIN)/python -m tools.release.renew --docker $(DOCKER) $(ARGS)
 
 # What the tests in a cluster call; they say themselves what else is missing.
 NO_CLUSTER = $(strip $(foreach tool,kubectl helm jq prometheus kube-state-metrics,$(if $(shell command -v $(tool)),,$(tool))))

@@ -29,8 +29,8 @@ from tests.mysql_server import SCRIPTS, MySQL, NoMysqlError, install_mysql
 from tests.s3_proxy import S3Proxy, s3_proxy_before
 from tests.s3_server import ACCESS_KEY, BUCKET, REGION, SECRET_KEY, S3Server, s3_server_at
 
-# These tests need Docker and built images (`make test-images`), or a cluster (`make e2e`).
-collect_ignore = ["images", "e2e_cluster"]
+# These tests need built images (`make test-images`), a release (`make test-release`), or a cluster (`make e2e`).
+collect_ignore = ["images", "e2e_cluster", "release"]
 
 RECORDINGS = Path(__file__).parents[2] / "shared" / "tvmaze"
 NO_RECORDINGS = f"{RECORDINGS}, the recorded answers of TVmaze, is not there"

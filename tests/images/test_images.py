@@ -10,11 +10,11 @@ from tests.helpers_images import DOCKER, VERSION, Image
 
 MB = 1_000_000
 LIMITS = {
-    "schedule_fetch": 400 * MB,
-    "mart_load": 400 * MB,
-    "rollup": 900 * MB,
-    "profile": 900 * MB,
-    "exporter": 450 * MB,
+    "schedule_fetch": 350 * MB,
+    "mart_load": 350 * MB,
+    "rollup": 750 * MB,
+    "profile": 750 * MB,
+    "exporter": 350 * MB,
 }
 """Bytes of all files, uncompressed."""
 

@@ -105,3 +105,9 @@ readOnlyRootFilesystem: true
 capabilities:
   drop: [ALL]
 {{- end -}}
+
+{{/* The image of the load. A digest comes after the tag, and decides; one in the name is the user's own. */}}
+{{- define "kiosk.image" -}}
+{{- $of := .Values.image -}}
+{{- if or (not $of.digest) (contains "@" $of.name) }}{{ $of.name }}{{ else }}{{ $of.name }}@{{ $of.digest }}{{ end -}}
+{{- end -}}

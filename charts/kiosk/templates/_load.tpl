@@ -54,7 +54,7 @@ template:
 {{- end -}}
 
 {{- define "kiosk.loadContainer" -}}
-image: {{ .Values.image.name }}
+image: {{ include "kiosk.image" . }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 envFrom:
   - configMapRef:
