@@ -71,17 +71,15 @@ class Period:
     def containing(cls, instant: datetime, grain: Grain) -> "Period":
         """Return the period of this grain in which the instant lies."""
         utc = instant.astimezone(UTC)
-        hour = utc.replace(minute=0, second=0, microsecond=0)
-        day = hour.replace(hour=0)
-        first = day.replace(day=1)
-        starts = {
-            Grain.HOUR: hour,
-            Grain.DAY: day,
-            Grain.WEEK: day - day.weekday() * DAY,
-            Grain.MONTH: first,
-            Grain.QUARTER: first.replace(month=(first.month - 1) // MONTHS_A_QUARTER * MONTHS_A_QUARTER + 1),
-        }
-        return cls(starts[grain], grain)
+        if grain is Grain.HOUR:
+            return cls(utc.replace(minute=0, second=0, microsecond=0), grain)
+        day = utc.replace(hour=0, minute=0, second=0, microsecond=0)
+        if grain is Grain.DAY:
+            return cls(day, grain)
+        if grain is Grain.WEEK:
+            return cls(day - day.weekday() * DAY, grain)
+        months = 1 if grain is Grain.MONTH else MONTHS_A_QUARTER
+        return cls(day.replace(day=1, month=(day.month - 1) // months * months + 1), grain)
 
     @property
     def end(self) -> datetime:

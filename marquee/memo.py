@@ -1,7 +1,8 @@
 """A cache that lasts from one command to the next, for values that depend on their key alone.
 
-It keeps one file for each kind of value in the user's cache folder: JSON, or Arrow's format for tables. You can delete
-the files at any time; the values are then computed again. The same happens where a file cannot be read or written.
+It keeps one file for each kind of value in the user's cache folder: lines of JSON, each with a key and its value, or
+Arrow's format for tables. You can delete the files at any time; the values are then computed again. The same happens
+where a file cannot be read or written.
 """
 
 import json
@@ -17,8 +18,11 @@ from marquee.version import __version__
 if TYPE_CHECKING:  # most values are no tables, and this import is slow
     import pyarrow as pa
 
-KEPT = 1000
-"""Maximum number of entries of a file. Beyond it, the oldest are dropped."""
+KEPT = 4000
+"""Number of entries that a file keeps: the days, weeks, months and quarters of nine years.
+
+A file with twice as many is written anew without the oldest.
+"""
 
 TABLES = 4000
 """Maximum number of tables of a file: the days of ten years."""
@@ -30,26 +34,26 @@ _loaded: dict[Path, dict[str, Any]] = {}
 
 
 def remember(kind: str, key: str, derive: Callable[[], Any], kept: int = KEPT) -> Any:  # noqa: ANN401 - any JSON value
-    """Return the JSON value of a key: the remembered one, else what ``derive`` returns. At most ``kept`` stay."""
-    file = _folder() / f"{kind}.json"
-    if file not in _loaded:
-        _loaded[file] = _read(file)
-    entries, versioned = _loaded[file], f"{__version__} {key}"
+    """Return the JSON value of a key: the remembered one, else what ``derive`` returns. The last ``kept`` stay."""
+    file = _folder() / f"{kind}.jsonl"
+    entries, versioned = _entries(file), f"{__version__} {key}"
     if versioned in entries:
         return entries[versioned]
     value = derive()
-    _loaded[file] = dict([*entries.items(), (versioned, value)][-kept:])
-    if not _write(file, _loaded[file]):
+    entries[versioned] = value
+    if len(entries) > 2 * kept:
+        _loaded[file] = dict([*entries.items()][-kept:])
+        written = _replace(file, "".join(map(_line, _loaded[file].items())).encode())
+    else:  # a run adds many, one by one
+        written = _append(file, _line((versioned, value)))
+    if not written:
         del _loaded[file]
     return value
 
 
 def recall(kind: str, key: str) -> Any:  # noqa: ANN401 - any JSON value
     """Return the remembered value of a key; None if there is none."""
-    file = _folder() / f"{kind}.json"
-    if file not in _loaded:
-        _loaded[file] = _read(file)
-    return _loaded[file].get(f"{__version__} {key}")
+    return _entries(_folder() / f"{kind}.jsonl").get(f"{__version__} {key}")
 
 
 def remember_tables(
@@ -108,16 +112,40 @@ def _folder() -> Path:
     return Path(base).expanduser() / "marquee"
 
 
+def _entries(file: Path) -> dict[str, Any]:
+    if file not in _loaded:
+        _loaded[file] = _read(file)
+    return _loaded[file]
+
+
 def _read(file: Path) -> dict[str, Any]:
+    """Return the entries of a file, without lines that are damaged."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RuntimeError):
+        lines = file.read_text(encoding="utf-8").split("\n")
+    except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    entries: dict[str, Any] = {}
+    for line in filter(None, lines):
+        with suppress(ValueError, TypeError, RecursionError):
+            key, value = json.loads(line)
+            entries[key] = value
+    return entries
 
 
-def _write(file: Path, entries: dict[str, Any]) -> bool:
-    return _replace(file, json.dumps(entries).encode())
+def _line(entry: tuple[str, Any]) -> str:
+    """Return the line of an entry. It begins with a newline too, because the line before it may be torn."""
+    return f"\n{json.dumps(entry)}\n"
+
+
+def _append(file: Path, line: str) -> bool:
+    """Add a line to a file; return whether that was possible."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a", encoding="utf-8") as lines:
+            lines.write(line)
+    except OSError:
+        return False
+    return True
 
 
 def _replace(file: Path, data: bytes) -> bool:

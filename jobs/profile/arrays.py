@@ -7,6 +7,7 @@ table, and less where rows are in order already.
 from collections.abc import Sequence
 from decimal import Decimal
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +16,13 @@ import pyarrow as pa
 Ints = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
 Flags = npt.NDArray[np.bool_]
+V = TypeVar("V", np.int64, np.uint64)
 
 
 _SPARSE, _SMALL = 4, 1024
 """Keys that are counted in place: as many for each row, and as many in any case."""
+_SPAN = 32
+"""Size of a table of numbers, for each row: with 5 bytes each, some 10 MB for a range of viewers."""
 _EXACT = 1 << 53
 """Whole numbers up to this are exact as fractions, which numpy counts in."""
 
@@ -97,6 +101,30 @@ class Sums:
         if int(np.abs(column).max(initial=0)) * len(column) > _EXACT:
             return self._groups.sum(column)
         return np.bincount(self._rows, column, self._size)[self.keys].astype(np.int64)
+
+
+def numbered(values: npt.NDArray[V]) -> tuple[npt.NDArray[V], Ints]:
+    """Return each value once, in order, and the number of each row's value, as ``np.unique`` does, without its sort.
+
+    Numbers that lie close together are looked up in a table. Of others, only the first of each run of equal rows is
+    sorted: rows of viewers come in such runs.
+    """
+    if not len(values):
+        return values, np.empty(0, np.int64)
+    least = values.min()
+    span = int(values.max()) - int(least) + 1
+    if span <= _SPAN * len(values):
+        places = (values - least).astype(np.int64, copy=False)
+        here = np.zeros(span, np.bool_)
+        here[places] = True
+        found = np.flatnonzero(here)
+        numbers_of = np.empty(span, np.int32)
+        numbers_of[found] = np.arange(len(found))
+        return found.astype(values.dtype) + least, numbers_of[places].astype(np.int64)
+    changes = np.ones(len(values), np.bool_)
+    np.not_equal(values[1:], values[:-1], out=changes[1:])
+    distinct, of_run = np.unique(values[changes], return_inverse=True)
+    return distinct, of_run[np.cumsum(changes) - 1]
 
 
 def starts_of(keys: Ints) -> Ints:

@@ -81,8 +81,8 @@ def departing_in(markers: Markers, period: Period) -> Departing | None:
     days_of = list(period.parts(Grain.DAY))
     if not all(_is_complete(profiled.get(day)) for day in days_of):
         return None
-    first = period.date - timedelta(days=2 * DAYS - 1)
-    days = {day: marker for day, marker in sorted(profiled.items()) if first <= day.date and day.end <= period.end}
+    window = Period.containing(period.start - timedelta(days=2 * DAYS - 1), Grain.DAY).until(period.end)
+    days = {day: profiled[day] for day in window if day in profiled}
     if len({marker.counts.get("viewer_key") for marker in days.values()}) > 1:
         return None  # viewers of different keys cannot be found again
     first_end, last_end = (day.date - timedelta(days=DAYS) for day in (days_of[0], days_of[-1]))

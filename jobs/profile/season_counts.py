@@ -73,7 +73,7 @@ def find_steps(watching: Watching, ladder: Ladder, values: Values) -> StepsWatch
     """Return the steps that each viewer played; ``recent`` is the last days of the period to date, as a bitmap."""
     listed = find(ladder.episodes, watching.episodes)
     of_season = listed[watching.episode] >= 0 if len(watching.episodes) else np.zeros(0, np.bool_)
-    groups = Groups(watching.viewer[of_season] * max(len(listed), 1) + watching.episode[of_season])
+    groups = Groups(watching.viewer[of_season] * max(len(listed), 1) + watching.episode[of_season], stable=True)
     seconds = groups.sum(watching.seconds[of_season])
     low, high = groups.union(watching.days_low[of_season]), groups.union(watching.days_high[of_season])
     viewer, episode = np.divmod(groups.keys, max(len(listed), 1))

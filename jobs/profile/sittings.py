@@ -61,15 +61,15 @@ def join_sittings(intervals: "pa.Table", values: Mapping[str, Any]) -> "pa.Table
     import numpy as np  # noqa: PLC0415
     import pyarrow as pa  # noqa: PLC0415
 
-    from jobs.profile.arrays import Groups, numbers, words  # noqa: PLC0415
+    from jobs.profile.arrays import Groups, numbered, numbers, words  # noqa: PLC0415
 
-    viewers, viewer = np.unique(words(intervals["viewer"]), return_inverse=True)
+    viewers, viewer = numbered(words(intervals["viewer"]))
     first = numbers(intervals["first_at"])
     order = np.lexsort((first, viewer))
     viewer, first = viewer[order], first[order]
     starts = _starts(viewer, first, numbers(intervals["last_at"])[order], values["sitting_gap_seconds"])
     sitting = np.cumsum(starts) - 1
-    episodes, episode = np.unique(numbers(intervals["episode_id"])[order], return_inverse=True)
+    episodes, episode = numbered(numbers(intervals["episode_id"])[order])
     groups = Groups(sitting * max(len(episodes), 1) + episode)
     sitting, episode = np.divmod(groups.keys, max(len(episodes), 1))
     started = first[starts]

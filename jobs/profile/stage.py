@@ -60,16 +60,17 @@ class ProfileStage(Stage):
         The latter have no hours but failed or pending ones.
         """
         pending, failed = self._markers.pending(keys.ROLLUP), self._markers.failures(keys.ROLLUP)
-        made = {_day_of(hour) for hour in self._markers.of(keys.ROLLUP)}
+        made = self._markers.of(keys.ROLLUP)
         days = {_day_of(hour) for hour in (*pending, *failed)}
         if made:
-            days.update(min(made).until(max(made).end))
+            start = attrgetter("start")
+            days.update(_day_of(min(made, key=start)).until(max(made, key=start).end))
         return sorted(filter(span.touches, days))
 
     def target(self, period: Period) -> Target | None:
         """Return the day's viewer hours and the registry of the day before; None while one of them is missing."""
         hours, before = self._hours(period), self._before(period)
-        if not hours or (before is None and self._hours(period.previous()) != []):
+        if not hours or self._waits(period, hours):
             return None
         inputs = [hour.as_input(VIEWER_HOUR) for hour in hours]
         if before is not None:
@@ -115,8 +116,8 @@ class ProfileStage(Stage):
             return "nothing is rolled up yet: run `marquee rollup` first"
         if not days:
             return f"no hour of this period is rolled up; rolled-up hours are from {min(hours)} to {max(hours)}"
-        waiting = [day for day in days if self.target(day) is None]
-        return f"{waiting[0]} {self.waits_for(waiting[0])}" if waiting else ""
+        waiting = next((day for day in days if self._waits(day, self._hours(day))), None)
+        return f"{waiting} {self.waits_for(waiting)}" if waiting else ""
 
     def make(self, target: Target, run: RunContext) -> Result:
         """Profile the day, bucket by bucket; BadInputError if its inputs differ in their viewer key."""
@@ -221,15 +222,20 @@ class ProfileStage(Stage):
             "lasts_until": lasts_until(day, gap),
         }
 
+    def _waits(self, day: Period, hours: Sequence[Marker] | None) -> bool:
+        """Return whether a day with these hours, or None, waits for an hour of it or for the day before."""
+        return not hours or (self._before(day) is None and self._hours(day.previous()) != [])
+
     def _before(self, day: Period) -> Marker | None:
         return self._markers.of(self.name).get(day.previous())
 
     def _hours(self, day: Period) -> list[Marker] | None:
         """Return the rollup's markers of the day's hours; None if one is missing."""
-        if self._missing_hours(day):
-            return None
         made = self._markers.of(keys.ROLLUP)
-        return [made[hour] for hour in day.parts(Grain.HOUR) if hour in made]
+        here = [made[hour] for hour in day.parts(Grain.HOUR) if hour in made]
+        # Most days have all hours, and no hour has failed: then none is missing.
+        whole = len(here) == day.hours and not self._markers.failures(keys.ROLLUP)
+        return None if not whole and self._missing_hours(day) else here
 
     def _missing_hours(self, day: Period) -> list[Period]:
         """Return the hours for which the day waits.

@@ -20,6 +20,7 @@ from jobs.profile.arrays import (
     add_runs,
     at_least,
     find,
+    numbered,
     numbers,
     run_of_each,
     starts_of,
@@ -66,8 +67,8 @@ class Watching:
 
     def __init__(self, played: pa.Table, catalogue: pa.Table, values: Values) -> None:
         self._played = played
-        self.viewers, self.viewer = np.unique(words(played["viewer"]), return_inverse=True)
-        self.episodes, self.episode = np.unique(numbers(played["episode_id"]), return_inverse=True)
+        self.viewers, self.viewer = numbered(words(played["viewer"]))
+        self.episodes, self.episode = numbered(numbers(played["episode_id"]))
         self.country, self.countries = texts(played["country"])
         self.seconds = numbers(played["watched_seconds"])
         self.days_low, self.days_high = words(played["days_low"]), words(played["days_high"])
@@ -81,7 +82,8 @@ class Watching:
         """Return viewer × show × country."""
         shows, countries = len(self.shows), max(len(self.countries), 1)
         show = self.show_of_episode[self.episode] if len(self.episode) else self.episode
-        groups = Groups((self.viewer * shows + show) * countries + self.country)
+        # Rows are nearly in this order: of sorted files, one after the other.
+        groups = Groups((self.viewer * shows + show) * countries + self.country, stable=True)
         pair, country = np.divmod(groups.keys, countries)
         viewer, show = np.divmod(pair, max(shows, 1))
         return Rows(
@@ -152,12 +154,12 @@ def base_language(tag: str) -> str:
 
 def merge_played(played: pa.Table) -> pa.Table:
     """Return viewer_period of rows in its form: one row for each viewer × episode × country × language, sorted."""
-    viewers, viewer = np.unique(words(played["viewer"]), return_inverse=True)
-    episodes, episode = np.unique(numbers(played["episode_id"]), return_inverse=True)
+    viewers, viewer = numbered(words(played["viewer"]))
+    episodes, episode = numbered(numbers(played["episode_id"]))
     country, countries = texts(played["country"])
     language, languages = texts(played["language"])
     key = (viewer * max(len(episodes), 1) + episode) * max(len(countries), 1) + country
-    groups = Groups(key * max(len(languages), 1) + language)
+    groups = Groups(key * max(len(languages), 1) + language, stable=True)
     key, language = np.divmod(groups.keys, max(len(languages), 1))
     key, country = np.divmod(key, max(len(countries), 1))
     viewer, episode = np.divmod(key, max(len(episodes), 1))

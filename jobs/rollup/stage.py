@@ -13,7 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from functools import cached_property
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -123,6 +123,8 @@ class RollupStage(Stage):
         self._with_buckets: dict[str, Parameters] = {}
         self._beyond: tuple[tuple[Period | None, Period | None], list[Period]] | None = None
         self._looks: Looks | None = None
+        self._whole: AbstractSet[datetime] | None = None
+        """The whole days at the last listing, if it asked for them."""
         self._skipped: Mapping[datetime, Look] = {}
         """The last looks at the days of the span that the last listing left out, by their starts."""
         self._span = EVER
@@ -155,6 +157,7 @@ class RollupStage(Stage):
         ahead = self._clock() + HOUR
         self._listed = listed = Span(span.start or self._list_from(), span.end or ahead)
         self._looks = self._read_looks() if listed.start is None and self._forced is None else None
+        self._whole = None
         self._skipped = self._quiet_days(self._looks) if self._looks else {}
         self._found = inventory_of(self._settings, listed, Span(EARLIEST, None if span.end else ahead), self._skipped)
         # Of a failed or pending hour without a marker, the objects may be gone: it is tried, and says so.
@@ -219,18 +222,19 @@ class RollupStage(Stage):
     def _quiet_days(self, looks: Looks) -> Mapping[datetime, Look]:
         """Return the days that this run need not list, by their starts: none with an hour that may have to be made."""
         quiet = looks.quiet(self._quiet_before(), self._clock()) if looks.days and self._markers.of(self.name) else []
-        whole = self._whole_days() if quiet else set()
-        return {one.start: looks.days[one] for one in quiet if one.start in whole}
+        self._whole = self._whole_days() if quiet else None
+        return {one.start: looks.days[one] for one in quiet if self._whole and one.start in self._whole}
 
     def _whole_days(self) -> AbstractSet[datetime]:
         """Return the starts of the days of which all hours were made by these settings, and none has failed."""
         failed = self._markers.failures(self.name)
         made = Counter(
-            hour.start.replace(hour=0)
+            hour.start.date()
             for hour, one in self._markers.of(self.name).items()
-            if hour not in failed and self._is_settled(one)
+            if self._is_settled(one) and (not failed or hour not in failed)
         )
-        return {start for start, hours in made.items() if hours == DAY // HOUR}
+        whole = (one for one, hours in made.items() if hours == DAY // HOUR)
+        return {datetime.combine(one, time.min, UTC) for one in whole}
 
     def _quiet_before(self) -> datetime:
         return max(hour.start for hour in self._markers.of(self.name)) - RECENT
@@ -248,7 +252,8 @@ class RollupStage(Stage):
         old = sum(len(objects) for hour, objects in found.hours.items() if hour.end <= before)
         if old + sum(sum(look.objects.values()) for look in self._skipped.values()) <= FEW:
             return
-        listed = {hour.start.replace(hour=0) for hour in found.hours} & self._whole_days() - found.strays
+        whole = self._whole_days() if self._whole is None else self._whole  # nothing was made since the listing
+        listed = {hour.start.replace(hour=0) for hour in found.hours} & whole - found.strays
         days = {
             day: Look(now, _sum(found.counts(hour) for hour in day.parts(Grain.HOUR)))
             for day in (Period(start, Grain.DAY) for start in listed)
@@ -274,13 +279,17 @@ class RollupStage(Stage):
             here = _inputs(self._unread(period))
         return Target(period, here)
 
+    def known_done(self, period: Period) -> bool:
+        """Return whether an hour is of a quiet day that was not listed: all hours of it are current."""
+        return bool(self._skipped) and period.start.replace(hour=0) in self._skipped
+
     def _objects(self, period: Period) -> tuple[Input, ...]:
         return _inputs(self._hours.get(period, []))
 
     def _was_listed(self, period: Period) -> bool:
         if self._listed is None or not self._listed.touches(period):
             return False
-        return not self._skipped or period.start.replace(hour=0) not in self._skipped
+        return not self.known_done(period)
 
     def stands(self, target: Target) -> bool:
         """Return whether raw objects of a published hour are gone, or retention has ended it: it is not made again.

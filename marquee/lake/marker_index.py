@@ -54,10 +54,12 @@ STEP_NS = 2_000_000_000
 Body = Callable[[str, Period, str], Marker]
 """Reads the marker of a stage, period and run from its object."""
 
-_DIGEST = re.compile("[0-9a-f]{64}")
-_GENERATION = re.compile("[1-9][0-9]{0,8}")
 _TIME = re.compile(TIME)
-_VALUES = 9
+_LINE = re.compile(
+    rf"({RUN_ID.pattern})\t([1-9][0-9]{{0,8}})\t([0-9]+)\t([0-9]+)\t([0-9a-f]{{64}})\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)"
+)
+_HELD = r'"[a-z0-9_]+": \["[0-9a-f]{64}", [0-9]{1,15}, [0-9]{1,15}, [0-9]{1,15}\]'
+_DATASETS = re.compile(rf"\{{(?:{_HELD}(?:, {_HELD})*)?\}}")
 
 
 class Index:
@@ -191,20 +193,17 @@ def marker_in(
     line: str, kinds: Sequence[Kind], stage: str, period: Period, etag: str, body: Body
 ) -> Marker | Failure | None:
     """Return the marker of a line; None if the line is not valid."""
-    values = line.split("\t")
-    if len(values) == 1:
+    values = _LINE.fullmatch(line)
+    if values is None:
         try:
             return Failure.from_json(line.encode(), keys.failed_key(stage, period))
         except CorruptLakeError:
             return None
-    if len(values) != _VALUES:
-        return None
-    run_id, generation, form, number, digest, cpu, datasets, cold, counts = values
+    run_id, generation, form, number, digest, cpu, datasets, cold, counts = values.groups()
     try:
         kind = kinds[int(number)]
-        valid = RUN_ID.fullmatch(run_id) and _GENERATION.fullmatch(generation) and _DIGEST.fullmatch(digest)
         seconds = float(cpu) if cpu else None
-        if not valid or not 1 <= int(form) <= MARKER_FORMAT or not (seconds is None or 0 <= seconds <= LARGEST):
+        if not 1 <= int(form) <= MARKER_FORMAT or not (seconds is None or 0 <= seconds <= LARGEST):
             return None
     except (ValueError, IndexError):
         return None
@@ -235,12 +234,8 @@ class _Later:
 
     def datasets(self) -> Mapping[str, Held]:
         """Return the run's datasets by name."""
-        try:
-            found = {str(name): Held(*one) for name, one in json.loads(self._datasets).items()}
-            if all(_DIGEST.fullmatch(one.digest) and all(map(_is_whole, one[1:])) for one in found.values()):
-                return found
-        except (ValueError, TypeError, AttributeError, RecursionError):
-            pass
+        if _DATASETS.fullmatch(self._datasets):
+            return {name: Held(*one) for name, one in json.loads(self._datasets).items()}
         return self._body().datasets
 
     def other_runs(self) -> tuple[str, ...]:
@@ -274,7 +269,3 @@ class _Later:
         except (ValueError, TypeError, RecursionError):
             return {}
         return {"started_at": started, "finished_at": finished} if valid else {}
-
-
-def _is_whole(number: object) -> bool:
-    return type(number) is int and 0 <= number <= LARGEST

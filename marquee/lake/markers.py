@@ -200,8 +200,8 @@ class Markers:
 
     def unclean(self, marker: Marker) -> tuple[str, ...]:
         """Return the requests whose viewers a run may hold: it has not honoured them, and nobody has searched it."""
-        ids = self.erasures.ids if marker.stage in OF_VIEWERS else ()
-        if not ids:
+        ids = self.erasures.ids
+        if not ids or marker.stage not in OF_VIEWERS:
             return ()
         clean = self.clean(marker.stage)
         if marker.run_id in clean.runs:  # without its counts, which may have to be read from the marker

@@ -109,7 +109,7 @@ def spare_collections() -> None:
     marquee/__main__.py has switched it off for loading modules.
     """
     gc.freeze()  # otherwise loading the modules of a stage would collect all of those before
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(500_000, 20, 100)
     gc.enable()
 
 

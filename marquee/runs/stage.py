@@ -109,6 +109,10 @@ class Stage(Protocol):
         """Return the periods of the span for status reports. Default: those that the stage could make."""
         return self.periods(span)
 
+    def known_done(self, period: Period) -> bool:  # noqa: ARG002 - most stages check every period
+        """Return whether listing the periods has shown that a period is done, so that a run need not plan it."""
+        return False
+
     def settled(self, period: Period) -> bool:  # noqa: ARG002 - most stages check every period
         """Return whether a period counts as done even if its inputs have changed."""
         return False
@@ -298,6 +302,11 @@ class _Run:
         if self._force:
             tried |= {Period.parse(one.period) for one in self._made}
             tried |= made_by_this_command(self._markers, self._stage.name)
+        if not self._force:
+            done = {period for period in periods if self._stage.known_done(period)}
+            self._unchanged |= done
+            self._finished |= done
+            tried |= done
         with SideBySide(self._stage.side_by_side) as makers:
             for number, period in enumerate(periods, start=1):
                 if period not in tried and period not in self._put_off:
@@ -397,6 +406,8 @@ def search_erased(stage: Stage, markers: Markers, periods: Sequence[Period], eng
 
     A run that is due for another reason is not searched. Without an engine, the stage's own searches.
     """
+    if not markers.erasures.ids:
+        return
     made = markers.of(stage.name)
     unclean = [period for period in periods if period in made and markers.unclean(made[period])]
     targets = ((made[period], plan_period(stage, period)) for period in unclean)

@@ -1,20 +1,25 @@
 """The cache from one command to the next gives correct values, and its loss does no harm."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from marquee.memo import KEPT, remember, remember_tables
+from marquee import memo
+from marquee.memo import recall, remember, remember_tables
 
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file of a kind of value, in a cache folder that does not exist yet."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "marquee" / "digests.json"
+    return tmp_path / "cache" / "marquee" / "digests.jsonl"
+
+
+def forget() -> None:
+    """Make the next call read the files again, as another process does."""
+    memo._loaded.clear()
 
 
 def refuse() -> str:
@@ -50,13 +55,26 @@ def test_a_folder_that_cannot_be_written_costs_nothing_but_time(
     assert remember("digests", "one", lambda: "b") == "b"
 
 
-def test_the_oldest_entries_go(cache: Path) -> None:
-    """The cache file is limited in size, and its oldest entries are removed."""
-    for number in range(KEPT + 3):
-        remember("digests", str(number), lambda: "a")
-    assert len(json.loads(cache.read_text(encoding="utf-8"))) == KEPT
-    assert remember("digests", str(KEPT + 2), refuse) == "a"
-    assert remember("digests", "0", lambda: "again") == "again"
+@pytest.mark.usefixtures("cache")
+def test_the_oldest_entries_go() -> None:
+    """Beyond twice the entries to keep, the oldest go: of 7 with 3 to keep, the first 4."""
+    for number in range(7):
+        remember("digests", str(number), lambda: "a", kept=3)
+    assert [recall("digests", str(number)) for number in range(7)] == [None] * 4 + ["a"] * 3
+    forget()
+    assert [recall("digests", str(number)) for number in range(7)] == [None] * 4 + ["a"] * 3
+
+
+def test_a_torn_line_spares_the_others(cache: Path) -> None:
+    """Of a file whose last line is torn, the lines before it count, and so does one that is added after it."""
+    remember("digests", "one", lambda: "a")
+    remember("digests", "two", lambda: "b")
+    cache.write_text(cache.read_text(encoding="utf-8")[:-5], encoding="utf-8")
+    forget()
+    assert remember("digests", "one", refuse) == "a"
+    assert remember("digests", "two", lambda: "c") == "c"
+    forget()
+    assert [recall("digests", key) for key in ("one", "two")] == ["a", "c"]
 
 
 # Tables, of which a kind's are in one file

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jobs.profile.arrays import Sums
+from jobs.profile.arrays import Sums, numbered
 
 KEYS = np.array([5, 2, 5, 0, 2, 5])
 
@@ -26,3 +26,28 @@ def test_no_rows_have_no_sums() -> None:
     """Without rows there are no keys."""
     sums = Sums(np.empty(0, np.int64), 3)
     assert sums.keys.tolist() == sums.sum(np.empty(0, np.int64)).tolist() == []
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param([7, 5, 5, 9, 7], id="close together, some twice"),
+        pytest.param([7, 7, 1 << 62, 5, 5, 7], id="far from each other, in runs"),
+        pytest.param([-3, 4, -3], id="below zero"),
+        pytest.param([], id="none"),
+    ],
+)
+def test_values_are_numbered_in_their_order(values: list[int]) -> None:
+    """The least value has number 0, whatever the order and the distance of the rows."""
+    distinct, of_row = numbered(np.array(values, np.int64))
+    assert distinct.tolist() == sorted(set(values))
+    assert [distinct[one] for one in of_row] == values
+
+
+def test_viewers_of_all_64_bits_are_numbered() -> None:
+    """A viewer may have the highest bit, also beside one that differs by the lowest bit only."""
+    top = (1 << 64) - 1
+    for values in ([top, 0, top - 1, top], [top, top - 1, top]):
+        distinct, of_row = numbered(np.array(values, np.uint64))
+        assert (distinct.tolist(), distinct.dtype) == (sorted(set(values)), np.uint64)
+        assert [int(distinct[one]) for one in of_row] == values
