@@ -49,5 +49,6 @@ def test_viewers_of_all_64_bits_are_numbered() -> None:
     top = (1 << 64) - 1
     for values in ([top, 0, top - 1, top], [top, top - 1, top]):
         distinct, of_row = numbered(np.array(values, np.uint64))
-        assert (distinct.tolist(), distinct.dtype) == (sorted(set(values)), np.uint64)
+        assert distinct.tolist() == sorted(set(values))
+        assert distinct.dtype.type is np.uint64
         assert [int(distinct[one]) for one in of_row] == values
