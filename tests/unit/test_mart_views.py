@@ -622,7 +622,7 @@ def test_the_reported_period(
         period = Period.parse(name)
         dataset = "audience_base" if name in periods else "viewership"
         times = f"'{period.start:%Y-%m-%d %H:00:00}', '{period.end:%Y-%m-%d %H:00:00}'"
-        row = f"'{dataset}', '{name}', '{period.grain}', {times}, 1, '', '', 0, '2026-01-01', null, null, null, null"
+        row = f"'{dataset}', '{name}', '{period.grain}', {times}, 1, '', '', 0, '2026-01-01'" + 6 * ", null"
         change(kiosk, f"insert into load_ledger values ({row})")  # noqa: S608 - made above
     assert rows_of(kiosk, "select period from reported_period") == [(expected,)]
 

@@ -64,7 +64,7 @@ class Release:
         for chart in CHARTS:
             charts.package(chart, digests, self.version, self.folder, self.epoch)
         self._write("images.txt", "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items())))
-        self._write("NOTES.md", notes(Path("CHANGELOG.md").read_text(), self.version))
+        self._write("NOTES.md", notes(Path("CHANGELOG.md").read_text(encoding="utf-8"), self.version))
         self._wheel()
         made = statement(self._sums(), self._parameters(), self._materials(images), self.builder)
         self._write("provenance.json", json.dumps(made, indent=1) + "\n")
@@ -109,7 +109,7 @@ class Release:
         return {path.name: digest_of(path).removeprefix("sha256:") for path in files}
 
     def _write(self, name: str, text: str) -> None:
-        (self.folder / name).write_text(text)
+        (self.folder / name).write_text(text, encoding="utf-8")
 
 
 def said(*command: str) -> str:

@@ -29,7 +29,7 @@ def rewrite_tar(source: Path, target: Path, epoch: int) -> None:
 
 def write_tar(target: IO[bytes], files: Iterable[tuple[str, bytes | Path]], epoch: int) -> None:
     """Write files, given by name as their bytes or as the file that has them, in order of their names."""
-    with tarfile.open(fileobj=target, mode="w", format=tarfile.PAX_FORMAT) as archive:
+    with tarfile.open(fileobj=target, mode="w:", format=tarfile.PAX_FORMAT) as archive:
         for name, content in sorted(files, key=lambda one: one[0]):
             member = normalised(tarfile.TarInfo(name), epoch)
             if isinstance(content, bytes):

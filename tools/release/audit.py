@@ -155,7 +155,7 @@ def locked_packages(folder: Path) -> dict[tuple[Place, str], list[str]]:
     found: dict[tuple[Place, str], list[str]] = defaultdict(list)
     for path in sorted(folder.glob("*.txt")):
         if path.stem not in NOT_SHIPPED:
-            for name, version in locked(path.read_text().splitlines()).items():
+            for name, version in locked(path.read_text(encoding="utf-8").splitlines()).items():
                 found[(PYPI, name), version].append(path.name)
     return found
 
@@ -164,7 +164,7 @@ def released_packages(folder: Path) -> dict[tuple[Place, str], list[str]]:
     """Return the source packages of Debian in the SBOMs of a release, each with the images that have it."""
     found: dict[tuple[Place, str], list[str]] = defaultdict(list)
     for path in sorted(folder.glob("*.cdx.json")):
-        document = json.loads(path.read_text())
+        document = json.loads(path.read_text(encoding="utf-8"))
         image = document["metadata"]["component"]["name"]
         for component in document["components"]:
             said = {one["name"]: one["value"] for one in component.get("properties", ())}
@@ -203,7 +203,7 @@ def report(
 ) -> int:
     """Print the result of the comparison, and return the exit code."""
     ecosystems = {place_of(one.get("package", {}))[0] for entry in found for one in entry.get("affected", ())}
-    gone = accepted(ACCEPTED.read_text(), datetime.now(UTC).date())
+    gone = accepted(ACCEPTED.read_text(encoding="utf-8"), datetime.now(UTC).date())
     everything = sorted(set(findings(found, {**python, **debian})))
     open_ones = [one for one in everything if gone.isdisjoint({one.ident, *one.aliases})]
     print(*(one.line() for one in open_ones), sep="\n", end="\n" if open_ones else "")

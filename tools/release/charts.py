@@ -18,7 +18,7 @@ LOADER = "mart_load"
 
 def package(chart: Path, digests: Mapping[str, str], version: str, folder: Path, epoch: int) -> Path:
     """Write ``<chart>-<version>.tgz`` into a folder; an error if the chart has another version."""
-    found = re.search(r"^version: *(\S+)$", (chart / "Chart.yaml").read_text(), re.MULTILINE)
+    found = re.search(r"^version: *(\S+)$", (chart / "Chart.yaml").read_text(encoding="utf-8"), re.MULTILINE)
     if not found or found[1] != version:
         message = f"{chart}/Chart.yaml: version is {found and found[1]!r}; expected {version!r}, that of the release"
         raise ValueError(message)
@@ -35,7 +35,7 @@ def package(chart: Path, digests: Mapping[str, str], version: str, folder: Path,
 
 def chart_files(chart: Path) -> list[Path]:
     """Return the files of a chart, without those that its .helmignore names."""
-    lines = (chart / ".helmignore").read_text().splitlines()
+    lines = (chart / ".helmignore").read_text(encoding="utf-8").splitlines()
     ignored = [line for line in lines if line and not line.startswith("#")]
     files = [path for path in chart.rglob("*") if path.is_file()]
     return sorted(path for path in files if not any(fnmatch(path.name, pattern) for pattern in ignored))

@@ -39,7 +39,7 @@ def licence_of(metadata: Message) -> str:
 
 def allowed(text: str | None = None) -> frozenset[str]:
     """Return the identifiers of the list."""
-    lines = (ALLOWED.read_text() if text is None else text).splitlines()
+    lines = (ALLOWED.read_text(encoding="utf-8") if text is None else text).splitlines()
     return frozenset(word for line in lines if (word := line.partition("#")[0].strip()))
 
 

@@ -23,7 +23,7 @@ TESTS = ("test",)
 
 def versions(folder: Path) -> dict[str, dict[str, str]]:
     """Return the locked versions of each lock file."""
-    return {path.name: locked(path.read_text().splitlines()) for path in sorted(folder.glob("*.txt"))}
+    return {path.name: locked(path.read_text(encoding="utf-8").splitlines()) for path in sorted(folder.glob("*.txt"))}
 
 
 def changes(old: Mapping[str, Mapping[str, str]], new: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
@@ -41,14 +41,14 @@ def changes(old: Mapping[str, Mapping[str, str]], new: Mapping[str, Mapping[str,
 def renewed_pins(docker: str) -> list[str]:
     """Write the newest digests of images, and return a line for each; what no registry says stays as it is."""
     lines = []
-    for image, reference in pins(PINS.read_text()).items():
+    for image, reference in pins(PINS.read_text(encoding="utf-8")).items():
         try:
             found = newest(image, docker)
         except NoRegistryError as error:
             lines.append(f"{image}: NOT RENEWED: {error}")
             continue
         for path in (PINS, KIOSK):
-            path.write_text(with_pins(path.read_text(), {image: found}))
+            path.write_text(with_pins(path.read_text(encoding="utf-8"), {image: found}), encoding="utf-8")
         lines.append(f"{reference} -> {found}" if found != reference else f"{found}: is the newest")
     return lines
 
@@ -59,14 +59,14 @@ def main() -> int:
     parser.add_argument("--docker", default="docker", help="Docker's client")
     parser.add_argument("--no-tests", action="store_true", help="change the files and run no tests")
     given = parser.parse_args()
-    old, pinned = versions(LOCKS), PINS.read_text()
+    old, pinned = versions(LOCKS), PINS.read_text(encoding="utf-8")
     print(*renewed_pins(given.docker), sep="\n")
     if subprocess.run([*MAKE, "lock", "ARGS=--upgrade"], check=False).returncode:
         print("make renew: the locks could not be renewed; see above", file=sys.stderr)
         return 2
     lines = list(changes(old, versions(LOCKS)))
     print(*lines or ["the locks are the newest"], sep="\n")
-    if given.no_tests or (not lines and PINS.read_text() == pinned):
+    if given.no_tests or (not lines and PINS.read_text(encoding="utf-8") == pinned):
         return 0
     return min(1, subprocess.run([*MAKE, *TESTS], check=False).returncode)
 
