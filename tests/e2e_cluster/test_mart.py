@@ -6,9 +6,10 @@ from typing import Any
 import pymysql
 import pytest
 
+from marquee.mart import schema
 from marquee.mart.questions import QUESTIONS
 from tests.e2e_cluster.cluster import documented, until
-from tests.e2e_cluster.conftest import Environment
+from tests.e2e_cluster.conftest import ROOT_PASSWORD, Environment
 
 KIOSK = (
     " --set settings.s3.endpoint_url=http://s3:7070 --set settings.s3.region=eu-central-1"
@@ -38,6 +39,37 @@ def test_mart_is_restored_from_s3_alone(done: Environment) -> None:
     for command in documented("Restore the mart from S3 alone"):
         done.release.run(command)
     assert answers(done) == before
+
+
+def test_upgrade_migrates_the_mart_and_refuses_a_newer_one(done: Environment) -> None:
+    """The documented Job empties an older mart, whose next load restores it, and stops the upgrade at a newer one."""
+    release = done.release
+    before = answers(done)
+    secret, logs = documented("Migrate the mart")
+    as_root = {"MART_ADMIN": "root", "MART_ADMIN_PASSWORD": ROOT_PASSWORD}
+    schema_is(done, 1)
+    release.run(secret, **as_root)
+    with done.mart_root() as cursor:
+        cursor.execute("select count(*) from marquee.fact_viewership")
+        assert cursor.fetchall() == ((0,),)
+    release.do("mart-load", "mart-load-after-migration")
+    assert answers(done) == before
+    schema_is(done, 99)
+    with pytest.raises(AssertionError, match="pre-upgrade hooks failed"):
+        release.upgrade("--reuse-values", values=["environment=changed"])
+    assert "has schema version 99, this Marquee expects" in release.run(logs)
+    settings = release.find("configmaps", "app.kubernetes.io/instance=" + release.name)
+    assert "changed" not in str(settings)
+    schema_is(done, schema.VERSION)
+    release.upgrade("--reuse-values", values=["mart.migrate=manual"])
+    assert answers(done) == before
+
+
+def schema_is(environment: Environment, version: int) -> None:
+    """Make the mart one of another schema version."""
+    with environment.mart_root() as cursor:
+        cursor.execute("update marquee.schema_version set version = %s", [version])
+        cursor.connection.commit()
 
 
 def test_kiosk_comes_is_asked_by_its_analyst_and_leaves_nothing(done: Environment) -> None:
