@@ -48,6 +48,7 @@ def error_of(chart: str, *sets: str, release: str = "r") -> str:
         ("marquee", "settings.environment=dev"),
         ("marquee", "settings.exporter.parts=[]"),
         ("kiosk", "storage.persist=true"),
+        ("kiosk", "networkPolicy.s3Port=443"),
         ("kiosk", "settings.mart.url=mysql://a@b/c"),
     ],
 )
@@ -83,6 +84,7 @@ def test_misspelt_value_fails(chart: str, wrong: str) -> None:
         ("marquee", "environment=a/b"),
         ("kiosk", "load.schedule=hourly"),
         ("kiosk", "mariadb.user=0"),
+        ("kiosk", "mariadb.digest=10.11"),
     ],
 )
 def test_value_out_of_bounds_fails(chart: str, wrong: str) -> None:
@@ -179,7 +181,28 @@ def test_value_out_of_bounds_fails(chart: str, wrong: str) -> None:
             "mart.migrate=job is for a mart in MySQL or MariaDB",
         ),
         ("kiosk", ["period="], "expected a period such as 2026-Q1"),
-        ("kiosk", ["image.name="], "image.name is not set: expected the image of mart_load that you pushed"),
+        ("kiosk", ["image.repository="], "image.repository is not set: expected the registry and folder"),
+        (
+            "kiosk",
+            ["networkPolicy.egress.s3.anywhere=false"],
+            "networkPolicy.egress.s3: its addresses are not in the settings. Set `to` to peers",
+        ),
+        (
+            "kiosk",
+            ["networkPolicy.egress.s3.anywhere=false", "settings.s3.endpoint_url=https://s3.example.org"],
+            'networkPolicy.egress.s3: settings.s3.endpoint_url names "s3.example.org", whose addresses',
+        ),
+        (
+            "kiosk",
+            ['load.extraEnv=[{"name": "PROXY_PASSWORD", "value": "u:secret"}]'],
+            "load.extraEnv PROXY_PASSWORD looks like a secret: put it into a Secret",
+        ),
+        (
+            "kiosk",
+            ['mariadb.extraEnv=[{"name": "MYSQL_ROOT_PASSWORD", "value": "u:secret"}]'],
+            "mariadb.extraEnv MYSQL_ROOT_PASSWORD looks like a secret",
+        ),
+        ("kiosk", ["settings.s3.endpoint_url=http://u:secret@s3"], "settings.s3.endpoint_url contains a password"),
         ("kiosk", ["period=Q1"], 'period="Q1": expected a period'),
         ("kiosk", ["settings.lake=file:///lake"], "expected s3://bucket/prefix"),
     ],
