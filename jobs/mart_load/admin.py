@@ -1,10 +1,10 @@
-"""Creates the mart, like `marquee mart init`, with only the packages of the stage's image."""
+"""Creates the mart and its users, or upgrades its schema, for charts, with only the packages of the stage's image."""
 
 import logging
 import sys
 
 from jobs.mart_load.settings import MartLoadSettings
-from marquee.mart.admin import init_mart
+from marquee.mart.admin import prepare_mart
 from marquee.runs.command import guarded
 from marquee.settings.loading import load_settings
 from marquee.settings.names import check_names
@@ -13,11 +13,11 @@ log = logging.getLogger(__name__)
 
 
 def main() -> int:
-    """Create the mart that the settings name, log what it contains now, and return the exit code."""
+    """Prepare the mart that the settings name, log what was done, and return the exit code."""
 
     def command() -> int:
         check_names()
-        for line in init_mart(load_settings(MartLoadSettings).mart):
+        for line in prepare_mart(load_settings(MartLoadSettings).mart):
             log.info("%s", line)
         return 0
 

@@ -12,6 +12,7 @@ from marquee.mart.mysql.database import (
     check_version,
     name_of,
     open_database,
+    prepare_database,
     probe_privileges,
     upgrade_database,
 )
@@ -31,6 +32,19 @@ def init_mart(settings: MartSettings) -> list[str]:
         open_database(session, settings)
         users = make_users(session, settings)
         return [f"{name_of(session)} is a mart of schema version {schema.VERSION}", *users]
+
+
+def prepare_mart(settings: MartSettings) -> list[str]:
+    """Create a mart in MySQL, or upgrade it from an earlier schema version, and its users; return a line for each.
+
+    This is what charts run at each installation and upgrade. Unlike ``upgrade_mart`` it never empties a mart of this
+    schema version: two releases with different settings would empty each other's mart.
+    """
+    with mysql_session(settings) as session:
+        before = prepare_database(session, settings)
+        where = name_of(session)
+        line = f"{where} is a mart of schema version {schema.VERSION}"
+        return [_upgraded(where, before, settings) if before else line, *make_users(session, settings)]
 
 
 def upgrade_mart(settings: MartSettings) -> list[str]:

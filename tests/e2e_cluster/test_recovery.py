@@ -112,7 +112,7 @@ def test_upgrade_leaves_a_running_job_alone(release: Release) -> None:
     """A running job completes during the documented upgrade, suspension and rollback."""
     start(release, "during-upgrade")
     running(release, "during-upgrade", "driver")
-    upgrade, _, back = documented("Upgrade")
+    (upgrade, _), (back,) = documented("Upgrade"), documented("Roll back")
     # Also documented: Helm 4 takes over manually patched fields only with --force-conflicts.
     told = "--force-conflicts --values" if call("helm", "version", "--short").startswith("v4") else "--values"
     again = upgrade.replace("--values", told)

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from typing import Any
 
@@ -19,7 +20,7 @@ from marquee.errors import ConfigError, TryAgainError
 from marquee.lake.datasets import SHOWS
 from marquee.lake.markers import Markers
 from marquee.mart import schema
-from marquee.mart.admin import check_mart, init_mart, upgrade_mart
+from marquee.mart.admin import check_mart, init_mart, prepare_mart, upgrade_mart
 from marquee.mart.base import open_mart
 from marquee.mart.ledger import make_plan
 from marquee.mart.mysql import schema as mysql_schema
@@ -289,6 +290,57 @@ def test_an_upgrade_needs_a_mart(mysql_mart: MysqlDatabase) -> None:
         upgrade_mart(kiosk_of(mysql_mart))
 
 
+def test_preparing_a_mart_creates_it_and_upgrades_it_and_keeps_rows_of_this_version(
+    small: SmallLake, mysql_mart: MysqlDatabase
+) -> None:
+    """A mart is created once, keeps its rows while its version stays, and is emptied when its version is older."""
+    settings = kiosk_of(mysql_mart)
+    assert prepare_mart(settings)[0].endswith(f"is a mart of schema version {schema.VERSION}")
+    small.capture("2026-01-05", shows=shows(["one"]))
+    load(small.store, mysql_mart)
+    before = content(mysql_mart)
+    mysql_mart.ask("drop view q_binge")
+    prepare_mart(settings)
+    assert content(mysql_mart) == before
+    assert ask(settings, "binge")[1] == []
+    mysql_mart.ask("update schema_version set version = 1")
+    assert f"schema version 1 is now {schema.VERSION}" in prepare_mart(settings)[0]
+    assert rows_of(mysql_mart, "select count(*) from dim_show where show_id > 0") == [(0,)]
+    load(small.store, mysql_mart)
+    assert content(mysql_mart) == before
+
+
+@pytest.mark.parametrize(
+    ("statement", "changed", "message"),
+    [
+        ("update schema_version set version = 99", {}, r"schema version 99, .*\. Upgrade Marquee"),
+        ("update schema_version set version = 1", {"period": "2026-Q1"}, "is a mart for all periods"),
+        ("select 1", {"min_cell": 14}, "was made with detail=day and min_cell="),
+    ],
+    ids=["a newer version", "another period", "another floor"],
+)
+def test_preparing_a_mart_that_is_not_as_the_settings_say_changes_nothing(
+    small: SmallLake, mysql_mart: MysqlDatabase, statement: str, changed: dict[str, Any], message: str
+) -> None:
+    """A mart of a newer version, another period or another floor keeps its rows, and the message says which."""
+    small.capture("2026-01-05", shows=shows(["one"]))
+    load(small.store, mysql_mart)
+    mysql_mart.ask(statement)
+    with pytest.raises(ConfigError, match=message):
+        prepare_mart(kiosk_of(mysql_mart).model_copy(update=changed))
+    assert rows_of(mysql_mart, "select name from dim_show where show_id > 0") == [("one",)]
+
+
+def test_several_releases_may_prepare_a_mart_at_once(small: SmallLake, mysql_mart: MysqlDatabase) -> None:
+    """Four processes that upgrade one mart take turns: one empties it, and the others find it done."""
+    load(small.store, mysql_mart)
+    mysql_mart.ask("update schema_version set version = 1")
+    with ThreadPoolExecutor(4) as pool:
+        lines = [one[0] for one in pool.map(prepare_mart, [kiosk_of(mysql_mart)] * 4)]
+    assert sum("schema version 1 is now" in line for line in lines) == 1
+    assert sum(line.endswith(f"is a mart of schema version {schema.VERSION}") for line in lines) == 3
+
+
 # The users
 
 
@@ -388,6 +440,16 @@ def test_what_another_has_loaded_is_not_loaded_twice(small: SmallLake, mysql_mar
     small.hour("2026-01-05T00", (11, "KR", 9, "tv", 60))
     loaded = load_while(lambda: load(small.store, mysql_mart), small, mysql_mart)
     assert loaded == MartReport(unchanged=1)
+
+
+def test_a_load_that_was_open_during_an_upgrade_writes_nothing(small: SmallLake, mysql_mart: MysqlDatabase) -> None:
+    """A loader that has the mart open while it is upgraded fails with the reason and does not mix its rows in."""
+    small.hour("2026-01-05T00", (11, "KR", 9, "tv", 60))
+    report = load_while(lambda: mysql_mart.ask("update schema_version set version = 99"), small, mysql_mart)
+    assert report.exit_code == 78
+    (failure,) = Markers(small.store).failures("mart_load").values()
+    assert "was upgraded during this load" in failure.reason
+    assert rows_of(mysql_mart, "select count(*) from load_ledger") == [(0,)]
 
 
 def test_a_loader_that_comes_late_does_not_turn_back(small: SmallLake, mysql_mart: MysqlDatabase) -> None:

@@ -160,6 +160,13 @@ def test_what_else_the_charts_start_is_in_the_image(image: str, command: tuple[s
     assert "MARQUEE_LAKE: is not set" in run.stderr
 
 
+def test_what_makes_the_passwords_of_a_kiosk_is_in_its_image() -> None:
+    """The job that makes passwords and certificate finds all packages, and fails only for lack of a cluster."""
+    run = run_in("mart_load", "jobs.mart_load.credentials", "--passwords", "p", KUBERNETES_SERVICE_HOST="")
+    assert run.returncode == 78
+    assert "This job runs in a pod with a token of the API server" in run.stderr
+
+
 @pytest.mark.parametrize("image", SPARK_IMAGES)
 def test_launcher_plans_a_stage_with_that_stages_requirements(image: str, tmp_path: Path) -> None:
     """The launcher plans a stage with that stage's packages and without those of the other Spark stage.

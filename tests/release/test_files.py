@@ -85,7 +85,12 @@ def test_charts_use_the_images_of_the_release(folder: Path) -> None:
     """Rendered from their packages, the charts have the digests of the images, in the user's own registry."""
     digests = listed(folder / "images.txt")
     sets = {
-        "kiosk": ("image.name=r.example.org/m/mart_load", "period=2026-Q1", "settings.lake=s3://b/lake"),
+        "kiosk": (
+            "image.repository=r.example.org/m",
+            "period=2026-Q1",
+            "settings.lake=s3://b/lake",
+            "networkPolicy.enabled=false",
+        ),
         "marquee": ("image.repository=r.example.org/m", "settings.lake=s3://b/lake", "settings.raw=s3://b/raw"),
     }
     extra = ("settings.mart.url=mysql://u@h/d", "settings.mart.plaintext=true", "secrets.viewerKey.name=k")
@@ -96,7 +101,7 @@ def test_charts_use_the_images_of_the_release(folder: Path) -> None:
         run = subprocess.run(command, check=False, capture_output=True, text=True)
         assert run.returncode == 0, run.stderr
         rendered[chart] = set(re.findall(r'image: "?(r\.example\.org/m/[^\s"]+)', run.stdout))
-    assert rendered["kiosk"] == {f"r.example.org/m/mart_load@{digests['mart_load']}"}
+    assert rendered["kiosk"] == {f"r.example.org/m/mart_load:{VERSION}@{digests['mart_load']}"}
     assert rendered["marquee"]
     assert rendered["marquee"] <= {f"r.example.org/m/{stage}:{VERSION}@{digest}" for stage, digest in digests.items()}
 

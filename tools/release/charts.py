@@ -1,7 +1,7 @@
 """Packages of the charts, in the format of ``helm package``, with the digests of the released images as values.
 
-The values are ``image.digests`` of marquee and ``image.digest`` of kiosk; an installation with other images overrides
-them. They are inserted into values.yaml as text, which keeps its comments.
+The values are ``image.digests``; an installation with other images overrides them. They are inserted into values.yaml
+as text, which keeps its comments.
 """
 
 import re
@@ -11,9 +11,6 @@ from io import BytesIO
 from pathlib import Path
 
 from tools.release.archive import compress, write_tar
-
-LOADER = "mart_load"
-"""The image of the chart kiosk."""
 
 
 def package(chart: Path, digests: Mapping[str, str], version: str, folder: Path, epoch: int) -> Path:
@@ -42,11 +39,10 @@ def chart_files(chart: Path) -> list[Path]:
 
 
 def with_digests(values: str, digests: Mapping[str, str]) -> str:
-    """Return values.yaml with the digests of the images, where it has a place for them."""
+    """Return values.yaml with the digests of the images, in the one place for them."""
     several = "".join(f"\n    {name}: {digest}" for name, digest in sorted(digests.items()))
     text, places = re.subn(r"^  digests: \{\}$", f"  digests:{several}", values, flags=re.MULTILINE)
-    text, more = re.subn(r'^  digest: ""$', f"  digest: {digests[LOADER]}", text, flags=re.MULTILINE)
-    if places + more != 1:
-        message = 'values.yaml has no single line `digests: {}` or `digest: ""` below `image`, for the images\' digests'
+    if places != 1:
+        message = "values.yaml has no single line `digests: {}` below `image`, for the images' digests"
         raise ValueError(message)
     return text

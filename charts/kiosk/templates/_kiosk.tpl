@@ -30,6 +30,44 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- default (printf "%s-passwords" (include "kiosk.fullname" .)) .Values.secrets.passwords.name -}}
 {{- end -}}
 
+{{- define "kiosk.tlsName" -}}
+{{- default (printf "%s-tls" (include "kiosk.fullname" .)) .Values.secrets.tls.name -}}
+{{- end -}}
+
+{{/* The image of mart_load. A digest comes after the tag, and decides. */}}
+{{- define "kiosk.image" -}}
+{{- $name := printf "%s/mart_load:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
+{{- $digest := .Values.image.digests.mart_load -}}
+{{- default (ternary (printf "%s@%s" $name $digest) $name (not (empty $digest))) .Values.image.name -}}
+{{- end -}}
+
+{{- define "kiosk.mariadbImage" -}}
+{{- with .Values.mariadb -}}
+{{- ternary (printf "%s@%s" .image .digest) .image (not (empty .digest)) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* When a job tries again. */}}
+{{- define "kiosk.podFailurePolicy" -}}
+rules:
+  - action: Ignore
+    onPodConditions:
+      - type: DisruptionTarget
+        status: "True"
+  # Wrong usage, bad input, a bug or a damaged lake, wrong settings: the same again until a person has mended it.
+  - action: FailJob
+    onExitCodes:
+      operator: In
+      values: [2, 65, 70, 78]
+{{- end -}}
+
+{{/* The certificate as a volume, and where it is mounted: of its name. */}}
+{{- define "kiosk.tlsMount" -}}
+- name: tls
+  mountPath: /etc/kiosk/tls
+  readOnly: true
+{{- end -}}
+
 {{/* A variable from the Secret with the passwords: of (root, variable, user). */}}
 {{- define "kiosk.passwordEnv" -}}
 - name: {{ .variable }}
@@ -59,7 +97,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- define "kiosk.podMetadata" -}}
 labels:
   {{- include "kiosk.selectorLabels" . | nindent 2 }}
-  {{- with .root.Values.podLabels }}
+  {{- with merge (deepCopy .root.Values.podLabels) .root.Values.commonLabels }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
 {{- with .root.Values.podAnnotations }}
@@ -68,17 +106,14 @@ annotations:
 {{- end }}
 {{- end -}}
 
-{{/* What all pods have: of (root, user). */}}
+{{/* What all pods have: of (root, user, token: whether it may ask the API server). */}}
 {{- define "kiosk.podSpec" -}}
 enableServiceLinks: false
-automountServiceAccountToken: false
+automountServiceAccountToken: {{ .token }}
+terminationGracePeriodSeconds: {{ .root.Values.terminationGracePeriodSeconds }}
 securityContext:
-  runAsNonRoot: true
-  runAsUser: {{ .user }}
-  runAsGroup: {{ .user }}
-  fsGroup: {{ .user }}
-  seccompProfile:
-    type: RuntimeDefault
+  {{- $user := dict "runAsUser" .user "runAsGroup" .user "fsGroup" .user }}
+  {{- merge (deepCopy .root.Values.podSecurityContext) $user | toYaml | nindent 2 }}
 {{- with .root.Values.image.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
@@ -91,23 +126,9 @@ priorityClassName: {{ . }}
 {{- with .root.Values.runtimeClassName }}
 runtimeClassName: {{ . }}
 {{- end }}
-{{- range $name := list "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" "dnsConfig" "hostAliases" }}
+{{- range $name := list "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" "dnsPolicy" "dnsConfig" "hostAliases" }}
 {{- with get $.root.Values $name }}
-{{ $name }}:
-  {{- toYaml . | nindent 2 }}
+{{ dict $name . | toYaml }}
 {{- end }}
 {{- end }}
-{{- end -}}
-
-{{- define "kiosk.securityContext" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-capabilities:
-  drop: [ALL]
-{{- end -}}
-
-{{/* The image of the load. A digest comes after the tag, and decides; one in the name is the user's own. */}}
-{{- define "kiosk.image" -}}
-{{- $of := .Values.image -}}
-{{- if or (not $of.digest) (contains "@" $of.name) }}{{ $of.name }}{{ else }}{{ $of.name }}@{{ $of.digest }}{{ end -}}
 {{- end -}}

@@ -74,10 +74,7 @@
 {{/* The settings as a list of env: the driver has them in its own template, not from the ConfigMap. An upgrade while a
      launcher is at work would otherwise start its old image with new settings. */}}
 {{- define "marquee.settingsEnv" -}}
-{{- range $name, $value := include "marquee.settings" . | fromYaml }}
-- name: {{ $name }}
-  value: {{ quote $value }}
-{{- end }}
+{{- include "marquee.listOfEnv" (include "marquee.settings" . | fromYaml) }}
 {{- end -}}
 
 {{/* The pod of a driver or an executor: of (root, stage, role, pod, env, token; ports). */}}

@@ -16,9 +16,12 @@ annotations:
 {{- end }}
 {{- end -}}
 
-{{/* What a pod's spec has beside its containers: of (pod, account, token: whether it may ask the API server). */}}
+{{/* What a pod's spec has beside its containers: of (pod, account, token: whether it may ask the API server). Without an
+     account, the pod has that of the namespace. */}}
 {{- define "marquee.podSpec" -}}
-serviceAccountName: {{ .account }}
+{{- with .account -}}
+serviceAccountName: {{ . }}
+{{ end -}}
 automountServiceAccountToken: {{ .token }}
 enableServiceLinks: false
 terminationGracePeriodSeconds: {{ .pod.terminationGracePeriodSeconds }}
@@ -92,17 +95,40 @@ volumeMounts:
   containerPort: {{ .Values.metrics.port }}
 {{- end -}}
 
+{{- define "marquee.pullSecrets" -}}
+{{- with .Values.image.pullSecrets -}}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* When a job tries again: of the name of its container. */}}
+{{- define "marquee.podFailureRules" -}}
+# Evicted, drained or preempted: nobody's fault, tried again without being counted.
+- action: Ignore
+  onPodConditions:
+    - type: DisruptionTarget
+      status: "True"
+# Wrong usage, bad input, a bug or a damaged lake, wrong settings: the same again until a person has mended it.
+# All else is tried again: 75 may pass, a killed process has none of these codes, and after 76 (another run was
+# first) the next try finds the work done and ends well. The table in docs/architecture.md says the same.
+- action: FailJob
+  onExitCodes:
+    containerName: {{ . }}
+    operator: In
+    values: [2, 65, 70, 78]
+{{- end -}}
+
 {{/* The spec of a stage's own pod: of (root, stage, args, job and uid as for marquee.launcherEnv). */}}
 {{- define "marquee.stagePod" -}}
 {{- $stage := .stage -}}
 {{- $account := include "marquee.accountName" (dict "root" .root "account" $stage.serviceAccount "workload" $stage.component) -}}
 restartPolicy: Never
 {{ include "marquee.podSpec" (dict "pod" $stage "account" $account "token" $stage.onSpark) }}
-{{- with .root.Values.image.pullSecrets }}
-imagePullSecrets:
-  {{- range . }}
-  - name: {{ . }}
-  {{- end }}
+{{- with include "marquee.pullSecrets" .root }}
+{{ . }}
 {{- end }}
 containers:
   - name: {{ $stage.component }}

@@ -71,3 +71,28 @@
 {{- include "marquee.secretEnv" (dict "root" .root "s3" $s3 "viewerKey" (has .stage.name (list "rollup" "retain" "admin"))
       "mart" (or .stage.readsMart (eq .stage.name "admin"))) -}}
 {{- end -}}
+
+{{/* Variables as a list of env: of a map. */}}
+{{- define "marquee.listOfEnv" -}}
+{{- range $name, $value := . }}
+- name: {{ $name }}
+  value: {{ quote $value }}
+{{- end }}
+{{- end -}}
+
+{{/* The variables of the job that migrates the mart: the settings with the administrator's URL, his password, and the
+     loader's, which the job sets. */}}
+{{- define "marquee.migrateEnv" -}}
+{{- $url := .Values.settings.mart.url -}}
+{{- $settings := include "marquee.settings" . | fromYaml -}}
+{{- $_ := set $settings "MARQUEE_MART__URL" (regexReplaceAll "^mysql://[^@]*@" $url (printf "mysql://%s@" .Values.secrets.martAdmin.user)) -}}
+{{- $_ := set $settings "MARQUEE_MART__LOADER" (regexFind "^mysql://[^@]*" $url | trimPrefix "mysql://") -}}
+{{- include "marquee.listOfEnv" $settings }}
+{{- range $variable, $secret := dict "MARQUEE_MART__PASSWORD" .Values.secrets.martAdmin "MARQUEE_MART__LOADER_PASSWORD" .Values.secrets.mart }}
+- name: {{ $variable }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ $secret.name }}
+      key: {{ $secret.key }}
+{{- end }}
+{{- end -}}

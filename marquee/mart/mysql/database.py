@@ -115,13 +115,50 @@ def upgrade_database(session: MysqlSession, settings: MartSettings) -> int | Non
             check_database(session)
         emptied = version != schema.VERSION or not protects_alike(_kiosk(session), settings)
         if emptied:
-            for period in session.column("select period from kiosk") if version is not None else ():
-                check_period(name_of(session), period, settings)
-            _create(session, settings)
+            _create_again(session, settings, version)
         for statement in mysql_schema.create_views():
             session.execute(statement)
     check_database(session)
     return (version or 0) if emptied else None
+
+
+def prepare_database(session: MysqlSession, settings: MartSettings) -> int | None:
+    """Create a mart in an empty database, or empty one of an earlier version for this one; otherwise make views again.
+
+    Several processes may do it at once. ConfigError if a mart of this version has another period, floor or detail, or
+    if the mart is of a newer version. Return the version that it had if it was made again, 0 if there was none.
+    """
+    check_version(session)
+    with _alone(session):
+        version = version_of(session)
+        made = version is None or version < schema.VERSION
+        if made:
+            _create_again(session, settings, version)
+        else:
+            check_database(session)
+            check_kiosk(name_of(session), _kiosk(session), settings)
+            for statement in mysql_schema.create_views():
+                session.execute(statement)
+    check_database(session)
+    return (version or 0) if made else None
+
+
+def check_unchanged(session: MysqlSession) -> None:
+    """Check that nobody has upgraded the mart since it was opened; ConfigError if somebody has."""
+    (version,) = session.column("select max(version) from schema_version")
+    if version != schema.VERSION:
+        message = (
+            f"{name_of(session)} was upgraded during this load, from schema version {schema.VERSION} to "
+            f"{version or 'another'}. Nothing of this step was written. Load it with the new version of Marquee"
+        )
+        raise ConfigError(message)
+
+
+def _create_again(session: MysqlSession, settings: MartSettings, version: int | None) -> None:
+    """Replace a mart of some version, or of none, by an empty one for the same period."""
+    for period in session.column("select period from kiosk") if version is not None else ():
+        check_period(name_of(session), period, settings)
+    _create(session, settings)
 
 
 def _create(session: MysqlSession, settings: MartSettings) -> None:

@@ -26,7 +26,7 @@ from marquee.mart.mysql import dimensions as names
 from marquee.mart.mysql import schema as mysql_schema
 from marquee.mart.mysql import viewing
 from marquee.mart.mysql.connection import MysqlSession, as_pymysql, connect, marks, mysql_session, outage_of
-from marquee.mart.mysql.database import check_database, open_database
+from marquee.mart.mysql.database import check_database, check_unchanged, open_database
 from marquee.mart.mysql.errors import NO_SUCH_TABLE, READ_ONLY
 from marquee.mart.mysql.infile import Infile
 from marquee.mart.settings import MartSettings
@@ -218,6 +218,7 @@ class MysqlMart:
             stage(session)
             session.commit()
             session.query("select period from kiosk for update")
+            check_unchanged(session)
             if not change.wanted(_ledger(session)):
                 session.rollback()
                 return False
