@@ -6,7 +6,6 @@ from typing import Any
 import pymysql
 import pytest
 
-from marquee.mart.questions import QUESTIONS
 from tests.e2e_cluster.cluster import documented, until
 from tests.e2e_cluster.conftest import Environment
 
@@ -19,11 +18,6 @@ KIOSK = (
 """The locations of S3 and of the images, and exact figures as in the release's mart; all else is as documented."""
 
 
-def answers(environment: Environment) -> dict[str, list[dict[str, Any]]]:
-    """Return the mart's answers to every question."""
-    return {one.name: sorted(environment.ask(one.name), key=repr) for one in QUESTIONS}
-
-
 def rows_of(environment: Environment, question: str, *columns: str) -> list[tuple[Any, ...]]:
     """Return columns of the mart's answer to a question, in the order of their texts."""
     return sorted((tuple(one[column] for column in columns) for one in environment.ask(question)), key=repr)
@@ -31,13 +25,13 @@ def rows_of(environment: Environment, question: str, *columns: str) -> list[tupl
 
 def test_mart_is_restored_from_s3_alone(done: Environment) -> None:
     """After its database is dropped, an empty one loaded as documented gives every earlier answer."""
-    before = answers(done)
+    before = done.answers()
     assert before["genre-hours"]
     assert before["engagement-by-genre"]
     done.lose_mart()
     for command in documented("Restore the mart from S3 alone"):
         done.release.run(command)
-    assert answers(done) == before
+    assert done.answers() == before
 
 
 def test_kiosk_comes_is_asked_by_its_analyst_and_leaves_nothing(done: Environment) -> None:
