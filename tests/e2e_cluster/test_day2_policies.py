@@ -31,7 +31,7 @@ def answers(host, port):
 time.sleep(3)  # until the network knows this pod
 print(json.dumps({name: answers(*where) for name, where in json.loads(sys.argv[1]).items()}))
 """
-SERVER = "import http.server, sys; http.server.test(http.server.SimpleHTTPRequestHandler, port=int(sys.argv[1]))"
+SERVER = "import http.server as http, sys; http.HTTPServer(('', int(sys.argv[1])), None).serve_forever()"
 REACHED = {
     "schedule-fetch": {"s3", "schedule"},
     "rollup": {"s3"},

@@ -38,8 +38,7 @@ done
 def two(calm: Calm) -> Release:
     """A release on the same lake with two executors of one core, and twins for slow tasks."""
     values = ("exporter.enabled=false", "spark.executor.instances=2", "spark.executor.cores=1")
-    conf = json.dumps({f"{name}": value for name, value in SPECULATION.items()})
-    return calm.release.beside("two", *values, options=("--set-json", f"spark.sparkConf={conf}"))
+    return calm.release.beside("two", *values, options=("--set-json", f"spark.sparkConf={json.dumps(SPECULATION)}"))
 
 
 def again(release: Release, stage: str, job: str, period: str) -> None:
@@ -124,6 +123,7 @@ def test_secret_of_the_driver_alone_is_missing(calm: Calm) -> None:
     where = "stages.rollup.spark.driver.extraEnvFrom[0].secretRef.name=later"
     release = calm.release.beside("later", "exporter.enabled=false", where)
     again(release, "rollup", "later", HOURS)
+    until(lambda: release.applications("later"), "an application", JOB_S)  # so its launcher has a log
     until(lambda: 'secret \\"later\\" not found' in release.log("later"), "a launcher that names the Secret", 120)
     release.kubectl("create", "secret", "generic", "later", "--from-literal=ANYTHING=else")
     completes(calm, release, "later")
@@ -181,7 +181,7 @@ def executors_of(release: Release, job: str) -> list[Manifest]:
     """Return what the driver tells of its executors while it runs."""
     for application in release.applications(job):
         status = application["status"]
-        driver, spark = status["driverInfo"]["podName"], status.get("sparkApplicationId")
+        driver, spark = status["driverInfo"].get("podName"), status.get("sparkApplicationId")
         where = f"pods/{driver}:4040/proxy/api/v1/applications/{spark}/executors"
         try:
             answer = release.kubectl("get", "--raw", f"/api/v1/namespaces/{release.namespace}/{where}")
