@@ -157,16 +157,16 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture(scope="session")
-def new_environment(images: None) -> Iterator[Callable[[str], Environment]]:  # noqa: ARG001 - in the cluster
+def new_environment(images: None) -> Iterator[Callable[..., Environment]]:  # noqa: ARG001 - in the cluster
     """Returns a function that creates a namespace with all services and raw events, and installs a release."""
     with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
         patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
-        yield lambda name: _new_environment(name, stack)
+        yield lambda name, **how: _new_environment(name, stack, **how)
 
 
 @pytest.fixture(scope="session")
-def environment_one(new_environment: Callable[[str], Environment]) -> Environment:
+def environment_one(new_environment: Callable[..., Environment]) -> Environment:
     """The environment that most tests share, before any run."""
     return new_environment("one")
 
@@ -235,9 +235,9 @@ class Calm:
 
 
 @pytest.fixture(scope="session")
-def calm(new_environment: Callable[[str], Environment]) -> Calm:
+def calm(new_environment: Callable[..., Environment]) -> Calm:
     """An environment for faults, after each stage has run once: rollup and profile of a release without Spark."""
-    environment = new_environment("calm")
+    environment = new_environment("calm", tested=False)
     local = environment.release.beside(
         "local", "exporter.enabled=false", *(f"stages.{stage}.engine=local" for stage in ("rollup", "profile"))
     )
@@ -280,7 +280,7 @@ def watched(done: Environment, prometheus: Prometheus) -> Watched:
     return watched
 
 
-def _new_environment(name: str, stack: ExitStack) -> Environment:
+def _new_environment(name: str, stack: ExitStack, *, tested: bool = True) -> Environment:
     namespace = f"marquee-e2e-{name}-{secrets.token_hex(2)}"
     release = Release(name, namespace, HERE / "values.yaml")
     make_namespace, make_secrets, install = documented("Install")
@@ -299,7 +299,7 @@ def _new_environment(name: str, stack: ExitStack) -> Environment:
     init_mart_at(mart_port)
     keys = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY, "MART_PASSWORD": MART_PASSWORD}
     release.run(make_secrets, **keys)
-    return Environment(release, release.run(install), s3, mart_port)
+    return Environment(release, release.run(install if tested else install.splitlines()[0]), s3, mart_port)
 
 
 def mart_at(port: int, user: str, password: str, **more: str) -> MartSettings:

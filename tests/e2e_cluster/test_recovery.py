@@ -127,7 +127,7 @@ def gone(release: Release, kind: str, name: str) -> bool:
 
 
 def test_two_environments_do_not_meet_and_uninstalling_one_leaves_the_other(
-    new_environment: Callable[[str], Environment], release: Release, environment_one: Environment
+    new_environment: Callable[..., Environment], release: Release, environment_one: Environment
 ) -> None:
     """Uninstalling one of two environments while its Spark runs leaves none of its objects and all of the other's."""
     before = environment_one.markers()
