@@ -155,7 +155,7 @@ e2e: cluster  ## test images, charts and operator in the cluster of KUBECONFIG, 
 	$(call IN_CLUSTER,not day2)
 
 .PHONY: day2
-day2: cluster  ## break what a release needs in that cluster, with NetworkPolicies enforced by E2E_POLICIES, and walk through the runbooks: an hour
+day2: cluster  ## break what a release needs in that cluster, with NetworkPolicies enforced by E2E_POLICIES, and walk through the runbooks: takes long
 	$(call IN_CLUSTER,day2)
 
 define IN_CLUSTER
