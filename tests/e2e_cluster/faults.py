@@ -51,7 +51,8 @@ def at_work(release: Release, job: str, count: int = 1) -> list[Manifest]:
         pods = sorted(running(release, job, "executor", count), key=has_task, reverse=True)
         return pods if has_task(pods[0]) else None
 
-    return until(look, f"a task of an executor of {job}", 120)
+    running(release, job, "executor", count)
+    return until(look, f"a task of an executor of {job}", JOB_S)
 
 
 def kill(release: Release, *pods: Manifest) -> None:
