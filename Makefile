@@ -173,14 +173,25 @@ renew: $(DEV)  ## propose the newest locks and digests of base images, and test 
 NO_CLUSTER = $(strip $(foreach tool,kubectl helm jq prometheus kube-state-metrics,$(if $(shell command -v $(tool)),,$(tool))))
 
 .PHONY: e2e
-e2e: $(DEV)  ## test images, charts and operator in the cluster of KUBECONFIG, in namespaces of their own
-	@$(if $(NO_CLUSTER),$(error make e2e needs in the PATH: $(NO_CLUSTER)))
-	@kubectl get --raw /readyz >/dev/null || { echo 'make e2e needs a cluster: set KUBECONFIG' >&2; exit 1; }
+e2e: cluster  ## test images, charts and operator in the cluster of KUBECONFIG, in namespaces of their own
+	$(call IN_CLUSTER,not day2)
+
+.PHONY: day2
+day2: cluster  ## break what a release needs in that cluster, with NetworkPolicies enforced by E2E_POLICIES, and walk through the runbooks: takes long
+	$(call IN_CLUSTER,day2)
+
+define IN_CLUSTER
+	@DOCKER=$(DOCKER) $(BIN)/pytest tests/e2e_cluster -m '$(1)' -s -o faulthandler_timeout=3600 $(ARGS)
+endef
+
+.PHONY: cluster
+cluster: $(DEV)
+	@$(if $(NO_CLUSTER),$(error the tests in a cluster need in the PATH: $(NO_CLUSTER)))
+	@kubectl get --raw /readyz >/dev/null || { echo 'the tests in a cluster need one: set KUBECONFIG' >&2; exit 1; }
 	@kubectl get crd sparkapplications.sparkoperator.k8s.io >/dev/null || { \
-		echo 'make e2e needs the spark-operator in the cluster, for all namespaces' >&2; exit 1; }
+		echo 'the tests in a cluster need the spark-operator in it, for all namespaces' >&2; exit 1; }
 	@kubectl get crd podmonitors.monitoring.coreos.com prometheusrules.monitoring.coreos.com >/dev/null || { \
-		echo "make e2e needs the prometheus-operator's definitions in the cluster" >&2; exit 1; }
-	@DOCKER=$(DOCKER) $(BIN)/pytest tests/e2e_cluster -s -o faulthandler_timeout=3600 $(ARGS)
+		echo "the tests in a cluster need the prometheus-operator's definitions in it" >&2; exit 1; }
 
 .PHONY: drill
 drill: helm $(DEV)  ## break what Marquee needs, and see which alerts fire (needs helm and prometheus)

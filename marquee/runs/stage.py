@@ -18,6 +18,7 @@ from marquee import stopping
 from marquee.calendar import EVER, Period, Span
 from marquee.engine.base import Engine
 from marquee.errors import (
+    DONE,
     INTERNAL,
     CorruptLakeError,
     EngineGoneError,
@@ -368,6 +369,8 @@ class _Run:
         outcome = yield from _run_one(self._stage, target, self._markers, self._clock, force=self._force)
         if isinstance(outcome, Marker):
             self._made.append(outcome)
+        elif outcome == DONE:
+            self._unchanged.add(target.period)
         else:
             self._failed.append((target.period, outcome))
         self._in_a_row = self._in_a_row + 1 if outcome == TryAgainError.exit_code else 0
@@ -491,6 +494,8 @@ def _run_one(
         except LostRaceError as error:
             log.warning("%s", error, extra=context)
             markers.forget(stage.name)
+            if force and state_of(stage, target, markers) is State.DONE:
+                return DONE  # what the other run made: with 76, a Job would be tried again and force all periods again
             _count_failed()
             return error.exit_code
         except EngineGoneError:

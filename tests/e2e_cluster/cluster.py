@@ -53,10 +53,10 @@ class Release:
     namespace: str
     values: Path
 
-    def beside(self, name: str, *values: str) -> "Release":
+    def beside(self, name: str, *values: str, options: Iterable[str] = ()) -> "Release":
         """Install a second release in this one's namespace, from its file of values with others on top; return it."""
         release = Release(name, self.namespace, self.values)
-        release.upgrade("--install", "--values", str(release.values), values=values)
+        release.upgrade("--install", "--values", str(release.values), *options, values=values)
         return release
 
     def upgrade(self, *options: str, values: Iterable[str]) -> None:
@@ -79,10 +79,19 @@ class Release:
         chosen = ["-l", selector] if selector else []
         return list(json.loads(self.kubectl("get", kind, *chosen, "-o", "json"))["items"])
 
+    def job_of(self, stage: str, job: str) -> Manifest:
+        """Return a job from a stage's CronJob, to be changed and applied."""
+        source = f"--from=cronjob/{self.name}-marquee-{stage}"
+        return dict(json.loads(self.kubectl("create", "job", job, source, "--dry-run=client", "-o", "json")))
+
+    def apply(self, *manifests: Manifest) -> None:
+        """Create or change objects."""
+        listed = {"apiVersion": "v1", "kind": "List", "items": manifests}
+        self.kubectl("apply", "-f", "-", stdin=json.dumps(listed))
+
     def start(self, stage: str, job: str, **env: str) -> None:
         """Start a job by hand as documented, with additional settings for it alone."""
-        source = f"--from=cronjob/{self.name}-marquee-{stage}"
-        manifest = self.kubectl("create", "job", job, source, "--dry-run=client", "-o", "json")
+        manifest = json.dumps(self.job_of(stage, job))
         if env:
             settings = [f"{name}={value}" for name, value in env.items()]
             manifest = call("kubectl", "set", "env", "--local", "-f", "-", *settings, "-o", "json", stdin=manifest)

@@ -10,7 +10,8 @@ import shlex
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ from marquee.lake import keys
 from marquee.lake.manifest import Marker
 from marquee.lake.markers import Markers
 from marquee.mart.admin import init_mart
-from marquee.mart.questions import ask
+from marquee.mart.questions import QUESTIONS, ask
 from marquee.mart.settings import MartSettings
 from marquee.storage.base import S3Options
 from marquee.storage.s3 import S3Store
@@ -42,6 +43,7 @@ from tests.e2e_cluster.watching import (
 from tests.helpers_images import DOCKER, STAGES
 from tests.prometheus_server import Prometheus, prometheus_server
 from tests.s3_server import ACCESS_KEY, REGION, SECRET_KEY, find_server
+from tests.small_world import digests
 from tests.sped_up import sped_up
 
 LOAD = shlex.split(os.environ.get("E2E_LOAD", ""))
@@ -74,6 +76,23 @@ class Environment:
         markers = Markers(self.store(prefix))
         return {f"{stage}/{period}": one for stage in keys.STAGES for period, one in markers.of(stage).items()}
 
+    def digests(self, prefix: str = "lake") -> dict[str, dict[str, str]]:
+        """Return the SHA-256 of each object that the markers of a lake list."""
+        return digests(self.markers(prefix))
+
+    def copy(self, prefix: str, stages: Iterable[str]) -> None:
+        """Copy what stages have published to another lake."""
+        lake, client = self.store("lake"), self.store("lake")._client
+        found = [
+            info.key for stage in stages for folder in ("markers", "data") for info in lake.list(f"{folder}/{stage}/")
+        ]
+        with ThreadPoolExecutor(8) as pool:
+            copied = pool.map(
+                lambda key: client.copy_object(Bucket=BUCKET, Key=f"{prefix}/{key}", CopySource=f"{BUCKET}/lake/{key}"),
+                found,
+            )
+            assert len(list(copied)) == len(found) > 0 or not stages
+
     def add_late_file(self) -> None:
         """Add the late file of 2026-01-05T14."""
         assert add_late_files(WORLD, self.store("raw")).written == 1
@@ -99,6 +118,10 @@ class Environment:
         mart = mart_at(self.mart_port, "marquee_analyst", ANALYST_PASSWORD)
         columns, rows = ask(mart, question, 0, only)
         return [dict(zip([str(one) for one in columns], row, strict=True)) for row in rows]
+
+    def answers(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the mart's answers to every question."""
+        return {one.name: sorted(self.ask(one.name), key=repr) for one in QUESTIONS}
 
 
 @pytest.hookimpl(wrapper=True)
@@ -134,16 +157,16 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture(scope="session")
-def new_environment(images: None) -> Iterator[Callable[[str], Environment]]:  # noqa: ARG001 - in the cluster
+def new_environment(images: None) -> Iterator[Callable[..., Environment]]:  # noqa: ARG001 - in the cluster
     """Returns a function that creates a namespace with all services and raw events, and installs a release."""
     with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
         patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
-        yield lambda name: _new_environment(name, stack)
+        yield lambda name, **how: _new_environment(name, stack, **how)
 
 
 @pytest.fixture(scope="session")
-def environment_one(new_environment: Callable[[str], Environment]) -> Environment:
+def environment_one(new_environment: Callable[..., Environment]) -> Environment:
     """The environment that most tests share, before any run."""
     return new_environment("one")
 
@@ -194,6 +217,36 @@ def done(environment_one: Environment, prometheus: Prometheus) -> Environment:
 
 
 @dataclass(frozen=True)
+class Calm:
+    """An environment in which every stage has run without a fault, and what came of it."""
+
+    environment: Environment
+    digests: dict[str, dict[str, str]]
+    answers: dict[str, list[dict[str, Any]]]
+
+    @property
+    def release(self) -> Release:
+        """The release of the environment, with rollup and profile on Spark."""
+        return self.environment.release
+
+    def stands(self) -> bool:
+        """Return whether lake and mart are as if there had been no fault."""
+        return self.environment.digests() == self.digests and self.environment.answers() == self.answers
+
+
+@pytest.fixture(scope="session")
+def calm(new_environment: Callable[..., Environment]) -> Calm:
+    """An environment for faults, after each stage has run once: rollup and profile of a release without Spark."""
+    environment = new_environment("calm", tested=False)
+    local = environment.release.beside(
+        "local", "exporter.enabled=false", *(f"stages.{stage}.engine=local" for stage in ("rollup", "profile"))
+    )
+    for stage in COMMANDS:
+        local.do(stage, f"{stage}-calm")
+    return Calm(environment, environment.digests(), environment.answers())
+
+
+@dataclass(frozen=True)
 class Watched:
     """An environment after a full run, and the Prometheus that observed it."""
 
@@ -227,7 +280,7 @@ def watched(done: Environment, prometheus: Prometheus) -> Watched:
     return watched
 
 
-def _new_environment(name: str, stack: ExitStack) -> Environment:
+def _new_environment(name: str, stack: ExitStack, *, tested: bool = True) -> Environment:
     namespace = f"marquee-e2e-{name}-{secrets.token_hex(2)}"
     release = Release(name, namespace, HERE / "values.yaml")
     make_namespace, make_secrets, install = documented("Install")
@@ -246,7 +299,7 @@ def _new_environment(name: str, stack: ExitStack) -> Environment:
     init_mart_at(mart_port)
     keys = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY, "MART_PASSWORD": MART_PASSWORD}
     release.run(make_secrets, **keys)
-    return Environment(release, release.run(install), s3, mart_port)
+    return Environment(release, release.run(install if tested else install.splitlines()[0]), s3, mart_port)
 
 
 def mart_at(port: int, user: str, password: str, **more: str) -> MartSettings:

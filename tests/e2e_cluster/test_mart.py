@@ -7,7 +7,6 @@ import pymysql
 import pytest
 
 from marquee.mart import schema
-from marquee.mart.questions import QUESTIONS
 from tests.e2e_cluster.cluster import Release, documented, until
 from tests.e2e_cluster.conftest import ROOT_PASSWORD, Environment
 
@@ -19,11 +18,6 @@ KIOSK = (
 """An image of the tests, and exact figures as in the release's mart; all else is as documented."""
 
 
-def answers(environment: Environment) -> dict[str, list[dict[str, Any]]]:
-    """Return the mart's answers to every question."""
-    return {one.name: sorted(environment.ask(one.name), key=repr) for one in QUESTIONS}
-
-
 def rows_of(environment: Environment, question: str, *columns: str) -> list[tuple[Any, ...]]:
     """Return columns of the mart's answer to a question, in the order of their texts."""
     return sorted((tuple(one[column] for column in columns) for one in environment.ask(question)), key=repr)
@@ -31,19 +25,19 @@ def rows_of(environment: Environment, question: str, *columns: str) -> list[tupl
 
 def test_mart_is_restored_from_s3_alone(done: Environment) -> None:
     """After its database is dropped, an empty one loaded as documented gives every earlier answer."""
-    before = answers(done)
+    before = done.answers()
     assert before["genre-hours"]
     assert before["engagement-by-genre"]
     done.lose_mart()
     for command in documented("Restore the mart from S3 alone"):
         done.release.run(command)
-    assert answers(done) == before
+    assert done.answers() == before
 
 
 def test_upgrade_migrates_the_mart_and_refuses_a_newer_one(done: Environment) -> None:
     """The documented Job empties an older mart, whose next load restores it, and stops the upgrade at a newer one."""
     release = done.release
-    before = answers(done)
+    before = done.answers()
     secret, logs = documented("Migrate the mart")
     as_root = {"MART_ADMIN": "root", "MART_ADMIN_PASSWORD": ROOT_PASSWORD}
     schema_is(done, 1)
@@ -52,7 +46,7 @@ def test_upgrade_migrates_the_mart_and_refuses_a_newer_one(done: Environment) ->
         cursor.execute("select count(*) from marquee.fact_viewership")
         assert cursor.fetchall() == ((0,),)
     release.do("mart-load", "mart-load-after-migration")
-    assert answers(done) == before
+    assert done.answers() == before
     schema_is(done, 99)
     with pytest.raises(AssertionError, match="pre-upgrade hooks failed"):
         release.upgrade("--reuse-values", values=["environment=changed"])
@@ -61,7 +55,7 @@ def test_upgrade_migrates_the_mart_and_refuses_a_newer_one(done: Environment) ->
     assert "changed" not in str(settings)
     schema_is(done, schema.VERSION)
     release.upgrade("--reuse-values", values=["mart.migrate=manual"])
-    assert answers(done) == before
+    assert done.answers() == before
 
 
 def schema_is(environment: Environment, version: int) -> None:

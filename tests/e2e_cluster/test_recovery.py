@@ -6,8 +6,9 @@ import pytest
 
 from marquee.lake import keys
 from marquee.lake.markers import Markers
-from tests.e2e_cluster.cluster import JOB_S, Manifest, Release, call, documented, until
+from tests.e2e_cluster.cluster import JOB_S, Release, call, documented, until
 from tests.e2e_cluster.conftest import Environment
+from tests.e2e_cluster.faults import at_work, kill, running, states
 
 HOUR = "2026-01-05T10"
 HOURS = "2026-01-05T08/2026-01-05T13"
@@ -24,25 +25,7 @@ def start(release: Release, job: str, period: str = HOUR) -> None:
     release.start("rollup", job, MARQUEE_PERIOD=period, MARQUEE_FORCE="true")
 
 
-def running(release: Release, job: str, role: str) -> Manifest:
-    """Return the pod of a role of the job's application, as soon as it runs."""
-
-    def look() -> list[Manifest]:
-        return [pod for one in release.applications(job) for pod in release.pods_of(one["metadata"]["name"], role)]
-
-    return until(look, f"a running {role} of {job}", JOB_S)[0]
-
-
-def kill(release: Release, pod: Manifest) -> None:
-    """Kill a pod without a grace period."""
-    release.kubectl("delete", "pod", pod["metadata"]["name"], "--grace-period=0", "--force", "--wait=false")
-
-
-def states(release: Release, job: str) -> list[str]:
-    """Return the states of a job's applications."""
-    return sorted(one["status"]["applicationState"]["state"] for one in release.applications(job))
-
-
+@pytest.mark.day2
 def test_application_of_a_killed_launcher_is_adopted(release: Release) -> None:
     """After SIGKILL of the launcher, the job's next pod follows the same SparkApplication to its end."""
     start(release, "kill-launcher")
@@ -58,21 +41,21 @@ def test_application_of_a_killed_launcher_is_adopted(release: Release) -> None:
     assert states(release, "kill-launcher") == ["COMPLETED"]
 
 
+@pytest.mark.day2
 def test_job_of_a_killed_driver_is_done_by_the_next_attempt(release: Release) -> None:
     """After the death of a driver, its application fails, and the one of the job's next pod completes."""
     start(release, "kill-driver")
-    kill(release, running(release, "kill-driver", "driver"))
+    kill(release, *running(release, "kill-driver", "driver"))
     release.finish("kill-driver", 2 * JOB_S)
     assert states(release, "kill-driver") == ["COMPLETED", "FAILED"]
 
 
+@pytest.mark.day2
 def test_killed_executor_is_replaced_by_spark(release: Release, environment_one: Environment) -> None:
     """When an executor dies within a task, Spark replaces it, and the result has the same bytes."""
     before = environment_one.markers().get(f"rollup/{HOUR}")
     start(release, "kill-executor", HOURS)
-    executor = running(release, "kill-executor", "executor")
-    until(lambda: "Running task" in release.kubectl("logs", executor["metadata"]["name"]), "a task of an executor", 120)
-    kill(release, executor)
+    kill(release, *at_work(release, "kill-executor"))
     release.finish("kill-executor")
     assert states(release, "kill-executor") == ["COMPLETED"]
     (application,) = release.applications("kill-executor")
@@ -81,17 +64,20 @@ def test_killed_executor_is_replaced_by_spark(release: Release, environment_one:
     assert before is None or [one.sha256 for one in after.outputs] == [one.sha256 for one in before.outputs]
 
 
+@pytest.mark.day2
 def test_two_jobs_at_once_publish_one_whole_result(release: Release, environment_one: Environment) -> None:
-    """Two jobs that make the same hour at the same time both end well, and the marker lists the objects of one run."""
-    before = environment_one.markers()[f"rollup/{HOUR}"]
+    """Two forced jobs make each hour twice at most, and are not tried again; a marker lists the objects of one run."""
+    before = environment_one.markers()
     for job in ("twin-one", "twin-two"):
-        start(release, job)
+        start(release, job, HOURS)
     for job in ("twin-one", "twin-two"):
         release.finish(job, 2 * JOB_S)
-    after = environment_one.markers()[f"rollup/{HOUR}"]
-    assert after.generation > before.generation
-    assert {f"run={after.run_id}" in one.key for one in after.outputs} == {True}
-    assert [one.sha256 for one in after.outputs] == [one.sha256 for one in before.outputs]
+        assert states(release, job) == ["COMPLETED"]
+    after = environment_one.markers()
+    for name in (f"rollup/2026-01-05T{hour:02}" for hour in range(8, 14)):
+        assert after[name].generation - before[name].generation in {1, 2}
+        assert {f"run={after[name].run_id}" in one.key for one in after[name].outputs} == {True}
+        assert [one.sha256 for one in after[name].outputs] == [one.sha256 for one in before[name].outputs]
 
 
 def test_deleted_job_takes_its_application_and_pods_along(release: Release, environment_one: Environment) -> None:
@@ -99,7 +85,7 @@ def test_deleted_job_takes_its_application_and_pods_along(release: Release, envi
     lake = environment_one.store("lake")
     before = Markers(lake).failures(keys.ROLLUP)
     start(release, "rollup-now", HOURS)
-    driver = running(release, "rollup-now", "driver")["metadata"]["name"]
+    driver = running(release, "rollup-now", "driver")[0]["metadata"]["name"]
     name = release.applications("rollup-now")[0]["metadata"]["name"]
     until(lambda: Markers(lake).begun(keys.ROLLUP), "the beginning of an hour", JOB_S)
     release.run(documented("Suspend a stage")[2])
@@ -141,7 +127,7 @@ def gone(release: Release, kind: str, name: str) -> bool:
 
 
 def test_two_environments_do_not_meet_and_uninstalling_one_leaves_the_other(
-    new_environment: Callable[[str], Environment], release: Release, environment_one: Environment
+    new_environment: Callable[..., Environment], release: Release, environment_one: Environment
 ) -> None:
     """Uninstalling one of two environments while its Spark runs leaves none of its objects and all of the other's."""
     before = environment_one.markers()

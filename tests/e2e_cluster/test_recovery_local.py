@@ -17,6 +17,8 @@ from tests.e2e_cluster.cluster import JOB_S, Manifest, Release, until
 from tests.e2e_cluster.conftest import Environment
 from tests.small_world import DAY, WINTER, event_file
 
+pytestmark = pytest.mark.day2
+
 LAKE, RAW = "local", "local-raw"
 VALUES = (
     f"settings.lake=s3://marquee/{LAKE}",
@@ -30,6 +32,8 @@ HUGE = f"{DAY}T10"
 """An hour that takes 20 s and 540 MiB on this project's test machine; the others take a moment and 170 MiB."""
 PLAYS = 1_000_000
 SMALL = [f"{DAY}T{hour}" for hour in ("09", "11", "12")]
+DEADLINE_S = 12
+"""Ends a job within the huge hour: its pod starts in a few seconds."""
 TERMINATED = 143
 ENDS_S = 7.0
 """Five seconds, and two because Kubernetes tells whole ones, and the kubelet hears of a deletion a moment later."""
@@ -104,6 +108,33 @@ def test_pod_that_is_deleted_ends_in_time_and_the_next_one_continues(
     assert sorted(map(str, after.of(keys.ROLLUP))) == sorted([HUGE, *SMALL])
     assert after.of(keys.ROLLUP)[Period.parse(SMALL[0])].run_id == published[SMALL[0]]
     assert after.begun(keys.ROLLUP) == {}
+
+
+def test_deadline_ends_a_job_and_the_next_one_continues(
+    release: Release, environment_one: Environment, markers: Markers
+) -> None:
+    """A job that reaches its deadline within the huge hour fails, but no period does, and the next job makes all."""
+    lake, job = environment_one.store(LAKE), release.job_of("rollup", "late")
+    before = markers.of(keys.ROLLUP)
+    job["spec"]["activeDeadlineSeconds"] = DEADLINE_S
+    env = job["spec"]["template"]["spec"]["containers"][0]["env"]
+    env += [{"name": "MARQUEE_PERIOD", "value": DAY}, {"name": "MARQUEE_FORCE", "value": "true"}]
+    release.apply(job)
+    # The pods of a Job that has failed are deleted before anybody could look at them.
+    told = until(lambda: ended_late(release, "late"), "the end of the job at its deadline", JOB_S)
+    assert told == "DeadlineExceeded"
+    assert (Markers(lake).failures(keys.ROLLUP), Markers(lake).begun(keys.ROLLUP)) == ({}, {})
+    release.do("rollup", "in-time", MARQUEE_PERIOD=DAY, MARQUEE_FORCE="true")
+    after = Markers(lake).of(keys.ROLLUP)
+    assert {period: [one.sha256 for one in marker.outputs] for period, marker in after.items()} == {
+        period: [one.sha256 for one in marker.outputs] for period, marker in before.items()
+    }
+
+
+def ended_late(release: Release, job: str) -> str | None:
+    """Return why a job has failed, once it has."""
+    conditions = json.loads(release.kubectl("get", "job", job, "-o", "json"))["status"].get("conditions", [])
+    return next((one["reason"] for one in conditions if one["type"] == "Failed"), None)
 
 
 def test_hour_beyond_the_memory_of_the_pod_stops_no_other(

@@ -23,7 +23,10 @@ from marquee.lake.markers import Markers
 from marquee.storage.base import Store
 from tests.e2e_cluster.cluster import JOB_S, call, documented, until
 from tests.e2e_cluster.conftest import Watched
+from tests.e2e_cluster.faults import operator
 from tests.small_world import CASE, WINTER, event_file
+
+pytestmark = pytest.mark.day2
 
 RUNBOOKS = Path(__file__).parents[2] / "docs" / "runbooks"
 HOUR = "2026-01-05T10"
@@ -204,15 +207,8 @@ def failed(watched: Watched, job: str) -> bool:
 @contextmanager
 def operator_away() -> Iterator[None]:
     """Stop the spark-operator while the body runs, found as the runbook describes, and start it again."""
-    found = json.loads(
-        call(
-            *("kubectl", "get", "deployments", "--all-namespaces", "-o", "json"),
-            *("-l", "app.kubernetes.io/name=spark-operator,app.kubernetes.io/component=controller"),
-        )
-    )["items"]
-    (operator,) = (one["metadata"] for one in found)
-    this = ("kubectl", "-n", operator["namespace"])
-    name = f"deployment/{operator['name']}"
+    found = operator()
+    this, name = ("kubectl", "-n", found["namespace"]), f"deployment/{found['name']}"
     call(*this, "scale", name, "--replicas=0")
     try:
         yield

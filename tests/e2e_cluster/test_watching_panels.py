@@ -8,6 +8,8 @@ from marquee.telemetry import metrics
 from tests.charts.dashboards import dashboard, filled_in, queries
 from tests.e2e_cluster.conftest import Watched
 
+pytestmark = pytest.mark.day2
+
 NOTHING_TO_TELL = {one.name for one in (metrics.STORE_ERRORS, metrics.WEEK_BEFORE_ROWS, metrics.OLDEST_OPEN)}
 """Metrics without data when there is no problem, or when the lake has no data of a week ago."""
 OF_BRIEF_JOBS = {metrics.NEWEST_REJECTS.name, *(one.name for one in metrics.JOBS)}

@@ -12,6 +12,7 @@ from marquee.lake.markers import Markers
 from tests.faults.crashing import observe_lake
 from tests.faults.processes import AT
 from tests.faults.test_deaths import ONE, THREE, TWO, Lake
+from tests.small_world import DAY
 
 
 @pytest.fixture
@@ -57,6 +58,27 @@ def test_two_runs_at_once(lake: Lake, undisturbed: Callable[..., dict[str, objec
     assert (lake.made(), lake.reasons(), lake.begun()) == ([ONE, TWO, THREE], {}, {})
     assert observe_lake(lake.store) == undisturbed(**words)
     assert lake.scratch() == []
+
+
+def test_two_runs_at_once_by_force(lake: Lake, undisturbed: Callable[..., dict[str, object]]) -> None:
+    """Two forced runs end with 0, so that nobody tries them again, and have made a period twice at most."""
+    words = {"one": "a wait!", "two": "b", "three": "c"}
+    lake.files(**words)
+    twins = [lake.start(DAY, "--force") for _ in range(2)]
+    for process in twins:
+        come_to_the_place(process)
+    (lake.folder / "go").touch()
+    logs = [process.communicate(timeout=30)[1] for process in twins]
+    assert [process.returncode for process in twins] == [0, 0]
+    assert any("its result is kept" in log for log in logs)  # both have worked on the first hour
+    generations = {str(period): one.generation for period, one in Markers(lake.store).of("words").items()}
+    assert set(generations) == {ONE, TWO, THREE}
+    assert generations[ONE] == 1
+    assert set(generations.values()) <= {1, 2}
+    found, expected = (
+        {key for key in one if key.startswith("data/")} for one in (observe_lake(lake.store), undisturbed(**words))
+    )
+    assert found == expected
 
 
 def test_frozen_run_wakes_after_another_was_published(

@@ -1,0 +1,163 @@
+"""Outages in the middle of each stage: S3 or MySQL is away for two minutes, and the same pod goes on when it is back.
+
+Each stage has a lake of its own and a name of its own for S3, so that all of them have their outage at the same time.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from marquee.lake import keys
+from tests.e2e_cluster.cluster import JOB_S, Release, until
+from tests.e2e_cluster.conftest import Calm, Environment
+from tests.e2e_cluster.faults import driver_log, other_name, told, unreachable
+
+pytestmark = pytest.mark.day2
+
+AWAY_S = 120.0
+TAKES_EFFECT_S = 3.0
+"""Seconds in which the node learns that a service leads nowhere."""
+ALL = {"MARQUEE_PERIOD": "2026-01", "MARQUEE_FORCE": "true"}
+"""For a load of a mart that has everything."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A stage, on an engine, and what it needs in its lake."""
+
+    name: str
+    stage: str
+    needs: tuple[str, ...] = ()
+    makes: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+
+    @property
+    def on_spark(self) -> bool:
+        """Whether a driver does the work."""
+        return self.name.endswith("-spark")
+
+
+UPSTREAM = (keys.SCHEDULE_FETCH, keys.ROLLUP)
+AUDIENCES = (keys.PROFILE, keys.AUDIENCE)
+CASES = [
+    Case("schedule-fetch", "schedule-fetch", (), (keys.SCHEDULE_FETCH,)),
+    Case("rollup-local", "rollup", (), (keys.ROLLUP,), ("stages.rollup.engine=local",)),
+    Case("rollup-spark", "rollup", (), (keys.ROLLUP,)),
+    Case("profile-local", "profile", UPSTREAM, AUDIENCES, ("stages.profile.engine=local",)),
+    Case("profile-spark", "profile", UPSTREAM, AUDIENCES),
+]
+
+
+def without_s3(calm: Calm, case: Case) -> str:
+    """Run a stage in a lake of its own, with S3 away from its first period on; return the log of what does the work."""
+    environment, name = calm.environment, case.name
+    environment.copy(name, case.needs)
+    other_name(calm.release, "s3", 7070, f"s3-{name}")
+    places = (f"settings.lake=s3://marquee/{name}", f"settings.s3.endpoint_url=http://s3-{name}:7070")
+    release = calm.release.beside(name, "exporter.enabled=false", *places, *case.values)
+    release.start(case.stage, name)
+    until(lambda: at_work(environment, case), f"the first period of {name}", JOB_S)
+    with unreachable(calm.release, f"s3-{name}", "s3"):
+        time.sleep(AWAY_S)
+        assert release.ended(name) is None, f"{name} has ended without S3:\n{release.log(name)}"
+    heals(release, name)
+    return driver_log(release, name) if case.on_spark else release.log(name)
+
+
+def at_work(environment: Environment, case: Case) -> bool:
+    """Return whether a stage has begun or made a period."""
+    found = environment.store(case.name).list(keys.markers_prefix(case.makes[0]))
+    return any(info.key.endswith((f"/{keys.BEGUN}", f"/{keys.SUCCESS}")) for info in found)
+
+
+def heals(release: Release, job: str) -> None:
+    """Wait until a job has completed in its first pod."""
+    began = time.monotonic()
+    release.finish(job, 2 * JOB_S)
+    print(f"\n{job} ends {time.monotonic() - began:.0f} s after the outage", end="")  # noqa: T201
+    assert len(release.find("pods", f"batch.kubernetes.io/job-name={job}")) == 1
+
+
+@pytest.fixture(scope="module")
+def logs(calm: Calm) -> dict[str, str]:
+    """The logs of the cases, whose outages were at the same time."""
+    with ThreadPoolExecutor(len(CASES)) as pool:
+        return dict(zip([one.name for one in CASES], pool.map(lambda case: without_s3(calm, case), CASES), strict=True))
+
+
+@pytest.mark.parametrize("case", CASES, ids=[one.name for one in CASES])
+def test_s3_away_for_two_minutes_in_the_middle_of_a_stage(calm: Calm, logs: dict[str, str], case: Case) -> None:
+    """The pod waits, says so, goes on when S3 is back, and the lake has the bytes of a run without an outage."""
+    told(logs[case.name], "has failed for [0-9]+ s .*retrying for [0-9]+ s more")
+    told(logs[case.name], "answers again after [0-9]+ s")
+    made = {name: one for name, one in calm.digests.items() if name.partition("/")[0] in case.makes}
+    found = calm.environment.digests(case.name)
+    assert made
+    assert {name: one for name, one in found.items() if name.partition("/")[0] in case.makes} == made
+
+
+@contextmanager
+def loading(environment: Environment, release: Release, job: str) -> Iterator[Callable[[], None]]:
+    """Run the body in the middle of a load of everything, which waits for locked rows; yield what unlocks them."""
+    with environment.mart_root() as cursor:
+        cursor.execute("select * from marquee.kiosk for update")
+        release.start("mart-load", job, **ALL)
+        until(lambda: waits_for_lock(environment), f"{job} at work", JOB_S)
+        yield cursor.connection.rollback
+
+
+def waits_for_lock(environment: Environment) -> bool:
+    """Return whether a transaction in the mart waits for another one."""
+    with environment.mart_root() as cursor:
+        cursor.execute("select count(*) from information_schema.innodb_trx where trx_state = 'LOCK WAIT'")
+        ((count,),) = cursor.fetchall()
+    return bool(count)
+
+
+def cut_off_loaders(environment: Environment) -> None:
+    """End all connections of the loader at the server."""
+    with environment.mart_root() as cursor:
+        cursor.execute("select id from information_schema.processlist where user = 'marquee_loader'")
+        for (connection,) in cursor.fetchall():
+            cursor.execute("kill %s", (connection,))
+
+
+def check_load(calm: Calm, job: str) -> None:
+    """A job has waited for a server, and healed; lake and mart are as before."""
+    release = calm.release
+    heals(release, job)
+    log = release.log(job)
+    told(log, "has failed for [0-9]+ s .*retrying for [0-9]+ s more")
+    told(log, "answers again after [0-9]+ s")
+    assert calm.stands()
+
+
+def test_s3_away_for_two_minutes_in_the_middle_of_a_load(calm: Calm) -> None:
+    """A load whose files cannot be read waits, goes on when S3 is back, and the mart answers as before."""
+    other_name(calm.release, "s3", 7070, "s3-load")
+    values = ("exporter.enabled=false", "settings.s3.endpoint_url=http://s3-load:7070")
+    release = calm.release.beside("load-s3", *values)
+    with loading(calm.environment, release, "load-s3") as unlock, unreachable(calm.release, "s3-load", "s3"):
+        time.sleep(TAKES_EFFECT_S)
+        unlock()
+        time.sleep(AWAY_S)
+        assert release.ended("load-s3") is None, release.log("load-s3")
+    check_load(calm, "load-s3")
+
+
+def test_mysql_away_for_two_minutes_in_the_middle_of_a_load(calm: Calm) -> None:
+    """A load that loses its connection waits, goes on when MySQL is back, and the mart answers as before."""
+    other_name(calm.release, "mart", 3306, "mart-load")
+    values = ("exporter.enabled=false", "settings.mart.url=mysql://marquee_loader@mart-load/marquee")
+    release = calm.release.beside("load-mysql", *values)
+    with loading(calm.environment, release, "load-mysql") as unlock, unreachable(calm.release, "mart-load", "mart"):
+        time.sleep(TAKES_EFFECT_S)
+        cut_off_loaders(calm.environment)
+        unlock()
+        time.sleep(AWAY_S)
+        assert release.ended("load-mysql") is None, release.log("load-mysql")
+    check_load(calm, "load-mysql")
