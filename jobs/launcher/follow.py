@@ -58,7 +58,7 @@ class Launch:
         clock: Clock | None = None,
         noticed_s: float = math.inf,
     ) -> None:
-        """Take the seconds in which the operator must have given the application a state, if a person waits for it."""
+        """Take the seconds in which the operator must have given it a state or a driver, if a person waits for it."""
         self._cluster, self._options, self._owner = cluster, options, owner
         self._clock = clock or Clock()
         self._noticed_s = noticed_s
@@ -143,7 +143,7 @@ class Launch:
             waits = f"there is no pod {application.driver_pod}"
         if waits and waits != logged:
             self._say(f"{application.name} waits: {waits}", application.name, application.state)
-        unnoticed = not application.state and waited >= self._noticed_s
+        unnoticed = driver is None and not application.state and waited >= self._noticed_s
         if unnoticed or waited >= self._options.startup_deadline_s:
             named = (application.name, application.driver_pod)
             events = [event for name in named for event in self._list(partial(self._cluster.events, name))]

@@ -290,11 +290,18 @@ def test_driver_that_does_not_start_ends_it(
     assert (cluster.stored, cluster.requests("DELETE")) == ({}, [name_of()])
 
 
-@pytest.mark.parametrize(("scene", "second"), [(Scene(), 50), (Scene("SUBMITTED"), STARTUP_S)], ids=["no", "yes"])
+@pytest.mark.parametrize(
+    ("scene", "second"),
+    [
+        pytest.param(Scene(), 50, id="no"),
+        pytest.param(Scene("SUBMITTED"), STARTUP_S, id="yes, by a state"),
+        pytest.param(Scene("", waiting("ContainerCreating")), STARTUP_S, id="yes, by a driver"),
+    ],
+)
 def test_operator_that_does_not_notice_it_ends_it_sooner(
     cluster: FakeCluster, at: FakeTime, scene: Scene, second: int
 ) -> None:
-    """Where a person waits, an application without a state ends at the look after 45 s; others go on."""
+    """Where a person waits, an application with neither state nor driver ends at the look after 45 s."""
     cluster.script = [scene]
     with pytest.raises(TryAgainError, match=f"no driver after {second} s"):
         launch(at, noticed_s=45)
