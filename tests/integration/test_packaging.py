@@ -276,7 +276,15 @@ def test_make_lists_its_targets() -> None:
     """Calling `make` alone lists each public target with a line of help."""
     targets = set(re.findall(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE))
     listed = [line.split(maxsplit=1) for line in make(ROOT, "help").stdout.splitlines()]
-    assert {target for target, _ in listed} == targets - {"java", "helm", "prometheus", "shells", "valgrind", "cluster", "FORCE"}
+    assert {target for target, _ in listed} == targets - {
+        "java",
+        "helm",
+        "prometheus",
+        "shells",
+        "valgrind",
+        "cluster",
+        "FORCE",
+    }
 
 
 @pytest.mark.parametrize(
