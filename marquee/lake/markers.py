@@ -200,8 +200,7 @@ class Markers:
 
     def unclean(self, marker: Marker) -> tuple[str, ...]:
         """Return the requests whose viewers a run may hold: it has not honoured them, and nobody has searched it."""
-        ids = self.erasures.ids
-        if not ids or marker.stage not in OF_VIEWERS:
+        if marker.stage not in OF_VIEWERS or not (ids := self.erasures.ids):  # others may not read the requests
             return ()
         clean = self.clean(marker.stage)
         if marker.run_id in clean.runs:  # without its counts, which may have to be read from the marker

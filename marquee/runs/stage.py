@@ -409,7 +409,7 @@ def search_erased(stage: Stage, markers: Markers, periods: Sequence[Period], eng
 
     A run that is due for another reason is not searched. Without an engine, the stage's own searches.
     """
-    if not markers.erasures.ids:
+    if stage.name not in OF_VIEWERS or not markers.erasures.ids:  # others may not read the requests
         return
     made = markers.of(stage.name)
     unclean = [period for period in periods if period in made and markers.unclean(made[period])]

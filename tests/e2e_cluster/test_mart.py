@@ -49,10 +49,10 @@ def test_upgrade_migrates_the_mart_and_refuses_a_newer_one(done: Environment) ->
     assert done.answers() == before
     schema_is(done, 99)
     with pytest.raises(AssertionError, match="pre-upgrade hooks failed"):
-        release.upgrade("--reuse-values", values=["environment=changed"])
+        release.upgrade("--reuse-values", values=["environment=refused-upgrade"])
     assert "has schema version 99, this Marquee expects" in release.run(logs)
     settings = release.find("configmaps", "app.kubernetes.io/instance=" + release.name)
-    assert "changed" not in str(settings)
+    assert "refused-upgrade" not in str(settings)
     schema_is(done, schema.VERSION)
     release.upgrade("--reuse-values", values=["mart.migrate=manual"])
     assert done.answers() == before

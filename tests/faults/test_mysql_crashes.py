@@ -47,6 +47,8 @@ PARTS = {
     "audience": ("audience_base", "2026-01-05", "select watched_seconds from fact_audience_base"),
 }
 """For each stage: a dataset and its period in the ledger, and a query that shows the state of its rows."""
+OF_RUNS = {"run_id", "generation", "rows_run_id", "rows_generation"}
+"""Columns of the ledger that differ from run to run."""
 
 
 @pytest.fixture
@@ -89,7 +91,7 @@ def without_run(rows: Content) -> Content:
     """Leave out fields of the ledger that differ from run to run, and dimensions that are not always made."""
     (ledger,) = [one for one in schema.relations() if one.name == "load_ledger"]
     names = [column.name for column in ledger.columns if column.name != "loaded_at"]
-    left = [number for number, name in enumerate(names) if name not in {"run_id", "generation"}]
+    left = [number for number, name in enumerate(names) if name not in OF_RUNS]
     ledger_rows = [tuple(row[number] for number in left) for row in rows["load_ledger"]]
     made = {name: those for name, those in rows.items() if name in MADE}
     return {**made, "load_ledger": ledger_rows}
