@@ -93,7 +93,12 @@ def test_charts_use_the_images_of_the_release(folder: Path) -> None:
         ),
         "marquee": ("image.repository=r.example.org/m", "settings.lake=s3://b/lake", "settings.raw=s3://b/raw"),
     }
-    extra = ("settings.mart.url=mysql://u@h/d", "settings.mart.plaintext=true", "secrets.viewerKey.name=k")
+    extra = (
+        "settings.mart.url=mysql://u@h/d",
+        "settings.mart.plaintext=true",
+        "secrets.mart.name=m",
+        "secrets.viewerKey.name=k",
+    )
     rendered = {}
     for chart, values in sets.items():
         arguments = [f"--set={one}" for one in (*values, *(extra if chart == "marquee" else ()))]
