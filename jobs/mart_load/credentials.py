@@ -100,10 +100,10 @@ def in_cluster() -> Secrets:
         raise ConfigError(message)
     where = f"[{host}]" if ":" in host else host
     port = os.environ.get("KUBERNETES_SERVICE_PORT", "443")
-    namespace = (ACCOUNT / "namespace").read_text().strip()
+    namespace = (ACCOUNT / "namespace").read_text(encoding="utf-8").strip()
     return Secrets(
         url=f"https://{where}:{port}/api/v1/namespaces/{namespace}",
-        token=(ACCOUNT / "token").read_text().strip(),
+        token=(ACCOUNT / "token").read_text(encoding="utf-8").strip(),
         context=ssl.create_default_context(cafile=ACCOUNT / "ca.crt"),
     )
 
