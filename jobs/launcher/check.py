@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 TRIAL_S = 180.0
 """Seconds in which the driver of a trial must start, and as many for its end: `helm test` waits five minutes."""
-NOTICED_S = 45.0
+NOTICED_S = 90.0
 """Seconds in which an operator that runs has long given an application a state."""
 TRIAL = ("--config",)
 """Arguments of a trial, with which a stage lists its settings and ends, without an executor."""
