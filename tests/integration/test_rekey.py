@@ -264,11 +264,8 @@ def test_ended_periods_are_known(world: SmallWorld, worlds: Worlds, tmp_path: Pa
     assert old_pseudonyms(world) == []
 
 
-def test_nothing_else_runs_until_it_is_complete(
-    world: SmallWorld, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Killed between hours and days, stages, gc and retain are refused, under any keys; run again, it completes."""
-    set_keys(world)
+def rekey_killed_at_days(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a rekey that is killed between hours and days."""
     with monkeypatch.context() as patch:
         made = RekeyStage.make
 
@@ -279,6 +276,14 @@ def test_nothing_else_runs_until_it_is_complete(
 
         patch.setattr(RekeyStage, "make", killed_at_days)
         assert main(["rekey"]) == 130
+
+
+def test_nothing_else_runs_until_it_is_complete(
+    world: SmallWorld, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Killed between hours and days, stages, gc and retain are refused, under any keys; run again, it completes."""
+    set_keys(world)
+    rekey_killed_at_days(monkeypatch)
     for listed in (LISTED, f'viewer_key = "{KEY}"'):
         set_keys(world, listed)
         for command in (["rollup"], ["rollup", "--force"], ["profile"], ["gc"], ["run"]):
@@ -421,16 +426,7 @@ def test_status_and_metrics_tell_what_is_left_to_move(
 ) -> None:
     """Killed between hours and days, two days and their audiences are left: seven periods; afterwards none."""
     set_keys(world)
-    with monkeypatch.context() as patch:
-        made = RekeyStage.make
-
-        def killed_at_days(stage: RekeyStage, target: Target, run: RunContext) -> Result:
-            if stage.name == keys.PROFILE:
-                raise KeyboardInterrupt
-            return made(stage, target, run)
-
-        patch.setattr(RekeyStage, "make", killed_at_days)
-        assert main(["rekey"]) == 130
+    rekey_killed_at_days(monkeypatch)
     left = {keys.ROLLUP: 0.0, keys.PROFILE: 2.0, keys.AUDIENCE: 5.0}  # two days, a week, a month and a quarter
     assert exported(world) == left
     assert main(["status"]) == 0

@@ -33,7 +33,7 @@ from tools.release.sbom import sbom
 
 DIST = Path("dist/release")
 CHARTS = (Path("charts/kiosk"), Path("charts/marquee"))
-SUMS = "SHA256SUMS"
+SUMS, PROVENANCE = "SHA256SUMS", "provenance.json"
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,11 @@ class Release:
         self._write("images.txt", "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items())))
         self._write("NOTES.md", notes(Path("CHANGELOG.md").read_text(encoding="utf-8"), self.version))
         self._wheel()
-        made = statement(self._sums(), self._parameters(), self._materials(images), self.builder)
-        self._write("provenance.json", json.dumps(made, indent=1) + "\n")
-        self._write(SUMS, "".join(f"{digest}  {name}\n" for name, digest in self._sums().items()))
+        sums = {path.name: sum_of(path) for path in self.folder.iterdir()}
+        made = statement(sums, self._parameters(), self._materials(images), self.builder)
+        self._write(PROVENANCE, json.dumps(made, indent=1) + "\n")
+        sums[PROVENANCE] = sum_of(self.folder / PROVENANCE)
+        self._write(SUMS, "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())))
 
     def _images(self, images: list[str]) -> dict[str, str]:
         with tempfile.TemporaryDirectory(dir=self.folder.parent) as scratch:
@@ -101,15 +103,16 @@ class Release:
         return {
             "git+file:.": {"gitCommit": self.commit},
             f"docker-image:{self.base}": {"sha256": found},
-            **{f"file:{path}": {"sha256": digest_of(path).removeprefix("sha256:")} for path in locks},
+            **{f"file:{path}": {"sha256": sum_of(path)} for path in locks},
         }
-
-    def _sums(self) -> dict[str, str]:
-        files = sorted(path for path in self.folder.iterdir() if path.is_file())
-        return {path.name: digest_of(path).removeprefix("sha256:") for path in files}
 
     def _write(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text, encoding="utf-8")
+
+
+def sum_of(path: Path) -> str:
+    """Return a file's SHA-256, in hexadecimal."""
+    return digest_of(path).removeprefix("sha256:")
 
 
 def said(*command: str) -> str:

@@ -41,6 +41,20 @@ def write_tar(target: IO[bytes], files: Iterable[tuple[str, bytes | Path]], epoc
                 archive.addfile(member, stream)
 
 
+def open_member(archive: tarfile.TarFile, name: str) -> IO[bytes]:
+    """Open a file of an archive of an image; ValueError if the entry is no file."""
+    stream = archive.extractfile(name)
+    if stream is None:
+        message = f"{name} is no file; expected the archive of an image"
+        raise ValueError(message)
+    return stream
+
+
+def blob_path(digest: str) -> str:
+    """Return the name of a blob in an OCI layout."""
+    return f"blobs/{digest.replace(':', '/')}"
+
+
 def compress(source: IO[bytes], target: Path) -> None:
     """Write a gzip file that has neither a time nor a name in it."""
     with (

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+
+from tools.release.archive import blob_path, open_member
 
 WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"
@@ -56,13 +58,13 @@ def open_image(path: Path) -> Iterator[Contents]:
     """Open an OCI archive of one image."""
     with ExitStack() as stack:
         archive = stack.enter_context(tarfile.open(path))
-        digest = json.loads(_blob(archive, "index.json").read())["manifests"][0]["digest"]
-        manifest = json.loads(_blob(archive, _path(digest)).read())
-        config = json.loads(_blob(archive, _path(manifest["config"]["digest"])).read())
+        digest = json.loads(open_member(archive, "index.json").read())["manifests"][0]["digest"]
+        manifest = json.loads(open_member(archive, blob_path(digest)).read())
+        config = json.loads(open_member(archive, blob_path(manifest["config"]["digest"])).read())
         files: dict[str, File] = {}
         for one in manifest["layers"]:
             unpacked = stack.enter_context(tempfile.TemporaryFile())
-            with gzip.open(_blob(archive, _path(one["digest"]))) as stream:
+            with gzip.open(open_member(archive, blob_path(one["digest"]))) as stream:
                 shutil.copyfileobj(stream, unpacked, 1 << 20)
             unpacked.seek(0)
             add_layer(files, stack.enter_context(tarfile.open(fileobj=unpacked)))
@@ -86,15 +88,3 @@ def add_layer(files: dict[str, File], layer: tarfile.TarFile) -> None:
 def _remove(files: dict[str, File], path: str, *, itself: bool) -> None:
     for name in [name for name in files if name.startswith(f"{path}/") or (itself and name == path)]:
         del files[name]
-
-
-def _blob(archive: tarfile.TarFile, name: str) -> IO[bytes]:
-    stream = archive.extractfile(name)
-    if stream is None:
-        message = f"{name} of the OCI archive is no file"
-        raise ValueError(message)
-    return stream
-
-
-def _path(digest: str) -> str:
-    return f"blobs/{digest.replace(':', '/')}"

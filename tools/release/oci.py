@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from tools.release.archive import compress, rewrite_tar, write_tar
+from tools.release.archive import blob_path, compress, open_member, rewrite_tar, write_tar
 
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -38,7 +38,7 @@ class Blob:
     @property
     def path(self) -> str:
         """Its name in the layout."""
-        return f"blobs/{self.digest.replace(':', '/')}"
+        return blob_path(self.digest)
 
     def descriptor(self, media_type: str, **more: object) -> dict[str, object]:
         """Return what refers to it."""
@@ -80,8 +80,8 @@ class Layouts:
         with saved.open("wb") as stream:
             subprocess.run([self._docker, "save", image], check=True, stdout=stream)
         with tarfile.open(saved) as archive:
-            (listed,) = json.loads(_read(archive, "manifest.json"))
-            config = json.loads(_read(archive, listed["Config"]))
+            (listed,) = json.loads(open_member(archive, "manifest.json").read())
+            config = json.loads(open_member(archive, listed["Config"]).read())
             pairs = zip(config["rootfs"]["diff_ids"], listed["Layers"], strict=True)
             layers = [self._layer(archive, diff_id, name) for diff_id, name in pairs]
         saved.unlink()
@@ -91,7 +91,7 @@ class Layouts:
         if diff_id not in self._layers:
             old, new, packed = (self._scratch / part for part in ("old.tar", "new.tar", "new.tar.gz"))
             with old.open("wb") as unpacked:
-                shutil.copyfileobj(_open(archive, name), unpacked, 1 << 20)
+                shutil.copyfileobj(open_member(archive, name), unpacked, 1 << 20)
             rewrite_tar(old, new, self._epoch)
             with new.open("rb") as stream:
                 compress(stream, packed)
@@ -105,11 +105,11 @@ class Layouts:
     def _write(self, image: str, config: dict[str, Any], layers: list[Layer], target: Path) -> Made:
         labels = config["config"].get("Labels") or {}
         files: dict[str, bytes | Path] = {one.blob.path: self._scratch / one.blob.digest for one in layers}
-        described = _add(files, encode(config)).descriptor(CONFIG)
+        configured = _add(files, encode(config))
         manifest = {
             "schemaVersion": 2,
             "mediaType": MANIFEST,
-            "config": described,
+            "config": configured.descriptor(CONFIG),
             "layers": [one.blob.descriptor(LAYER) for one in layers],
             "annotations": labels | {"org.opencontainers.image.created": config["created"]},
         }
@@ -117,8 +117,7 @@ class Layouts:
         tag = image.rpartition(":")[2]
         files |= layout_files(made, image, tag)
         names = [one.blob.path for one in layers]
-        config_path = f"blobs/{str(described['digest']).replace(':', '/')}"
-        files["manifest.json"] = encode([{"Config": config_path, "Layers": names, "RepoTags": [image]}])
+        files["manifest.json"] = encode([{"Config": configured.path, "Layers": names, "RepoTags": [image]}])
         with target.open("wb") as stream:
             write_tar(stream, files.items(), self._epoch)
         return Made(target, made.digest)
@@ -162,15 +161,3 @@ def _add(files: dict[str, bytes | Path], content: bytes) -> Blob:
     blob = Blob(f"sha256:{hashlib.sha256(content).hexdigest()}", len(content))
     files[blob.path] = content
     return blob
-
-
-def _read(archive: tarfile.TarFile, name: str) -> bytes:
-    return _open(archive, name).read()
-
-
-def _open(archive: tarfile.TarFile, name: str) -> IO[bytes]:
-    stream = archive.extractfile(name)
-    if stream is None:
-        message = f"{name} in the output of `docker save` is no file; expected an archive with manifest.json"
-        raise ValueError(message)
-    return stream
