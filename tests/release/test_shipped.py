@@ -1,11 +1,14 @@
 """What is in the images of a release, read from their archives without the code that makes the SBOMs."""
 
+import hashlib
 import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from tests.release.made import VERSION, Shipped
 from tools.release.licences import allowed, is_allowed
@@ -19,6 +22,8 @@ LIMITS = {
     "profile": 750 * MB,
 }
 """Bytes of all files, uncompressed."""
+ON_SPARK = {"rollup", "profile"}
+JAVA_HOME = "usr/lib/jvm/java-17/"
 BUILDING = {"pip", "pip3", "gcc", "cc", "g++", "ld", "as", "make", "javac", "git", "curl", "wget", "apt-get", "perl"}
 """Commands that build or fetch software; Perl comes with Debian, and no image runs it."""
 SECRETS = (b"PRIVATE KEY-----", b"aws_secret_access_key", b"_authToken", b"index-url")
@@ -55,11 +60,59 @@ def test_sbom_has_the_packages_of_python(shipped: Shipped, sbom: dict[str, Any])
         if path.endswith(".dist-info/METADATA")
     )
     names = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in found.items()}
-    locks = [shipped.name, *(("spark",) if shipped.name in {"rollup", "profile"} else ())]
+    locks = [shipped.name, *(("spark",) if shipped.name in ON_SPARK else ())]
     text = "".join(Path(f"requirements/{lock}.txt").read_text() for lock in locks)
     locked = dict(re.findall(r"^([a-z0-9.-]+)(?:\[\S+\])?==([^\s;]+)", text, re.MULTILINE))
     assert names == {name.replace(".", "-"): version for name, version in locked.items()}
     assert of_kind(sbom, "pypi") == names
+
+
+def test_sbom_has_every_jar(shipped: Shipped, sbom: dict[str, Any]) -> None:
+    """The SBOM has each jar outside Java's own folder by its path and its sum, and each has coordinates in Maven."""
+    contents = shipped.contents
+    jars = [path for path, one in contents.files.items() if path.endswith(".jar") and one.member.isreg()]
+    sums = {
+        f"/{path}": hashlib.sha256(contents.read(path)).hexdigest() for path in jars if not path.startswith(JAVA_HOME)
+    }
+    assert len(sums) > 100 if shipped.name in ON_SPARK else not jars
+    listed = [one for one in sbom["components"] if "hashes" in one]
+    assert {one["evidence"]["occurrences"][0]["location"]: one["hashes"][0]["content"] for one in listed} == sums
+    unknown = [one["purl"] for one in listed if not re.match(r"pkg:maven/[^/@]+/[^/@]+@\d", one["purl"])]
+    assert unknown == [], "add them to tools/release/jars.txt"
+
+
+def test_sbom_has_what_is_packed_into_jars(shipped: Shipped, sbom: dict[str, Any]) -> None:
+    """The libraries that Hadoop's jar was made of are components of its component."""
+    packed = {
+        one["name"]: {part["purl"].partition("@")[0] for part in one["components"]}
+        for one in sbom["components"]
+        if "components" in one
+    }
+    assert ("hadoop-client-runtime" in packed) == (shipped.name in ON_SPARK)
+    if packed:
+        assert {"pkg:maven/com.google.guava/guava", "pkg:maven/dnsjava/dnsjava"} <= packed["hadoop-client-runtime"]
+
+
+def test_sbom_has_the_runtime_of_java(shipped: Shipped, sbom: dict[str, Any]) -> None:
+    """The SBOM has the version of Java that the runtime's own file says."""
+    found = [(one["name"], one["version"]) for one in sbom["components"] if one["type"] == "platform"]
+    if shipped.name not in ON_SPARK:
+        assert found == []
+        return
+    release = shipped.contents.read(f"{JAVA_HOME}release").decode()
+    assert [f'JAVA_VERSION="{version}"' for _, version in found] == [release.splitlines()[0]]
+
+
+def test_sbom_follows_the_schema(sbom: dict[str, Any]) -> None:
+    """The SBOM is valid by the official JSON schema of CycloneDX 1.6, with no field that the schema lacks."""
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(sbom)) is None
+
+
+def test_components_are_known_by_one_name_each(sbom: dict[str, Any]) -> None:
+    """No two components have the same reference, those that are packed into jars included."""
+    components = [part for one in sbom["components"] for part in (one, *one.get("components", ()))]
+    references = [one["bom-ref"] for one in components]
+    assert len(set(references)) == len(references)
 
 
 def test_sbom_is_of_the_image(shipped: Shipped, sbom: dict[str, Any]) -> None:
@@ -70,9 +123,9 @@ def test_sbom_is_of_the_image(shipped: Shipped, sbom: dict[str, Any]) -> None:
 
 
 def test_licences_are_allowed(sbom: dict[str, Any]) -> None:
-    """Each package of Python has a licence of the list; each package of Debian is of its section main."""
-    python = [one for one in sbom["components"] if one["purl"].startswith("pkg:pypi/")]
-    said = {one["name"]: one.get("licenses", [{"expression": "none"}])[0]["expression"] for one in python}
+    """Each package of Python, each jar and Java have a licence of the list; Debian's are of its section main."""
+    ours = [one for one in sbom["components"] if not one["purl"].startswith("pkg:deb/")]
+    said = {one["name"]: one.get("licenses", [{"expression": "none"}])[0]["expression"] for one in ours}
     assert {name: licence for name, licence in said.items() if not is_allowed(licence, allowed())} == {}
 
 

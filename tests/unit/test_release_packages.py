@@ -1,11 +1,14 @@
-"""Packages, licences and SBOMs of images, from the texts that dpkg and pip leave."""
+"""Packages, licences and SBOMs of images, from what dpkg, pip and Maven leave."""
 
+import hashlib
 import io
 import tarfile
+import zipfile
 
 import pytest
 
 from tools.release.contents import File, add_layer
+from tools.release.jars import jar
 from tools.release.licences import is_allowed
 from tools.release.packages import Package, copyright_licences, debian_packages, locked, python_package
 from tools.release.sbom import purl, sbom
@@ -72,14 +75,16 @@ def test_licence_of_a_python_package(said: str, licence: str) -> None:
         ("MIT OR GPL-3.0-only", True),
         ("MIT AND GPL-3.0-only", False),
         ("GPL-3.0-only OR MIT AND ISC", True),
-        ("(MIT OR GPL-3.0-only) AND ISC", False),  # with parentheses everything has to be on the list
+        ("(MIT OR GPL-3.0-only) AND ISC", True),
+        ("MIT AND GPL-2.0-only WITH Classpath-exception-2.0", True),
+        ("GPL-2.0-only", False),  # on the list only with the exception
         ("(MIT OR ISC) AND ISC", True),
         ("NOASSERTION", False),
     ],
 )
 def test_licences_are_compared_with_the_list(expression: str, allowed: bool) -> None:
     """One side of an OR suffices; both sides of an AND are needed."""
-    assert is_allowed(expression, frozenset({"MIT", "ISC"})) is allowed
+    assert is_allowed(expression, frozenset({"MIT", "ISC", "GPL-2.0-only WITH Classpath-exception-2.0"})) is allowed
 
 
 def test_copyright_file_says_licences_if_it_has_the_format() -> None:
@@ -113,6 +118,93 @@ def test_sbom_names_packages_by_their_urls() -> None:
         ("libstdc++6", [{"license": {"name": "GPL-3+"}}]),
         ("numpy", [{"expression": "BSD-3-Clause"}]),
     ]
+
+
+def jar_of(**files: str) -> bytes:
+    """Return a jar with a manifest, and with what Maven leaves of each ``group:artifact:version``."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, text in files.items():
+            if name == "manifest":
+                archive.writestr("META-INF/MANIFEST.MF", text)
+                continue
+            group, artifact, version = text.split(":")
+            properties = f"#made\nversion={version}\r\ngroupId={group}\nartifactId={artifact}\n"
+            archive.writestr(f"META-INF/maven/{group}/{artifact}/pom.properties", properties)
+    return packed.getvalue()
+
+
+MANIFEST = "Manifest-Version: 1.0\r\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "url"),
+    [
+        pytest.param("a-1.jar", {"one": "org.a:a:1"}, "pkg:maven/org.a/a@1", id="one library"),
+        pytest.param("b-2.jar", {"one": "org.a:a:1", "two": "org.b:b:2"}, "pkg:maven/org.b/b@2", id="others packed in"),
+        pytest.param(
+            "a-1-linux.jar", {"one": "org.a:a:1"}, "pkg:maven/org.a/a@1?classifier=linux", id="for one system"
+        ),
+        pytest.param(
+            "a_2.13-0.10.0.jar",
+            {"manifest": f"{MANIFEST}Implementation-Vendor-Id: org.a\r\n"},
+            "pkg:maven/org.a/a_2.13@0.10.0",
+            id="vendor",
+        ),
+        pytest.param(
+            "a-lib-1.jar",
+            {"manifest": f"{MANIFEST}Bundle-SymbolicName: org.long.\r\n name.a-lib\r\n"},
+            "pkg:maven/org.long.name/a-lib@1",
+            id="bundle, wrapped",
+        ),
+        pytest.param(
+            "ivy-2.5.3.jar",
+            {"manifest": f"{MANIFEST}Implementation-Vendor-Id: org.apache\r\n"},
+            "pkg:maven/org.apache.ivy/ivy@2.5.3",
+            id="jars.txt knows better",
+        ),
+        pytest.param("py4j0.10.9.9.jar", {}, "pkg:maven/net.sf.py4j/py4j@0.10.9.9", id="jars.txt"),
+    ],
+)
+def test_jar_has_coordinates(file: str, content: dict[str, str], url: str) -> None:
+    """A jar is the library that its file is named after, by Maven's own file, jars.txt, or its manifest."""
+    assert purl(jar(f"opt/{file}", jar_of(**content))) == url
+
+
+def test_unknown_jar_has_its_file_name_and_sum() -> None:
+    """A jar that says nothing is known by its sum, and has no licence."""
+    content = jar_of()
+    found = jar("opt/thing-1.2.jar", content)
+    assert purl(found) == f"pkg:generic/thing@1.2?checksum=sha256:{hashlib.sha256(content).hexdigest()}"
+    assert found.licences == ("NOASSERTION",)
+
+
+def test_libraries_in_a_jar_are_its_parts() -> None:
+    """What is packed into a jar is listed below it."""
+    found = jar("opt/b-2.jar", jar_of(one="org.a:a:1", two="org.b:b:2"))
+    assert [purl(one) for one in found.parts] == ["pkg:maven/org.a/a@1"]
+
+
+@pytest.mark.parametrize(
+    ("header", "licence"),
+    [
+        ("https://www.apache.org/licenses/LICENSE-2.0.txt", "Apache-2.0"),
+        ('"Apache License, Version 2.0";link="https://www.apache.org/licenses/LICENSE-2.0"', "Apache-2.0"),
+        (
+            "http://www.eclipse.org/legal/epl-2.0, https://www.gnu.org/software/classpath/license.html",
+            "EPL-2.0 OR GPL-2.0-only WITH Classpath-exception-2.0",
+        ),
+        (
+            "http://eclipse.org/legal/epl-2.0, https://gnu.org/software/classpath/license.html, jquery.org/license",
+            "(EPL-2.0 OR GPL-2.0-only WITH Classpath-exception-2.0) AND MIT",
+        ),
+        ("https://example.org/ours, https://opensource.org/license/mit", "MIT AND NOASSERTION"),
+    ],
+)
+def test_licence_of_a_jar(header: str, licence: str) -> None:
+    """The manifest of a jar names pages; each has an identifier, or is unknown."""
+    manifest = f"{MANIFEST}Bundle-License: {header}\r\n"
+    assert jar("a-1.jar", jar_of(manifest=manifest, one="org.a:a:1")).licences == (licence,)
 
 
 def layer(*names: str) -> tarfile.TarFile:

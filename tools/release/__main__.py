@@ -25,6 +25,7 @@ from pathlib import Path
 from marquee.version import __version__
 from tools.release import charts
 from tools.release.contents import open_image
+from tools.release.jars import java_packages
 from tools.release.notes import notes
 from tools.release.oci import Layouts, Made, digest_of
 from tools.release.packages import packages_of
@@ -80,7 +81,7 @@ class Release:
     def _image(self, layouts: Layouts, name: str) -> Made:
         made = layouts.make(f"{self.registry}/{name}:{self.version}", self.folder / f"{name}-{self.version}.oci.tar")
         with open_image(made.path) as contents:
-            created, packages = contents.config["created"], packages_of(contents)
+            created, packages = contents.config["created"], [*packages_of(contents), *java_packages(contents)]
         document = sbom(name, self.version, made.digest, created, packages)
         self._write(f"{name}-{self.version}.cdx.json", json.dumps(document, indent=1) + "\n")
         print(f"{made.digest}  {made.path}")

@@ -6,7 +6,7 @@ machine-readable format. A package of Python has the licence that ``licences.py`
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.parser import HeaderParser
 
 from tools.release.contents import Contents
@@ -22,10 +22,15 @@ class Package:
     """A package of an image.
 
     Attributes:
-        kind: ``deb`` or ``pypi``, as in package URLs.
+        kind: ``deb``, ``pypi``, ``maven`` or ``generic``, as in package URLs.
         source: name of the source package, which Debian's vulnerabilities name; for Python the package itself.
         source_version: its version.
-        licences: an expression of SPDX for Python; short names of the copyright file for Debian.
+        licences: short names of the copyright file for Debian; for all others one expression of SPDX.
+        group: Maven's group.
+        classifier: Maven's classifier.
+        path: the file or folder that the package is, where it is one.
+        sha256: sum of that file.
+        parts: packages that are in that file.
     """
 
     kind: str
@@ -36,10 +41,15 @@ class Package:
     architecture: str = ""
     section: str = ""
     licences: tuple[str, ...] = field(default=())
+    group: str = ""
+    classifier: str = ""
+    path: str = ""
+    sha256: str = ""
+    parts: tuple["Package", ...] = field(default=())
 
 
 def packages_of(image: Contents) -> list[Package]:
-    """Return the packages of an image, in order."""
+    """Return the packages of Debian and of Python in an image, in order."""
     python = (image.read(path).decode() for path in image.files if DISTRIBUTION.fullmatch(path))
     debian = (_with_licences(one, image) for one in debian_packages(image.read(STATUS).decode()))
     return sorted([*debian, *map(python_package, python)])
@@ -92,4 +102,4 @@ def _with_licences(package: Package, image: Contents) -> Package:
         text = image.read(path).decode(errors="replace")
     except KeyError:  # a link to the documents of a package that is not in the image
         return package
-    return Package(**{**package.__dict__, "licences": copyright_licences(text)})
+    return replace(package, licences=copyright_licences(text))
