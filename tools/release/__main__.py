@@ -98,12 +98,14 @@ class Release:
         return {"version": self.version, "registry": self.registry, "SOURCE_DATE_EPOCH": str(self.epoch)}
 
     def _materials(self, images: list[str]) -> dict[str, dict[str, str]]:
-        found = said(self.docker, "image", "inspect", "--format", "{{.Id}}", self.base).removeprefix("sha256:")
+        # A pinned base is not in the engine's store after a build, only in that of its builder.
+        _, _, pinned = self.base.partition("@")
+        found = pinned or said(self.docker, "image", "inspect", "--format", "{{.Id}}", self.base)
         locks = [Path("requirements/build.txt"), Path("requirements/spark.txt")]
         locks += [Path(f"requirements/{name}.txt") for name in images]
         return {
             "git+file:.": {"gitCommit": self.commit},
-            f"docker-image:{self.base}": {"sha256": found},
+            f"docker-image:{self.base}": {"sha256": found.removeprefix("sha256:")},
             **{f"file:{path}": {"sha256": sum_of(path)} for path in locks},
         }
 

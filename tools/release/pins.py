@@ -6,6 +6,7 @@ its tag, such as one that was made here, has no digest to pin.
 
 import re
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 PINS = Path("images/pins.txt")
@@ -29,17 +30,24 @@ def with_pins(text: str, found: dict[str, str]) -> str:
     return text
 
 
-def newest(image: str, docker: str) -> str:
-    """Return an image's reference with the digest that the registry has for its tag today."""
-    pull = subprocess.run([docker, "pull", "--quiet", image], check=False, capture_output=True, text=True)
+def newest(image: str, docker: str, mirror: str = "") -> str:
+    """Return an image's reference with the digest that its registry, or a mirror of it, has for its tag today."""
+    asked = f"{mirror}/{image}" if mirror else image
+    pull = subprocess.run([docker, "pull", "--quiet", asked], check=False, capture_output=True, text=True)
     if pull.returncode:
         raise NoRegistryError(pull.stderr.strip())
     form = "{{range .RepoDigests}}{{println .}}{{end}}"
     run = subprocess.run(
-        [docker, "image", "inspect", "--format", form, image], check=True, capture_output=True, text=True
+        [docker, "image", "inspect", "--format", form, asked], check=True, capture_output=True, text=True
     )
-    digests = re.findall(r"@(sha256:[0-9a-f]{64})$", run.stdout, re.MULTILINE)
-    if not digests:
-        message = f"the engine has {image} without a registry's digest"
+    digest = digest_of(asked.rpartition(":")[0], run.stdout.splitlines())
+    if digest is None:
+        message = f"the engine has {asked} without a digest of its registry"
         raise NoRegistryError(message)
-    return f"{image}@{digests[0]}"
+    return f"{image}@{digest}"
+
+
+def digest_of(repository: str, references: Iterable[str]) -> str | None:
+    """Return the digest of a repository; an image has other ones in registries that it was pushed to."""
+    of_it = (one.removeprefix(f"{repository}@") for one in references if one.startswith(f"{repository}@"))
+    return next(of_it, None)

@@ -38,12 +38,12 @@ def changes(old: Mapping[str, Mapping[str, str]], new: Mapping[str, Mapping[str,
     return (f"{line}: {', '.join(files)}" for line, files in sorted(found.items()))
 
 
-def renewed_pins(docker: str) -> list[str]:
+def renewed_pins(docker: str, mirror: str = "") -> list[str]:
     """Write the newest digests of images, and return a line for each; what no registry says stays as it is."""
     lines = []
     for image, reference in pins(PINS.read_text(encoding="utf-8")).items():
         try:
-            found = newest(image, docker)
+            found = newest(image, docker, mirror)
         except NoRegistryError as error:
             lines.append(f"{image}: NOT RENEWED: {error}")
             continue
@@ -57,10 +57,11 @@ def main() -> int:
     """Renew, print what changed, and run the tests."""
     parser = argparse.ArgumentParser(prog="python -m tools.release.renew", description="Propose new locks and digests.")
     parser.add_argument("--docker", default="docker", help="Docker's client")
+    parser.add_argument("--mirror", default="", help="mirror to ask for the digests, such as mirror.example.org/hub")
     parser.add_argument("--no-tests", action="store_true", help="change the files and run no tests")
     given = parser.parse_args()
     old, pinned = versions(LOCKS), PINS.read_text(encoding="utf-8")
-    print(*renewed_pins(given.docker), sep="\n")
+    print(*renewed_pins(given.docker, given.mirror), sep="\n")
     if subprocess.run([*MAKE, "lock", "ARGS=--upgrade"], check=False).returncode:
         print("make renew: the locks could not be renewed; see above", file=sys.stderr)
         return 2
