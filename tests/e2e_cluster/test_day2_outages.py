@@ -14,7 +14,7 @@ import pytest
 from marquee.lake import keys
 from tests.e2e_cluster.cluster import JOB_S, Release, until
 from tests.e2e_cluster.conftest import Calm, Environment
-from tests.e2e_cluster.faults import driver_log, other_name, told, unreachable
+from tests.e2e_cluster.faults import other_name, running, told, unreachable
 
 pytestmark = pytest.mark.day2
 
@@ -53,7 +53,7 @@ CASES = [
 
 
 def without_s3(calm: Calm, case: Case) -> str:
-    """Run a stage in a lake of its own, with S3 away from its first period on; return the log of what does the work."""
+    """Run a stage in a lake of its own, with S3 away from its first period on; return the logs of its workers."""
     environment, name = calm.environment, case.name
     environment.copy(name, case.needs)
     other_name(calm.release, "s3", 7070, f"s3-{name}")
@@ -61,11 +61,24 @@ def without_s3(calm: Calm, case: Case) -> str:
     release = calm.release.beside(name, "exporter.enabled=false", *places, *case.values)
     release.start(case.stage, name)
     until(lambda: at_work(environment, case), f"the first period of {name}", JOB_S)
-    with unreachable(calm.release, f"s3-{name}", "s3"):
-        time.sleep(AWAY_S)
-        assert release.ended(name) is None, f"{name} has ended without S3:\n{release.log(name)}"
-    heals(release, name)
-    return driver_log(release, name) if case.on_spark else release.log(name)
+    with ThreadPoolExecutor() as followers:
+        with unreachable(calm.release, f"s3-{name}", "s3"):
+            time.sleep(AWAY_S)
+            assert release.ended(name) is None, f"{name} has ended without S3:\n{release.log(name)}"
+            # To their end, because Spark deletes executors.
+            logs = [followers.submit(release.kubectl, "logs", "--follow", pod) for pod in at_it(release, case)]
+        heals(release, name)
+        return "".join(log.result() for log in logs)
+
+
+def at_it(release: Release, case: Case) -> list[str]:
+    """Return the names of the pods that do the work: the job's, or driver and executor."""
+    pods = (
+        [pod for role in ("driver", "executor") for pod in running(release, case.name, role)]
+        if case.on_spark
+        else release.find("pods", f"batch.kubernetes.io/job-name={case.name}")
+    )
+    return [pod["metadata"]["name"] for pod in pods]
 
 
 def at_work(environment: Environment, case: Case) -> bool:
