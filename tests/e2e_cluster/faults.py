@@ -66,12 +66,6 @@ def states(release: Release, job: str) -> list[str]:
     return sorted(one["status"]["applicationState"]["state"] for one in release.applications(job))
 
 
-def driver_log(release: Release, job: str) -> str:
-    """Return the log of the driver of a job's only application."""
-    (application,) = release.applications(job)
-    return release.kubectl("logs", f"{application['metadata']['name']}-driver", "--tail=-1")
-
-
 def operator() -> Manifest:
     """Return the metadata of the operator's Deployment."""
     found = json.loads(call("kubectl", "get", "deployments", "--all-namespaces", "-l", CONTROLLER, "-o", "json"))

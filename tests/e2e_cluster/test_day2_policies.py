@@ -88,7 +88,7 @@ def server(name: str, port: int) -> Manifest:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def places(closed: Release) -> Iterator[dict[str, tuple[str, int]]]:
     """Servers: those that settings name, one at another port, and one at S3's port in another namespace."""
     elsewhere = Release("elsewhere", f"{closed.namespace}-x", closed.values)
