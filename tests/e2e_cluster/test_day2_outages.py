@@ -15,7 +15,7 @@ import pytest
 from marquee.lake import keys
 from tests.e2e_cluster.cluster import JOB_S, Release, until
 from tests.e2e_cluster.conftest import Calm, Environment
-from tests.e2e_cluster.faults import other_name, running, told, unreachable
+from tests.e2e_cluster.faults import heal, other_name, running, told, unreachable
 
 pytestmark = pytest.mark.day2
 
@@ -68,7 +68,7 @@ def without_s3(calm: Calm, case: Case) -> str:
             assert release.ended(name) is None, f"{name} has ended without S3:\n{release.log(name)}"
             # To their end, because Spark deletes executors.
             logs = [followers.submit(release.kubectl, "logs", "--follow", pod) for pod in at_it(release, case)]
-        heals(release, name)
+        same_pod_heals(release, name)
         return "".join(log.result() for log in logs)
 
 
@@ -88,12 +88,11 @@ def at_work(environment: Environment, case: Case) -> bool:
     return any(info.key.endswith((f"/{keys.BEGUN}", f"/{keys.SUCCESS}")) for info in found)
 
 
-def heals(release: Release, job: str) -> None:
-    """Wait until a job has completed in its first pod."""
-    began = time.monotonic()
-    release.finish(job, 2 * JOB_S)
-    print(f"\n{job} ends {time.monotonic() - began:.0f} s after the outage", end="")  # noqa: T201
+def same_pod_heals(release: Release, job: str) -> str:
+    """Wait until a job has completed in its first pod; return its log."""
+    log = heal(release, job)
     assert len(release.find("pods", f"batch.kubernetes.io/job-name={job}")) == 1
+    return log
 
 
 @contextmanager
@@ -154,9 +153,9 @@ LOADS = {"load-s3": load_without_s3, "load-mysql": load_without_mysql}
 
 def loaded(calm: Calm, release: Release, job: str) -> str:
     """Wait until a load has completed; return its log. Lake and mart are as before."""
-    heals(release, job)
+    log = same_pod_heals(release, job)
     assert calm.stands()
-    return release.log(job)
+    return log
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from marquee.lake import keys
 from marquee.lake.markers import Markers
 from tests.e2e_cluster.cluster import JOB_S, Manifest, Release, call, until
 from tests.e2e_cluster.conftest import Calm
-from tests.e2e_cluster.faults import CONTROLLER, at_work, kill, operator, running, states
+from tests.e2e_cluster.faults import CONTROLLER, at_work, heal, kill, operator, running, states
 
 pytestmark = pytest.mark.day2
 
@@ -50,11 +50,9 @@ def again(release: Release, stage: str, job: str, period: str) -> None:
 
 def completes(calm: Calm, release: Release, *jobs: str, ended: Sequence[str] = ("COMPLETED",)) -> None:
     """Wait until jobs have completed, each with applications that ended so; the lake is as before."""
-    began = time.monotonic()
+    heal(release, *jobs)
     for job in jobs:
-        release.finish(job, 2 * JOB_S)
         assert states(release, job) == list(ended), job
-    print(f"\n{' and '.join(jobs)}: done {time.monotonic() - began:.0f} s later", end="")  # noqa: T201
     assert calm.environment.digests() == calm.digests
 
 
