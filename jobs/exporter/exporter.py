@@ -1,6 +1,7 @@
 """Refreshes the collectors in the background and keeps their samples, which a scrape returns.
 
-If a collector fails, its previous samples stay, its error counter rises, and its time of refresh gets older.
+If a collector fails, its previous samples stay, its error counter rises, and its time of refresh gets older. The time of
+one that fails from the start is 0, so that a restart of the exporter ends no alert.
 """
 
 import logging
@@ -110,8 +111,9 @@ class Exporter(Collector):
         refreshed = dict(self._refreshed)
         samples = [one for latest in refreshed.values() for one in latest.samples]
         for name, latest in refreshed.items():
-            if latest.refreshed_at:
-                samples.append(sample(metrics.LAST_REFRESH, latest.refreshed_at.timestamp(), part=name))
+            if latest.refreshed_at or latest.errors:  # never, or long ago, is the same to an alert
+                refreshed_at = latest.refreshed_at.timestamp() if latest.refreshed_at else 0.0
+                samples.append(sample(metrics.LAST_REFRESH, refreshed_at, part=name))
             samples.append(sample(metrics.REFRESH_DURATION, latest.seconds, part=name))
             samples.append(sample(metrics.REFRESH_ERRORS, latest.errors, part=name))
         samples.append(sample(metrics.BUILD_INFO, 1, version=__version__))

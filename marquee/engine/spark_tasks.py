@@ -34,6 +34,7 @@ from marquee.engine.shuffle import Shuffle
 from marquee.errors import INTERNAL, MarqueeError, describe_foreign
 from marquee.machine import MIB
 from marquee.system_errors import explain
+from marquee.telemetry.logs import set_up_logs_of_worker
 
 import_jobs()  # workers import this module before they load kernels and units, which are in `jobs`
 
@@ -81,6 +82,7 @@ class Tasks:
     @contextmanager
     def start(self) -> Iterator[Task]:
         """Start a task with its own scratch folder. It raises the errors of ``check_scratch``."""
+        set_up_logs_of_worker()
         scratch = own_scratch(check_scratch(self.scratch))
         with tempfile.TemporaryDirectory(prefix="marquee-task-", dir=scratch) as folder:
             yield Task(Path(folder), self.memory_mb)

@@ -57,6 +57,12 @@ def set_up_logs(level: str, form: LogForm) -> None:
     logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
 
 
+def set_up_logs_of_worker() -> None:
+    """Send the logs of a process that Spark has started to standard error: nobody else sets them up there."""
+    if not logging.getLogger().handlers:
+        set_up_logs("info", "auto")
+
+
 class _ToStandardError(logging.StreamHandler[TextIO]):
     """Writes to the current standard error, which a progress bar replaces in order to stay below the log."""
 

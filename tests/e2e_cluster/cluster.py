@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -135,6 +136,8 @@ class Release:
                 assert process.stdout is not None
                 found = re.search(r"127\.0\.0\.1:(\d+)", process.stdout.readline())
                 assert found is not None, f"{' '.join(command)} names no port"
+                # It says a line for each connection, and waits for good once nobody has read 64 KiB of them.
+                Thread(target=process.stdout.read, daemon=True).start()
                 yield int(found[1])
             finally:
                 process.terminate()

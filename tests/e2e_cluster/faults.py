@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -66,10 +67,12 @@ def states(release: Release, job: str) -> list[str]:
     return sorted(one["status"]["applicationState"]["state"] for one in release.applications(job))
 
 
-def driver_log(release: Release, job: str) -> str:
-    """Return the log of the driver of a job's only application."""
-    (application,) = release.applications(job)
-    return release.kubectl("logs", f"{application['metadata']['name']}-driver", "--tail=-1")
+def heal(release: Release, *jobs: str) -> str:
+    """Wait until jobs have completed; print how long after the fault that is, and return their logs."""
+    began = time.monotonic()
+    logs = [release.finish(job, 2 * JOB_S) for job in jobs]
+    print(f"\n{' and '.join(jobs)}: done {time.monotonic() - began:.0f} s after the fault", end="")  # noqa: T201
+    return "".join(logs)
 
 
 def operator() -> Manifest:

@@ -1,11 +1,12 @@
 """Outages in the middle of each stage: S3 or MySQL is away for two minutes, and the same pod goes on when it is back.
 
-Each stage has a lake of its own and a name of its own for S3, so that all of them have their outage at the same time.
+Each job has a name of its own for the server, and each stage a lake of its own, so that they have their outages at the
+same time.
 """
 
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ import pytest
 from marquee.lake import keys
 from tests.e2e_cluster.cluster import JOB_S, Release, until
 from tests.e2e_cluster.conftest import Calm, Environment
-from tests.e2e_cluster.faults import driver_log, other_name, told, unreachable
+from tests.e2e_cluster.faults import heal, other_name, running, told, unreachable
 
 pytestmark = pytest.mark.day2
 
@@ -53,7 +54,7 @@ CASES = [
 
 
 def without_s3(calm: Calm, case: Case) -> str:
-    """Run a stage in a lake of its own, with S3 away from its first period on; return the log of what does the work."""
+    """Run a stage in a lake of its own, with S3 away from its first period on; return the logs of its workers."""
     environment, name = calm.environment, case.name
     environment.copy(name, case.needs)
     other_name(calm.release, "s3", 7070, f"s3-{name}")
@@ -61,11 +62,24 @@ def without_s3(calm: Calm, case: Case) -> str:
     release = calm.release.beside(name, "exporter.enabled=false", *places, *case.values)
     release.start(case.stage, name)
     until(lambda: at_work(environment, case), f"the first period of {name}", JOB_S)
-    with unreachable(calm.release, f"s3-{name}", "s3"):
-        time.sleep(AWAY_S)
-        assert release.ended(name) is None, f"{name} has ended without S3:\n{release.log(name)}"
-    heals(release, name)
-    return driver_log(release, name) if case.on_spark else release.log(name)
+    with ThreadPoolExecutor() as followers:
+        with unreachable(calm.release, f"s3-{name}", "s3"):
+            time.sleep(AWAY_S)
+            assert release.ended(name) is None, f"{name} has ended without S3:\n{release.log(name)}"
+            # To their end, because Spark deletes executors.
+            logs = [followers.submit(release.kubectl, "logs", "--follow", pod) for pod in at_it(release, case)]
+        same_pod_heals(release, name)
+        return "".join(log.result() for log in logs)
+
+
+def at_it(release: Release, case: Case) -> list[str]:
+    """Return the names of the pods that do the work: the job's, or driver and executor."""
+    pods = (
+        [pod for role in ("driver", "executor") for pod in running(release, case.name, role)]
+        if case.on_spark
+        else release.find("pods", f"batch.kubernetes.io/job-name={case.name}")
+    )
+    return [pod["metadata"]["name"] for pod in pods]
 
 
 def at_work(environment: Environment, case: Case) -> bool:
@@ -74,30 +88,11 @@ def at_work(environment: Environment, case: Case) -> bool:
     return any(info.key.endswith((f"/{keys.BEGUN}", f"/{keys.SUCCESS}")) for info in found)
 
 
-def heals(release: Release, job: str) -> None:
-    """Wait until a job has completed in its first pod."""
-    began = time.monotonic()
-    release.finish(job, 2 * JOB_S)
-    print(f"\n{job} ends {time.monotonic() - began:.0f} s after the outage", end="")  # noqa: T201
+def same_pod_heals(release: Release, job: str) -> str:
+    """Wait until a job has completed in its first pod; return its log."""
+    log = heal(release, job)
     assert len(release.find("pods", f"batch.kubernetes.io/job-name={job}")) == 1
-
-
-@pytest.fixture(scope="module")
-def logs(calm: Calm) -> dict[str, str]:
-    """The logs of the cases, whose outages were at the same time."""
-    with ThreadPoolExecutor(len(CASES)) as pool:
-        return dict(zip([one.name for one in CASES], pool.map(lambda case: without_s3(calm, case), CASES), strict=True))
-
-
-@pytest.mark.parametrize("case", CASES, ids=[one.name for one in CASES])
-def test_s3_away_for_two_minutes_in_the_middle_of_a_stage(calm: Calm, logs: dict[str, str], case: Case) -> None:
-    """The pod waits, says so, goes on when S3 is back, and the lake has the bytes of a run without an outage."""
-    told(logs[case.name], "has failed for [0-9]+ s .*retrying for [0-9]+ s more")
-    told(logs[case.name], "answers again after [0-9]+ s")
-    made = {name: one for name, one in calm.digests.items() if name.partition("/")[0] in case.makes}
-    found = calm.environment.digests(case.name)
-    assert made
-    assert {name: one for name, one in found.items() if name.partition("/")[0] in case.makes} == made
+    return log
 
 
 @contextmanager
@@ -126,38 +121,69 @@ def cut_off_loaders(environment: Environment) -> None:
             cursor.execute("kill %s", (connection,))
 
 
-def check_load(calm: Calm, job: str) -> None:
-    """A job has waited for a server, and healed; lake and mart are as before."""
-    release = calm.release
-    heals(release, job)
-    log = release.log(job)
-    told(log, "has failed for [0-9]+ s .*retrying for [0-9]+ s more")
-    told(log, "answers again after [0-9]+ s")
-    assert calm.stands()
-
-
-def test_s3_away_for_two_minutes_in_the_middle_of_a_load(calm: Calm) -> None:
-    """A load whose files cannot be read waits, goes on when S3 is back, and the mart answers as before."""
-    other_name(calm.release, "s3", 7070, "s3-load")
-    values = ("exporter.enabled=false", "settings.s3.endpoint_url=http://s3-load:7070")
-    release = calm.release.beside("load-s3", *values)
-    with loading(calm.environment, release, "load-s3") as unlock, unreachable(calm.release, "s3-load", "s3"):
+def load_without_s3(calm: Calm, job: str) -> str:
+    """Load everything while S3 is away; return the log of the job, once lake and mart are as before."""
+    other_name(calm.release, "s3", 7070, f"s3-{job}")
+    values = ("exporter.enabled=false", f"settings.s3.endpoint_url=http://s3-{job}:7070")
+    release = calm.release.beside(job, *values)
+    with loading(calm.environment, release, job) as unlock, unreachable(calm.release, f"s3-{job}", "s3"):
         time.sleep(TAKES_EFFECT_S)
         unlock()
         time.sleep(AWAY_S)
-        assert release.ended("load-s3") is None, release.log("load-s3")
-    check_load(calm, "load-s3")
+        assert release.ended(job) is None, release.log(job)
+    return loaded(calm, release, job)
 
 
-def test_mysql_away_for_two_minutes_in_the_middle_of_a_load(calm: Calm) -> None:
-    """A load that loses its connection waits, goes on when MySQL is back, and the mart answers as before."""
-    other_name(calm.release, "mart", 3306, "mart-load")
-    values = ("exporter.enabled=false", "settings.mart.url=mysql://marquee_loader@mart-load/marquee")
-    release = calm.release.beside("load-mysql", *values)
-    with loading(calm.environment, release, "load-mysql") as unlock, unreachable(calm.release, "mart-load", "mart"):
+def load_without_mysql(calm: Calm, job: str) -> str:
+    """Load everything while MySQL is away; return the log of the job, once lake and mart are as before."""
+    other_name(calm.release, "mart", 3306, f"mart-{job}")
+    values = ("exporter.enabled=false", f"settings.mart.url=mysql://marquee_loader@mart-{job}/marquee")
+    release = calm.release.beside(job, *values)
+    with loading(calm.environment, release, job) as unlock, unreachable(calm.release, f"mart-{job}", "mart"):
         time.sleep(TAKES_EFFECT_S)
         cut_off_loaders(calm.environment)
         unlock()
         time.sleep(AWAY_S)
-        assert release.ended("load-mysql") is None, release.log("load-mysql")
-    check_load(calm, "load-mysql")
+        assert release.ended(job) is None, release.log(job)
+    return loaded(calm, release, job)
+
+
+LOADS = {"load-s3": load_without_s3, "load-mysql": load_without_mysql}
+
+
+def loaded(calm: Calm, release: Release, job: str) -> str:
+    """Wait until a load has completed; return its log. Lake and mart are as before."""
+    log = same_pod_heals(release, job)
+    assert calm.stands()
+    return log
+
+
+@pytest.fixture(scope="module")
+def logs(calm: Calm) -> dict[str, Future[str]]:
+    """The log of each job, or why there is none. The loads, which lock the same rows, have their outages in turn."""
+    with ThreadPoolExecutor(len(CASES)) as side_by_side, ThreadPoolExecutor(1) as in_turn:
+        stages = {case.name: side_by_side.submit(without_s3, calm, case) for case in CASES}
+        loads = {job: in_turn.submit(load, calm, job) for job, load in LOADS.items()}
+    return stages | loads
+
+
+def check_log(log: str) -> None:
+    """A log tells of an outage, and of its end."""
+    told(log, "has failed for [0-9]+ s .*retrying for [0-9]+ s more")
+    told(log, "answers again after [0-9]+ s")
+
+
+@pytest.mark.parametrize("case", CASES, ids=[one.name for one in CASES])
+def test_s3_away_for_two_minutes_in_the_middle_of_a_stage(calm: Calm, logs: dict[str, Future[str]], case: Case) -> None:
+    """The pod waits, says so, goes on when S3 is back, and the lake has the bytes of a run without an outage."""
+    check_log(logs[case.name].result())
+    made = {name: one for name, one in calm.digests.items() if name.partition("/")[0] in case.makes}
+    found = calm.environment.digests(case.name)
+    assert made
+    assert {name: one for name, one in found.items() if name.partition("/")[0] in case.makes} == made
+
+
+@pytest.mark.parametrize("job", LOADS)
+def test_server_away_for_two_minutes_in_the_middle_of_a_load(logs: dict[str, Future[str]], job: str) -> None:
+    """A load that loses S3 or MySQL waits, says so, goes on when it is back, and the mart answers as before."""
+    check_log(logs[job].result())

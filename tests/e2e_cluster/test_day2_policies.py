@@ -51,12 +51,14 @@ def closed(calm: Calm) -> Iterator[Release]:
     """A release with a lake of its own and policies that the network enforces."""
     if not POLICIES:
         pytest.skip("E2E_POLICIES names no command that has the cluster enforce NetworkPolicies")
-    call(*POLICIES, "on")
     endpoints = json.loads(call("kubectl", "get", "endpointslices", "kubernetes", "-o", "json"))
     address = endpoints["endpoints"][0]["addresses"][0]
     peer = f"networkPolicy.egress.apiServer.to[0].ipBlock.cidr={address}/32"
-    yield calm.release.beside(LAKE, f"settings.lake=s3://marquee/{LAKE}", "networkPolicy.enabled=true", peer)
-    call(*POLICIES, "off")
+    call(*POLICIES, "on")
+    try:
+        yield calm.release.beside(LAKE, f"settings.lake=s3://marquee/{LAKE}", "networkPolicy.enabled=true", peer)
+    finally:
+        call(*POLICIES, "off")
 
 
 def test_whole_pipeline_runs_under_its_policies(calm: Calm, closed: Release) -> None:
@@ -86,7 +88,7 @@ def server(name: str, port: int) -> Manifest:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def places(closed: Release) -> Iterator[dict[str, tuple[str, int]]]:
     """Servers: those that settings name, one at another port, and one at S3's port in another namespace."""
     elsewhere = Release("elsewhere", f"{closed.namespace}-x", closed.values)

@@ -8,7 +8,7 @@ from marquee.lake import keys
 from marquee.lake.markers import Markers
 from tests.e2e_cluster.cluster import JOB_S, Release, call, documented, until
 from tests.e2e_cluster.conftest import Environment
-from tests.e2e_cluster.faults import at_work, kill, running, states
+from tests.e2e_cluster.faults import at_work, heal, kill, running, states
 
 HOUR = "2026-01-05T10"
 HOURS = "2026-01-05T08/2026-01-05T13"
@@ -35,7 +35,7 @@ def test_application_of_a_killed_launcher_is_adopted(release: Release) -> None:
     # Tini's child: deleting the pod would send SIGTERM first, and the launcher would delete its application.
     command = ("sh", "-c", "kill -KILL $(cat /proc/1/task/1/children)")
     release.kubectl("exec", launcher["metadata"]["name"], "--", *command)
-    assert "adopted" in release.finish("kill-launcher")
+    assert "adopted" in heal(release, "kill-launcher")
     (after,) = release.applications("kill-launcher")
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
     assert states(release, "kill-launcher") == ["COMPLETED"]
@@ -46,7 +46,7 @@ def test_job_of_a_killed_driver_is_done_by_the_next_attempt(release: Release) ->
     """After the death of a driver, its application fails, and the one of the job's next pod completes."""
     start(release, "kill-driver")
     kill(release, *running(release, "kill-driver", "driver"))
-    release.finish("kill-driver", 2 * JOB_S)
+    heal(release, "kill-driver")
     assert states(release, "kill-driver") == ["COMPLETED", "FAILED"]
 
 
@@ -56,7 +56,7 @@ def test_killed_executor_is_replaced_by_spark(release: Release, environment_one:
     before = environment_one.markers().get(f"rollup/{HOUR}")
     start(release, "kill-executor", HOURS)
     kill(release, *at_work(release, "kill-executor"))
-    release.finish("kill-executor")
+    heal(release, "kill-executor")
     assert states(release, "kill-executor") == ["COMPLETED"]
     (application,) = release.applications("kill-executor")
     assert len(application["status"]["executorState"]) == 2
@@ -70,8 +70,8 @@ def test_two_jobs_at_once_publish_one_whole_result(release: Release, environment
     before = environment_one.markers()
     for job in ("twin-one", "twin-two"):
         start(release, job, HOURS)
+    heal(release, "twin-one", "twin-two")
     for job in ("twin-one", "twin-two"):
-        release.finish(job, 2 * JOB_S)
         assert states(release, job) == ["COMPLETED"]
     after = environment_one.markers()
     for name in (f"rollup/2026-01-05T{hour:02}" for hour in range(8, 14)):

@@ -83,13 +83,14 @@ def test_part_that_fails_keeps_what_was_found(lake: LocalStore, clock: Clock, ca
     assert "secret" not in caplog.text
 
 
-def test_part_that_never_went_well_has_no_time(lake: LocalStore, clock: Clock) -> None:
-    """A collector that never succeeded has no metrics and no time, and the exporter is ready all the same."""
+def test_part_that_never_went_well_is_of_long_ago(lake: LocalStore, clock: Clock) -> None:
+    """A collector that has only failed has no metrics and a time for which an alert fires, and the exporter is ready."""
     exporter = exporter_of(lake, clock, telling("mart", TryAgainError("it is down")))
     assert exporter.readiness() == "the first refresh is running"
+    assert value(exporter, "exporter_last_refresh_timestamp_seconds", part="mart") is None
     exporter.refresh()
     assert exporter.readiness() == ""
-    assert value(exporter, "exporter_last_refresh_timestamp_seconds", part="mart") is None
+    assert value(exporter, "exporter_last_refresh_timestamp_seconds", part="mart") == 0
     assert value(exporter, "dataset_bytes", dataset="mart") is None
 
 

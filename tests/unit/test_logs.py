@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from marquee.errors import ConfigError
 from marquee.settings.loading import WrongSettingsError
-from marquee.telemetry.logs import JsonFormatter, TextFormatter, set_up_logs
+from marquee.telemetry.logs import JsonFormatter, TextFormatter, set_up_logs, set_up_logs_of_worker
 
 NOON = datetime(2026, 1, 5, 12, 0, 1, 250_000, tzinfo=UTC)
 
@@ -121,3 +121,23 @@ def test_debug_is_for_our_own_code(capsys: pytest.CaptureFixture[str]) -> None:
     logged = capsys.readouterr().err
     assert "canary" not in logged
     assert "ours" in logged
+
+
+def test_worker_of_spark_logs_as_its_driver(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a process without a handler, level info goes to standard error, once however often a task sets it up."""
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    for _ in range(2):
+        set_up_logs_of_worker()
+    logging.getLogger("marquee.outages").info("S3 answers again after %.0f s", 120.4)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert json.loads(line)["message"] == "S3 answers again after 120 s"
+
+
+def test_worker_in_a_process_that_logs_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where tasks run in somebody's process, as Sail's may, its handlers stay as they are."""
+    handlers = [logging.NullHandler()]
+    monkeypatch.setattr(logging.getLogger(), "handlers", handlers)
+    set_up_logs_of_worker()
+    assert logging.getLogger().handlers is handlers
