@@ -1,7 +1,7 @@
 """Refreshes the collectors in the background and keeps their samples, which a scrape returns.
 
-If a collector fails, its previous samples stay, its error counter rises, and its time of refresh gets older. The time of
-one that fails from the start is 0, so that a restart of the exporter ends no alert.
+If a collector fails, its previous samples stay, its error counter rises, and its time of refresh gets older. That time
+is 0 if it fails from the start, so that a restart of the exporter ends no alert.
 """
 
 import logging

@@ -184,8 +184,8 @@ MART_BEHIND = _gauge(
 LAST_REFRESH = _gauge(
     "exporter_last_refresh_timestamp_seconds",
     ("part",),
-    "time of the last successful refresh of a collector (schedule, rollup, profile, mart, garbage); 0 if all have failed"
-    " since the exporter started",
+    "time of the last successful refresh of a collector (schedule, rollup, profile, mart, garbage); 0 if all have "
+    "failed since the exporter started",
 )
 REFRESH_DURATION = _gauge("exporter_refresh_duration_seconds", ("part",), "duration of a collector's last refresh")
 REFRESH_ERRORS = _counter("exporter_refresh_errors", ("part",), "failed refreshes of a collector")

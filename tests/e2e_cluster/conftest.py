@@ -266,9 +266,11 @@ class Watched:
         """Return whether a query has had a result since Prometheus started."""
         return bool(self.prometheus.ask(f"count_over_time(({query})[1h:2s])"))
 
-    def is_firing(self, alert: str, stage: str) -> bool:
-        """Return whether an alert fires now."""
-        return bool(self.prometheus.ask(f'ALERTS{{alertname="{alert}", stage="{stage}", alertstate="firing"}}'))
+    def is_firing(self, alert: str, stage: str, **labels: str) -> bool:
+        """Return whether an alert with these labels fires now."""
+        looked_for = {"alertname": alert, "stage": stage, "alertstate": "firing"} | labels
+        matchers = ", ".join(f'{name}="{value}"' for name, value in looked_for.items())
+        return bool(self.prometheus.ask(f"ALERTS{{{matchers}}}"))
 
 
 @pytest.fixture(scope="session")

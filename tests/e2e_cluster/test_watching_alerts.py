@@ -48,16 +48,16 @@ def tools(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=":")
 
 
-def fires(watched: Watched, alert: str, stage: str) -> None:
+def fires(watched: Watched, alert: str, stage: str, **labels: str) -> None:
     """Wait until an alert fires."""
     began = time.monotonic()
-    until(lambda: watched.is_firing(alert, stage), f"{alert} of {stage}", FIRES_S)
+    until(lambda: watched.is_firing(alert, stage, **labels), f"{alert} of {stage}", FIRES_S)
     print(f"\n{alert} of {stage} fires after {time.monotonic() - began:.0f} s", end="")  # noqa: T201
 
 
-def clears(watched: Watched, alert: str, stage: str) -> None:
+def clears(watched: Watched, alert: str, stage: str, **labels: str) -> None:
     """Wait until an alert no longer fires."""
-    until(lambda: not watched.is_firing(alert, stage), f"no {alert} of {stage}", FIRES_S)
+    until(lambda: not watched.is_firing(alert, stage, **labels), f"no {alert} of {stage}", FIRES_S)
 
 
 def look(watched: Watched, alert: str, stage: str, *, broken: str = "nothing", named: Named = NOTHING) -> str:
@@ -250,12 +250,12 @@ def test_file_that_was_lost(watched: Watched) -> None:
     for one in (first, second, last):
         raw.put(one, lines)
     watched.release.do("rollup", "lost-file", MARQUEE_PERIOD=NEW_DAY)
-    fires(watched, "MarqueeRecordsMissing", "rollup")
+    fires(watched, "MarqueeRecordsMissing", "rollup", kafka_partition="77")  # a late file is missing in another one
     seen = look(watched, "MarqueeRecordsMissing", "rollup")
     assert f"{NEW_DAY}T03 3 records of plays, partition 77, are missing: offsets 6 to 8" in seen
     raw.put(lost, lines)
     watched.release.do("rollup", "found-file", MARQUEE_PERIOD=NEW_DAY)
-    clears(watched, "MarqueeRecordsMissing", "rollup")
+    clears(watched, "MarqueeRecordsMissing", "rollup", kafka_partition="77")
 
 
 def test_file_that_arrives_after_others_have_expired(watched: Watched) -> None:

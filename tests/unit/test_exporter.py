@@ -84,7 +84,7 @@ def test_part_that_fails_keeps_what_was_found(lake: LocalStore, clock: Clock, ca
 
 
 def test_part_that_never_went_well_is_of_long_ago(lake: LocalStore, clock: Clock) -> None:
-    """A collector that has only failed has no metrics and a time for which an alert fires, and the exporter is ready."""
+    """A collector that has only failed has no metrics and the time of 1970, and the exporter is ready all the same."""
     exporter = exporter_of(lake, clock, telling("mart", TryAgainError("it is down")))
     assert exporter.readiness() == "the first refresh is running"
     assert value(exporter, "exporter_last_refresh_timestamp_seconds", part="mart") is None
