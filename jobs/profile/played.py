@@ -110,8 +110,8 @@ class PlayedEpisodes:
         listed = self._latest()
         episodes, genres, seasons, premieres = listed.of(self.ids(days), _last_day(days), one_day=len(days) == 1)
         digest = hashlib.sha256(listed.episodes[episodes].tobytes())
-        texts = ([listed.genres[one] for one in genres], [listed.premieres[one] for one in premieres])
-        digest.update(repr(texts).encode())
+        texts = (", ".join(rows) for rows in (listed.genres[genres], listed.premieres[premieres]))
+        digest.update("([{}], [{}])".format(*texts).encode())
         digest.update(listed.seasons[seasons].tobytes())
         return digest.hexdigest()
 
@@ -143,7 +143,7 @@ class _Listed:
 
         self.catalogue = catalogue
         self.episodes = _matrix(catalogue.episodes)
-        self.genres, self.premieres = catalogue.genres.to_pylist(), catalogue.premieres.to_pylist()
+        self.genres, self.premieres = _texts(catalogue.genres), _texts(catalogue.premieres)
         self._season_keys = catalogue.seasons["season_key"].to_numpy()
         self.seasons = _matrix(catalogue.seasons.drop(["season_key"]))  # it differs from capture to capture
         names = catalogue.seasons.column_names
@@ -172,6 +172,13 @@ class _Listed:
         seasons[self._season_keys[_places(self.seasons[:, 0], ids)]] = True
         listed = np.flatnonzero(seasons[self._season_keys] & (self._aired <= number))
         return played, genres, listed, played[:0]
+
+
+def _texts(table: "pa.Table") -> "npt.NDArray[np.object_]":
+    """Return each row as a text."""
+    import numpy as np  # noqa: PLC0415
+
+    return np.array([*map(repr, table.to_pylist())], np.object_)
 
 
 def _matrix(table: "pa.Table") -> Episodes:

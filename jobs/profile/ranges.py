@@ -6,6 +6,7 @@ read. So memory depends on the number of files, of which a period has a few doze
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from functools import cache
 from math import ceil
 from pathlib import Path
 
@@ -25,6 +26,7 @@ CODED = pa.dictionary(pa.int32(), pa.string())
 """Type of texts, with a dictionary of each part of a file."""
 
 
+@cache
 def fields_of(dataset: Dataset) -> pa.Schema:
     """Return the schema of a dataset's rows as they are read."""
     texts = {column.name for column in dataset.columns if column.type == TEXT}
@@ -91,7 +93,8 @@ class SortedFile:
         while rows > 0 and self._unread:
             if self._batches is None:  # all are as large as the first
                 self._batches = self._file.iter_batches(max(rows, LEAST), use_threads=False)
-            part = pa.Table.from_batches([next(self._batches)]).cast(self._schema)
+            part = pa.Table.from_batches([next(self._batches)])
+            part = part if part.schema == self._schema else part.cast(self._schema)
             rows, self._unread = rows - part.num_rows, self._unread - part.num_rows
             parts.append(part)
         if len(parts) > 1:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.profile.arrays import add_runs, order_of, starts_of
 from marquee.lake.captured_schedule import Catalogue
 from marquee.lake.datasets import (
     AUDIENCE,
@@ -35,6 +36,8 @@ REMOVED, KEPT, OVERLAPPING = 200, 100, 300
 """Steps of the orders to remove and to keep; number of shows, by reach, whose overlaps are counted."""
 VIEWERS_AT_ONCE = 1 << 20
 """Viewers, a multiple of 64, whose shows are compared at a time. It bounds the memory of overlaps to some 100 MB."""
+COLUMNS = ("show_id", "viewer_number", "watched_seconds", "viewer_seconds")
+"""The columns of show_viewer that sets come from."""
 NEVER = 1 << 30
 """Number of shows left of a viewer who cannot be lost."""
 
@@ -69,7 +72,8 @@ def count_sets(
     for row in catalogue.genres.to_pylist():
         if row["genre"] != UNCLASSIFIED:
             genres.setdefault(row["show_id"], []).append(row["genre"])
-    watchers = Watchers(shows, (read_output(store, one) for one in written[SHOW_VIEWER]), values["reach_seconds"])
+    buckets = (read_output(store, one, COLUMNS) for one in written[SHOW_VIEWER])
+    watchers = Watchers(shows, buckets, values["reach_seconds"])
     tables = {SHOW_ORDER: order_shows(watchers, values["order_reach"]), OVERLAP: overlaps(watchers, genres)}
     return [write_output(store, prefix, dataset, rows) for dataset, rows in tables.items()]
 
@@ -116,9 +120,9 @@ class _Columns:
 
 
 def _columns(bucket: pa.Table) -> _Columns:
-    bucket = bucket.filter(pc.greater(bucket["watched_seconds"], 0))  # no time is no part of what a viewer watched
-    names = ("show_id", "viewer_number", "watched_seconds", "viewer_seconds")
-    return _Columns(*(bucket[name].to_numpy().astype(np.int64, copy=False) for name in names))
+    watched = pc.greater(bucket["watched_seconds"], 0)  # no time is no part of what a viewer watched
+    bucket = bucket if pc.all(watched).as_py() else bucket.filter(watched)
+    return _Columns(*(bucket[name].to_numpy().astype(np.int64, copy=False) for name in COLUMNS))
 
 
 def _can_be_lost(bucket: _Columns, reach_seconds: int) -> Flags:
@@ -135,12 +139,12 @@ def _by_group(bucket: _Columns, ids: Numbers, reach_seconds: int, first: int) ->
     viewers = int(bucket.viewers.max(initial=0)) + 1
     pairs = shows * viewers + bucket.viewers[known]  # a viewer has a pair in each country
     order = np.argsort(pairs, kind="stable")
-    pairs = pairs[order]
-    starts = np.flatnonzero(np.diff(pairs, prepend=-1))
-    seconds = np.add.reduceat(bucket.seconds[known][order], starts) if len(starts) else np.empty(0, np.int64)
-    shows, numbers = np.divmod(pairs[starts], viewers)
+    starts = starts_of(pairs[order])
+    seconds = add_runs(bucket.seconds[known][order], starts)
+    of_pair = order[starts]
+    shows, numbers = shows[of_pair], bucket.viewers[known][of_pair]
     groups = 2 * shows + (seconds < reach_seconds)
-    in_order = np.argsort(groups, kind="stable")
+    in_order = order_of(groups, stable=True)
     return (numbers[in_order] + first).astype(np.uint32), np.bincount(groups, minlength=2 * len(ids))
 
 

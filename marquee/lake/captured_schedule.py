@@ -52,11 +52,9 @@ def read_captures(markers: Markers, dataset: Dataset, columns: Sequence[str] | N
             found[place].append(table.cast(schema))
         return [pa.concat_tables(found[place]) for place in places]
 
-    if columns is None:
-        tables = read(range(len(captures)))
-    else:  # a few columns of all captures, most of which were read before
-        kind = "-".join(["captured", dataset.name, *columns])
-        tables = remember_tables(kind, [one.datasets[dataset.name].digest for one in captures], schema, read)
+    # Most captures were read before, and each is a few small objects.
+    kind = "-".join(["captured", dataset.name, *(columns or ())])
+    tables = remember_tables(kind, [one.datasets[dataset.name].digest for one in captures], schema, read)
     stamped = [
         _append(_append(table, REQUESTED_DAY, marker.period), FETCHED_AT, marker.finished_at.removesuffix("+00:00"))
         for marker, table in zip(captures, tables, strict=True)

@@ -1,9 +1,9 @@
-"""Sums by key: the same whether keys are counted in place or sorted, and exact beyond what fractions can hold."""
+"""Keys of rows: sums and orders are the same whether keys are counted or compared, and sums are exact."""
 
 import numpy as np
 import pytest
 
-from jobs.profile.arrays import Sums, numbered
+from jobs.profile.arrays import Sums, numbered, order_of
 
 KEYS = np.array([5, 2, 5, 0, 2, 5])
 
@@ -22,8 +22,22 @@ def test_large_sums_are_exact() -> None:
     assert Sums(np.array([0, 0]), 1).sum(np.array([1 << 53, 1])).tolist() == [(1 << 53) + 1]
 
 
+@pytest.mark.parametrize(
+    "keys",
+    [
+        pytest.param([7, 65_535, 7, 0], id="16 bits, which are counted"),
+        pytest.param([7, 65_536, 7, 0], id="17 bits"),
+        pytest.param([7, 65_535, 7, -1], id="below 0"),
+    ],
+)
+def test_rows_with_one_key_keep_their_order(keys: list[int]) -> None:
+    """The last row has the least key, the second the greatest, and the two rows of key 7 stay as they are."""
+    assert order_of(np.array(keys), stable=True).tolist() == [3, 0, 2, 1]
+
+
 def test_no_rows_have_no_sums() -> None:
     """Without rows there are no keys."""
+    assert order_of(np.empty(0, np.int64), stable=True).tolist() == []
     sums = Sums(np.empty(0, np.int64), 3)
     assert sums.keys.tolist() == sums.sum(np.empty(0, np.int64)).tolist() == []
 
