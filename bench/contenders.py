@@ -13,7 +13,12 @@ from bench.results import Results, results_of_lake, results_of_script
 
 ROOT = Path(__file__).parent.parent
 KEY = "a made-up key of the benchmark"
-SPARK = {"spark.master": f"local[{os.cpu_count()}]", "spark.driver.memory": "1g", "spark.ui.enabled": "false"}
+SPARK = {
+    "spark.master": f"local[{os.cpu_count()}]",
+    "spark.driver.memory": "1g",
+    "spark.driver.maxResultSize": "1m",  # nothing grows in the driver
+    "spark.ui.enabled": "false",
+}
 
 LOCAL, SPARK_ENGINE, START_UP, DUCKDB, FASTAVRO = "local", "spark", "spark-start-up", "duckdb", "fastavro"
 ALL_FORMS = (JSON, PARQUET, AVRO)

@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 
 from marquee.engine.spark import SparkEngine
+from marquee.engine.spark_session import QUICK_JAVA
 from marquee.storage.base import S3Options
 from marquee.storage.local import LocalStore
 from marquee.storage.s3 import S3Store
@@ -39,7 +40,7 @@ NO_MYSQL = "there is no MySQL here, so marts were tested on MariaDB alone"
 SPARK_CONF = {
     "spark.master": "local[2]",
     "spark.driver.memory": "512m",
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",  # quick to start, not quick for long
+    "spark.driver.extraJavaOptions": QUICK_JAVA,
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.ui.enabled": "false",

@@ -1,6 +1,8 @@
 """Kernels for the tests of the engines, which the workers of Spark import from here."""
 
 import os
+import signal
+import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -76,6 +78,12 @@ def fail_with_unit(unit: Number, _: Task) -> int:
 def tell_place(_unit: Number, _task: Task) -> str:
     """Return the value of PLACE where the kernel runs."""
     return PLACE
+
+
+def tell_worker(_unit: Number, _task: Task) -> tuple[list[str], list[str]]:
+    """Return the command line of the process that has forked this one, and the files of the package pyspark."""
+    command = Path(f"/proc/{os.getppid()}/cmdline").read_text(encoding="utf-8").split("\0")
+    return command, list(sys.modules["pyspark"].__path__)
 
 
 def look_around(unit: Number, task: Task) -> dict[str, Any]:
@@ -193,12 +201,32 @@ def peak(unit: Number, _: Task) -> tuple[int, int]:
 
 def write_late(unit: Number, _: Task) -> tuple[str, str]:
     """Write an object, and return its key and SHA-256; the first attempt at number 0 takes the time of the unit."""
+    time.sleep(unit.seconds if _is_first_attempt(unit) else 0)
+    return _write(unit)
+
+
+def write_at_last(unit: Number, _: Task) -> tuple[str, str]:
+    """Write an object, and then end Spark's worker, or the executor if the unit fails, at the first attempt at 0."""
+    written = _write(unit)
+    if _is_first_attempt(unit):
+        daemon = os.getppid()
+        executor = int(Path(f"/proc/{daemon}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+        os.kill(executor if unit.fails else os.getpid(), signal.SIGKILL)
+        time.sleep(60)
+    return written
+
+
+def _is_first_attempt(unit: Number) -> bool:
     assert unit.folder is not None
     first = unit.folder / "first-attempt"
-    slow = unit.number == 0 and not first.exists()
-    if slow:
-        first.touch()
-    time.sleep(unit.seconds if slow else 0)
+    if unit.number or first.exists():
+        return False
+    first.touch()
+    return True
+
+
+def _write(unit: Number) -> tuple[str, str]:
+    assert unit.folder is not None
     table = pa.table({"word": [str(unit.number)], "times": [unit.number]})
     output = write_output(LocalStore(unit.folder / "lake"), "data/", WORDS, table, unit.number)
     return output.key, output.sha256

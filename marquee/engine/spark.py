@@ -27,7 +27,7 @@ from marquee.engine.base import (
     kernel_path,
 )
 from marquee.engine.spark_session import Session, failed_to_answer, map_in_arrow, open_session
-from marquee.engine.spark_tasks import FRAME, Kind, Tasks, map_tables, map_values, merge_tables, reduce_tables
+from marquee.engine.spark_tasks import SCHEMA, Kind, Tasks, map_tables, map_values, merge_tables, reduce_tables
 from marquee.errors import EngineGoneError, MarqueeError
 
 if TYPE_CHECKING:
@@ -78,9 +78,9 @@ class SparkEngine:
             partitions, sent = self.session.partitions, pickle.dumps(parameters)
             tasks = self._tasks(slots(partitions))
             mapped = self._over(units, map_tables, tasks, map_path).repartition(partitions, "slot")
-            reduced = map_in_arrow(mapped, partial(reduce_tables, tasks, reduce_path, sent), FRAME)
+            reduced = map_in_arrow(mapped, partial(reduce_tables, tasks, reduce_path, sent), SCHEMA)
             work = partial(merge_tables, self._tasks(), merge_path, sent)
-            return map_in_arrow(reduced.repartition(1), work, FRAME)
+            return map_in_arrow(reduced.repartition(1), work, SCHEMA)
 
         found = self._collect(merged)
         return _values(found), next((value for _, value in found[Kind.MERGED]), None)
@@ -92,7 +92,7 @@ class SparkEngine:
         """
         numbers = self.session.spark.range(0, len(units), 1, len(units))
         sent = partial(work, *arguments, [pickle.dumps(unit) for unit in units])
-        return map_in_arrow(numbers, sent, FRAME)
+        return map_in_arrow(numbers, sent, SCHEMA)
 
     def _tasks(self, slots_: tuple[int, ...] = (0,)) -> Tasks:
         return Tasks(self._task_memory_mb, self._scratch, slots_)

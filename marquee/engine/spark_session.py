@@ -16,6 +16,7 @@ from marquee.engine.choice import REMOTE
 from marquee.errors import ConfigError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyspark import SparkConf
     from pyspark.sql import DataFrame, SparkSession
 
@@ -38,6 +39,9 @@ OF_SESSION = {
 
 OF_OWN = {
     "spark.executorEnv.PYTHONSAFEPATH": "1",  # no modules from the current folder
+    "spark.python.daemon.module": "marquee.engine.spark_daemon",
+    "spark.shuffle.compress": "false",  # tables are compressed already
+    "spark.ui.showConsoleProgress": "false",
     "spark.sql.catalogImplementation": "in-memory",
     # Rejected lines, which may hold user ids, pass through files of the shuffle, and between Java and Python.
     "spark.io.encryption.enabled": "true",
@@ -149,17 +153,19 @@ def _configured(configured: "SparkConf", conf: Mapping[str, str], scratch: Path 
     return configured
 
 
-def map_in_arrow(frame: "DataFrame", work: Callable[..., Any], schema: str) -> "DataFrame":
+def map_in_arrow(frame: "DataFrame", work: Callable[..., Any], schema: "pa.Schema") -> "DataFrame":
     """Return the frame of a function of Arrow batches."""
+    from pyspark.sql.pandas.types import from_arrow_schema  # noqa: PLC0415 - an extra
+
+    columns_of = from_arrow_schema(schema)  # not as text, for which Java would load its parser of SQL
     java = getattr(frame, "_jdf", None)
     if java is None:
-        return frame.mapInArrow(work, schema)
+        return frame.mapInArrow(work, columns_of)
     # As DataFrame.mapInArrow does, which would require pandas and import it, although nothing here uses it.
-    from pyspark.sql import DataFrame  # noqa: PLC0415 - an extra
-    from pyspark.sql.types import StructType  # noqa: PLC0415
+    from pyspark.sql import DataFrame  # noqa: PLC0415
     from pyspark.sql.udf import UserDefinedFunction  # noqa: PLC0415
     from pyspark.util import PythonEvalType  # noqa: PLC0415
 
-    function = UserDefinedFunction(work, StructType.fromDDL(schema), evalType=PythonEvalType.SQL_MAP_ARROW_ITER_UDF)
+    function = UserDefinedFunction(work, columns_of, evalType=PythonEvalType.SQL_MAP_ARROW_ITER_UDF)
     columns = function(*(frame[name] for name in frame.columns))
     return DataFrame(java.mapInArrow(columns._jc, False, None), frame.sparkSession)  # noqa: SLF001, FBT003

@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 import traceback
+from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -67,8 +68,6 @@ class Row(NamedTuple):
 
 
 SCHEMA = pa.schema([("slot", pa.int32()), ("kind", pa.int32()), ("key", pa.int64()), ("payload", pa.binary())])
-FRAME = "slot int, kind int, key bigint, payload binary"
-"""The same for Spark."""
 
 
 @dataclass(frozen=True)
@@ -264,8 +263,11 @@ def _rows(batches: Batches) -> Iterator[Row]:
 
 
 def _batch(row: Row) -> pa.RecordBatch:
-    payload = row.payload if isinstance(row.payload, bytes) else row.payload.to_pybytes()
-    return pa.RecordBatch.from_pylist([{**row._asdict(), "payload": payload}], SCHEMA)
+    """Return a row as a batch, without a copy of its payload."""
+    offsets = pa.py_buffer(array("i", (0, len(row.payload))))
+    payload = pa.Array.from_buffers(pa.binary(), 1, [None, offsets, pa.py_buffer(row.payload)])
+    numbers = [pa.array([one], of.type) for one, of in zip(row[:-1], SCHEMA, strict=False)]
+    return pa.RecordBatch.from_arrays([*numbers, payload], schema=SCHEMA)
 
 
 def _table_rows(tasks: Tasks, key: int, table: pa.Table) -> Iterator[Row]:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyspark
 import pytest
 
 from marquee.engine.base import Engine
@@ -31,6 +32,18 @@ def test_spark_sends_names_and_no_code(spark_engine: SparkEngine, monkeypatch: p
     assert spark_engine.map(kernels.tell_place, test_engine.units(1)) == ["the module"]
 
 
+def test_workers_are_forked_after_their_imports(spark_engine: SparkEngine) -> None:
+    """A worker's parent is Marquee's daemon, and pyspark is the installed package, not an archive of its sources."""
+    ((command, package),) = spark_engine.map(kernels.tell_worker, test_engine.units(1))
+    assert command[1:4] == ["-m", "marquee.engine.spark_daemon", "pyspark.worker"]
+    assert package == list(pyspark.__path__)
+
+
+def test_tables_leave_a_task_as_they_are(spark_engine: SparkEngine) -> None:
+    """Spark does not compress the files of its shuffle: the tables in them are compressed."""
+    assert spark_engine.session.spark.sparkContext.getConf().get("spark.shuffle.compress") == "false"
+
+
 def test_tasks_use_the_scratch_folder_of_the_settings(spark_engine: SparkEngine, tmp_path: Path) -> None:
     """Tasks on any worker use the scratch folder of the settings, and a missing one is an error of settings."""
     units = test_engine.units(1)
@@ -52,6 +65,25 @@ def test_tables_beyond_the_memory_are_not_held(spark_engine: SparkEngine) -> Non
     assert rows == 400 << 17
     assert reducer_mb < 300
     assert mapper_mb < 300
+
+
+IMPORTED = """
+import os
+from importlib import import_module
+from marquee.engine.spark_daemon import BEFORE_NUMPY, TASKS_NEED
+
+os.environ |= BEFORE_NUMPY
+for name in TASKS_NEED:
+    import_module(name)
+print(*(open(f"/proc/self/task/{task}/comm").read().strip() for task in os.listdir("/proc/self/task")))
+"""
+
+
+def test_process_that_forks_has_no_threads_of_its_own() -> None:
+    """After the imports there is one thread, beside that of jemalloc, which prepares for forks itself."""
+    done = subprocess.run([sys.executable, "-c", IMPORTED], check=True, capture_output=True, text=True)
+    assert sorted({*done.stdout.split(), "jemalloc_bg_thd"}) == ["jemalloc_bg_thd", Path(sys.executable).name]
+    assert len(done.stdout.split()) <= 2
 
 
 STOPPED = """

@@ -1,4 +1,4 @@
-"""Twin tasks of Spark: with speculation, a second attempt overtakes a slow one, and the result has each object once."""
+"""Second attempts of Spark at a task: of a slow one, and of one that was lost. The result has each object once."""
 
 import json
 import os
@@ -31,13 +31,15 @@ import json, sys, time
 from pathlib import Path
 from marquee.engine.base import kernels_of
 from marquee.engine.spark import start_spark
-from tests.sample_kernels import Number, write_late
+from tests import sample_kernels
+from tests.sample_kernels import Number
 
-conf, folder = json.loads(sys.argv[1]), Path(sys.argv[2])
+conf, folder, kernel = json.loads(sys.argv[1]), Path(sys.argv[2]), getattr(sample_kernels, sys.argv[3])
+fails = sys.argv[4] == "executor"
 with kernels_of("tests"):
     engine = start_spark(conf, 128)
     began = time.monotonic()
-    written = engine.map(write_late, [Number(number, 300, folder) for number in range(4)])
+    written = engine.map(kernel, [Number(number, 300, folder, fails) for number in range(4)])
     print(json.dumps([written, time.monotonic() - began]))
 """
 
@@ -68,16 +70,27 @@ def master(tmp_path: Path) -> Iterator[str]:
         yield url
 
 
-def test_overtaken_task_leaves_one_result(tmp_path: Path, master: str) -> None:
-    """The twin of a task that hangs for five minutes ends at once; each unit has one value and one whole object."""
-    command = [sys.executable, "-c", PROGRAM, json.dumps(CONF | {"spark.master": master}), str(tmp_path)]
+def run(master: str, folder: Path, kernel: str, ends: str = "") -> float:
+    """Run a kernel that writes four objects; check that each is whole and there once, and return the seconds."""
+    command = [sys.executable, "-c", PROGRAM, json.dumps(CONF | {"spark.master": master}), str(folder), kernel, ends]
     done = subprocess.run(
         command, cwd=Path(__file__).parents[2], check=False, capture_output=True, text=True, timeout=200
     )
     assert done.returncode == 0, done.stderr
     written, seconds = json.loads(done.stdout.splitlines()[-1])
-    assert (tmp_path / "first-attempt").exists()
-    assert seconds < 150
-    lake = LocalStore(tmp_path / "lake")
+    assert (folder / "first-attempt").exists()
+    lake = LocalStore(folder / "lake")
     assert [key for key, _ in written] == [info.key for info in lake.list()]
     assert len({sha256 for _, sha256 in written}) == 4
+    return float(seconds)
+
+
+def test_overtaken_task_leaves_one_result(tmp_path: Path, master: str) -> None:
+    """The twin of a task that hangs for five minutes ends at once; each unit has one value and one whole object."""
+    assert run(master, tmp_path, "write_late") < 150
+
+
+@pytest.mark.parametrize("ends", ["worker", "executor"])
+def test_lost_task_leaves_one_result(tmp_path: Path, master: str, ends: str) -> None:
+    """A task whose worker or executor is killed after it has written its object is done again, with one result."""
+    run(master, tmp_path, "write_at_last", ends)
