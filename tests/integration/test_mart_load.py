@@ -676,11 +676,11 @@ def test_a_mart_of_an_earlier_version_is_emptied_by_an_upgrade(small: SmallLake,
         lambda: ask(kiosk_of(kiosk), "binge"),
         lambda: init_mart(kiosk_of(kiosk)),
     ):
-        with pytest.raises(ConfigError, match=r"schema version 5, .* expects 7\. Run `marquee mart upgrade`"):
+        with pytest.raises(ConfigError, match=r"schema version 5, .* expects 8\. Run `marquee mart upgrade`"):
             use()
     (done,) = upgrade_mart(kiosk_of(kiosk))
     assert (
-        "schema version 5 is now 7, with detail=day and min_cell=1. It is empty: load it with `marquee mart-load`"
+        "schema version 5 is now 8, with detail=day and min_cell=1. It is empty: load it with `marquee mart-load`"
         in done
     )
     assert rows_of(kiosk, "select count(*) from fact_viewership") == [(0,)]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from marquee.sql import read_sql
 
-VERSION = 7
+VERSION = 8
 """Version of the schema, incremented with every change of tables or views. Other versions of a mart are rejected."""
 
 _CREATE = re.compile(
