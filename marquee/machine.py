@@ -1,6 +1,7 @@
 """What this machine or pod has for the work: its cores, and the memory that it limits its processes to."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -18,6 +19,8 @@ LEAST_MEMORY_MB = 256
 """MiB with which the local engine can work."""
 USUAL_MEMORY_MB = 800
 """MiB of the local engine where nothing limits memory."""
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""Parameters of the C library's ``mallopt``: of free memory it keeps so much, and gives back each larger block."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,20 @@ def engine_memory_mb(cgroup: Path = CGROUP) -> int:
     if limit == inf:
         return USUAL_MEMORY_MB
     return max(LEAST_MEMORY_MB, int(limit - max(PROCESS_MB, limit * PROCESS_SHARE)))
+
+
+def keep_freed_memory() -> None:
+    """Keep freed memory in this process for the next buffers, instead of giving it back to the system each time.
+
+    This is for Arrow, unless it is loaded already, and for numpy with the C library of most Linux systems.
+    """
+    import ctypes  # noqa: PLC0415 - only processes that compute need it
+
+    os.environ.setdefault("MIMALLOC_PURGE_DELAY", "-1")
+    with suppress(OSError, AttributeError):  # another C library
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(M_MMAP_THRESHOLD, 32 * MIB)
+        mallopt(M_TRIM_THRESHOLD, 256 * MIB)
 
 
 def _read(path: Path) -> str:

@@ -6,7 +6,7 @@ one is not for columns. Without the compiled decoder, or for a schema that lacks
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,9 @@ from jobs.rollup.columns import Mask, judge
 from jobs.rollup.compiled import why_not_compiled
 from jobs.rollup.contract import Window
 from jobs.rollup.records import Asked
+
+if TYPE_CHECKING:
+    from jobs.rollup.passes import Pass
 
 try:
     from jobs.rollup import columns_native
@@ -59,8 +62,15 @@ class _Form:
 class AvroColumns:
     """Some records as columns; ``add`` fills them, ``take`` empties them."""
 
-    def __init__(self, decoder: Any, forms: Sequence[_Form], places: Mapping[str, int], window: Window) -> None:  # noqa: ANN401 - compiled
-        self._decoder, self._forms, self._places, self._window = decoder, forms, places, window
+    def __init__(
+        self,
+        decoder: Any,  # noqa: ANN401 - compiled
+        forms: Sequence[_Form],
+        places: Mapping[str, int],
+        window: Window,
+        passing: "Pass | None",
+    ) -> None:
+        self._decoder, self._forms, self._places, self._window, self._passing = decoder, forms, places, window, passing
 
     def add(self, block: bytes, at: int, count: int) -> tuple[int, int]:
         """Decode at most ``count`` records from a place in a block; return how many, and the place after them.
@@ -76,11 +86,12 @@ class AvroColumns:
         return bool(self._decoder.is_full)
 
     def take(self) -> tuple[pa.Table, Mask, Numbers]:
-        """Return the plays (columns.PLAYS), which records they are, and where each record begins in its block."""
+        """Return the plays, as ``judge`` does, which records they are, and where each record begins in its block."""
         columns, starts, odd = self._decoder.take()
         arrays = [form.to_array(column) for form, column in zip(self._forms, columns, strict=True)]
         sure = np.frombuffer(odd, np.uint8) == 0
-        plays, sure = judge({name: arrays[place] for name, place in self._places.items()}, self._window, sure)
+        columns = {name: arrays[place] for name, place in self._places.items()}
+        plays, sure = judge(columns, self._window, sure, self._passing)
         return plays, sure, np.frombuffer(starts, np.int64)
 
 
@@ -97,7 +108,8 @@ def columns_of(tree: Tree, asked: Asked, paths: Sequence[Names]) -> AvroColumns 
         return None
     forms = [program.forms[slot] for slot in range(len(paths))]
     decoder = columns_native.Decoder(program.code, [one.operation == TEXT for one in forms], ROWS)
-    return AvroColumns(decoder, forms, {name: slots[path] for name, path in asked.fields.items()}, asked.window)
+    places = {name: slots[path] for name, path in asked.fields.items()}
+    return AvroColumns(decoder, forms, places, asked.window, asked.passing)
 
 
 class _Program:

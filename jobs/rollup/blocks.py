@@ -5,7 +5,7 @@ columns gives those that are plays for certain as a table, and only the others a
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -71,8 +71,8 @@ Numbered: TypeAlias = tuple[int, str | tuple[Reason, str]]
 """A line and its number; it may be its reject reason and what to show."""
 
 
-def in_blocks(found: Iterable[Numbered | pa.Table]) -> Iterator[Block]:
-    """Collect numbered lines, and tables of plays, in blocks."""
+def in_blocks(found: Iterable[Numbered | pa.Table], *, keyed: bool = False) -> Iterator[Block]:
+    """Collect numbered lines, and tables of plays, in blocks; ``keyed`` if the plays are events."""
     lines: list[tuple[int, str]] = []
     unreadable: list[Unreadable] = []
     plays: list[pa.Table] = []
@@ -84,10 +84,10 @@ def in_blocks(found: Iterable[Numbered | pa.Table]) -> Iterator[Block]:
         else:
             size += _add(one, lines, unreadable)
         if size >= BLOCK_BYTES or len(lines) + len(unreadable) >= LINES_A_BLOCK // 4:
-            yield _collected(lines, unreadable, plays)
+            yield _collected(lines, unreadable, plays, keyed=keyed)
             lines, unreadable, plays, size = [], [], [], 0
     if lines or unreadable or plays:
-        yield _collected(lines, unreadable, plays)
+        yield _collected(lines, unreadable, plays, keyed=keyed)
 
 
 def _add(one: Numbered, lines: list[tuple[int, str]], unreadable: list[Unreadable]) -> int:
@@ -101,6 +101,9 @@ def _add(one: Numbered, lines: list[tuple[int, str]], unreadable: list[Unreadabl
     return len(unreadable[-1].raw)
 
 
-def _collected(lines: list[tuple[int, str]], unreadable: list[Unreadable], plays: list[pa.Table]) -> Block:
+def _collected(
+    lines: list[tuple[int, str]], unreadable: list[Unreadable], plays: list[pa.Table], *, keyed: bool
+) -> Block:
     numbers, texts = zip(*lines, strict=True) if lines else ((), ())
-    return Block(to_table(numbers, texts), tuple(unreadable), lasting=True, plays=tuple(plays))
+    block = Block(to_table(numbers, texts), tuple(unreadable), lasting=True)
+    return replace(block, events=tuple(plays)) if keyed else replace(block, plays=tuple(plays))

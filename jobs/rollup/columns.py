@@ -4,8 +4,8 @@ A row is judged here only if the reference parser (contract.py) would certainly 
 the row, and read the same values. All other rows become lines, and the reference parser judges them.
 """
 
-from collections.abc import Mapping
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,9 @@ from jobs.rollup.contract import (
 )
 from jobs.rollup.events import EVENTS, TEXTS, check_texts
 
+if TYPE_CHECKING:
+    from jobs.rollup.passes import Pass
+
 try:
     from jobs.rollup import columns_native
 except ImportError:  # it is optional
@@ -35,7 +38,7 @@ Mask: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 Bytes: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
 
 PLAYS = pa.schema([("event_id", pa.string()), ("user_id", pa.string()), *list(EVENTS)[2:]])
-"""Plays with their ids, which become those of EVENTS."""
+"""Plays with their ids, where no pass keys them."""
 
 LONGEST: Mapping[str, int] = {"event_id": MAX_EVENT_ID_LENGTH, "user_id": MAX_USER_ID_LENGTH}
 RANGES: Mapping[str, tuple[int, int]] = {
@@ -51,13 +54,16 @@ MAX_DIGITS = 18
 """Decimals of so many digits are whole numbers of 64 bits."""
 
 
-def judge(columns: Mapping[str, pa.Array], window: Window, among: Mask | None = None) -> tuple[pa.Table, Mask]:
+def judge(
+    columns: Mapping[str, pa.Array], window: Window, among: Mask | None = None, passing: "Pass | None" = None
+) -> tuple[pa.Table, Mask]:
     """Return the rows that are plays for certain (PLAYS), and which rows they are, ``among`` some or all rows.
 
-    ``columns`` has a column of equal length for each field of the contract, of any type.
+    ``columns`` has a column of equal length for each field of the contract, of any type. With a pass the plays have
+    its keys (EVENTS).
     """
     rows = len(columns["event_id"])
-    nothing = PLAYS.empty_table(), np.zeros(rows, bool)
+    nothing = (EVENTS if passing else PLAYS).empty_table(), np.zeros(rows, bool)
     sure = np.ones(rows, bool) if among is None else among.copy()
     found: dict[str, pa.Array] = {}
     for name in PLAYS.names:
@@ -65,7 +71,23 @@ def judge(columns: Mapping[str, pa.Array], window: Window, among: Mask | None = 
         if column is None:
             return nothing
         found[name] = column
-    return _chosen(pa.table(found, PLAYS), sure), sure
+    event_ids, users = found.pop("event_id"), found.pop("user_id")
+    if passing:
+        ids = [_of_each(passing.viewers_of, users), _of_each(passing.event_keys_of, event_ids)]
+    else:
+        ids = [_flat(event_ids), _flat(users)]
+    return _chosen(pa.table([*ids, *found.values()], schema=EVENTS if passing else PLAYS), sure), sure
+
+
+def _of_each(compute: Callable[[pa.Array], pa.Array], texts: pa.Array) -> pa.Array:
+    """Return a number for each text, computed once for each text of a dictionary."""
+    if not pa.types.is_dictionary(texts.type):
+        return compute(texts)
+    return pa.array(compute(texts.dictionary).to_numpy()[texts.indices.to_numpy()])
+
+
+def _flat(texts: pa.Array) -> pa.Array:
+    return texts.dictionary.take(texts.indices) if pa.types.is_dictionary(texts.type) else texts
 
 
 def _chosen(plays: pa.Table, sure: Mask) -> pa.Table:
@@ -115,7 +137,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _ids(array: pa.Array, longest: int, sure: Mask) -> pa.Array | None:
-    """Return the texts of at most so many characters, and at least one."""
+    """Return the texts of at most so many characters, and at least one, as a dictionary if they come as one."""
     if not pa.types.is_dictionary(array.type):
         if not _is_text(array.type):
             return None
@@ -131,7 +153,7 @@ def _ids(array: pa.Array, longest: int, sure: Mask) -> pa.Array | None:
         return pa.nulls(len(array), pa.string())
     sure &= right[indices.to_numpy()]
     texts = array.dictionary if right.all() else pc.if_else(pa.array(right), array.dictionary, None)
-    return _short(texts.take(indices))
+    return pa.DictionaryArray.from_arrays(indices, _short(texts))
 
 
 def _short(array: pa.Array) -> pa.Array:

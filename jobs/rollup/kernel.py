@@ -10,7 +10,8 @@ the key REJECTED (schema REJECTS), and line counts by object under the key READ.
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,8 @@ def parse_objects(unit: ParseUnit, task: Task) -> Iterator[tuple[int, pa.Table]]
     """Yield the events of raw objects by bucket, rejected lines under REJECTED, and line counts under READ."""
     log = RejectLog(unit.most_rejects)
     splitter = Splitter(unit.buckets, min(task.memory_mb * MIB // 8, unit.buckets * BUCKET_BYTES))
-    with task.database() as db, _tools(unit) as (parse, passing):
+    with ExitStack() as opened, _tools(unit) as (parse, passing):
+        db = cache(lambda: opened.enter_context(task.database()))
         for batch in _batches(unit.raw.open(), unit, task, passing):
             with _named(unit.raw.url, {name for name, _ in batch}):
                 events, rejects, counts = split_lines(db, batch, parse, log)

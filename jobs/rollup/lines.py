@@ -49,8 +49,8 @@ BOM = b"\xef\xbb\xbf"
 OPENINGS = (b"{", b"[", b'"')
 SPACE = b" \t\r\n"
 MANY_EMPTY = 1000
-PLAY_BYTES = 192
-"""Bytes of a play as a line of JSON without its ids, roughly."""
+PLAY_BYTES = 240
+"""Bytes of a play as a line of JSON, roughly."""
 CHUNK_BYTES = 1 << 20
 FILL_BYTES = 256 << 10
 NO_LINES = to_table([], [])
@@ -83,12 +83,14 @@ def read_blocks(
     """Yield the blocks of an object in order. A block is valid until the next one is read, unless it is lasting.
 
     Of Avro and Parquet records, only ``fields`` are read; without them, all that are neither lists nor maps. With a
-    ``window`` of the hour, records that are plays for certain are no lines, but ``plays`` of a block.
+    ``window`` of the hour, records that are plays for certain are no lines, but ``plays`` of a block, or its ``events``
+    if there is a pass.
 
     Raises:
         BadInputError: the file cannot be read to its end, or is beyond a limit; the message names the key.
     """
-    asked = Asked(None if fields is None else fields.paths, limits, window)
+    asked = Asked(None if fields is None else fields.paths, limits, window, passing)
+    keyed = passing is not None
     try:
         with path.open("rb") as file:
             if not file.peek(1):
@@ -97,11 +99,11 @@ def read_blocks(
             if found is Format.AVRO:
                 from jobs.rollup import avro  # noqa: PLC0415 - with its codecs, and most objects are JSON lines
 
-                yield from in_blocks(_limited(avro.read_records(path, asked), limits.object_bytes))
+                yield from in_blocks(_limited(avro.read_records(path, asked), limits.object_bytes), keyed=keyed)
             elif found is Format.PARQUET:
                 from jobs.rollup import parquet  # noqa: PLC0415 - as above
 
-                yield from in_blocks(_limited(parquet.read_records(path, asked), limits.object_bytes))
+                yield from in_blocks(_limited(parquet.read_records(path, asked), limits.object_bytes), keyed=keyed)
             else:
                 with open_text(file, found, limits.object_bytes) as text:
                     yield from _Splitter(text, passing).blocks()
@@ -129,7 +131,7 @@ def _limited(records: Iterator[Record], most: int) -> Iterator[Record]:
 
 def _length(record: Record) -> int:
     if isinstance(record, pa.Table):
-        return int(record["event_id"].nbytes + record["user_id"].nbytes + PLAY_BYTES * record.num_rows)
+        return PLAY_BYTES * int(record.num_rows)
     _, text = record
     return len(text) if isinstance(text, str) else len(text[1])
 

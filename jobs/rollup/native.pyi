@@ -28,6 +28,8 @@ NEW_TEXT: Final = 3
 NEW_SHAPE: Final = 4
 LONG_LINE: Final = 5
 
+def use_sha256(wanted: bool) -> bool: ...
+
 class UserTable:
     def __init__(self, blocks: Sequence[tuple[bytes, bytes]], hash_key: bytes) -> None: ...
     @property

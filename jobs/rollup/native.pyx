@@ -28,6 +28,55 @@ cdef extern from *:
     const uint32_t MARQUEE_SOURCE
     void __builtin_prefetch(const void* address) noexcept nogil
 
+cdef extern from *:
+    """
+    #if defined(__x86_64__) && defined(__GNUC__)
+    #include <cpuid.h>
+    #include <immintrin.h>
+
+    /* Whether the processor has instructions for SHA-256 (and SSE 4.1, which all processors with them have). */
+    static int marquee_has_sha256(void) {
+        unsigned int a, b = 0, c = 0, d, none;
+        return __get_cpuid(1, &a, &none, &c, &d) && (c & bit_SSE4_1) && __get_cpuid_count(7, 0, &a, &b, &none, &d)
+            && (b & bit_SHA);
+    }
+
+    /* Add a block of 64 bytes to the state of a SHA-256. The instructions take the state as (abef) and (cdgh). */
+    __attribute__((target("sha,sse4.1")))
+    static void marquee_sha256_block(uint32_t *state, const uint8_t *block, const uint32_t *constants) {
+        const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0bLL, 0x0405060700010203LL);
+        __m128i w[4], k, abef, cdgh, before[2];
+        __m128i badc = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)state), 0xb1);
+        __m128i hgfe = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)(state + 4)), 0x1b);
+        before[0] = abef = _mm_alignr_epi8(badc, hgfe, 8);
+        before[1] = cdgh = _mm_blend_epi16(hgfe, badc, 0xf0);
+        for (int i = 0; i < 4; i++)
+            w[i] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(block + 16 * i)), big_endian);
+        for (int i = 0; i < 16; i++) {
+            k = _mm_add_epi32(w[i & 3], _mm_loadu_si128((const __m128i *)(constants + 4 * i)));
+            cdgh = _mm_sha256rnds2_epu32(cdgh, abef, k);
+            abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(k, 0x0e));
+            if (i < 12) {
+                k = _mm_sha256msg1_epu32(w[i & 3], w[(i + 1) & 3]);
+                k = _mm_add_epi32(k, _mm_alignr_epi8(w[(i + 3) & 3], w[(i + 2) & 3], 4));
+                w[i & 3] = _mm_sha256msg2_epu32(k, w[(i + 3) & 3]);
+            }
+        }
+        abef = _mm_shuffle_epi32(_mm_add_epi32(abef, before[0]), 0x1b);
+        cdgh = _mm_shuffle_epi32(_mm_add_epi32(cdgh, before[1]), 0xb1);
+        _mm_storeu_si128((__m128i *)state, _mm_blend_epi16(abef, cdgh, 0xf0));
+        _mm_storeu_si128((__m128i *)(state + 4), _mm_alignr_epi8(cdgh, abef, 8));
+    }
+    #else
+    static int marquee_has_sha256(void) { return 0; }
+    static void marquee_sha256_block(uint32_t *state, const uint8_t *block, const uint32_t *constants) {
+        (void)state, (void)block, (void)constants;
+    }
+    #endif
+    """
+    int marquee_has_sha256() noexcept nogil
+    void marquee_sha256_block(uint32_t* state, const uint8_t* block, const uint32_t* constants) noexcept nogil
+
 if sys.byteorder != "little":
     raise ImportError("words are compared as little-endian ones")
 
@@ -155,11 +204,24 @@ cdef inline uint32_t turn(uint32_t x, int n) noexcept nogil:
     return (x >> n) | (x << (32 - n))
 
 
+cdef bint uses_sha256 = marquee_has_sha256()
+
+
+def use_sha256(bint wanted):
+    """Use the processor's instructions for SHA-256, or not, which is for tests; return whether it has them."""
+    global uses_sha256
+    uses_sha256 = wanted and marquee_has_sha256()
+    return bool(marquee_has_sha256())
+
+
 cdef void sha256_block(uint32_t* state, const uint8_t* block) noexcept nogil:
     """Add a block of 64 bytes to the state of a SHA-256."""
     cdef uint32_t w[64]
     cdef uint32_t a, b, c, d, e, f, g, h, t, u
     cdef int i
+    if uses_sha256:
+        marquee_sha256_block(state, block, ROUND)
+        return
     for i in range(16):
         w[i] = (
             <uint32_t>block[4 * i] << 24
@@ -232,6 +294,12 @@ cdef packed struct User:
     uint8_t text[23]  # or, if IS_LONG: length (4 bytes) and offset (8 bytes) of the text elsewhere
 
 
+cdef struct Awaited:
+    const uint8_t* text
+    int64_t length
+    uint64_t hashed
+
+
 cdef class UserTable:
     """Viewers of users under some keys. It remembers users, up to about 600,000, and then begins anew.
 
@@ -284,7 +352,9 @@ cdef class UserTable:
         The array has ``offsets`` (int32) to ``data``, and begins at place ``first``.
         """
         cdef Py_buffer at, text, out
-        cdef int64_t i, begin, length
+        cdef Awaited awaited[MOST_AWAITED]
+        cdef int64_t begin, i, n
+        cdef int64_t done = 0
         cdef bint failed = False
         cdef const int32_t* ends
         PyObject_GetBuffer(offsets, &at, PyBUF_SIMPLE)
@@ -295,14 +365,15 @@ cdef class UserTable:
                 raise ValueError("too short a buffer")
             with nogil:
                 ends = <const int32_t*>at.buf + first
-                for i in range(count):
-                    begin = ends[i] + margin
-                    length = ends[i + 1] - margin - begin
-                    if length < 0:
-                        length = 0
-                    if not self.find(<const uint8_t*>text.buf + begin, length, <uint64_t*>out.buf + i):
-                        failed = True
-                        break
+                while done < count and not failed:
+                    n = min(count - done, MOST_AWAITED)
+                    for i in range(n):
+                        begin = ends[done + i] + margin
+                        awaited[i].text = <const uint8_t*>text.buf + begin
+                        awaited[i].length = max(0, ends[done + i + 1] - margin - begin)
+                        awaited[i].hashed = self.hash_ahead(awaited[i].text, awaited[i].length)
+                    failed = not self.find_awaited(awaited, n, <uint64_t*>out.buf + done)
+                    done += n
             if failed:
                 raise MemoryError
         finally:
@@ -323,9 +394,13 @@ cdef class UserTable:
             write_digest(state, digest)
         return <uint64_t>state[0] << 32 | state[1]
 
-    cdef inline bint find(self, const uint8_t* text, int64_t n, uint64_t* viewer) noexcept nogil:
-        """Find the viewer of a user; return whether there was memory."""
-        return self.find_hashed(text, n, siphash(self.key, text, n), viewer)
+    cdef bint find_awaited(self, const Awaited* users, int64_t count, uint64_t* viewers) noexcept nogil:
+        """Find the viewers of users that were hashed ahead; return whether there was memory."""
+        cdef int64_t i
+        for i in range(count):
+            if not self.find_hashed(users[i].text, users[i].length, users[i].hashed, viewers + i):
+                return False
+        return True
 
     cdef inline uint64_t hash_ahead(self, const uint8_t* text, int64_t n) noexcept nogil:
         """Return the hash of a user, and begin to load where it is, which takes longer than all else about a line."""
@@ -696,12 +771,6 @@ cdef struct Row:
     int32_t codes[3]
 
 
-cdef struct Awaited:
-    const uint8_t* text
-    int64_t length
-    uint64_t hashed
-
-
 cdef class LineReader:
     """Reads lines of known shapes.
 
@@ -954,12 +1023,8 @@ cdef class LineReader:
     cdef bint find_awaited(self, uint64_t* viewers) noexcept nogil:
         """Find the viewers of the last rows; return whether there was memory."""
         cdef int64_t first = self.rows - self.awaiting
-        cdef Awaited* user
-        cdef int i
-        for i in range(self.awaiting):
-            user = &self.awaited[i]
-            if not self.users.find_hashed(user.text, user.length, user.hashed, viewers + first + i):
-                return False
+        if not self.users.find_awaited(self.awaited, self.awaiting, viewers + first):
+            return False
         self.awaiting = 0
         return True
 

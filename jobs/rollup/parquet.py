@@ -371,7 +371,7 @@ class _Rows:
     def __init__(self, wanted: list[Names], columns: Mapping[Names, int], asked: Asked) -> None:
         self._wanted, self._columns = wanted, columns
         self._next = 1
-        self._window = asked.window
+        self._window, self._passing = asked.window, asked.passing
         # A field in no column is null in all rows.
         whole = asked.fields is not None and all(one in columns for one in asked.fields.values())
         self._fields = asked.fields if whole and records.are_short(wanted) else None
@@ -381,7 +381,8 @@ class _Rows:
         self._next += batch.num_rows
         numbers = np.arange(first, self._next)
         if self._fields and self._window:
-            plays, sure = judge({name: _column(batch, one) for name, one in self._fields.items()}, self._window)
+            columns = {name: _column(batch, one) for name, one in self._fields.items()}
+            plays, sure = judge(columns, self._window, passing=self._passing)
             if plays.num_rows:
                 yield plays
                 numbers = numbers[~sure]

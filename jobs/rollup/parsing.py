@@ -6,12 +6,11 @@ columns need none of them.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -26,7 +25,12 @@ from jobs.rollup.several import BOM, SEVERAL, Piece, may_hold_several, split_lin
 from marquee.sql import Query, Values, read_query
 
 if TYPE_CHECKING:
+    import duckdb
+
     from jobs.rollup.passes import Pass
+
+Database: TypeAlias = "Callable[[], duckdb.DuckDBPyConnection]"
+"""Opens the database, or returns it. A pass leaves so few lines that they need none."""
 
 QUICK = "try(from_json(text, $structure))"
 """SQL for the structure of a line, null for a line that is not JSON, which takes 8 µs."""
@@ -186,9 +190,7 @@ def _accessor(structure: Mapping[str, Any], path: Sequence[str]) -> str:
     return sql
 
 
-def split_lines(
-    db: duckdb.DuckDBPyConnection, batch: Batch, parse: Parse, log: RejectLog
-) -> tuple[pa.Table, pa.Table, pa.Table]:
+def split_lines(db: Database, batch: Batch, parse: Parse, log: RejectLog) -> tuple[pa.Table, pa.Table, pa.Table]:
     """Return the events of a batch (EVENTS), its rejected lines that are kept (REJECTS), and its counts (READS)."""
     lines = pa.concat_tables(block.lines for _, block in batch)
     plays = [table for _, block in batch for table in block.plays]
@@ -198,7 +200,8 @@ def split_lines(
     if log.careful or lines["text"].nbytes < LEAST_BYTES * lines.num_rows:
         parse = replace(parse, query=parse.careful)
     found = [EVENTS.empty_table(), *(table for _, block in batch for table in block.events)]
-    found += [_key_plays(db, pa.concat_tables(plays), parse)] if plays else []
+    if plays and isinstance(parse.viewers, Viewers):
+        found.append(_key_plays(db, pa.concat_tables(plays), parse.viewers))
     for first, texts in _parts(lines["text"]):
         events, several = _parse(db, texts, parse, refused, first=first)
         found.append(events)
@@ -232,7 +235,7 @@ Several: TypeAlias = list[tuple[int, int, Piece]]
 
 
 def _parse(
-    db: duckdb.DuckDBPyConnection,
+    db: Database,
     texts: pa.ChunkedArray,
     parse: Parse,
     refused: Refused,
@@ -269,12 +272,12 @@ def _parse(
 
 
 def _parse_surely(
-    db: duckdb.DuckDBPyConnection, texts: pa.ChunkedArray, parse: Parse, refused: Refused, first: int
+    db: Database, texts: pa.ChunkedArray, parse: Parse, refused: Refused, first: int
 ) -> tuple[pa.Table, Numbers]:
     """Return the lines that are certainly events, and the rows of lines that the reference parser has to judge."""
     lines = pa.table({"row": np.arange(len(texts)), "text": texts})
-    db.register("lines", lines)
-    parsed = parse.query.select(db, parse.values)
+    db().register("lines", lines)
+    parsed = parse.query.select(db(), parse.values)
     events = _to_events(db, parsed.filter(parsed["sure"]), parse)
     is_sure = np.zeros(len(texts), bool)
     is_sure[events["row"].to_numpy()] = True
@@ -302,7 +305,7 @@ def _split_up(several: Iterable[tuple[int, str]], refused: Refused) -> Iterator[
         yield found
 
 
-def _parse_pieces(db: duckdb.DuckDBPyConnection, several: Several, parse: Parse, refused: Refused) -> pa.Table:
+def _parse_pieces(db: Database, several: Several, parse: Parse, refused: Refused) -> pa.Table:
     """Return the plays among events that share a line with others."""
     readable = [(row, place, piece) for row, place, piece in several if isinstance(piece, str)]
     for row, place, piece in several:
@@ -316,12 +319,10 @@ def _parse_pieces(db: duckdb.DuckDBPyConnection, several: Several, parse: Parse,
     return pa.concat_tables(found)
 
 
-def _reject_surely(
-    db: duckdb.DuckDBPyConnection, lines: pa.Table, parse: Parse, query: Query, refused: Refused, first: int
-) -> Numbers:
+def _reject_surely(db: Database, lines: pa.Table, parse: Parse, query: Query, refused: Refused, first: int) -> Numbers:
     """Add the lines whose reject reason is certain to ``refused``; return the rows of the others."""
-    db.register("lines", lines)
-    found = query.select(db, parse.values).sort_by("row")
+    db().register("lines", lines)
+    found = query.select(db(), parse.values).sort_by("row")
     at_language = pc.equal(found["reason"], Reason.LANGUAGE.value)
     tags = pc.if_else(at_language, found["language"], None).combine_chunks().dictionary_encode()
     is_right = pa.array(map(_is_language, tags.dictionary.to_pylist()), pa.bool_()).take(tags.indices)
@@ -338,7 +339,7 @@ def _is_language(text: str) -> bool:
     return _is_text(text) and holds(Reason.LANGUAGE, text[1:-1])
 
 
-def _to_events(db: duckdb.DuckDBPyConnection, parsed: pa.Table, parse: Parse) -> pa.Table:
+def _to_events(db: Database, parsed: pa.Table, parse: Parse) -> pa.Table:
     """Return the rows of parse.sql with a valid country, language and device as events, with the number of the row."""
     for name in TEXTS:
         coded = parsed[name].combine_chunks().dictionary_encode()
@@ -348,30 +349,26 @@ def _to_events(db: duckdb.DuckDBPyConnection, parsed: pa.Table, parse: Parse) ->
     if isinstance(parse.viewers, Viewers):
         users = parsed["user_id"].combine_chunks().dictionary_encode()
         names = [json_text[1:-1] for json_text in users.dictionary.to_pylist()]
-        viewer = pa.array(parse.viewers.of(db, names)[users.indices.to_numpy()])
+        viewer = pa.array(parse.viewers.of(db(), names)[users.indices.to_numpy()])
     else:
-        viewer = parse.viewers.viewers_of(parsed["user_id"], margin=1)
-        event_key = parse.viewers.event_keys_of(parsed["event_key"], margin=1)
+        viewer = parse.viewers.viewers_of(parsed["user_id"].combine_chunks(), margin=1)
+        event_key = parse.viewers.event_keys_of(parsed["event_key"].combine_chunks(), margin=1)
         parsed = parsed.set_column(parsed.column_names.index("event_key"), "event_key", event_key)
     return parsed.append_column("viewer", viewer).select(["row", *EVENTS.names])
 
 
-def _key_plays(db: duckdb.DuckDBPyConnection, plays: pa.Table, parse: Parse) -> pa.Table:
+def _key_plays(db: Database, plays: pa.Table, viewers: Viewers) -> pa.Table:
     """Return plays from columns (columns.PLAYS) as events."""
-    if isinstance(parse.viewers, Viewers):
-        users = plays["user_id"].combine_chunks().dictionary_encode()
-        viewer = pa.array(parse.viewers.of(db, users.dictionary.to_pylist())[users.indices.to_numpy()])
-        event_key = _hashed(db, plays["event_id"])
-    else:
-        viewer = parse.viewers.viewers_of(plays["user_id"])
-        event_key = parse.viewers.event_keys_of(plays["event_id"])
+    users = plays["user_id"].combine_chunks().dictionary_encode()
+    viewer = pa.array(viewers.of(db(), users.dictionary.to_pylist())[users.indices.to_numpy()])
+    event_key = _hashed(db, plays["event_id"])
     return pa.table([viewer, event_key, *(plays[name] for name in EVENTS.names[2:])], schema=EVENTS)
 
 
-def _hashed(db: duckdb.DuckDBPyConnection, event_ids: pa.ChunkedArray) -> pa.Array:
+def _hashed(db: Database, event_ids: pa.ChunkedArray) -> pa.Array:
     """Return the event keys of texts: the hashes of their JSON, as in parse.sql."""
-    db.register("ids", pa.table({"row": np.arange(len(event_ids)), "event_id": event_ids}))
-    rows = db.execute("""select row, hash('"' || event_id || '"') as event_key from ids""").fetchnumpy()
+    db().register("ids", pa.table({"row": np.arange(len(event_ids)), "event_id": event_ids}))
+    rows = db().execute("""select row, hash('"' || event_id || '"') as event_key from ids""").fetchnumpy()
     keys: npt.NDArray[np.uint64] = np.empty(len(event_ids), np.uint64)
     keys[rows["row"]] = rows["event_key"]
     return pa.array(keys)
@@ -388,13 +385,13 @@ def _as_parsed(events: Sequence[Event]) -> pa.Table:
     return pa.Table.from_pylist(rows, _PARSED)
 
 
-def _with_keys(db: duckdb.DuckDBPyConnection, parsed: pa.Table, parse: Parse) -> pa.Table:
+def _with_keys(db: Database, parsed: pa.Table, parse: Parse) -> pa.Table:
     """Add what parse.sql returns beside fields: the row, which nobody asks for here, and the event key."""
     if not isinstance(parse.viewers, Viewers):
         rows = pa.array(np.zeros(parsed.num_rows, np.int64))
         return parsed.append_column("row", rows).append_column("event_key", parsed["event_id"])
-    db.register("accepted", parsed)
-    return db.sql("select *, 0 as row, hash(event_id) as event_key from accepted").to_arrow_table()
+    db().register("accepted", parsed)
+    return db().sql("select *, 0 as row, hash(event_id) as event_key from accepted").to_arrow_table()
 
 
 def _quoted(text: str) -> str:

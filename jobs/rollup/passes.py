@@ -168,11 +168,11 @@ class Pass:
         others = self._others[: self._reader.others].copy()
         return Passed(self._events(memory), others, at, self._reader.stop if status == native.LONG_LINE else None)
 
-    def viewers_of(self, users: pa.ChunkedArray, margin: int = 0) -> pa.ChunkedArray:
+    def viewers_of(self, users: pa.Array, margin: int = 0) -> pa.Array:
         """Return the viewers of users. ``margin`` is the number of bytes to leave out at both ends of each text."""
         return _computed(self._users.viewers, users, margin)
 
-    def event_keys_of(self, event_ids: pa.ChunkedArray, margin: int = 0) -> pa.ChunkedArray:
+    def event_keys_of(self, event_ids: pa.Array, margin: int = 0) -> pa.Array:
         """Return the event keys of event ids."""
         return _computed(partial(native.hash_texts, self.event_key), event_ids, margin)
 
@@ -226,16 +226,13 @@ def event_key_of(keys: Keys) -> bytes:
     return hmac.digest(keys[0], b"marquee event keys", "sha256")[:16]
 
 
-def _computed(compute: Callable[..., None], texts: pa.ChunkedArray, margin: int) -> pa.ChunkedArray:
+def _computed(compute: Callable[..., None], texts: pa.Array, margin: int) -> pa.Array:
     """Return a number for each text."""
-    chunks = []
-    for chunk in texts.chunks:
-        numbers: npt.NDArray[np.uint64] = np.empty(len(chunk), np.uint64)
-        if len(chunk):
-            _, offsets, data = chunk.buffers()
-            compute(offsets, data or b"", chunk.offset, len(chunk), numbers, margin)
-        chunks.append(pa.array(numbers))
-    return pa.chunked_array(chunks, pa.uint64())
+    numbers: npt.NDArray[np.uint64] = np.empty(len(texts), np.uint64)
+    if len(texts):
+        _, offsets, data = texts.buffers()
+        compute(offsets, data or b"", texts.offset, len(texts), numbers, margin)
+    return pa.array(numbers)
 
 
 _idle: list[Pass] = []

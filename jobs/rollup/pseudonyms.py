@@ -5,15 +5,17 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from jobs.rollup.viewer import VIEWER_BYTES, Keys
 from marquee.sql import read_query
+
+if TYPE_CHECKING:
+    import duckdb
 
 Numbers: TypeAlias = npt.NDArray[np.uint64]
 
@@ -37,15 +39,15 @@ class Viewers:
             raise ValueError(message)
         self._pads = [pads(key) for key in reversed(keys)]
 
-    def of(self, db: duckdb.DuckDBPyConnection, users: Sequence[str]) -> Numbers:
+    def of(self, db: "duckdb.DuckDBPyConnection", users: Sequence[str]) -> Numbers:
         """Return the viewers of users, in the same order."""
         return self._hashed(db, pa.array(users, pa.string()).cast(pa.binary()))
 
-    def after(self, db: duckdb.DuckDBPyConnection, viewers: Numbers) -> Numbers:
+    def after(self, db: "duckdb.DuckDBPyConnection", viewers: Numbers) -> Numbers:
         """Return what viewers under older keys are under these keys in front of them, in the same order."""
         return self._hashed(db, _bytes_of(viewers))
 
-    def _hashed(self, db: duckdb.DuckDBPyConnection, texts: pa.Array) -> Numbers:
+    def _hashed(self, db: "duckdb.DuckDBPyConnection", texts: pa.Array) -> Numbers:
         query = read_query("jobs.rollup", "viewers")
         viewers: Numbers = np.empty(len(texts), np.uint64)
         for inner, outer in self._pads:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from json.encoder import encode_basestring
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
 
@@ -20,23 +20,27 @@ from jobs.rollup.contract import MAX_LINE_BYTES, Reason, Window
 from jobs.rollup.limits import Limits
 from jobs.rollup.several import Piece
 
+if TYPE_CHECKING:
+    from jobs.rollup.passes import Pass
+
 Literal: TypeAlias = str
 Path: TypeAlias = tuple[str, ...]
 
 Record: TypeAlias = Numbered | pa.Table
-"""A record as a line, with its number; or many records that are plays for certain (columns.PLAYS)."""
+"""A record as a line, with its number; or many records that are plays for certain (columns.PLAYS or EVENTS)."""
 
 
 @dataclass(frozen=True)
 class Asked:
     """What is to be read of a file: the fields by their names, or all without a list; within which limits.
 
-    Without a window, or without fields, no record is judged: all become lines.
+    Without a window, or without fields, no record is judged: all become lines. With a pass, plays are keyed by it.
     """
 
     fields: Mapping[str, Path] | None
     limits: Limits
     window: Window | None = None
+    passing: "Pass | None" = None
 
 
 NULL: Literal = "null"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from marquee import stopping
 from marquee.engine.base import Kernel, Mapper, Merger, P, Reducer, Task, U, V, W, kernel_path
 from marquee.engine.scratch import own_scratch
-from marquee.machine import MIB
+from marquee.machine import MIB, USUAL_MEMORY_MB, keep_freed_memory
 
 if TYPE_CHECKING:
     from marquee.engine.shuffle import Shuffle
@@ -41,6 +41,8 @@ class LocalEngine:
 
     def __init__(self, options: EngineOptions) -> None:
         self.options = options
+        if options.memory_mb >= USUAL_MEMORY_MB:
+            keep_freed_memory()
         self._pool = ThreadPoolExecutor(options.workers, "marquee-worker")
 
     def map(self, kernel: Kernel[U, V], units: Sequence[U]) -> list[V]:

@@ -13,6 +13,7 @@ from jobs.rollup.reduce import reduce_key
 from marquee.engine.base import Engine, cpu_seconds, kernel_path, kernels_of, load_kernel
 from marquee.engine.local import EngineOptions, LocalEngine
 from marquee.errors import BadInputError, MarqueeError, TryAgainError
+from marquee.machine import USUAL_MEMORY_MB
 from tests import sample_kernels as kernels
 from tests.sample_kernels import Number, Sum
 
@@ -235,3 +236,14 @@ def test_error_stops_what_has_not_begun(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=r"^1 is odd$"):
         engine.map(kernels.fail, [Number(1), *later])
     assert len(list(tmp_path.iterdir())) < 50
+
+
+@pytest.mark.parametrize(("memory_mb", "kept"), [(USUAL_MEMORY_MB, "-1"), (USUAL_MEMORY_MB - 1, None)])
+def test_local_engine_keeps_freed_memory_where_there_is_enough(
+    memory_mb: int, kept: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the usual memory, Arrow keeps freed memory for the next buffers; a small pod gets it back."""
+    monkeypatch.setenv("MIMALLOC_PURGE_DELAY", "")  # so that it is unset again after the test
+    monkeypatch.delenv("MIMALLOC_PURGE_DELAY")
+    LocalEngine(EngineOptions(1, memory_mb))
+    assert os.environ.get("MIMALLOC_PURGE_DELAY") == kept

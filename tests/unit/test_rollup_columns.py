@@ -21,7 +21,9 @@ from jobs.rollup import avro_columns, columns, instants, parsing
 from jobs.rollup.blocks import Block
 from jobs.rollup.contract import Event, Fields, Reason, Window, validate
 from jobs.rollup.lines import read_blocks
+from jobs.rollup.viewer import viewer_of
 from marquee.errors import BadInputError
+from tests.helpers_passes import EVENT_KEY, KEY, new_pass, siphash_1_3
 from tests.helpers_rollup import play, to_line
 from tests.unit.test_rollup_kernel import split, validated
 from tests.unit.test_rollup_lines import parquet
@@ -30,6 +32,8 @@ WINDOW = Window(datetime(2026, 1, 5, 12, 45), datetime(2026, 1, 5, 14, 15))  # n
 AT = datetime(2026, 1, 5, 13, 2, 11, 123000, UTC)
 EVER = datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999999)  # noqa: DTZ001 - as above
 NAMES = ("user_id", "episode_id", "country", "utc_offset_minutes", "language", "device", "watched_seconds")
+
+PASS = new_pass()
 
 Judged = tuple[list[tuple[str, ...]], list[tuple[int, str, str]]]
 
@@ -60,13 +64,29 @@ def event() -> Event:
 
 
 def both(path: Path, data: bytes, name: str = "a.parquet") -> tuple[Judged, Judged, int]:
-    """Read a file by columns and as lines; return what each gives, and how many plays no line was needed for."""
+    """Read a file by columns and as lines; return what each gives, and how many plays no line was needed for.
+
+    With a pass, columns have to give the same plays, keyed.
+    """
     path.write_bytes(data)
     by_columns = list(read_blocks(path, name, Fields(), window=WINDOW))
+    keyed = list(read_blocks(path, name, Fields(), window=WINDOW, passing=PASS))
+    plays = [row for block in by_columns for table in block.plays for row in table.to_pylist()]
+    assert [row for block in keyed for table in block.events for row in table.to_pylist()] == list(
+        map(with_keys, plays)
+    )
+    lines = [[row for block in blocks for row in block.lines.to_pylist()] for blocks in (by_columns, keyed)]
+    assert lines[0] == lines[1]
     as_lines = list(read_blocks(path, name, Fields()))
     assert sum(block.count for block in by_columns) == sum(block.count for block in as_lines)
     assert not any(block.plays for block in as_lines)
     return judged(by_columns), judged(as_lines), sum(table.num_rows for block in by_columns for table in block.plays)
+
+
+def with_keys(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a play as an event: the HMAC of its user, and the hash of its id."""
+    viewer, event_key = viewer_of((KEY,), row.pop("user_id")), siphash_1_3(EVENT_KEY, row.pop("event_id").encode())
+    return {"viewer": viewer, "event_key": event_key, **row}
 
 
 def table(**columns: pa.Array) -> pa.Table:
@@ -244,7 +264,7 @@ def test_dictionary_that_the_writer_gave_up_is_not_made_again(
     by_columns, as_lines, _ = both(tmp_path / "a", data)
     assert by_columns == as_lines
     assert len(by_columns[0]) == (2001 if longest == 64 else 2000)
-    assert ["event_id" in one for one in asked] == [by_dictionary, by_dictionary]
+    assert ["event_id" in one for one in asked] == [by_dictionary] * 3
 
 
 def test_rows_that_lack_a_column_are_lines(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def split(folder: Path, *raws: bytes, window: Window = WINDOW, passes: Sequence[
         with open_database() as db:
             batch = [("lines.json", block) for block in lines.read_blocks(path, "lines.json", passing=passing)]
             parse = parse_query(Fields(), window, passing or Viewers((KEY,)))
-            events, rejects, _ = split_lines(db, batch, parse, RejectLog(math.inf))
+            events, rejects, _ = split_lines(lambda: db, batch, parse, RejectLog(math.inf))
         bare = events.drop_columns("event_key").to_pylist()
         rejected = sorted((row["line"], row["reason"], row["raw"]) for row in rejects.to_pylist())
         found.append((_in_order(bare), rejected))

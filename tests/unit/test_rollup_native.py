@@ -36,17 +36,25 @@ def viewers(users: native.UserTable, texts: pa.StringArray) -> list[int]:
     return [int(one) for one in found]
 
 
-@given(st.binary(min_size=16, max_size=80), st.lists(st.text(max_size=150), min_size=1))
-def test_viewers_are_hmacs(key: bytes, names: list[str]) -> None:
-    """The viewer of any user under any key is the HMAC of Python's library, when it is new and when it is known."""
+@pytest.mark.parametrize("instructions", [True, False])
+@given(key=st.binary(min_size=16, max_size=80), names=st.lists(st.text(max_size=150), min_size=1))
+def test_viewers_are_hmacs(key: bytes, names: list[str], *, instructions: bool) -> None:
+    """The viewer of any user under any key is the HMAC of Python's library, when it is new and when it is known.
+
+    So it is with the processor's instructions for SHA-256, if it has them, and without.
+    """
     try:
         texts = pa.array(names, pa.string())
     except UnicodeEncodeError:
         return
-    users = table(key)
     expected = [viewer_of((key,), name) for name in names]
-    assert viewers(users, texts) == expected
-    assert viewers(users, texts) == expected
+    native.use_sha256(wanted=instructions)
+    try:
+        users = table(key)
+        assert viewers(users, texts) == expected
+        assert viewers(users, texts) == expected
+    finally:
+        native.use_sha256(wanted=True)
 
 
 @given(st.lists(st.binary(min_size=16, max_size=80), min_size=2, max_size=4), st.lists(st.text("aé", max_size=99)))

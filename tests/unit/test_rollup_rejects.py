@@ -164,7 +164,7 @@ def test_query_finds_the_reason(raw: bytes) -> None:
     texts = pa.chunked_array([[raw.decode()] * 1000])
     parse = parse_query(Fields(), WINDOW, Viewers((b"key",)))
     with open_database() as db, mock.patch.object(parsing, "validate", side_effect=AssertionError):
-        assert parsing._parse(db, texts, parse, refused)[0].num_rows == 0
+        assert parsing._parse(lambda: db, texts, parse, refused)[0].num_rows == 0
     [(reason, rows)] = refused.rows
     assert (reason, rows.tolist()) == (validate(raw, Fields(), WINDOW), list(range(1000)))
     assert refused.single == []
