@@ -63,7 +63,7 @@ def master(tmp_path: Path) -> Iterator[str]:
         for command in commands:
             process = stack.enter_context(subprocess.Popen(command, env=env, stdout=log, stderr=log))
             stack.callback(process.terminate)
-        until = time.monotonic() + 60
+        until = time.monotonic() + 180
         while (tmp_path / "spark.log").read_text().count("Registering worker") < len(commands) - 1:
             assert time.monotonic() < until, (tmp_path / "spark.log").read_text()
             time.sleep(0.2)
@@ -74,7 +74,7 @@ def run(master: str, folder: Path, kernel: str, ends: str = "") -> float:
     """Run a kernel that writes four objects; check that each is whole and there once, and return the seconds."""
     command = [sys.executable, "-c", PROGRAM, json.dumps(CONF | {"spark.master": master}), str(folder), kernel, ends]
     done = subprocess.run(
-        command, cwd=Path(__file__).parents[2], check=False, capture_output=True, text=True, timeout=200
+        command, cwd=Path(__file__).parents[2], check=False, capture_output=True, text=True, timeout=400
     )
     assert done.returncode == 0, done.stderr
     written, seconds = json.loads(done.stdout.splitlines()[-1])
