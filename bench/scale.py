@@ -35,6 +35,7 @@ from jobs.rollup.stage import BUCKET_BYTES, RollupStage
 from jobs.simulate.serve import serve
 from jobs.simulate.settings import SimulateSettings
 from jobs.simulate.write import add_late_files, simulate
+from marquee.engine.choice import SPARK_OVERHEAD
 from marquee.engine.local import EngineOptions, Item, LocalEngine
 from marquee.lake.markers import Markers
 from marquee.runs.stage import run_stage
@@ -52,8 +53,6 @@ HOURS = 23
 """Hours of a simulated day with events."""
 OBJECT_EVENTS = 100_000
 """Events of a raw object, as in the larger measured day."""
-SPARK = 2.4
-"""CPU time of the Spark engine without its start, as a multiple of the local engine's: see docs/benchmarks.md."""
 SPARK_START_S = 24
 CORES = 4
 SMALL = 10
@@ -276,7 +275,7 @@ def _days(hour: Steps, requests: Mapping[str, Mapping[str, Mapping[str, float]]]
     rows = {f"{name}, core-seconds": [line.at(events) for events in DAYS] for name, line in stages.items()}
     rows["all stages, core-seconds"] = [sum(line.at(events) for line in stages.values()) for events in DAYS]
     rows["on Spark, core-seconds"] = [
-        sum(line.at(events) * (SPARK if name in {"rollup", "profile"} else 1) for name, line in stages.items())
+        sum(line.at(events) * (SPARK_OVERHEAD if name in {"rollup", "profile"} else 1) for name, line in stages.items())
         for events in DAYS
     ]
     rows["raw objects"] = [objects for _, objects, _ in of_day]
@@ -308,8 +307,8 @@ def _executors(hour: Steps) -> Table:
     for events in DAYS:
         of_hour = events * BUSIEST
         partial = _buckets(_busiest_bytes(hour, events)) * hour.partial_rows / hour.buckets
-        serial = SPARK * (partial * a_row + hour.rest_s)
-        parallel = SPARK * (hour.map_s + hour.reduce_s) / hour.events * of_hour
+        serial = SPARK_OVERHEAD * (partial * a_row + hour.rest_s)
+        parallel = SPARK_OVERHEAD * (hour.map_s + hour.reduce_s) / hour.events * of_hour
         walls = [SPARK_START_S + serial + parallel / (CORES * number) for number in EXECUTORS]
         table.add_row(f"{events:,}", f"{of_hour:,.0f}", f"{serial:.1f}", *(f"{one:,.0f}" for one in walls))
     return table

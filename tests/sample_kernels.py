@@ -1,7 +1,6 @@
 """Kernels for the tests of the engines, which the workers of Spark import from here."""
 
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -203,17 +202,6 @@ def write_late(unit: Number, _: Task) -> tuple[str, str]:
     """Write an object, and return its key and SHA-256; the first attempt at number 0 takes the time of the unit."""
     time.sleep(unit.seconds if _is_first_attempt(unit) else 0)
     return _write(unit)
-
-
-def write_at_last(unit: Number, _: Task) -> tuple[str, str]:
-    """Write an object, and then end Spark's worker, or the executor if the unit fails, at the first attempt at 0."""
-    written = _write(unit)
-    if _is_first_attempt(unit):
-        daemon = os.getppid()
-        executor = int(Path(f"/proc/{daemon}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
-        os.kill(executor if unit.fails else os.getpid(), signal.SIGKILL)
-        time.sleep(60)
-    return written
 
 
 def _is_first_attempt(unit: Number) -> bool:

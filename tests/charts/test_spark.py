@@ -7,6 +7,7 @@ import pytest
 
 from jobs.launcher.application import Owner, fill_in, read_template
 from jobs.launcher.settings import LauncherSettings
+from marquee.engine.spark_session import QUICK_JAVA
 from marquee.settings.loading import load_settings
 from tests.charts.rendering import (
     PROD,
@@ -117,6 +118,12 @@ def test_spark_encrypts_what_it_sends_and_writes() -> None:
         "spark.python.unix.domain.socket.enabled",
     ):
         assert conf[name] == "true"
+
+
+def test_java_has_the_options_of_the_engine() -> None:
+    """Driver and executors start Java with the options that the engine gives it where there is no chart."""
+    spec = application("profile", STAGING)["spec"]
+    assert [spec[role]["javaOptions"] for role in ("driver", "executor")] == [QUICK_JAVA, QUICK_JAVA]
 
 
 def test_configuration_fixes_ports_and_names_metrics() -> None:

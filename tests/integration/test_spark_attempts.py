@@ -1,4 +1,4 @@
-"""Second attempts of Spark at a task: of a slow one, and of one that was lost. The result has each object once."""
+"""Second attempts of Spark at a task: with speculation, of a slow one. The result has each object once."""
 
 import json
 import os
@@ -35,11 +35,10 @@ from tests import sample_kernels
 from tests.sample_kernels import Number
 
 conf, folder, kernel = json.loads(sys.argv[1]), Path(sys.argv[2]), getattr(sample_kernels, sys.argv[3])
-fails = sys.argv[4] == "executor"
 with kernels_of("tests"):
     engine = start_spark(conf, 128)
     began = time.monotonic()
-    written = engine.map(kernel, [Number(number, 300, folder, fails) for number in range(4)])
+    written = engine.map(kernel, [Number(number, 300, folder) for number in range(4)])
     print(json.dumps([written, time.monotonic() - began]))
 """
 
@@ -63,18 +62,18 @@ def master(tmp_path: Path) -> Iterator[str]:
         for command in commands:
             process = stack.enter_context(subprocess.Popen(command, env=env, stdout=log, stderr=log))
             stack.callback(process.terminate)
-        until = time.monotonic() + 60
+        until = time.monotonic() + 180
         while (tmp_path / "spark.log").read_text().count("Registering worker") < len(commands) - 1:
             assert time.monotonic() < until, (tmp_path / "spark.log").read_text()
             time.sleep(0.2)
         yield url
 
 
-def run(master: str, folder: Path, kernel: str, ends: str = "") -> float:
+def run(master: str, folder: Path, kernel: str) -> float:
     """Run a kernel that writes four objects; check that each is whole and there once, and return the seconds."""
-    command = [sys.executable, "-c", PROGRAM, json.dumps(CONF | {"spark.master": master}), str(folder), kernel, ends]
+    command = [sys.executable, "-c", PROGRAM, json.dumps(CONF | {"spark.master": master}), str(folder), kernel]
     done = subprocess.run(
-        command, cwd=Path(__file__).parents[2], check=False, capture_output=True, text=True, timeout=200
+        command, cwd=Path(__file__).parents[2], check=False, capture_output=True, text=True, timeout=400
     )
     assert done.returncode == 0, done.stderr
     written, seconds = json.loads(done.stdout.splitlines()[-1])
@@ -88,9 +87,3 @@ def run(master: str, folder: Path, kernel: str, ends: str = "") -> float:
 def test_overtaken_task_leaves_one_result(tmp_path: Path, master: str) -> None:
     """The twin of a task that hangs for five minutes ends at once; each unit has one value and one whole object."""
     assert run(master, tmp_path, "write_late") < 150
-
-
-@pytest.mark.parametrize("ends", ["worker", "executor"])
-def test_lost_task_leaves_one_result(tmp_path: Path, master: str, ends: str) -> None:
-    """A task whose worker or executor is killed after it has written its object is done again, with one result."""
-    run(master, tmp_path, "write_at_last", ends)
