@@ -176,6 +176,15 @@ def test_no_secret_is_left(shipped: Shipped) -> None:
     assert [path for path in shipped.contents.files if path.startswith(("etc/apt/", "run/secrets", "build/"))] == []
 
 
+def test_no_file_differs_with_each_build(shipped: Shipped) -> None:
+    """Compiled Python is known by hash, not by time, and there are no logs, no caches and no archives of Java."""
+    compiled = [path for path in shipped.contents.files if path.endswith(".pyc")]
+    assert len(compiled) > 1000
+    assert [path for path in compiled if not shipped.contents.read(path)[4] & 1] == []
+    files = [path for path, one in shipped.contents.files.items() if one.member.isreg()]
+    assert [path for path in files if path.startswith(("var/log/", "var/cache/")) or path.endswith(".jsa")] == []
+
+
 def test_image_is_small(shipped: Shipped) -> None:
     """The files of an image are below the limit of its kind."""
     assert shipped.contents.size() < LIMITS[shipped.name]
