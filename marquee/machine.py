@@ -1,7 +1,9 @@
 """What this machine or pod has for the work: its cores, and the memory that it limits its processes to."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from math import inf
 from pathlib import Path
 
@@ -18,6 +20,11 @@ LEAST_MEMORY_MB = 256
 """MiB with which the local engine can work."""
 USUAL_MEMORY_MB = 800
 """MiB of the local engine where nothing limits memory."""
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""Parameters of glibc's mallopt."""
+KEPT_MB, LARGEST_KEPT_MB = 128, 32
+"""MiB of freed memory that a thread of this process keeps at most; MiB of its largest block."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,20 @@ def engine_memory_mb(cgroup: Path = CGROUP) -> int:
     if limit == inf:
         return USUAL_MEMORY_MB
     return max(LEAST_MEMORY_MB, int(limit - max(PROCESS_MB, limit * PROCESS_SHARE)))
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Keep memory that this process frees, where its C library is glibc, which returns arrays to the system one by one.
+
+    Each would be mapped and cleared again for the next array, page by page.
+    """
+    import ctypes  # noqa: PLC0415 - few commands need it
+
+    with suppress(AttributeError, OSError):  # another C library
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_MMAP_THRESHOLD, LARGEST_KEPT_MB * MIB)
+        mallopt(_TRIM_THRESHOLD, KEPT_MB * MIB)
 
 
 def _read(path: Path) -> str:
