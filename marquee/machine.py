@@ -1,9 +1,9 @@
 """What this machine or pod has for the work: its cores, and the memory that it limits its processes to."""
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from math import inf
 from pathlib import Path
 
@@ -24,7 +24,7 @@ USUAL_MEMORY_MB = 800
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Parameters of glibc's mallopt."""
 KEPT_MB, LARGEST_KEPT_MB = 128, 32
-"""MiB of freed memory that a thread of this process keeps at most; MiB of its largest block."""
+"""MiB of freed memory that a thread keeps at most; MiB of the largest block that it keeps."""
 
 
 @dataclass(frozen=True)
@@ -59,18 +59,24 @@ def engine_memory_mb(cgroup: Path = CGROUP) -> int:
     return max(LEAST_MEMORY_MB, int(limit - max(PROCESS_MB, limit * PROCESS_SHARE)))
 
 
-@cache
-def keep_freed_memory() -> None:
-    """Keep memory that this process frees, where its C library is glibc, which returns arrays to the system one by one.
+@contextmanager
+def keeping_freed_memory() -> Iterator[None]:
+    """Keep memory that is freed meanwhile, where the C library is glibc, which returns large arrays one by one.
 
-    Each would be mapped and cleared again for the next array, page by page.
+    Each would be mapped and cleared again for the next array, page by page. At the end all of it is returned.
     """
     import ctypes  # noqa: PLC0415 - few commands need it
 
-    with suppress(AttributeError, OSError):  # another C library
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_MMAP_THRESHOLD, LARGEST_KEPT_MB * MIB)
-        mallopt(_TRIM_THRESHOLD, KEPT_MB * MIB)
+    libc = ctypes.CDLL(None)
+    is_glibc = hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim")
+    if is_glibc:
+        libc.mallopt(_MMAP_THRESHOLD, LARGEST_KEPT_MB * MIB)
+        libc.mallopt(_TRIM_THRESHOLD, KEPT_MB * MIB)
+    try:
+        yield
+    finally:
+        if is_glibc:
+            libc.malloc_trim(0)
 
 
 def _read(path: Path) -> str:

@@ -51,7 +51,7 @@ from marquee.lake.datasets import (
     Dataset,
 )
 from marquee.lake.manifest import Output
-from marquee.machine import keep_freed_memory
+from marquee.machine import keeping_freed_memory
 from marquee.sql import Values
 from marquee.storage.base import Store
 
@@ -93,8 +93,13 @@ class PeriodPart:
 
 
 def count_bucket(unit: AudienceUnit, task: Task) -> PeriodPart:
+    """Update a bucket's state and count its viewers."""
+    with keeping_freed_memory():
+        return _count_ranges(unit, task)
+
+
+def _count_ranges(unit: AudienceUnit, task: Task) -> PeriodPart:
     """Update a bucket's state and count its viewers, range by range."""
-    keep_freed_memory()
     store = unit.lake.open()
     try:
         state = [_open_state(store, one, task.scratch) for one in (unit.kept, unit.merging)]
