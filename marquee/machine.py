@@ -1,10 +1,15 @@
 """What this machine or pod has for the work: its cores, and the memory that it limits its processes to."""
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ctypes
 
 MIB = 1 << 20
 CGROUP = Path("/sys/fs/cgroup")
@@ -19,8 +24,11 @@ LEAST_MEMORY_MB = 256
 """MiB with which the local engine can work."""
 USUAL_MEMORY_MB = 800
 """MiB of the local engine where nothing limits memory."""
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-"""Parameters of the C library's ``mallopt``: of free memory it keeps so much, and gives back each larger block."""
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""Parameters of glibc's mallopt."""
+KEPT_MB, LARGEST_KEPT_MB = 128, 32
+"""MiB of freed memory that a thread keeps at most; MiB of the largest block that it keeps."""
 
 
 @dataclass(frozen=True)
@@ -58,15 +66,31 @@ def engine_memory_mb(cgroup: Path = CGROUP) -> int:
 def keep_freed_memory() -> None:
     """Keep freed memory in this process for the next buffers, instead of giving it back to the system each time.
 
-    This is for Arrow, unless it is loaded already, and for numpy with the C library of most Linux systems.
+    Each would be mapped and cleared again, page by page. This is for Arrow, unless it is loaded already, and for numpy
+    where the C library is glibc.
     """
-    import ctypes  # noqa: PLC0415 - only processes that compute need it
-
     os.environ.setdefault("MIMALLOC_PURGE_DELAY", "-1")
     with suppress(OSError, AttributeError):  # another C library
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(M_MMAP_THRESHOLD, 32 * MIB)
-        mallopt(M_TRIM_THRESHOLD, 256 * MIB)
+        mallopt = _libc().mallopt
+        mallopt(_MMAP_THRESHOLD, LARGEST_KEPT_MB * MIB)
+        mallopt(_TRIM_THRESHOLD, KEPT_MB * MIB)
+
+
+@contextmanager
+def keeping_freed_memory() -> Iterator[None]:
+    """Keep memory that is freed meanwhile, and return all of it at the end."""
+    keep_freed_memory()
+    try:
+        yield
+    finally:
+        with suppress(OSError, AttributeError):
+            _libc().malloc_trim(0)
+
+
+def _libc() -> "ctypes.CDLL":
+    import ctypes  # noqa: PLC0415 - only processes that compute need it
+
+    return ctypes.CDLL(None)
 
 
 def _read(path: Path) -> str:

@@ -51,6 +51,7 @@ from marquee.lake.datasets import (
     Dataset,
 )
 from marquee.lake.manifest import Output
+from marquee.machine import keeping_freed_memory
 from marquee.sql import Values
 from marquee.storage.base import Store
 
@@ -92,6 +93,12 @@ class PeriodPart:
 
 
 def count_bucket(unit: AudienceUnit, task: Task) -> PeriodPart:
+    """Update a bucket's state and count its viewers."""
+    with keeping_freed_memory():
+        return _count_ranges(unit, task)
+
+
+def _count_ranges(unit: AudienceUnit, task: Task) -> PeriodPart:
     """Update a bucket's state and count its viewers, range by range."""
     store = unit.lake.open()
     try:
