@@ -28,6 +28,7 @@ NOT_RUN = {
     "docs/release.md": [
         "needs a signed release",
         "needs a release and a registry",
+        "needs a release and a registry",
         "needs Docker",
         "needs cosign and a release",
         "needs cosign and a registry",
