@@ -80,4 +80,4 @@ def test_planning_is_light(plan: str, tmp_path: Path) -> None:
 
 def test_heavy_modules_are_seen() -> None:
     """Loading a kernel shows pyarrow, numpy and DuckDB, so the tests above can fail."""
-    assert {"pyarrow", "numpy", "duckdb"} <= imports("import jobs.rollup.kernel")
+    assert {"pyarrow", "numpy", "duckdb"} <= imports("import jobs.profile.audience")

@@ -209,10 +209,14 @@ def roll_up(folder: Path, name: str, data: bytes) -> tuple[int, str, int]:
     return done.returncode, done.stderr, peak >> 10
 
 
+ORDINARY = b"[" + b",".join(many(2_000)) + b"]"
+"""Plays in a form and a number for which the process loads all its libraries, DuckDB too."""
+
+
 @pytest.fixture(scope="module")
 def ordinary_mb(tmp_path_factory: pytest.TempPathFactory) -> int:
-    """The peak memory of a rollup of a hundred plays, in MiB: the process and its libraries."""
-    code, log, peak = roll_up(tmp_path_factory.mktemp("ordinary"), "a.json", lines_of(*many(100)))
+    """The peak memory of a rollup of few plays, in MiB: the process and its libraries."""
+    code, log, peak = roll_up(tmp_path_factory.mktemp("ordinary"), "a.json", ORDINARY)
     assert code == 0, log
     return peak
 
@@ -250,7 +254,7 @@ def test_hostile_object_takes_bounded_memory_on_spark(tmp_path: Path, kind: str,
     """A worker of Spark takes at most engine.task_memory_mb and 20 % beside an ordinary rollup."""
     engine = SparkEngine(spark_engine.session, MEMORY_MB)
     ordinary = new_world(tmp_path / "ordinary", buckets=1)
-    ordinary.put("a.json", *many(100))
+    ordinary.put("a.json", ORDINARY)
     peak_on(engine)
     assert ordinary.run(engine=engine).exit_code == 0
     ordinary_mb = peak_on(engine)
