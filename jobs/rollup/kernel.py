@@ -88,7 +88,12 @@ def _named(url: str, names: Collection[str]) -> Iterator[None]:
 
 def _batches(store: Store, unit: ParseUnit, task: Task, passing: "Pass | None") -> Iterator[Batch]:
     """Yield the objects' blocks in batches, because a query takes some milliseconds however few lines it reads."""
-    fetched = in_parallel(store, lambda raw: store.fetch(raw.name, task.scratch), unit.objects)
+
+    def fetch(raw: Input) -> Path:
+        return store.fetch(raw.name, task.scratch)
+
+    # Threads take longer than naming a file does.
+    fetched = in_parallel(store, fetch, unit.objects) if store.fetch_copies else (fetch(raw) for raw in unit.objects)
     with closing(fetched) as paths:
         yield from _batch(store, unit, zip(unit.objects, paths, strict=True), passing)
 

@@ -67,6 +67,8 @@ class Store(Protocol):
     url: str
     readers: int
     """Recommended number of calls at a time."""
+    fetch_copies: bool
+    """Whether ``fetch`` copies an object, which takes long, and does not only name its file."""
 
     def get(self, key: str) -> bytes:
         """Return an object's bytes; ObjectNotFoundError if there is none."""

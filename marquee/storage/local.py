@@ -32,6 +32,7 @@ class LocalStore:
     """
 
     readers = READERS
+    fetch_copies = False
     LOCK = ".lock"
     """Name of the file that serialises conditional writes, at the top of the folder."""
 

@@ -74,6 +74,8 @@ _ADVICE = {
 class S3Store:
     """A bucket, or a prefix of one."""
 
+    fetch_copies = True
+
     def __init__(self, bucket: str, prefix: str, options: S3Options) -> None:
         _check_endpoint(bucket, options.endpoint_url or "")
         self.bucket = bucket
