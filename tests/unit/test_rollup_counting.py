@@ -170,7 +170,7 @@ def test_one_table_for_each_bucket() -> None:
 def test_more_events_than_a_task_may_hold() -> None:
     """Beyond its bytes a task splits what it holds, and goes on."""
     batch = table(*(event(viewer) for viewer in range(100)))
-    splitter = Splitter(4, 3 * batch.nbytes)
+    splitter = Splitter(4, 3 * batch.get_total_buffer_size())
     yielded = [len(list(splitter.add(batch))) for _ in range(9)]
     assert yielded == [0, 0, 0, 4, 0, 0, 0, 4, 0]
     assert sum(own.num_rows for _, own in splitter.rest()) == 100
