@@ -153,7 +153,8 @@ def _run(mart: Mart, settings: MartSettings, markers: Markers, step: Step, *, fo
 
 
 def _count(step: Step, written: int) -> None:
-    read = [one for item in step.items for dataset in LOADED_OF[step.stage] for one in item.marker.of(dataset)]
+    datasets = [one.name for one in LOADED_OF[step.stage]]
+    read = [held for item in step.items for name, held in item.marker.datasets.items() if name in datasets]
     rows = {"in": sum(one.rows for one in read), "out": written}
     if measures := instruments():
         measures.count_work(rows, {"in": sum(one.size for one in read)})

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from marquee.calendar import HOUR, Grain, Period, Span
 from marquee.errors import LostRaceError
@@ -38,7 +38,7 @@ from marquee.lake.datasets import (
     Dataset,
 )
 from marquee.lake.erasures import LATER, told
-from marquee.lake.manifest import Marker
+from marquee.lake.manifest import NOTHING, Marker
 from marquee.lake.markers import Markers
 from marquee.lake.rows_since import rows_since
 from marquee.mart.settings import MartSettings
@@ -240,7 +240,7 @@ class Plan:
 
 def entries_of(marker: Marker) -> list[Entry]:
     """Return the ledger entries of a marker that is loaded."""
-    covered = coverage_of(marker)
+    noted = _note_of(marker)
     since = rows_since(marker) if marker.stage == keys.ROLLUP else None
     return [
         Entry(
@@ -250,15 +250,33 @@ def entries_of(marker: Marker) -> list[Entry]:
             run_id=marker.run_id,
             digest=marker.as_input(one).etag,
             rows=marker.rows(one),
-            hours=covered.hours if covered else None,
-            hours_expected=covered.expected if covered else None,
-            definition_version=marker.definition_version,
-            erased_later=told(later) if (later := marker.counts.get(LATER)) else None,
             rows_generation=since.generation if since else None,
             rows_run_id=since.run_id if since else None,
+            **noted._asdict(),
         )
         for one in LOADED_OF[marker.stage]
     ]
+
+
+class _Note(NamedTuple):
+    """What a ledger notes of a run beside its rows: it may change without them."""
+
+    hours: int | None
+    hours_expected: int | None
+    definition_version: str | None
+    erased_later: str | None
+
+
+def _note_of(marker: Marker) -> _Note:
+    if marker.stage != keys.AUDIENCE:  # only audiences have coverage and erasures in their counts
+        return _Note(None, None, marker.definition_version, None)
+    covered, later = coverage_of(marker), marker.counts.get(LATER)
+    return _Note(
+        covered.hours if covered else None,
+        covered.expected if covered else None,
+        marker.definition_version,
+        told(later) if later else None,
+    )
 
 
 def restated_days(hours: Iterable[Entry]) -> list[Period]:
@@ -286,37 +304,30 @@ def recounted(items: Iterable[Item], ledger: Ledger) -> list[Entry]:
     An hour without plays changes the hours of an audience, but not its rows. A mart of an earlier version has neither.
     """
     return [
-        replace(
-            loaded,
-            hours=entry.hours,
-            hours_expected=entry.hours_expected,
-            definition_version=entry.definition_version,
-            erased_later=entry.erased_later,
-        )
+        replace(loaded, **noted._asdict())
         for item in items
-        for entry in _loaded_entries(item)
-        if (loaded := ledger.get((entry.dataset, entry.period))) and _noted(loaded) != _noted(entry)
+        if item.status is LoadStatus.LOADED
+        for noted in [_note_of(item.marker)]
+        for dataset in LOADED_OF[item.stage]
+        if (loaded := ledger.get((dataset.name, item.marker.period))) and _noted(loaded) != noted
     ]
 
 
-def _noted(entry: Entry) -> tuple[object, ...]:
-    return entry.coverage, entry.definition_version, entry.erased_later
-
-
-def _loaded_entries(item: Item) -> list[Entry]:
-    return entries_of(item.marker) if item.status is LoadStatus.LOADED else []
+def _noted(entry: Entry) -> _Note:
+    return _Note(entry.hours, entry.hours_expected, entry.definition_version, entry.erased_later)
 
 
 def load_status_of(marker: Marker, ledger: Ledger) -> LoadStatus:
     """Compare a marker with the ledger."""
-    wanted = entries_of(marker)
-    found = [ledger.get((one.dataset, one.period)) for one in wanted]
-    known = [one for one in found if one is not None]
+    found = {one.name: ledger.get((one.name, marker.period)) for one in LOADED_OF[marker.stage]}
+    known = [one for one in found.values() if one is not None]
     same_run = all(one.run_id == marker.run_id for one in known)
+    if same_run and len(known) == len(found):  # most markers of a lake, and a run is published once
+        return LoadStatus.LOADED
     # A mart of an earlier version has no entry of a dataset that is new, and an earlier run has no rows of it.
+    held = {name: marker.datasets.get(name, NOTHING) for name in found}
     same_rows = known and all(
-        one.rows == 0 if loaded is None else loaded.digest == one.digest
-        for one, loaded in zip(wanted, found, strict=True)
+        held[name].rows == 0 if loaded is None else loaded.digest == held[name].digest for name, loaded in found.items()
     )
     # Equal bytes are equal content in any run; but captures also differ by the time of fetching.
     if same_rows and (same_run or marker.stage != keys.SCHEDULE_FETCH):
@@ -334,7 +345,7 @@ def compare(markers: Markers, ledger: Ledger, settings: MartSettings) -> list[It
     items = [
         Item(stage, period, marker, load_status_of(marker, ledger))
         for stage in LOADED_OF
-        for period, marker in sorted(found[stage].items())
+        for period, marker in sorted(found[stage].items(), key=lambda one: (one[0].start, one[0].grain))
         if stage == keys.SCHEDULE_FETCH or within(period, settings.span)
     ]
     if not settings.whole_days:
