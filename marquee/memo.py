@@ -101,8 +101,11 @@ def _write_tables(file: Path, tables: "dict[str, pa.Table]", schema: "pa.Schema"
     known = schema.with_metadata({b"version": _version(), b"keys": json.dumps([*tables]).encode()})
     with pa.ipc.new_file(sink, known) as writer:
         for table in tables.values():
-            arrays = [pa.concat_arrays([pa.array([], one.type), *one.chunks]) for one in table.columns]
-            writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=known))  # one batch, also without rows
+            batches = table.to_batches()
+            if len(batches) != 1:  # one batch, also without rows
+                arrays = [pa.concat_arrays([pa.array([], one.type), *one.chunks]) for one in table.columns]
+                batches = [pa.RecordBatch.from_arrays(arrays, schema=known)]
+            writer.write_batch(*batches)
     data = sink.getvalue().to_pybytes()
     _replace(file, zlib.crc32(data).to_bytes(_CHECK, "big") + data)
 

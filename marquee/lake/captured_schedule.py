@@ -10,6 +10,7 @@ from datetime import date
 from typing import NamedTuple
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from marquee.errors import CorruptLakeError
@@ -55,16 +56,15 @@ def read_captures(markers: Markers, dataset: Dataset, columns: Sequence[str] | N
     # Most captures were read before, and each is a few small objects.
     kind = "-".join(["captured", dataset.name, *(columns or ())])
     tables = remember_tables(kind, [one.datasets[dataset.name].digest for one in captures], schema, read)
-    stamped = [
-        _append(_append(table, REQUESTED_DAY, marker.period), FETCHED_AT, marker.finished_at.removesuffix("+00:00"))
-        for marker, table in zip(captures, tables, strict=True)
-    ]
-    return pa.concat_tables([schema.append(REQUESTED_DAY).append(FETCHED_AT).empty_table(), *stamped])
-
-
-def _append(table: pa.Table, field: pa.Field, text: str) -> pa.Table:
-    """Return a table with a column whose value is the same in each row."""
-    return table.append_column(field, pa.repeat(pa.scalar(text).cast(field.type), table.num_rows))
+    rows = pa.concat_tables([schema.empty_table(), *tables]).combine_chunks()
+    capture = np.repeat(np.arange(len(captures)), [table.num_rows for table in tables])
+    stamps = {
+        REQUESTED_DAY: [one.period for one in captures],
+        FETCHED_AT: [one.finished_at.removesuffix("+00:00") for one in captures],
+    }
+    for field, texts in stamps.items():
+        rows = rows.append_column(field, pa.array(texts, pa.string()).cast(field.type).take(pa.array(capture)))
+    return rows
 
 
 def ended_shows(markers: Markers) -> list[tuple[int, date]]:
