@@ -293,6 +293,8 @@ def _connect(
         "autoload_known_extensions": False,
         "temp_directory": _spill_folder(path),
     }
+    if not read_only:
+        config["threads"] = 1  # a load's statements are of a day or a period: more threads take more CPU time for them
     if memory_mb is not None:
         config["memory_limit"] = f"{memory_mb}MiB"
     try:
