@@ -286,26 +286,28 @@ def _protect_overlap(tables: Mapping[str, pa.Table], min_cell: int) -> pa.Table:
 def _protect_steps(tables: Mapping[str, pa.Table], min_cell: int) -> pa.Table:
     """Protect season_step. The share kept is null from the first step on with few viewers at risk."""
     rows = tables[SEASON_STEP.name].sort_by([(name, "ascending") for name in SEASON_STEP.sort])
-    figures = round_figures(
-        [one for one in SEASON_STEP.columns if one.figure is not Figure.RATIO], rows, min_cell
-    ).to_pylist()
-    kept = pa.array(_coarse_kept(figures, rows["kept"].to_pylist(), min_cell), pa.float64())
+    at_risk = round_viewers(rows["at_risk"], min_cell)
+    steps = zip(*(one.to_pylist() for one in (rows["step"], at_risk, rows["kept"])), strict=True)
+    kept = pa.array(_coarse_kept(steps, min_cell), pa.float64())
     return round_figures(SEASON_STEP.columns, rows, min_cell, {"kept": pa.chunked_array([kept])})
 
 
-def _coarse_kept(
-    steps: Sequence[Mapping[str, int | None]], kept: Iterable[float | None], min_cell: int
-) -> list[float | None]:
-    """Return the shares kept, in steps of ``min_cell`` of the viewers of the first step for whom they stand."""
+def _coarse_kept(steps: Iterable[tuple[int, int | None, float | None]], min_cell: int) -> list[float | None]:
+    """Return the shares kept, in steps of ``min_cell`` of the viewers of the first step for whom they stand.
+
+    Args:
+        steps: of each season in order: the number of the step, its published viewers at risk, and the share kept.
+        min_cell: least number of viewers of a published figure.
+    """
     found: list[float | None] = []
     before: float | None = None
-    for step, share in zip(steps, kept, strict=True):
-        if step["step"] == 1:
+    for step, at_risk, share in steps:
+        if step == 1:
             before = share
-        elif before is None or share is None or (step["at_risk"] or 0) < 2 * min_cell:
+        elif before is None or share is None or (at_risk or 0) < 2 * min_cell:
             before = None
         elif before > 0:
-            unit = min_cell * before / (step["at_risk"] or 1)
+            unit = min_cell * before / (at_risk or 1)
             before = min(before, int(share / unit + 0.5) * unit)
         found.append(before)
     return found
