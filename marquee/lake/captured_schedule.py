@@ -56,7 +56,7 @@ def read_captures(markers: Markers, dataset: Dataset, columns: Sequence[str] | N
     # Most captures were read before, and each is a few small objects.
     kind = "-".join(["captured", dataset.name, *(columns or ())])
     tables = remember_tables(kind, [one.datasets[dataset.name].digest for one in captures], schema, read)
-    rows = pa.concat_tables([schema.empty_table(), *tables]).combine_chunks()
+    rows = pa.concat_tables([schema.empty_table(), *tables])
     capture = np.repeat(np.arange(len(captures)), [table.num_rows for table in tables])
     stamps = {
         REQUESTED_DAY: [one.period for one in captures],
