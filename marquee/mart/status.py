@@ -20,7 +20,6 @@ from marquee.mart.ledger import (
     LoadStatus,
     compare,
     day_of,
-    entries_of,
     ledger_of,
     recounted,
     within,
@@ -131,8 +130,8 @@ def _read_ledger(settings: MartSettings) -> Answer:
 
 
 def _state_of(item: Item, ledger: Ledger, reasons: Mapping[Period, str]) -> PeriodStatus:
-    wanted = entries_of(item.marker)
-    found = [ledger[one.dataset, one.period] for one in wanted if (one.dataset, one.period) in ledger]
+    datasets = LOADED_OF[item.stage]
+    found = [one for dataset in datasets if (one := ledger.get((dataset.name, item.marker.period)))]
     reported = day_of(item.period) if item.stage == keys.ROLLUP else item.period
     if item.status is LoadStatus.LOADED:
         state = State.DONE
@@ -142,7 +141,7 @@ def _state_of(item: Item, ledger: Ledger, reasons: Mapping[Period, str]) -> Peri
         state = _STATES.get(item.status, State.STALE)
     loaded_at = found[0].loaded_at if found else None
     reason = reasons[reported] if state is State.FAILED else REASONS.get(item.status, "")
-    rows = sum(one.rows for one in wanted)
+    rows = sum(item.marker.rows(one) for one in datasets)
     covered = found[0].coverage if found else None
     return PeriodStatus(
         keys.MART_LOAD,
