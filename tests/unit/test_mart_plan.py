@@ -1,6 +1,6 @@
 """The plan of a load, made from markers and the ledger alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import pytest
 
 from marquee.calendar import EVER, Period, Span
 from marquee.lake import keys
-from marquee.lake.manifest import Marker, Output
+from marquee.lake.manifest import Held, Marker, Output
 from marquee.lake.markers import Markers
 from marquee.mart.ledger import (
     Entry,
@@ -18,6 +18,7 @@ from marquee.mart.ledger import (
     entries_of,
     load_status_of,
     make_plan,
+    recounted,
     restated_days,
 )
 from marquee.storage.local import LocalStore
@@ -62,6 +63,34 @@ def test_load_status(loaded: Marker | None, found: Marker, status: LoadStatus) -
     """The status of a marker follows from a comparison with the run in the ledger."""
     entries = entries_of(loaded) if loaded else []
     assert load_status_of(found, {(one.dataset, one.period): one for one in entries}) is status
+
+
+class Unread:
+    """The rest of a marker, which nothing may ask for."""
+
+    made_with = ""
+
+    def datasets(self) -> Mapping[str, Held]:
+        """Fail the test."""
+        pytest.fail("the datasets of a loaded run were asked for")
+
+    def other_runs(self) -> tuple[str, ...]:
+        """Fail the test."""
+        pytest.fail("the other runs of a loaded run were asked for")
+
+    def fields(self, name: str) -> Mapping[str, object]:
+        """Fail the test."""
+        pytest.fail(f"{name} of a loaded run was asked for")
+
+
+def test_of_a_loaded_run_its_id_is_enough() -> None:
+    """A marker whose run the ledger has in all its datasets is loaded, and nothing else of it is read."""
+    whole = marker(1, "20260101T", "a")
+    ledger = {(one.dataset, one.period): one for one in entries_of(whole)}
+    known = ("stage", "period", "generation", "run_id", "definition_version")
+    partly = Marker.known({name: getattr(whole, name) for name in known} | {"later": Unread()})
+    assert load_status_of(partly, ledger) is LoadStatus.LOADED
+    assert recounted([Item(keys.ROLLUP, Period.parse(whole.period), partly, LoadStatus.LOADED)], ledger) == []
 
 
 def test_the_ledger_holds_what_the_manifest_says() -> None:
