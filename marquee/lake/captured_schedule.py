@@ -56,15 +56,14 @@ def read_captures(markers: Markers, dataset: Dataset, columns: Sequence[str] | N
     # Most captures were read before, and each is a few small objects.
     kind = "-".join(["captured", dataset.name, *(columns or ())])
     tables = remember_tables(kind, [one.datasets[dataset.name].digest for one in captures], schema, read)
-    rows = pa.concat_tables([schema.empty_table(), *tables])
-    capture = np.repeat(np.arange(len(captures)), [table.num_rows for table in tables])
-    stamps = {
-        REQUESTED_DAY: [one.period for one in captures],
-        FETCHED_AT: [one.finished_at.removesuffix("+00:00") for one in captures],
-    }
-    for field, texts in stamps.items():
-        rows = rows.append_column(field, pa.array(texts, pa.string()).cast(field.type).take(pa.array(capture)))
-    return rows
+    capture_of = pa.array(np.repeat(np.arange(len(tables)), [table.num_rows for table in tables]))
+    found = pa.concat_tables([schema.empty_table(), *tables])
+    for field, texts in (
+        (REQUESTED_DAY, [marker.period for marker in captures]),
+        (FETCHED_AT, [marker.finished_at.removesuffix("+00:00") for marker in captures]),
+    ):
+        found = found.append_column(field, pa.array(texts, pa.string()).cast(field.type).take(capture_of))
+    return found
 
 
 def ended_shows(markers: Markers) -> list[tuple[int, date]]:
