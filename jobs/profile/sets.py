@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.profile.arrays import Groups, order_of
+from jobs.profile.arrays import Groups
 from marquee.lake.captured_schedule import Catalogue
 from marquee.lake.datasets import (
     AUDIENCE,
@@ -138,11 +138,11 @@ def _by_group(bucket: _Columns, ids: Numbers, reach_seconds: int, first: int) ->
     shows = np.searchsorted(ids, bucket.shows[known])
     viewers = int(bucket.viewers.max(initial=0)) + 1
     pairs = shows * viewers + bucket.viewers[known]  # a viewer has a pair in each country
-    by_pair = Groups(pairs, stable=True)
+    by_pair = Groups(pairs)
     of_pair = by_pair.order[by_pair.starts]
     shows, numbers = shows[of_pair], bucket.viewers[known][of_pair]
     groups = 2 * shows + (by_pair.sum(bucket.seconds[known]) < reach_seconds)
-    in_order = order_of(groups, stable=True)
+    in_order = Groups(groups).order
     return (numbers[in_order] + first).astype(np.uint32), np.bincount(groups, minlength=2 * len(ids))
 
 
