@@ -90,6 +90,8 @@ def order_rows(
                 kept += 1
     if sorted_already:
         return kept, groups
+    if key_bits <= DIGIT:
+        return kept, order_few(keys, order, starts, distinct)
     if key_bits + row_bits > WORD:
         return None
     packed = <uint64_t*>malloc(2 * kept * sizeof(uint64_t))
@@ -107,6 +109,32 @@ def order_rows(
                 before = key
         free(packed)
     return kept, groups
+
+
+cdef int64_t order_few(
+    const int64_t[::1] keys, int64_t[::1] order, int64_t[::1] starts, int64_t[::1] distinct
+) noexcept:
+    """Order rows as ``order_rows`` does, where keys are of one digit: they are only counted. Return their number."""
+    cdef int64_t places[1 << DIGIT]
+    cdef int64_t row, key, size
+    cdef int64_t place = 0, groups = 0
+    with nogil:
+        memset(places, 0, sizeof(places))
+        for row in range(keys.shape[0]):
+            if keys[row] >= 0:
+                places[keys[row]] += 1
+        for key in range(1 << DIGIT):
+            size = places[key]
+            places[key] = place
+            if size:
+                starts[groups], distinct[groups] = place, key
+                groups += 1
+            place += size
+        for row in range(keys.shape[0]):
+            if keys[row] >= 0:
+                order[places[keys[row]]] = row
+                places[keys[row]] += 1
+    return groups
 
 
 cdef int bits_of(uint64_t number) noexcept nogil:

@@ -226,16 +226,21 @@ class ShowViewers:
     def _sorted(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows in the order of show, country and viewer, which a range has in the order of viewers."""
         rows, totals = pa.concat_tables(self._rows), np.concatenate(self._totals)
-        show, shows = coded_values(rows["show_id"])
+        self._rows, self._totals = [], []
+        key, shows = coded_values(rows["show_id"])
         country, countries = coded_values(rows["country"])
+        key *= len(countries)
+        key += country
         viewer, seconds = rows["viewer_number"].to_numpy(), rows["watched_seconds"].to_numpy()
-        order = Groups(show * max(len(countries), 1) + country).order
+        del rows, country
+        order = Groups(key).order
         for start in range(0, len(order), ROWS_A_GROUP):
             which = order[start : start + ROWS_A_GROUP]
+            show, country = split(key[which], len(countries))
             yield pa.record_batch(
                 {
-                    "show_id": np.array(shows, np.int64)[show[which]],
-                    "country": coded(countries, country[which]),
+                    "show_id": np.array(shows, np.int64)[show],
+                    "country": coded(countries, country),
                     "viewer_number": viewer[which],
                     "watched_seconds": seconds[which],
                     "viewer_seconds": totals[viewer[which]],
