@@ -31,7 +31,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 KEPT_MB, LARGEST_KEPT_MB = 128, 32
 """MiB of freed memory that a thread keeps at most; MiB of the largest block that it keeps."""
 KEPT_MS = 3_600_000
-"""Milliseconds for which Arrow keeps freed memory: longer than a task takes. With -1 it could not be returned at all."""
+"""Milliseconds for which Arrow keeps freed memory: longer than a task takes. With -1 it could never be returned."""
 
 
 @dataclass(frozen=True)

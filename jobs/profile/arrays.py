@@ -46,6 +46,12 @@ _REDUCING = (np.add, np.bitwise_or, np.minimum, np.maximum)
 """What reduces the rows of a run, by the operations above, which are numbered as in arrays_native.pyx."""
 
 
+def is_compiled() -> bool:
+    """Return whether the loops are compiled."""
+    found: bool = native is not None
+    return found
+
+
 class Groups:
     """Rows by key: ``keys`` has each key once, in order, and ``order`` the rows of each, as they were.
 
@@ -129,7 +135,7 @@ def is_dense(keys: int, rows: int) -> bool:
 
 def _grouped(keys: Ints) -> tuple[Ints, Ints, Ints]:
     """Return the rows in the order of their keys, where in this order each key begins, and each key once."""
-    if native is not None:
+    if is_compiled():
         order, starts, distinct = (np.empty(len(keys), np.int64) for _ in range(3))
         found = native.order_rows(keys, order, starts, distinct)
         if found:
@@ -174,7 +180,7 @@ def numbered(values: npt.NDArray[V]) -> tuple[npt.NDArray[V], Ints]:
 
 def _numbered_in_place(places: Ints, span: int) -> tuple[Ints, Ints]:
     """Return what ``numbered`` does of values from 0 up to a span."""
-    if native is not None:
+    if is_compiled():
         distinct, numbers_of = np.empty(min(span, len(places)), np.int64), np.empty(len(places), np.int64)
         return distinct[: native.number_values(places, np.zeros(span, np.int32), distinct, numbers_of)], numbers_of
     here = np.zeros(span, np.bool_)
@@ -187,7 +193,7 @@ def _numbered_in_place(places: Ints, span: int) -> tuple[Ints, Ints]:
 
 def starts_of(keys: Ints | Words) -> Ints:
     """Return the places at which another key begins, of keys in order."""
-    if native is not None:
+    if is_compiled():
         starts = np.empty(len(keys), np.int64)
         return starts[: native.run_starts(keys.view(np.int64), starts)]
     changes = np.ones(len(keys), np.bool_)
@@ -224,7 +230,7 @@ def _reduced(operation: int, column: Column, starts: Ints, order: Ints | None = 
     """Return one value for each run of a column, whose rows are taken in an order."""
     if order is None and len(starts) == len(column):  # each row is a run
         return column
-    if native is not None:
+    if is_compiled():
         found = np.empty(len(starts), column.dtype)
         as_numbers = np.uint8 if column.dtype == np.bool_ else np.int64
         native.reduce_runs(operation, column.view(as_numbers), order, starts, found.view(as_numbers))
@@ -235,7 +241,7 @@ def _reduced(operation: int, column: Column, starts: Ints, order: Ints | None = 
 
 def add_by_key(keys: Ints, column: Ints, size: int) -> Ints:
     """Return the sum of a column for each key from 0 up to a size."""
-    if native is not None:
+    if is_compiled():
         sums = np.zeros(size, np.int64)
         native.add_by_key(keys, column, sums)
         return sums
@@ -252,7 +258,7 @@ def count_flags(keys: Ints, flags: Bits, bits: int, size: int, times: Ints | Non
 
     With ``times``, a row counts as so many.
     """
-    if native is not None:
+    if is_compiled():
         counts = np.zeros((size, bits), np.int64)
         native.count_flags(keys, flags, times, counts)
         return [*counts.T]
@@ -269,9 +275,7 @@ def packed(flags: Iterable[Flags]) -> Bits:
     return found
 
 
-def sum_each(
-    keys: Ints, column: Ints, which: Ints, lists: tuple[Ints, Ints], size: int
-) -> tuple[Ints, Ints]:
+def sum_each(keys: Ints, column: Ints, which: Ints, lists: tuple[Ints, Ints], size: int) -> tuple[Ints, Ints]:
     """Return keys, each once and in order, and the sums of a column for them: a row counts for several keys.
 
     Args:
@@ -284,7 +288,7 @@ def sum_each(
     starts, members = lists
     sizes = np.diff(starts)
     many = sizes[which]
-    if native is not None and is_dense(size, int(many.sum())):
+    if is_compiled() and is_dense(size, int(many.sum())):
         sums, present = np.zeros(size, np.int64), np.zeros(size, np.bool_)
         native.add_to_each(keys, column, which, starts, members, sums, present.view(np.uint8))
         found = np.flatnonzero(present)
@@ -296,7 +300,7 @@ def sum_each(
 def count_spans(low: Words, high: Words, spans: Sequence[Mapping[str, int]]) -> Ints:
     """Return the number of spans, bitmaps of days, that each row's bitmap has a day of."""
     counts = np.zeros(len(low), np.int64)
-    if native is not None:
+    if is_compiled():
         native.count_spans(low, high, [(span["low"], span["high"]) for span in spans], counts)
         return counts
     for span in spans:
@@ -306,7 +310,7 @@ def count_spans(low: Words, high: Words, spans: Sequence[Mapping[str, int]]) -> 
 
 def first_day(low: Words, high: Words) -> Ints:
     """Return the number of the first day of each row's bitmap, none of which is empty."""
-    if native is not None:
+    if is_compiled():
         found = np.empty(len(low), np.int64)
         native.first_bits(low, high, found)
         return found
@@ -325,7 +329,7 @@ def least_from_here(values: Ints, group: Ints, most: int) -> Ints:
         group: the group of each row, in order.
         most: see above.
     """
-    if native is not None:
+    if is_compiled():
         found = np.empty(len(values), np.int64)
         native.least_from_here(values, group, found)
         return found
@@ -338,7 +342,7 @@ def least_from_here(values: Ints, group: Ints, most: int) -> Ints:
 
 def greatest_so_far(values: Ints, group: Ints) -> Ints:
     """Return the greatest value from the first row of each row's group up to the row; the groups are in order."""
-    if native is not None:
+    if is_compiled():
         found = np.empty(len(values), np.int64)
         native.greatest_so_far(values, group, found)
         return found
@@ -352,7 +356,7 @@ def greatest_so_far(values: Ints, group: Ints) -> Ints:
 
 def choose(flags: Flags, column: Ints, other: int) -> Ints:
     """Return a column where the flag is set, and the other number elsewhere: as ``np.where``, which has branches."""
-    if native is not None:
+    if is_compiled():
         found = np.empty(len(column), np.int64)
         native.choose(flags.view(np.uint8), column, other, found)
         return found
@@ -385,7 +389,7 @@ def at_least(part: Ints, share: Decimal, whole: Ints | int) -> Flags:
 def scaled(part: Ints, other: Ints, factor: int, whole: Ints) -> Ints:
     """Return ``part × other × factor / whole``, rounded down, exactly; 0 where the whole is 0."""
     fits = float(part.max(initial=0)) * float(other.max(initial=0)) * factor < np.iinfo(np.int64).max / 2
-    if fits and native is not None:
+    if fits and is_compiled():
         found = np.empty(len(part), np.int64)
         native.scale(part, other, factor, whole, found)
         return found

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import duckdb
 import pyarrow as pa
 
-from jobs.profile.files import Spool, create_view, fetch, scan, write
+from jobs.profile.files import Spool, create_view, fetch, scan, write, write_batches
 from jobs.profile.queries import query
 from jobs.profile.ranges import SortedFile, fields_of, in_ranges
 from jobs.profile.season_counts import Ladder, count_seasons, count_steps, find_steps
@@ -41,6 +41,7 @@ from marquee.lake.datasets import (
     LAUNCH_VIEWER,
     SEASON_AUDIENCE,
     SEASON_STEP,
+    SHOW_VIEWER,
     SITTING_DAY,
     SITTING_PERIOD,
     VIEWER_DAY,
@@ -152,7 +153,7 @@ class _Counts:
         unit = self._unit
         tables = {name: pa.concat_tables(parts) for name, parts in self._tables.items()}
         if unit.sets:
-            written = self._show_viewers.write(store, unit.prefix, unit.bucket)
+            written = write_batches(store, unit.prefix, SHOW_VIEWER, self._show_viewers.take(), unit.bucket)
             tables[LAUNCHED] = NO_LAUNCHES
         else:
             with task.database(unit.lake.folder) as db:

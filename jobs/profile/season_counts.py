@@ -184,7 +184,8 @@ def count_seasons(steps: StepsWatched, ladder: Ladder) -> pa.Table:
     by_season = Sums(season, len(ladder.first))
     first = ladder.first[by_season.keys]
     return pa.table(
-        {"show_id": ladder.show[first], "season": ladder.season[first]} | by_season.count(packed(counted.values()), [*counted])
+        {"show_id": ladder.show[first], "season": ladder.season[first]}
+        | by_season.count(packed(counted.values()), [*counted])
     )
 
 

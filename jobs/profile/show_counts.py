@@ -7,7 +7,6 @@ the viewer watched in the period. Only reach depends on the country. It takes re
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -31,14 +30,22 @@ from jobs.profile.arrays import (
     sum_each,
 )
 from jobs.profile.watching import Pairs, Watching, coded, of_texts
-from marquee.lake.datasets import SHOW_VIEWER
-from marquee.lake.files import write_output
-from marquee.lake.manifest import Output
 from marquee.lake.parquet import ROWS_A_GROUP
 from marquee.sql import Values
-from marquee.storage.base import Store
 
 MS = 1000
+OF_VIEWERS = (
+    "reach",
+    "loyal_viewers",
+    "binge_viewers",
+    "binge5_viewers",
+    "sole_viewers",
+    "near_sole_viewers",
+    "new_viewers",
+    "new_sole_viewers",
+    "multilingual_viewers",
+)
+"""Counts of viewers reached, in the order of the bits of ``_flags_of_pairs``."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +115,20 @@ def count_shows(watching: Watching, traits: Traits, values: Values) -> pa.Table:
     shows = len(watching.shows)
     by_show, by_place = Sums(pairs.show, shows), Sums(rows.show * countries + rows.country, shows * countries)
     flags = _flags_of_pairs(pairs, traits)
-    everywhere = _tally(by_show, np.arange(len(pairs.viewer)), pairs.seconds, watching, traits, flags, values)
-    here = _tally(by_place, pairs.of_row, rows.seconds, watching, traits, flags, values)
+
+    def tally(groups: Sums, pair: Ints, seconds: Ints) -> Mapping[str, Ints]:
+        """Return the counts of each group of rows; ``pair`` is the pair of viewer and show of each row."""
+        reached = seconds >= values["reach_seconds"]
+        valued = scaled(seconds, pairs.seconds[pair], MS, watching.totals[pairs.viewer[pair]])
+        return {
+            "watched_seconds": groups.sum(seconds),
+            "return_days": groups.sum(traits.days[pair] * reached),
+            "valued_ms": groups.sum(valued * traits.known[pair]),
+            **groups.count(flags[pair] * reached, OF_VIEWERS),
+        }
+
+    everywhere = tally(by_show, np.arange(len(pairs.viewer)), pairs.seconds)
+    here = tally(by_place, pairs.of_row, rows.seconds)
     show, country = split(by_place.keys, countries)
     present = by_show.keys
     ids = np.concatenate([watching.shows[present], watching.shows[show]])
@@ -214,17 +233,8 @@ class ShowViewers:
         self._totals.append(watching.totals)
         self._viewers += len(watching.totals)
 
-    def write(self, store: Store, prefix: str, bucket: int) -> list[Output]:
-        """Write the rows, sorted; an empty bucket gets no file."""
-        batches = self._sorted()
-        first = next(batches, None)
-        if first is None:
-            return []
-        rows = pa.RecordBatchReader.from_batches(first.schema, chain([first], batches))
-        return [write_output(store, prefix, SHOW_VIEWER, rows, bucket)]
-
-    def _sorted(self) -> Iterator[pa.RecordBatch]:
-        """Yield the rows in the order of show, country and viewer, which a range has in the order of viewers."""
+    def take(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows, sorted, and let go of them: by show, country and viewer; a range has them by viewer."""
         rows, totals = pa.concat_tables(self._rows), np.concatenate(self._totals)
         self._rows, self._totals = [], []
         key, shows = coded_values(rows["show_id"])
@@ -257,41 +267,12 @@ def list_countries_of_episodes(watching: Watching) -> pa.Table:
     return pa.table({"episode_id": watching.episodes[episode], "country": of_texts(watching.countries, country)})
 
 
-COUNTED = (
-    "reach",
-    "loyal_viewers",
-    "binge_viewers",
-    "binge5_viewers",
-    "sole_viewers",
-    "near_sole_viewers",
-    "new_viewers",
-    "new_sole_viewers",
-    "multilingual_viewers",
-)
-"""Counts of viewers reached, in the order of the bits of ``_flags_of_pairs``."""
-
-
 def _flags_of_pairs(pairs: Pairs, traits: Traits) -> Bits:
     """Return for each pair of viewer and show what it counts as, once the viewer is reached."""
     new = traits.new[pairs.viewer]
     reached = np.ones(len(pairs.viewer), np.bool_)
     of_show = (traits.loyal, traits.binge, traits.binge5, traits.sole, traits.near_sole)
     return packed([reached, *of_show, new, new & traits.sole, traits.multilingual[pairs.viewer]])
-
-
-def _tally(
-    groups: Sums, pair: Ints, seconds: Ints, watching: Watching, traits: Traits, flags: Bits, values: Values
-) -> Mapping[str, Ints]:
-    """Return the counts of each group of rows; ``pair`` is the pair of viewer and show of each row."""
-    totals = watching.totals[watching.pairs.viewer[pair]]
-    reached = seconds >= values["reach_seconds"]
-    valued = scaled(seconds, watching.pairs.seconds[pair], MS, totals)
-    return {
-        "watched_seconds": groups.sum(seconds),
-        "return_days": groups.sum(traits.days[pair] * reached),
-        "valued_ms": groups.sum(valued * traits.known[pair]),
-        **groups.count(flags[pair] * reached, COUNTED),
-    }
 
 
 def _places(watching: Watching, worldwide: int, country: Ints, values: Values) -> pa.Array:

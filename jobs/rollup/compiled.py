@@ -1,12 +1,10 @@
-"""Tells whether the compiled modules of the rollup can be used here. Nothing heavy is imported: planning asks it, too."""
+"""Tells whether the compiled modules of the rollup can be used here. Planning asks it, too."""
 
 from marquee import compiled
 
 REMEDY = (
     "Install a C compiler and Python's headers (Debian: apt-get install gcc python3-dev), and install Marquee again"
 )
-
-
 MODULES = ("jobs.rollup.native", "jobs.rollup.columns_native")
 
 
