@@ -9,7 +9,7 @@ The loops are compiled (arrays_native.pyx). Without compiled modules numpy does 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -425,8 +425,8 @@ def words(column: pa.ChunkedArray) -> Words:
     return found
 
 
-def coded_values(column: pa.ChunkedArray) -> tuple[Ints, Sequence[Any]]:
-    """Return the number of each row's value, and the values by their numbers, in order: texts, or whole numbers."""
+def texts(column: pa.ChunkedArray) -> tuple[Ints, Sequence[str]]:
+    """Return the number of each row's text, and the texts by their numbers, in order."""
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
     whole = column.unify_dictionaries().combine_chunks()

@@ -5,10 +5,12 @@ the viewer watched in the period. Only reach depends on the country. It takes re
 "starter" (The Verge 2019-10-21).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from jobs.profile.arrays import (
@@ -19,7 +21,6 @@ from jobs.profile.arrays import (
     Sums,
     add_runs,
     at_least,
-    coded_values,
     count_spans,
     numbers,
     packed,
@@ -28,6 +29,7 @@ from jobs.profile.arrays import (
     split,
     starts_of,
     sum_each,
+    texts,
 )
 from jobs.profile.watching import Pairs, Watching, coded, of_texts
 from marquee.lake.parquet import ROWS_A_GROUP
@@ -206,6 +208,16 @@ def count_genres(watching: Watching, show_genre: pa.Table, values: Values) -> pa
     )
 
 
+class _Range(NamedTuple):
+    """Rows of show_viewer of a range of viewers; ``cell`` numbers its shows × countries."""
+
+    shows: Ints
+    countries: Sequence[str]
+    cell: npt.NDArray[np.int32]
+    viewer: npt.NDArray[np.int32]
+    seconds: Ints
+
+
 class ShowViewers:
     """The rows of show_viewer of a bucket, whose ranges are added one by one.
 
@@ -213,43 +225,41 @@ class ShowViewers:
     """
 
     def __init__(self) -> None:
-        self._rows: list[pa.Table] = []
+        self._ranges: list[_Range] = []
         self._totals: list[Ints] = []
         self._viewers = 0
 
     def add(self, watching: Watching) -> None:
         """Add the viewers of a range."""
         rows = watching.rows
-        self._rows.append(
-            pa.table(
-                {
-                    "show_id": coded(watching.shows, rows.show),
-                    "country": coded(watching.countries, rows.country),
-                    "viewer_number": (rows.viewer + self._viewers).astype(np.int32),
-                    "watched_seconds": rows.seconds,
-                }
-            )
-        )
+        cell = (rows.show * len(watching.countries) + rows.country).astype(np.int32)
+        viewer = (rows.viewer + self._viewers).astype(np.int32)
+        self._ranges.append(_Range(watching.shows, watching.countries, cell, viewer, rows.seconds))
         self._totals.append(watching.totals)
         self._viewers += len(watching.totals)
 
     def take(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows, sorted, and let go of them: by show, country and viewer; a range has them by viewer."""
-        rows, totals = pa.concat_tables(self._rows), np.concatenate(self._totals)
-        self._rows, self._totals = [], []
-        key, shows = coded_values(rows["show_id"])
-        country, countries = coded_values(rows["country"])
-        key *= len(countries)
-        key += country
-        viewer, seconds = rows["viewer_number"].to_numpy(), rows["watched_seconds"].to_numpy()
-        del rows, country
+        shows = np.unique(np.concatenate([one.shows for one in self._ranges]))
+        countries = sorted({name for one in self._ranges for name in one.countries})
+        of_country = {name: number for number, name in enumerate(countries)}
+        keys = []
+        for one in self._ranges:
+            first = np.searchsorted(shows, one.shows) * len(countries)
+            of_cell = np.add.outer(first, np.array([of_country[name] for name in one.countries], np.int64))
+            keys.append(of_cell.ravel()[one.cell])
+        key = np.concatenate(keys)
+        viewer, seconds = (np.concatenate([one[at] for one in self._ranges]) for at in (3, 4))
+        totals = np.concatenate(self._totals)
+        del keys
+        self._ranges, self._totals = [], []
         order = Groups(key).order
         for start in range(0, len(order), ROWS_A_GROUP):
             which = order[start : start + ROWS_A_GROUP]
             show, country = split(key[which], len(countries))
             yield pa.record_batch(
                 {
-                    "show_id": np.array(shows, np.int64)[show],
+                    "show_id": shows[show],
                     "country": coded(countries, country),
                     "viewer_number": viewer[which],
                     "watched_seconds": seconds[which],
@@ -283,7 +293,7 @@ def _places(watching: Watching, worldwide: int, country: Ints, values: Values) -
 
 def _genres_of_shows(watching: Watching, show_genre: pa.Table, unknown: str) -> tuple[Ints, Ints, list[str]]:
     """Return where each show's genres begin and the last one's end, the genres of all, and the names of genres."""
-    genre, names = coded_values(show_genre["genre"])
+    genre, names = texts(show_genre["genre"])
     show = np.searchsorted(watching.shows, numbers(show_genre["show_id"]))
     show[show == len(watching.shows)] = 0
     here = watching.shows[show] == numbers(show_genre["show_id"]) if len(watching.shows) else np.zeros(len(show), bool)

@@ -19,13 +19,13 @@ from jobs.profile.arrays import (
     Words,
     add_runs,
     at_least,
-    coded_values,
     find,
     numbered,
     numbers,
     run_of_each,
     split,
     starts_of,
+    texts,
     unite_runs,
     words,
 )
@@ -70,7 +70,7 @@ class Watching:
         self._played = played
         self.viewers, self.viewer = numbered(words(played["viewer"]))
         self.episodes, self.episode = numbered(numbers(played["episode_id"]))
-        self.country, self.countries = coded_values(played["country"])
+        self.country, self.countries = texts(played["country"])
         self.seconds = numbers(played["watched_seconds"])
         self.days_low, self.days_high = words(played["days_low"]), words(played["days_high"])
         known = _sorted(catalogue, "episode_id")
@@ -135,7 +135,7 @@ class Watching:
         language (en-US, en-GB) count as one, and tags without one (x-private, i-klingon) each count for themselves.
         This rule is Marquee's own, because the schedule service has only original languages.
         """
-        language, tags = coded_values(self._played["language"])
+        language, tags = texts(self._played["language"])
         bases = [base_language(tag) for tag in tags]
         names = sorted(set(bases))
         number = np.array([names.index(base) for base in bases], np.int64)
@@ -156,8 +156,8 @@ def merge_played(played: pa.Table) -> pa.Table:
     """Return viewer_period of rows in its form: one row for each viewer × episode × country × language, sorted."""
     viewers, viewer = numbered(words(played["viewer"]))
     episodes, episode = numbered(numbers(played["episode_id"]))
-    country, countries = coded_values(played["country"])
-    language, languages = coded_values(played["language"])
+    country, countries = texts(played["country"])
+    language, languages = texts(played["language"])
     key = (viewer * max(len(episodes), 1) + episode) * max(len(countries), 1) + country
     groups = Groups(key * max(len(languages), 1) + language)
     key, language = split(groups.keys, max(len(languages), 1))
@@ -174,10 +174,9 @@ def merge_played(played: pa.Table) -> pa.Table:
     return pa.table(columns)
 
 
-def coded(values: Sequence[str] | Ints, which: Ints) -> pa.DictionaryArray:
-    """Return a column of texts, or of whole numbers, as a dictionary, from the number of each row's value."""
-    listed = pa.array(values, pa.int64() if isinstance(values, np.ndarray) else pa.string())
-    return pa.DictionaryArray.from_arrays(which.astype(np.int32), listed)
+def coded(values: Sequence[str], which: Ints) -> pa.DictionaryArray:
+    """Return a column of texts as a dictionary, from the number of each row's text."""
+    return pa.DictionaryArray.from_arrays(which.astype(np.int32), pa.array(values, pa.string()))
 
 
 def of_texts(values: Sequence[str], which: Ints) -> pa.Array:

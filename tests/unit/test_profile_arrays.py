@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +15,6 @@ from jobs.profile.arrays import (
     any_of_runs,
     at_least,
     choose,
-    coded_values,
     count_flags,
     count_spans,
     first_day,
@@ -205,10 +203,3 @@ def test_shares_are_exact() -> None:
     assert scaled(part, part, 1000, whole).tolist() == [5444, 0]
     large = np.array([1 << 30])
     assert scaled(large, large, 1000, np.array([1 << 20])).tolist() == [1000 << 40]
-
-
-def test_values_of_dictionaries() -> None:
-    """Parts of a column have dictionaries of their own; its values are numbered in their order."""
-    parts = [pa.array(["de", "at"]).dictionary_encode(), pa.array(["fr", "de"]).dictionary_encode()]
-    of_row, values = coded_values(pa.chunked_array(parts))
-    assert (of_row.tolist(), values) == ([1, 0, 2, 1], ["at", "de", "fr"])
