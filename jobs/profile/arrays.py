@@ -201,6 +201,11 @@ def starts_of(keys: Ints | Words) -> Ints:
     return np.flatnonzero(changes)
 
 
+def first_of_runs(column: Ints, starts: Ints) -> Ints:
+    """Return the first value of each run of a column, from each start up to the next."""
+    return column if len(starts) == len(column) else column[starts]
+
+
 def add_runs(column: Ints, starts: Ints) -> Ints:
     """Return the sum of each run of a column, from each start up to the next."""
     return _reduced(_SUM, column, starts)

@@ -21,6 +21,7 @@ from jobs.profile.arrays import (
     count_up,
     find,
     first_day,
+    first_of_runs,
     greatest_of_runs,
     least_from_here,
     least_of_runs,
@@ -107,8 +108,8 @@ def find_steps(watching: Watching, ladder: Ladder, values: Values) -> StepsWatch
     step = ladder.step_of_place[place]
     starts = starts_of(viewer * max(len(ladder), 1) + step)
     return StepsWatched(
-        viewer[starts],
-        step[starts],
+        first_of_runs(viewer, starts),
+        first_of_runs(step, starts),
         any_of_runs(watched, starts),
         least_of_runs(day, starts),
         any_of_runs(count_spans(low, high, [values["recent"]]) > 0, starts),

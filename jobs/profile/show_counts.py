@@ -118,7 +118,7 @@ def count_shows(watching: Watching, traits: Traits, values: Values) -> pa.Table:
     by_show, by_place = Sums(pairs.show, shows), Sums(rows.show * countries + rows.country, shows * countries)
     flags = _flags_of_pairs(pairs, traits)
 
-    def tally(groups: Sums, pair: Ints, seconds: Ints) -> Mapping[str, Ints]:
+    def tally(groups: Sums, pair: Ints | slice, seconds: Ints) -> Mapping[str, Ints]:
         """Return the counts of each group of rows; ``pair`` is the pair of viewer and show of each row."""
         reached = seconds >= values["reach_seconds"]
         valued = scaled(seconds, pairs.seconds[pair], MS, watching.totals[pairs.viewer[pair]])
@@ -129,7 +129,7 @@ def count_shows(watching: Watching, traits: Traits, values: Values) -> pa.Table:
             **groups.count(flags[pair] * reached, OF_VIEWERS),
         }
 
-    everywhere = tally(by_show, np.arange(len(pairs.viewer)), pairs.seconds)
+    everywhere = tally(by_show, slice(None), pairs.seconds)
     here = tally(by_place, pairs.of_row, rows.seconds)
     show, country = split(by_place.keys, countries)
     present = by_show.keys

@@ -20,6 +20,7 @@ from jobs.profile.arrays import (
     add_runs,
     at_least,
     find,
+    first_of_runs,
     numbered,
     numbers,
     run_of_each,
@@ -46,14 +47,17 @@ class Rows:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Viewers × shows, over all countries, in this order. ``of_row`` is the number of the pair of each of ``Rows``."""
+    """Viewers × shows, over all countries, in this order. ``of_row`` has the pair of each of ``Rows``.
+
+    Where each row is a pair of its own, because nobody has watched a show in two countries, it is the slice of all.
+    """
 
     viewer: Ints
     show: Ints
     seconds: Ints
     days_low: Words
     days_high: Words
-    of_row: Ints
+    of_row: Ints | slice
 
 
 class Watching:
@@ -101,12 +105,12 @@ class Watching:
         rows = self.rows
         starts = starts_of(rows.viewer * max(len(self.shows), 1) + rows.show)
         return Pairs(
-            rows.viewer[starts],
-            rows.show[starts],
+            first_of_runs(rows.viewer, starts),
+            first_of_runs(rows.show, starts),
             add_runs(rows.seconds, starts),
             unite_runs(rows.days_low, starts),
             unite_runs(rows.days_high, starts),
-            run_of_each(starts, len(rows.viewer)),
+            run_of_each(starts, len(rows.viewer)) if len(starts) < len(rows.viewer) else slice(None),
         )
 
     @cached_property

@@ -18,6 +18,7 @@ from jobs.profile.arrays import (
     count_flags,
     count_spans,
     first_day,
+    first_of_runs,
     greatest_so_far,
     least_from_here,
     numbered,
@@ -170,6 +171,7 @@ def test_runs() -> None:
     starts = starts_of(keys)
     assert starts.tolist() == [0, 2]
     assert run_of_each(starts, 3).tolist() == [0, 0, 1]
+    assert first_of_runs(keys, starts).tolist() == [4, 9]
     flags = np.array([False, True, False])
     assert any_of_runs(flags, starts).tolist() == [True, False]
     assert any_of_runs(flags, np.arange(3)).tolist() == flags.tolist()
