@@ -1,6 +1,7 @@
 """What this machine or pod has for the work: its cores, and the memory that it limits its processes to."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Parameters of glibc's mallopt."""
 KEPT_MB, LARGEST_KEPT_MB = 128, 32
 """MiB of freed memory that a thread keeps at most; MiB of the largest block that it keeps."""
+KEPT_MS = 3_600_000
+"""Milliseconds for which Arrow keeps freed memory: longer than a task takes. With -1 it could never be returned."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def keep_freed_memory() -> None:
     Each would be mapped and cleared again, page by page. This is for Arrow, unless it is loaded already, and for numpy
     where the C library is glibc.
     """
-    os.environ.setdefault("MIMALLOC_PURGE_DELAY", "-1")
+    os.environ.setdefault("MIMALLOC_PURGE_DELAY", str(KEPT_MS))
     with suppress(OSError, AttributeError):  # another C library
         mallopt = _libc().mallopt
         mallopt(_MMAP_THRESHOLD, LARGEST_KEPT_MB * MIB)
@@ -83,6 +86,8 @@ def keeping_freed_memory() -> Iterator[None]:
     try:
         yield
     finally:
+        if arrow := sys.modules.get("pyarrow"):
+            arrow.default_memory_pool().release_unused()
         with suppress(OSError, AttributeError):
             _libc().malloc_trim(0)
 

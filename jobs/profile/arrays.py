@@ -2,9 +2,11 @@
 
 Sums are of whole numbers, so the order of rows has no effect. Sorting 64-bit keys takes a tenth of the time of a hash
 table, and less where rows are in order already.
+
+The loops are compiled (arrays_native.pyx). Without compiled modules numpy does the same in more steps over the arrays.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
 from typing import TypeVar
@@ -13,10 +15,21 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from marquee.compiled import why_not_compiled
+
+try:
+    from jobs.profile import arrays_native as native
+except ImportError:  # it is optional
+    native = None  # type: ignore[assignment] # the types are those of the compiled module
+if why_not_compiled("jobs.profile.arrays_native"):  # it may be one of another version
+    native = None  # type: ignore[assignment] # as above
+
 Ints = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
 Flags = npt.NDArray[np.bool_]
+Bits = npt.NDArray[np.uint16]
 V = TypeVar("V", np.int64, np.uint64)
+Column = TypeVar("Column", Ints, Words, Flags)
 
 
 _SPARSE, _SMALL = 4, 1024
@@ -27,48 +40,51 @@ _COUNTED = 1 << 16
 """Keys up to this have 16 bits."""
 _EXACT = 1 << 53
 """Whole numbers up to this are exact as fractions, which numpy counts in."""
+_WORD = 64
+_SUM, _UNION, _LEAST, _GREATEST = range(4)
+_REDUCING = (np.add, np.bitwise_or, np.minimum, np.maximum)
+"""What reduces the rows of a run, by the operations above, which are numbered as in arrays_native.pyx."""
+
+
+def is_compiled() -> bool:
+    """Return whether the loops are compiled."""
+    found: bool = native is not None
+    return found
 
 
 class Groups:
-    """Rows by key: ``keys`` has each key once, in order.
+    """Rows by key: ``keys`` has each key once, in order, and ``order`` the rows of each, as they were.
 
     Args:
-        keys: the key of each row.
-        stable: whether ``order`` keeps the order of rows with one key.
+        keys: the key of each row. A row whose key is below 0 is in no group.
     """
 
-    def __init__(self, keys: Ints, *, stable: bool = False) -> None:
-        self.order = order_of(keys, stable=stable)
-        self._sorted = keys[self.order]
-        self.starts = starts_of(self._sorted)
-
-    @cached_property
-    def keys(self) -> Ints:
-        """Return each key once, in order."""
-        return self._sorted[self.starts]
+    def __init__(self, keys: Ints) -> None:
+        self.order, self.starts, self.keys = _grouped(keys)
 
     def __len__(self) -> int:
         return len(self.starts)
 
-    def sum(self, column: Ints | Flags) -> Ints:
-        """Return the sum of a column in each group; of flags, the number of rows."""
-        return add_runs(column[self.order], self.starts)
+    @cached_property
+    def sizes(self) -> Ints:
+        """Return the number of rows of each group."""
+        return np.diff(self.starts, append=len(self.order))
+
+    def sum(self, column: Ints) -> Ints:
+        """Return the sum of a column in each group."""
+        return _reduced(_SUM, column, self.starts, self.order)
 
     def union(self, bits: Words) -> Words:
         """Return the bits that are set in a row of each group."""
-        return unite_runs(bits[self.order], self.starts)
+        return _reduced(_UNION, bits, self.starts, self.order)
 
     def least(self, column: Ints) -> Ints:
         """Return the least value of each group."""
-        return np.minimum.reduceat(column[self.order], self.starts) if len(self.starts) else column[:0]
+        return _reduced(_LEAST, column, self.starts, self.order)
 
     def greatest(self, column: Ints) -> Ints:
         """Return the greatest value of each group."""
-        return np.maximum.reduceat(column[self.order], self.starts) if len(self.starts) else column[:0]
-
-    def any(self, flags: Flags) -> Flags:
-        """Return whether a row of each group has the flag."""
-        return np.logical_or.reduceat(flags[self.order], self.starts) if len(self.starts) else flags[:0]
+        return _reduced(_GREATEST, column, self.starts, self.order)
 
 
 class Sums:
@@ -83,7 +99,7 @@ class Sums:
 
     @cached_property
     def _dense(self) -> bool:
-        return self._size <= _SPARSE * len(self._rows) + _SMALL
+        return is_dense(self._size, len(self._rows))
 
     @cached_property
     def _groups(self) -> Groups:
@@ -92,24 +108,55 @@ class Sums:
     @cached_property
     def keys(self) -> Ints:
         """Return each key once, in order."""
-        return np.flatnonzero(np.bincount(self._rows, minlength=self._size)) if self._dense else self._groups.keys
+        if not self._dense:
+            return self._groups.keys
+        present = np.zeros(self._size, np.bool_)
+        present[self._rows] = True
+        return np.flatnonzero(present)
 
-    def sum(self, column: Ints | Flags) -> Ints:
-        """Return the sum of a column for each key; of flags, the number of rows."""
+    def sum(self, column: Ints) -> Ints:
+        """Return the sum of a column for each key."""
         if not self._dense:
             return self._groups.sum(column)
-        if column.dtype == np.bool_:
-            return np.bincount(self._rows[column], minlength=self._size)[self.keys]
-        if int(np.abs(column).max(initial=0)) * len(column) > _EXACT:
-            return self._groups.sum(column)
-        return np.bincount(self._rows, column, self._size)[self.keys].astype(np.int64)
+        return add_by_key(self._rows, column, self._size)[self.keys]
+
+    def count(self, flags: Bits, names: Sequence[str]) -> dict[str, Ints]:
+        """Return the number of rows with each flag for each key; flag ``n`` of a row is bit ``n``."""
+        if self._dense:
+            counted = count_flags(self._rows, flags, len(names), self._size)
+            return {name: one[self.keys] for name, one in zip(names, counted, strict=True)}
+        return {name: self._groups.sum((flags >> bit & 1).astype(np.int64)) for bit, name in enumerate(names)}
 
 
-def order_of(keys: Ints, *, stable: bool) -> Ints:
-    """Return the order of keys. Keys of 16 bits are counted, and not compared: a fifth of the time or less."""
+def is_dense(keys: int, rows: int) -> bool:
+    """Return whether rows are counted in place: there are few keys, or not many more than rows."""
+    return keys <= _SPARSE * rows + _SMALL
+
+
+def _grouped(keys: Ints) -> tuple[Ints, Ints, Ints]:
+    """Return the rows in the order of their keys, where in this order each key begins, and each key once."""
+    if is_compiled():
+        order, starts, distinct = (np.empty(len(keys), np.int64) for _ in range(3))
+        found = native.order_rows(keys, order, starts, distinct)
+        if found:
+            rows, groups = found
+            return order[:rows], starts[:groups], distinct[:groups]
+    order = order_of(keys)
+    in_order = keys[order]
+    below = int(np.searchsorted(in_order, 0))
+    order, in_order = order[below:], in_order[below:]
+    starts = starts_of(in_order)
+    return order, starts, in_order[starts]
+
+
+def order_of(keys: Ints) -> Ints:
+    """Return the order of keys, of rows with one key as they are.
+
+    Keys of 16 bits are counted, and not compared: a fifth of the time or less.
+    """
     if keys.min(initial=0) >= 0 and keys.max(initial=0) < _COUNTED:
         return np.argsort(keys.astype(np.uint16), kind="stable")
-    return np.argsort(keys, kind="stable" if stable else None)
+    return np.argsort(keys, kind="stable")
 
 
 def numbered(values: npt.NDArray[V]) -> tuple[npt.NDArray[V], Ints]:
@@ -124,40 +171,212 @@ def numbered(values: npt.NDArray[V]) -> tuple[npt.NDArray[V], Ints]:
     span = int(values.max()) - int(least) + 1
     if span <= _SPAN * len(values):
         places = (values - least).astype(np.int64, copy=False)
-        here = np.zeros(span, np.bool_)
-        here[places] = True
-        found = np.flatnonzero(here)
-        numbers_of = np.empty(span, np.int32)
-        numbers_of[found] = np.arange(len(found))
-        return found.astype(values.dtype) + least, numbers_of[places].astype(np.int64)
-    changes = np.ones(len(values), np.bool_)
-    np.not_equal(values[1:], values[:-1], out=changes[1:])
-    distinct, of_run = np.unique(values[changes], return_inverse=True)
-    return distinct, of_run[np.cumsum(changes) - 1]
+        distinct, numbers_of = _numbered_in_place(places, span)
+        return distinct.astype(values.dtype) + least, numbers_of
+    starts = starts_of(values)
+    firsts, of_run = np.unique(values[starts], return_inverse=True)
+    return firsts, np.repeat(of_run, np.diff(starts, append=len(values)))
 
 
-def starts_of(keys: Ints) -> Ints:
+def _numbered_in_place(places: Ints, span: int) -> tuple[Ints, Ints]:
+    """Return what ``numbered`` does of values from 0 up to a span."""
+    if is_compiled():
+        distinct, numbers_of = np.empty(min(span, len(places)), np.int64), np.empty(len(places), np.int64)
+        return distinct[: native.number_values(places, np.zeros(span, np.int32), distinct, numbers_of)], numbers_of
+    here = np.zeros(span, np.bool_)
+    here[places] = True
+    found = np.flatnonzero(here)
+    numbers_of_all = np.empty(span, np.int32)
+    numbers_of_all[found] = np.arange(len(found))
+    return found, numbers_of_all[places].astype(np.int64)
+
+
+def starts_of(keys: Ints | Words) -> Ints:
     """Return the places at which another key begins, of keys in order."""
+    if is_compiled():
+        starts = np.empty(len(keys), np.int64)
+        return starts[: native.run_starts(keys.view(np.int64), starts)]
     changes = np.ones(len(keys), np.bool_)
     np.not_equal(keys[1:], keys[:-1], out=changes[1:])
     return np.flatnonzero(changes)
 
 
-def add_runs(column: Ints | Flags, starts: Ints) -> Ints:
+def first_of_runs(column: Ints, starts: Ints) -> Ints:
+    """Return the first value of each run of a column, from each start up to the next."""
+    return column if len(starts) == len(column) else column[starts]
+
+
+def add_runs(column: Ints, starts: Ints) -> Ints:
     """Return the sum of each run of a column, from each start up to the next."""
-    return np.add.reduceat(column, starts, dtype=np.int64) if len(starts) else np.empty(0, np.int64)
+    return _reduced(_SUM, column, starts)
 
 
 def unite_runs(bits: Words, starts: Ints) -> Words:
     """Return the bits that are set in a row of each run."""
-    return np.bitwise_or.reduceat(bits, starts) if len(starts) else bits[:0]
+    return _reduced(_UNION, bits, starts)
+
+
+def any_of_runs(flags: Flags, starts: Ints) -> Flags:
+    """Return whether a row of each run has the flag."""
+    return _reduced(_GREATEST, flags, starts)
+
+
+def least_of_runs(column: Ints, starts: Ints) -> Ints:
+    """Return the least value of each run."""
+    return _reduced(_LEAST, column, starts)
+
+
+def greatest_of_runs(column: Ints, starts: Ints) -> Ints:
+    """Return the greatest value of each run."""
+    return _reduced(_GREATEST, column, starts)
+
+
+def _reduced(operation: int, column: Column, starts: Ints, order: Ints | None = None) -> Column:
+    """Return one value for each run of a column, whose rows are taken in an order."""
+    if order is None and len(starts) == len(column):  # each row is a run
+        return column
+    if is_compiled():
+        found = np.empty(len(starts), column.dtype)
+        as_numbers = np.uint8 if column.dtype == np.bool_ else np.int64
+        native.reduce_runs(operation, column.view(as_numbers), order, starts, found.view(as_numbers))
+        return found
+    column = column if order is None else column[order]
+    return _REDUCING[operation].reduceat(column, starts, dtype=column.dtype) if len(starts) else column[:0]
+
+
+def add_by_key(keys: Ints, column: Ints, size: int) -> Ints:
+    """Return the sum of a column for each key from 0 up to a size."""
+    if is_compiled():
+        sums = np.zeros(size, np.int64)
+        native.add_by_key(keys, column, sums)
+        return sums
+    if int(np.abs(column).max(initial=0)) * len(column) > _EXACT:
+        groups = Groups(keys)
+        sums = np.zeros(size, np.int64)
+        sums[groups.keys] = groups.sum(column)
+        return sums
+    return np.bincount(keys, column, size).astype(np.int64)
+
+
+def count_flags(keys: Ints, flags: Bits, bits: int, size: int, times: Ints | None = None) -> Sequence[Ints]:
+    """Return by bit, for each key from 0 up to a size, the number of rows whose flags have the bit.
+
+    With ``times``, a row counts as so many.
+    """
+    if is_compiled():
+        counts = np.zeros((size, bits), np.int64)
+        native.count_flags(keys, flags, times, counts)
+        return [*counts.T]
+    which = [np.flatnonzero(flags >> bit & 1) for bit in range(bits)]
+    return [np.bincount(keys[one], None if times is None else times[one], size).astype(np.int64) for one in which]
+
+
+def packed(flags: Iterable[Flags]) -> Bits:
+    """Return flags of rows as bits of one number: those that are given first are bit 0."""
+    first, *others = flags
+    found: Bits = first.astype(np.uint16)
+    for bit, one in enumerate(others, start=1):
+        found |= one.astype(np.uint16) << np.uint16(bit)
+    return found
+
+
+def sum_each(keys: Ints, column: Ints, which: Ints, lists: tuple[Ints, Ints], size: int) -> tuple[Ints, Ints]:
+    """Return keys, each once and in order, and the sums of a column for them: a row counts for several keys.
+
+    Args:
+        keys: a number for each row.
+        column: what is added.
+        which: the number of each row's list: it counts for its own number plus each of the list's.
+        lists: where each list begins and where the last ends, and the numbers in all lists.
+        size: all keys are below.
+    """
+    starts, members = lists
+    sizes = np.diff(starts)
+    many = sizes[which]
+    if is_compiled() and is_dense(size, int(many.sum())):
+        sums, present = np.zeros(size, np.int64), np.zeros(size, np.bool_)
+        native.add_to_each(keys, column, which, starts, members, sums, present.view(np.uint8))
+        found = np.flatnonzero(present)
+        return found, sums[found]
+    groups = Sums(np.repeat(keys, many) + members[np.repeat(starts[which], many) + count_up(many)], size)
+    return groups.keys, groups.sum(np.repeat(column, many))
+
+
+def count_spans(low: Words, high: Words, spans: Sequence[Mapping[str, int]]) -> Ints:
+    """Return the number of spans, bitmaps of days, that each row's bitmap has a day of."""
+    counts = np.zeros(len(low), np.int64)
+    if is_compiled():
+        native.count_spans(low, high, [(span["low"], span["high"]) for span in spans], counts)
+        return counts
+    for span in spans:
+        counts += ((low & np.uint64(span["low"])) | (high & np.uint64(span["high"]))) != 0
+    return counts
+
+
+def first_day(low: Words, high: Words) -> Ints:
+    """Return the number of the first day of each row's bitmap, none of which is empty."""
+    if is_compiled():
+        found = np.empty(len(low), np.int64)
+        native.first_bits(low, high, found)
+        return found
+    word = np.where(low > 0, low, high)
+    # x xor (x - 1) has the lowest bit and all below it.
+    number = np.bitwise_count(word ^ (word - (word > 0).astype(np.uint64))).astype(np.int64) - 1
+    day: Ints = np.where(low > 0, number, number + _WORD)
+    return day
+
+
+def least_from_here(values: Ints, group: Ints, most: int) -> Ints:
+    """Return the least value from each row to the last row of its group.
+
+    Args:
+        values: from 0 up to ``most``.
+        group: the group of each row, in order.
+        most: see above.
+    """
+    if is_compiled():
+        found = np.empty(len(values), np.int64)
+        native.least_from_here(values, group, found)
+        return found
+    number = np.cumsum(np.diff(group, prepend=group[:1]) != 0)
+    # Values of an earlier group are less than those of a later one, so the minimum begins anew with each group.
+    shifted = (values + number * (2 * most))[::-1]
+    least: Ints = np.minimum.accumulate(shifted)[::-1] - number * (2 * most)
+    return least
+
+
+def greatest_so_far(values: Ints, group: Ints) -> Ints:
+    """Return the greatest value from the first row of each row's group up to the row; the groups are in order."""
+    if is_compiled():
+        found = np.empty(len(values), np.int64)
+        native.greatest_so_far(values, group, found)
+        return found
+    rows = len(values)
+    distinct, rank = np.unique(values, return_inverse=True)
+    number = np.cumsum(np.diff(group, prepend=group[:1]) != 0)
+    # Ranks of an earlier group are less than those of a later one, so the maximum begins anew with each group.
+    greatest: Ints = distinct[np.maximum.accumulate(rank + number * rows) - number * rows]
+    return greatest
+
+
+def choose(flags: Flags, column: Ints, other: int) -> Ints:
+    """Return a column where the flag is set, and the other number elsewhere: as ``np.where``, which has branches."""
+    if is_compiled():
+        found = np.empty(len(column), np.int64)
+        native.choose(flags.view(np.uint8), column, other, found)
+        return found
+    return np.where(flags, column, other)
+
+
+def split(keys: Ints, size: int) -> tuple[Ints, Ints]:
+    """Return the two numbers of each key, of which the second is below ``size``: faster than ``np.divmod``."""
+    first = keys // size
+    return first, keys - first * size
 
 
 def run_of_each(starts: Ints, rows: int) -> Ints:
     """Return the number of the run of each row."""
-    numbers = np.zeros(rows, np.int64)
-    numbers[starts[1:]] = 1
-    return np.cumsum(numbers)
+    return np.repeat(np.arange(len(starts)), np.diff(starts, append=rows))
 
 
 def count_up(sizes: Ints) -> Ints:
@@ -174,8 +393,13 @@ def at_least(part: Ints, share: Decimal, whole: Ints | int) -> Flags:
 
 def scaled(part: Ints, other: Ints, factor: int, whole: Ints) -> Ints:
     """Return ``part × other × factor / whole``, rounded down, exactly; 0 where the whole is 0."""
+    fits = float(part.max(initial=0)) * float(other.max(initial=0)) * factor < np.iinfo(np.int64).max / 2
+    if fits and is_compiled():
+        found = np.empty(len(part), np.int64)
+        native.scale(part, other, factor, whole, found)
+        return found
     divisor = np.where(whole == 0, 1, whole)
-    if float(part.max(initial=0)) * float(other.max(initial=0)) * factor < np.iinfo(np.int64).max / 2:
+    if fits:
         found = part * other * factor // divisor
     else:  # Python's numbers have no bounds
         found = (part.astype(object) * other.astype(object) * factor // divisor.astype(object)).astype(np.int64)

@@ -14,18 +14,17 @@ from typing import NamedTuple
 import duckdb
 import pyarrow as pa
 
-from jobs.profile.files import Spool, create_view, fetch, scan, write, write_rows
+from jobs.profile.files import Spool, create_view, fetch, scan, write, write_batches
 from jobs.profile.queries import query
 from jobs.profile.ranges import SortedFile, fields_of, in_ranges
 from jobs.profile.season_counts import Ladder, count_seasons, count_steps, find_steps
 from jobs.profile.show_counts import (
+    ShowViewers,
     count_base,
     count_genres,
     count_shows,
     find_traits,
     list_countries_of_episodes,
-    list_viewers_of_shows,
-    merge_viewers_of_shows,
 )
 from jobs.profile.sittings import find_binges, join_sittings
 from jobs.profile.units import STATE, AudienceUnit, DayFiles
@@ -132,7 +131,7 @@ class _Counts:
         self._unit = unit
         self._ladder = Ladder(unit.ladder)
         self._tables: dict[str, list[pa.Table]] = defaultdict(list)
-        self._show_viewers: list[pa.Table] = []
+        self._show_viewers = ShowViewers()
         self._played: list[pa.Table] = []
         self._viewers = 0
 
@@ -144,7 +143,7 @@ class _Counts:
         for name, table in counted.items():
             self._tables[name].append(table)
         if unit.sets:
-            self._show_viewers.append(list_viewers_of_shows(watching, self._viewers))
+            self._show_viewers.add(watching)
         else:
             self._played.append(plays.played)
         self._viewers += len(watching.viewers)
@@ -154,8 +153,7 @@ class _Counts:
         unit = self._unit
         tables = {name: pa.concat_tables(parts) for name, parts in self._tables.items()}
         if unit.sets:
-            listed = merge_viewers_of_shows(self._show_viewers)
-            written = write_rows(store, unit.prefix, SHOW_VIEWER, listed, unit.bucket)
+            written = write_batches(store, unit.prefix, SHOW_VIEWER, self._show_viewers.take(), unit.bucket)
             tables[LAUNCHED] = NO_LAUNCHES
         else:
             with task.database(unit.lake.folder) as db:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from jobs.profile.buckets import Bucketing, bucketing_of
-from jobs.profile.files import write_rows
+from jobs.profile.files import write_batches
 from marquee.engine.base import Engine, Task
 from marquee.errors import CorruptLakeError
 from marquee.lake import keys
@@ -207,4 +207,4 @@ def _without_numbers(
     places = (np.cumsum(~gone) - 1)[left["viewer_number"].to_numpy()].astype(np.int32)
     column = left.column_names.index("viewer_number")
     left = left.set_column(column, SHOW_VIEWER.schema.field("viewer_number"), pa.array(places))
-    return write_rows(store, prefix, SHOW_VIEWER, left, keys.bucket_of(output.key))
+    return write_batches(store, prefix, SHOW_VIEWER, left.to_batches(), keys.bucket_of(output.key))

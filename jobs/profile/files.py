@@ -1,7 +1,7 @@
 """Reads and writes files of the lake as relations of a DuckDB connection, for the kernels."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -70,16 +70,20 @@ def write(
     """Write the relation with the dataset's name as a stream, sorted by its key; an empty bucket gets no file."""
     rows = db.sql(f"from {dataset.name} order by {', '.join(dataset.sort)}").to_arrow_reader(ROWS_A_GROUP)
     if bucket is not None:
-        first = next(rows, None)
-        if first is None:
-            return []
-        rows = pa.RecordBatchReader.from_batches(rows.schema, chain([first], rows))
+        return write_batches(store, prefix, dataset, rows, bucket)
+    return [write_output(store, prefix, dataset, rows)]
+
+
+def write_batches(
+    store: Store, prefix: str, dataset: Dataset, batches: Iterable[pa.RecordBatch], bucket: int
+) -> list[Output]:
+    """Write the rows of a bucket, which come in the order of the dataset's key; an empty bucket gets no file."""
+    some = (batch for batch in batches if batch.num_rows)
+    first = next(some, None)
+    if first is None:
+        return []
+    rows = pa.RecordBatchReader.from_batches(first.schema, chain([first], some))
     return [write_output(store, prefix, dataset, rows, bucket)]
-
-
-def write_rows(store: Store, prefix: str, dataset: Dataset, rows: pa.Table, bucket: int) -> list[Output]:
-    """Write the rows of a bucket, which are sorted by the dataset's key; an empty bucket gets no file."""
-    return [write_output(store, prefix, dataset, rows, bucket)] if rows.num_rows else []
 
 
 class Spool:
@@ -90,16 +94,14 @@ class Spool:
         self._scratch = scratch
         self._files: list[Path] = []
         self._held: list[pa.RecordBatch] = []
-        self._schema: pa.Schema | None = None
 
     def add(self, rows: pa.Table) -> None:
         """Add the next rows."""
-        self._schema = rows.schema
         self._held += rows.to_batches()
         if sum(batch.num_rows for batch in self._held) > SPOOLED:
             with tempfile.NamedTemporaryFile(dir=self._scratch, suffix=".arrow", delete=False) as file:
                 self._files.append(Path(file.name))
-            with pa.ipc.new_file(self._files[-1], self._schema) as writer:
+            with pa.ipc.new_file(self._files[-1], rows.schema) as writer:
                 for batch in self._held:
                     writer.write_batch(batch)
             self._held = []
@@ -107,11 +109,7 @@ class Spool:
     def write(self, store: Store, prefix: str, bucket: int) -> list[Output]:
         """Write the rows as a file of the lake; an empty bucket gets no file."""
         batches = chain(chain.from_iterable(map(_batches_of, self._files)), self._held)
-        first = next((batch for batch in batches if batch.num_rows), None)
-        if first is None or self._schema is None:
-            return []
-        rows = pa.RecordBatchReader.from_batches(self._schema, chain([first], batches))
-        return [write_output(store, prefix, self._dataset, rows, bucket)]
+        return write_batches(store, prefix, self._dataset, batches, bucket)
 
 
 def _batches_of(file: Path) -> Iterator[pa.RecordBatch]:

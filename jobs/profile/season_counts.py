@@ -8,13 +8,33 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from jobs.profile.arrays import Flags, Groups, Ints, Words, at_least, count_up, find, numbers, starts_of
+from jobs.profile.arrays import (
+    Flags,
+    Groups,
+    Ints,
+    Sums,
+    any_of_runs,
+    at_least,
+    choose,
+    count_flags,
+    count_spans,
+    count_up,
+    find,
+    first_day,
+    first_of_runs,
+    greatest_of_runs,
+    least_from_here,
+    least_of_runs,
+    numbers,
+    packed,
+    split,
+    starts_of,
+)
 from jobs.profile.watching import Watching
 from marquee.sql import Values
 
 FAR = 1 << 20
 """A number of a day after all others."""
-WORD = 64
 
 
 class Ladder:
@@ -37,19 +57,26 @@ class Ladder:
         firsts = np.flatnonzero(new_step)
         self.show, self.season, self.step = show[firsts], season[firsts], step[firsts]
         self.air_day = numbers(season_episode["air_day"])[order][firsts]
-        self.of_season = np.cumsum(another[firsts]) - 1
+        self.is_first = another[firsts]
+        """Whether each step is its season's first."""
+        self.of_season = np.cumsum(self.is_first) - 1
         """Number of each step's season."""
-        self.first = np.flatnonzero(another[firsts])
+        self.first = np.flatnonzero(self.is_first)
         """First step of each season."""
         self.last = np.append(self.first[1:], len(firsts))[: len(self.first)] - 1
         """Last step of each season."""
-        by_id = np.argsort(episode[order])
-        self.episodes = episode[order][by_id]
-        self.step_of_episode = (np.cumsum(new_step) - 1)[by_id]
-        self.runtime_of_episode = numbers(season_episode["runtime_seconds"])[order][by_id]
+        self.step_of_place = np.cumsum(new_step) - 1
+        """Number of the step of each place: episodes have places in the order of their steps."""
+        self.runtime_of_place = numbers(season_episode["runtime_seconds"])[order]
+        self._places = np.argsort(episode[order])
+        self._episodes = episode[order][self._places]
 
     def __len__(self) -> int:
         return len(self.step)
+
+    def places(self, episodes: Ints, nowhere: int) -> Ints:
+        """Return the place of each episode, ``nowhere`` of one that is of no season."""
+        return np.append(self._places, nowhere)[find(self._episodes, episodes)]
 
 
 @dataclass(frozen=True)
@@ -71,20 +98,22 @@ class StepsWatched:
 
 def find_steps(watching: Watching, ladder: Ladder, values: Values) -> StepsWatched:
     """Return the steps that each viewer played; ``recent`` is the last days of the period to date, as a bitmap."""
-    listed = find(ladder.episodes, watching.episodes)
-    of_season = listed[watching.episode] >= 0 if len(watching.episodes) else np.zeros(0, np.bool_)
-    groups = Groups(watching.viewer[of_season] * max(len(listed), 1) + watching.episode[of_season], stable=True)
-    seconds = groups.sum(watching.seconds[of_season])
-    low, high = groups.union(watching.days_low[of_season]), groups.union(watching.days_high[of_season])
-    viewer, episode = np.divmod(groups.keys, max(len(listed), 1))
-    place = listed[episode] if len(episode) else episode
-    watched = at_least(seconds, values["step_completion"], ladder.runtime_of_episode[place])
-    recent = values["recent"]
-    is_recent = ((low & np.uint64(recent["low"])) | (high & np.uint64(recent["high"]))) != 0
-    day = np.where(watched, _first_day(low, high), FAR)
-    by_step = Groups(viewer * max(len(ladder), 1) + ladder.step_of_episode[place])
-    viewer, step = np.divmod(by_step.keys, max(len(ladder), 1))
-    return StepsWatched(viewer, step, by_step.any(watched), by_step.least(day), by_step.any(is_recent))
+    places = max(len(ladder.step_of_place), 1)
+    place = ladder.places(watching.episodes, nowhere=-places * max(len(watching.viewers), 1))
+    groups = Groups(watching.viewer * places + place[watching.episode])  # below 0 where the episode is of no season
+    low, high = groups.union(watching.days_low), groups.union(watching.days_high)
+    viewer, place = split(groups.keys, places)
+    watched = at_least(groups.sum(watching.seconds), values["step_completion"], ladder.runtime_of_place[place])
+    day = choose(watched, first_day(low, high), FAR)
+    step = ladder.step_of_place[place]
+    starts = starts_of(viewer * max(len(ladder), 1) + step)
+    return StepsWatched(
+        first_of_runs(viewer, starts),
+        first_of_runs(step, starts),
+        any_of_runs(watched, starts),
+        least_of_runs(day, starts),
+        any_of_runs(count_spans(low, high, [values["recent"]]) > 0, starts),
+    )
 
 
 def count_steps(steps: StepsWatched, ladder: Ladder, values: Values) -> pa.Table:
@@ -101,27 +130,27 @@ def count_steps(steps: StepsWatched, ladder: Ladder, values: Values) -> pa.Table
     still air and viewers who have just begun are measured as all others: the reduced-sample estimator of Kaplan and
     Meier (1958).
     """
-    viewer, step, day = steps.viewer[steps.watched], steps.step[steps.watched], steps.day[steps.watched]
+    rows = np.flatnonzero(steps.watched)
+    viewer, step, day = steps.viewer[rows], steps.step[rows], steps.day[rows]
     season = viewer * (len(ladder.first) + 1) + ladder.of_season[step]
-    day = _least_from_here(day, season)
+    day = least_from_here(day, season, FAR)
     has_next = np.zeros(len(step), np.bool_)
     has_next[:-1] = season[1:] == season[:-1]
-    next_step, next_day = np.roll(step, -1), np.where(has_next, np.roll(day, -1), FAR)
-    counts = {"at_risk": np.zeros(len(ladder), np.int64)}
-    counts |= {name: np.zeros(len(ladder), np.int64) for name in ("reached", "waiting")}
+    next_step, next_day = np.roll(step, -1), choose(has_next, np.roll(day, -1), FAR)
+    counts = {name: np.zeros(len(ladder), np.int64) for name in ("at_risk", "reached", "waiting")}
 
     def count(at: Ints, arrived: Ints, following: Ints, viewers: Ints | None = None) -> None:
         until = np.maximum(arrived, ladder.air_day[at]) + values["step_days"]
         over, in_time = until < values["whole_days"], following <= until
-        for name, those in (("at_risk", over), ("reached", over & in_time), ("waiting", ~over)):
-            weights = None if viewers is None else viewers[those]
-            counts[name] += np.bincount(at[those], weights, len(ladder)).astype(np.int64)
+        flags = packed([over, over & in_time, ~over])
+        for name, found in zip(counts, count_flags(at, flags, len(counts), len(ladder), viewers), strict=True):
+            counts[name] += found
 
     # The step after each arrival.
-    followed = step < ladder.last[ladder.of_season[step]]
+    followed = np.flatnonzero(step < ladder.last[ladder.of_season[step]])
     count(step[followed] + 1, day[followed], next_day[followed])
     # The other steps of a leap, at which the viewer arrived on the same day. Grouped first: a leap may be long.
-    leaps = has_next & (next_step > step + 1)
+    leaps = np.flatnonzero(has_next & (next_step > step + 1))
     firsts, lasts, days, viewers = _alike(step[leaps], next_step[leaps], next_day[leaps], len(ladder))
     sizes = lasts - firsts - 1
     of_leap = np.repeat(np.arange(len(firsts)), sizes)
@@ -142,50 +171,27 @@ def count_seasons(steps: StepsWatched, ladder: Ladder) -> pa.Table:
     Columns: show_id, season, starters (watched the season's first step), finishers (watched its last one that aired),
     mid_season (watched one or more steps, but not the last one nor beyond, with a play of the season on a recent day).
     """
-    seasons = max(len(ladder.first), 1)
-    key = steps.viewer * seasons + ladder.of_season[steps.step]
-    starts = starts_of(key)
-    season = key[starts] % seasons
-    furthest = np.where(steps.watched, steps.step, -1)
-    if len(starts):
-        furthest = np.maximum.reduceat(furthest, starts)
-        recent = np.logical_or.reduceat(steps.recent, starts)
-        is_starter = np.logical_or.reduceat(steps.watched & (steps.step == ladder.first[key % seasons]), starts)
-    else:
-        recent = is_starter = np.zeros(0, np.bool_)
-    last = ladder.last[season] if len(season) else season
-    played = np.flatnonzero(np.bincount(season, minlength=len(ladder.first)))
-    first = ladder.first[played]
+    of_step = ladder.of_season[steps.step]
+    starts = starts_of(steps.viewer * max(len(ladder.first), 1) + of_step)
+    season = of_step[starts]
+    furthest = greatest_of_runs(choose(steps.watched, steps.step, -1), starts)
+    last = ladder.last[season]
+    is_mid_season = (furthest >= 0) & (furthest < last) & any_of_runs(steps.recent, starts)
     counted = {
-        "starters": is_starter,
+        "starters": any_of_runs(steps.watched & ladder.is_first[steps.step], starts),
         "finishers": furthest == last,
-        "mid_season": (furthest >= 0) & (furthest < last) & recent,
+        "mid_season": is_mid_season,
     }
+    by_season = Sums(season, len(ladder.first))
+    first = ladder.first[by_season.keys]
     return pa.table(
         {"show_id": ladder.show[first], "season": ladder.season[first]}
-        | {name: np.bincount(season[those], minlength=len(ladder.first))[played] for name, those in counted.items()}
+        | by_season.count(packed(counted.values()), [*counted])
     )
-
-
-def _first_day(low: Words, high: Words) -> Ints:
-    """Return the number of the lowest bit: x xor (x - 1) has that bit and all below it."""
-    word = np.where(low > 0, low, high)
-    number = np.bitwise_count(word ^ (word - (word > 0).astype(np.uint64))).astype(np.int64) - 1
-    day: Ints = np.where(low > 0, number, number + WORD)
-    return day
-
-
-def _least_from_here(day: Ints, group: Ints) -> Ints:
-    """Return the least day from each row to the last row of its group; the groups are in order."""
-    number = np.cumsum(np.diff(group, prepend=group[:1]) != 0)
-    # Days of an earlier group are less than those of a later one, so the minimum begins anew with each group.
-    shifted = (day + number * (2 * FAR))[::-1]
-    least: Ints = np.minimum.accumulate(shifted)[::-1] - number * (2 * FAR)
-    return least
 
 
 def _alike(first: Ints, last: Ints, day: Ints, steps: int) -> tuple[Ints, Ints, Ints, Ints]:
     """Return the different leaps, and the number of viewers of each."""
     groups = Groups((first * max(steps, 1) + last) * (2 * FAR) + day)
     both, days = np.divmod(groups.keys, 2 * FAR)
-    return *np.divmod(both, max(steps, 1)), days, groups.sum(np.ones(len(day), np.int64))
+    return *np.divmod(both, max(steps, 1)), days, groups.sizes

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.profile.arrays import Groups, order_of
+from jobs.profile.arrays import Groups, split, starts_of
 from marquee.lake.captured_schedule import Catalogue
 from marquee.lake.datasets import (
     AUDIENCE,
@@ -34,6 +34,8 @@ from marquee.storage.base import Store
 
 REMOVED, KEPT, OVERLAPPING = 200, 100, 300
 """Steps of the orders to remove and to keep; number of shows, by reach, whose overlaps are counted."""
+ROWS_AT_ONCE = 1 << 16
+"""Rows of show_viewer, about, that are grouped at a time."""
 VIEWERS_AT_ONCE = 1 << 20
 """Viewers, a multiple of 64, whose shows are compared at a time. It bounds the memory of overlaps to some 100 MB."""
 COLUMNS = ("show_id", "viewer_number", "watched_seconds", "viewer_seconds")
@@ -134,16 +136,24 @@ def _can_be_lost(bucket: _Columns, reach_seconds: int) -> Flags:
 
 def _by_group(bucket: _Columns, ids: Numbers, reach_seconds: int, first: int) -> tuple[Viewers, Numbers]:
     """Return a bucket's viewers by group, and the size of each group: those reached by a show, then its others."""
-    known = bucket.shows != UNKNOWN_SHOW
-    shows = np.searchsorted(ids, bucket.shows[known])
     viewers = int(bucket.viewers.max(initial=0)) + 1
-    pairs = shows * viewers + bucket.viewers[known]  # a viewer has a pair in each country
-    by_pair = Groups(pairs, stable=True)
-    of_pair = by_pair.order[by_pair.starts]
-    shows, numbers = shows[of_pair], bucket.viewers[known][of_pair]
-    groups = 2 * shows + (by_pair.sum(bucket.seconds[known]) < reach_seconds)
-    in_order = order_of(groups, stable=True)
-    return (numbers[in_order] + first).astype(np.uint32), np.bincount(groups, minlength=2 * len(ids))
+    starts = starts_of(bucket.shows)
+    ends = np.append(starts[1:], len(bucket.shows))
+    found, sizes = [np.empty(0, np.uint32)], np.zeros(2 * len(ids), np.int64)
+    run = 0
+    while run < len(starts):  # some shows at a time, so that the arrays are small
+        after = max(int(np.searchsorted(ends, starts[run] + ROWS_AT_ONCE, "right")), run + 1)
+        rows = slice(starts[run], ends[after - 1])
+        known = bucket.shows[starts[run:after]]
+        places = np.where(known == UNKNOWN_SHOW, -1, np.searchsorted(ids, known)) * viewers  # -1: in no group
+        pairs = np.repeat(places, (ends - starts)[run:after]) + bucket.viewers[rows]
+        by_pair = Groups(pairs)  # a viewer has a row in each country
+        shows, numbers = split(by_pair.keys, viewers)
+        groups = 2 * shows + (by_pair.sum(bucket.seconds[rows]) < reach_seconds)
+        found.append((numbers[Groups(groups).order] + first).astype(np.uint32))
+        sizes += np.bincount(groups, minlength=2 * len(ids))
+        run = after
+    return np.concatenate(found), sizes
 
 
 def _put_together(parts: list[tuple[Viewers, Numbers]], groups: int) -> tuple[Viewers, Numbers]:

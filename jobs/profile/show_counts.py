@@ -5,30 +5,49 @@ the viewer watched in the period. Only reach depends on the country. It takes re
 "starter" (The Verge 2019-10-21).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from jobs.profile.arrays import (
+    Bits,
     Flags,
     Groups,
     Ints,
     Sums,
     add_runs,
     at_least,
-    count_up,
+    count_spans,
     numbers,
+    packed,
     run_of_each,
     scaled,
+    split,
     starts_of,
+    sum_each,
     texts,
 )
-from jobs.profile.watching import Watching, coded, of_texts
+from jobs.profile.watching import Pairs, Watching, coded, of_texts
+from marquee.lake.parquet import ROWS_A_GROUP
 from marquee.sql import Values
 
 MS = 1000
+OF_VIEWERS = (
+    "reach",
+    "loyal_viewers",
+    "binge_viewers",
+    "binge5_viewers",
+    "sole_viewers",
+    "near_sole_viewers",
+    "new_viewers",
+    "new_sole_viewers",
+    "multilingual_viewers",
+)
+"""Counts of viewers reached, in the order of the bits of ``_flags_of_pairs``."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +89,7 @@ def find_traits(watching: Watching, seen: pa.Table, binges: Ints, values: Values
     pairs = watching.pairs
     known = watching.shows[pairs.show] != values["unknown_show"]
     totals = watching.totals[pairs.viewer]
-    spans = np.zeros(len(pairs.viewer), np.int64)
-    for span in values["spans"]:
-        spans += ((pairs.days_low & np.uint64(span["low"])) | (pairs.days_high & np.uint64(span["high"]))) != 0
+    spans = count_spans(pairs.days_low, pairs.days_high, values["spans"])
     return Traits(
         known=known,
         days=np.where(known, np.bitwise_count(pairs.days_low) + np.bitwise_count(pairs.days_high), 0).astype(np.int64),
@@ -99,9 +116,22 @@ def count_shows(watching: Watching, traits: Traits, values: Values) -> pa.Table:
     countries = max(len(watching.countries), 1)
     shows = len(watching.shows)
     by_show, by_place = Sums(pairs.show, shows), Sums(rows.show * countries + rows.country, shows * countries)
-    everywhere = _tally(by_show, np.arange(len(pairs.viewer)), pairs.seconds, watching, traits, values)
-    here = _tally(by_place, pairs.of_row, rows.seconds, watching, traits, values)
-    show, country = np.divmod(by_place.keys, countries)
+    flags = _flags_of_pairs(pairs, traits)
+
+    def tally(groups: Sums, pair: Ints | slice, seconds: Ints) -> Mapping[str, Ints]:
+        """Return the counts of each group of rows; ``pair`` is the pair of viewer and show of each row."""
+        reached = seconds >= values["reach_seconds"]
+        valued = scaled(seconds, pairs.seconds[pair], MS, watching.totals[pairs.viewer[pair]])
+        return {
+            "watched_seconds": groups.sum(seconds),
+            "return_days": groups.sum(traits.days[pair] * reached),
+            "valued_ms": groups.sum(valued * traits.known[pair]),
+            **groups.count(flags[pair] * reached, OF_VIEWERS),
+        }
+
+    everywhere = tally(by_show, slice(None), pairs.seconds)
+    here = tally(by_place, pairs.of_row, rows.seconds)
+    show, country = split(by_place.keys, countries)
     present = by_show.keys
     ids = np.concatenate([watching.shows[present], watching.shows[show]])
     names = _places(watching, len(present), country, values)
@@ -119,20 +149,23 @@ def count_base(watching: Watching, traits: Traits, values: Values) -> pa.Table:
     """
     rows, countries = watching.rows, max(len(watching.countries), 1)
     groups = Sums(rows.viewer * countries + rows.country, len(watching.viewers) * countries)
-    viewer, country = np.divmod(groups.keys, countries)
+    viewer, country = split(groups.keys, countries)
     everybody = np.arange(len(watching.viewers))
     place = np.concatenate([np.zeros(len(everybody), np.int64), country + 1])
     viewer = np.concatenate([everybody, viewer])
     seconds = np.concatenate([watching.totals, groups.sum(rows.seconds)])
     active = seconds >= values["reach_seconds"]
     by_place = Sums(place, countries + 1)
+    flags = {
+        "active_viewers": active,
+        "multilingual_viewers": active & traits.multilingual[viewer],
+        "new_viewers": active & traits.new[viewer],
+    }
     return pa.table(
         {
             "country": of_texts([values["worldwide"], *watching.countries], by_place.keys),
             "watched_seconds": by_place.sum(seconds),
-            "active_viewers": by_place.sum(active),
-            "multilingual_viewers": by_place.sum(active & traits.multilingual[viewer]),
-            "new_viewers": by_place.sum(active & traits.new[viewer]),
+            **by_place.count(packed(flags.values()), [*flags]),
         }
     )
 
@@ -145,11 +178,15 @@ def count_genres(watching: Watching, show_genre: pa.Table, values: Values) -> pa
     shows of a genre counts once. Sole: all seconds of the viewer, in all countries, are of shows of this genre.
     """
     rows, countries = watching.rows, max(len(watching.countries), 1)
-    row, genre, names = _genres_of_rows(watching, show_genre, values["unknown_genre"])
-    cells = len(watching.viewers) * len(names) * countries
-    groups = Sums((rows.viewer[row] * len(names) + genre) * countries + rows.country[row], cells)
-    seconds = groups.sum(rows.seconds[row])
-    viewer_genre, country = np.divmod(groups.keys, countries)
+    starts, genre, names = _genres_of_shows(watching, show_genre, values["unknown_genre"])
+    keys, seconds = sum_each(
+        rows.viewer * (len(names) * countries) + rows.country,
+        rows.seconds,
+        rows.show,
+        (starts, genre * countries),
+        len(watching.viewers) * len(names) * countries,
+    )
+    viewer_genre, country = split(keys, countries)
     starts = starts_of(viewer_genre)
     of_genre = add_runs(seconds, starts)
     sole = of_genre == watching.totals[viewer_genre[starts] // len(names)]
@@ -159,44 +196,76 @@ def count_genres(watching: Watching, show_genre: pa.Table, values: Values) -> pa
     seconds, sole = np.concatenate([of_genre, seconds]), np.concatenate([sole, sole[of_row]])
     reached = seconds >= values["reach_seconds"]
     by_place = Sums(genre * (countries + 1) + place, len(names) * (countries + 1))
-    genre, place = np.divmod(by_place.keys, countries + 1)
+    genre, place = split(by_place.keys, countries + 1)
+    flags = {"reach": reached, "sole_viewers": reached & sole}
     return pa.table(
         {
             "genre": of_texts(names, genre),
             "country": of_texts([values["worldwide"], *watching.countries], place),
             "watched_seconds": by_place.sum(seconds),
-            "reach": by_place.sum(reached),
-            "sole_viewers": by_place.sum(reached & sole),
+            **by_place.count(packed(flags.values()), [*flags]),
         }
     )
 
 
-def list_viewers_of_shows(watching: Watching, first: int = 0) -> pa.Table:
-    """Return the rows of show_viewer, sorted. A viewer has a number, from ``first`` on, in place of the pseudonym."""
-    rows, countries = watching.rows, max(len(watching.countries), 1)
-    order = Groups(rows.show * countries + rows.country, stable=True).order
-    viewer = rows.viewer[order]
-    return pa.table(
-        {
-            "show_id": watching.shows[rows.show[order]],
-            "country": coded(watching.countries, rows.country[order]),
-            "viewer_number": (viewer + first).astype(np.int32),
-            "watched_seconds": rows.seconds[order],
-            "viewer_seconds": watching.totals[viewer],
-        }
-    )
+class _Range(NamedTuple):
+    """Rows of show_viewer of a range of viewers; ``cell`` numbers its shows × countries."""
+
+    shows: Ints
+    countries: Sequence[str]
+    cell: npt.NDArray[np.int32]
+    viewer: npt.NDArray[np.int32]
+    seconds: Ints
 
 
-def merge_viewers_of_shows(parts: Sequence[pa.Table]) -> pa.Table:
-    """Return the rows of show_viewer of all ranges, whose viewers follow each other, sorted."""
-    rows = pa.concat_tables(parts)
-    if len(parts) == 1:
-        return rows
-    shows, show = np.unique(numbers(rows["show_id"]), return_inverse=True)
-    country, countries = texts(rows["country"])
-    order = Groups(show * max(len(countries), 1) + country, stable=True).order
-    columns = {name: rows[name].to_numpy()[order] for name in ("viewer_number", "watched_seconds", "viewer_seconds")}
-    return pa.table({"show_id": shows[show[order]], "country": coded(countries, country[order]), **columns})
+class ShowViewers:
+    """The rows of show_viewer of a bucket, whose ranges are added one by one.
+
+    A viewer has a number in place of the pseudonym: viewers of a later range follow those of an earlier one.
+    """
+
+    def __init__(self) -> None:
+        self._ranges: list[_Range] = []
+        self._totals: list[Ints] = []
+        self._viewers = 0
+
+    def add(self, watching: Watching) -> None:
+        """Add the viewers of a range."""
+        rows = watching.rows
+        cell = (rows.show * len(watching.countries) + rows.country).astype(np.int32)
+        viewer = (rows.viewer + self._viewers).astype(np.int32)
+        self._ranges.append(_Range(watching.shows, watching.countries, cell, viewer, rows.seconds))
+        self._totals.append(watching.totals)
+        self._viewers += len(watching.totals)
+
+    def take(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows, sorted, and let go of them: by show, country and viewer; a range has them by viewer."""
+        shows = np.unique(np.concatenate([one.shows for one in self._ranges]))
+        countries = sorted({name for one in self._ranges for name in one.countries})
+        of_country = {name: number for number, name in enumerate(countries)}
+        keys = []
+        for one in self._ranges:
+            first = np.searchsorted(shows, one.shows) * len(countries)
+            of_cell = np.add.outer(first, np.array([of_country[name] for name in one.countries], np.int64))
+            keys.append(of_cell.ravel()[one.cell])
+        key = np.concatenate(keys)
+        viewer, seconds = (np.concatenate([one[at] for one in self._ranges]) for at in (3, 4))
+        totals = np.concatenate(self._totals)
+        del keys
+        self._ranges, self._totals = [], []
+        order = Groups(key).order
+        for start in range(0, len(order), ROWS_A_GROUP):
+            which = order[start : start + ROWS_A_GROUP]
+            show, country = split(key[which], len(countries))
+            yield pa.record_batch(
+                {
+                    "show_id": shows[show],
+                    "country": coded(countries, country),
+                    "viewer_number": viewer[which],
+                    "watched_seconds": seconds[which],
+                    "viewer_seconds": totals[viewer[which]],
+                }
+            )
 
 
 def list_countries_of_episodes(watching: Watching) -> pa.Table:
@@ -204,33 +273,16 @@ def list_countries_of_episodes(watching: Watching) -> pa.Table:
     countries = max(len(watching.countries), 1)
     pairs = np.zeros(len(watching.episodes) * countries, np.bool_)
     pairs[watching.episode * countries + watching.country] = True
-    episode, country = np.divmod(np.flatnonzero(pairs), countries)
+    episode, country = split(np.flatnonzero(pairs), countries)
     return pa.table({"episode_id": watching.episodes[episode], "country": of_texts(watching.countries, country)})
 
 
-def _tally(
-    groups: Sums, pair: Ints, seconds: Ints, watching: Watching, traits: Traits, values: Values
-) -> Mapping[str, Ints]:
-    """Return the counts of each group of rows; ``pair`` is the pair of viewer and show of each row."""
-    viewer = watching.pairs.viewer[pair]
-    reached = seconds >= values["reach_seconds"]
-    new, sole = traits.new[viewer], traits.sole[pair]
-    valued = scaled(seconds, watching.pairs.seconds[pair], MS, watching.totals[viewer])
-    columns = {
-        "watched_seconds": seconds,
-        "reach": reached,
-        "return_days": np.where(reached, traits.days[pair], 0),
-        "loyal_viewers": reached & traits.loyal[pair],
-        "binge_viewers": reached & traits.binge[pair],
-        "binge5_viewers": reached & traits.binge5[pair],
-        "sole_viewers": reached & sole,
-        "near_sole_viewers": reached & traits.near_sole[pair],
-        "new_viewers": reached & new,
-        "new_sole_viewers": reached & new & sole,
-        "multilingual_viewers": reached & traits.multilingual[viewer],
-        "valued_ms": np.where(traits.known[pair], valued, 0),
-    }
-    return {name: groups.sum(column) for name, column in columns.items()}
+def _flags_of_pairs(pairs: Pairs, traits: Traits) -> Bits:
+    """Return for each pair of viewer and show what it counts as, once the viewer is reached."""
+    new = traits.new[pairs.viewer]
+    reached = np.ones(len(pairs.viewer), np.bool_)
+    of_show = (traits.loyal, traits.binge, traits.binge5, traits.sole, traits.near_sole)
+    return packed([reached, *of_show, new, new & traits.sole, traits.multilingual[pairs.viewer]])
 
 
 def _places(watching: Watching, worldwide: int, country: Ints, values: Values) -> pa.Array:
@@ -239,8 +291,8 @@ def _places(watching: Watching, worldwide: int, country: Ints, values: Values) -
     return of_texts([values["worldwide"], *watching.countries], place)
 
 
-def _genres_of_rows(watching: Watching, show_genre: pa.Table, unknown: str) -> tuple[Ints, Ints, list[str]]:
-    """Return numbers of rows and of genres, one for each genre of each row's show, and the names of genres."""
+def _genres_of_shows(watching: Watching, show_genre: pa.Table, unknown: str) -> tuple[Ints, Ints, list[str]]:
+    """Return where each show's genres begin and the last one's end, the genres of all, and the names of genres."""
     genre, names = texts(show_genre["genre"])
     show = np.searchsorted(watching.shows, numbers(show_genre["show_id"]))
     show[show == len(watching.shows)] = 0
@@ -250,9 +302,4 @@ def _genres_of_rows(watching: Watching, show_genre: pa.Table, unknown: str) -> t
     listed = [*names] if unknown in names else [*names, unknown]
     show = np.concatenate([show, without])
     genre = np.concatenate([genre, np.full(len(without), listed.index(unknown))])[np.argsort(show, kind="stable")]
-    sizes = np.bincount(show, minlength=len(watching.shows))
-    firsts = np.cumsum(sizes) - sizes
-    of_row = watching.rows.show
-    many = sizes[of_row]
-    row = np.repeat(np.arange(len(of_row)), many)
-    return row, genre[np.repeat(firsts[of_row], many) + count_up(many)], listed
+    return np.searchsorted(np.sort(show), np.arange(len(watching.shows) + 1)), genre, listed

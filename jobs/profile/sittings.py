@@ -61,7 +61,7 @@ def join_sittings(intervals: "pa.Table", values: Mapping[str, Any]) -> "pa.Table
     import numpy as np  # noqa: PLC0415
     import pyarrow as pa  # noqa: PLC0415
 
-    from jobs.profile.arrays import Groups, numbered, numbers, words  # noqa: PLC0415
+    from jobs.profile.arrays import Groups, numbered, numbers, split, words  # noqa: PLC0415
 
     viewers, viewer = numbered(words(intervals["viewer"]))
     first = numbers(intervals["first_at"])
@@ -71,7 +71,7 @@ def join_sittings(intervals: "pa.Table", values: Mapping[str, Any]) -> "pa.Table
     sitting = np.cumsum(starts) - 1
     episodes, episode = numbered(numbers(intervals["episode_id"])[order])
     groups = Groups(sitting * max(len(episodes), 1) + episode)
-    sitting, episode = np.divmod(groups.keys, max(len(episodes), 1))
+    sitting, episode = split(groups.keys, max(len(episodes), 1))
     started = first[starts]
     last = groups.greatest(numbers(intervals["last_at"])[order])
     kept = np.bincount(sitting, minlength=len(started)) >= values["binge_episodes"]
@@ -119,7 +119,7 @@ def find_binges(sittings: "pa.Table", catalogue: "pa.Table", watching: "Watching
     sitting = np.cumsum((np.diff(viewer, prepend=-1) != 0) | (np.diff(started, prepend=-1) != 0))
     groups = Groups(sitting * shows + show)
     of_pair = Groups(groups.least(viewer) * shows + groups.keys % shows)
-    most = of_pair.greatest(groups.sum(np.ones(len(show), np.int64)))
+    most = of_pair.greatest(groups.sizes)
     pairs = watching.pairs
     found = np.zeros(len(pairs.viewer), np.int64)
     where = find(pairs.viewer * shows + pairs.show, of_pair.keys)
@@ -134,12 +134,12 @@ def _starts(viewer: "Ints", first: "Ints", last: "Ints", gap_seconds: int) -> An
     """
     import numpy as np  # noqa: PLC0415
 
-    rows = len(viewer)
-    ends, rank = np.unique(last, return_inverse=True)
-    latest = np.maximum.accumulate(rank + viewer * rows) - viewer * rows  # of the viewer's rows so far
-    starts = np.ones(rows, np.bool_)
+    from jobs.profile.arrays import greatest_so_far  # noqa: PLC0415
+
+    latest = greatest_so_far(last, viewer)
+    starts = np.ones(len(viewer), np.bool_)
     same = viewer[1:] == viewer[:-1]
-    starts[1:] = ~same | (first[1:] >= ends[latest[:-1]] + gap_seconds * MICROSECONDS)
+    starts[1:] = ~same | (first[1:] >= latest[:-1] + gap_seconds * MICROSECONDS)
     return starts
 
 

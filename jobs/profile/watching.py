@@ -20,9 +20,11 @@ from jobs.profile.arrays import (
     add_runs,
     at_least,
     find,
+    first_of_runs,
     numbered,
     numbers,
     run_of_each,
+    split,
     starts_of,
     texts,
     unite_runs,
@@ -45,14 +47,17 @@ class Rows:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Viewers × shows, over all countries, in this order. ``of_row`` is the number of the pair of each of ``Rows``."""
+    """Viewers × shows, over all countries, in this order. ``of_row`` has the pair of each of ``Rows``.
+
+    Where each row is a pair of its own, because nobody has watched a show in two countries, it is the slice of all.
+    """
 
     viewer: Ints
     show: Ints
     seconds: Ints
     days_low: Words
     days_high: Words
-    of_row: Ints
+    of_row: Ints | slice
 
 
 class Watching:
@@ -81,11 +86,10 @@ class Watching:
     def rows(self) -> Rows:
         """Return viewer × show × country."""
         shows, countries = len(self.shows), max(len(self.countries), 1)
-        show = self.show_of_episode[self.episode] if len(self.episode) else self.episode
-        # Rows are nearly in this order: of sorted files, one after the other.
-        groups = Groups((self.viewer * shows + show) * countries + self.country, stable=True)
-        pair, country = np.divmod(groups.keys, countries)
-        viewer, show = np.divmod(pair, max(shows, 1))
+        place = self.show_of_episode * countries
+        groups = Groups(self.viewer * (shows * countries) + place[self.episode] + self.country)
+        pair, country = split(groups.keys, countries)
+        viewer, show = split(pair, max(shows, 1))
         return Rows(
             viewer,
             show,
@@ -101,12 +105,12 @@ class Watching:
         rows = self.rows
         starts = starts_of(rows.viewer * max(len(self.shows), 1) + rows.show)
         return Pairs(
-            rows.viewer[starts],
-            rows.show[starts],
+            first_of_runs(rows.viewer, starts),
+            first_of_runs(rows.show, starts),
             add_runs(rows.seconds, starts),
             unite_runs(rows.days_low, starts),
             unite_runs(rows.days_high, starts),
-            run_of_each(starts, len(rows.viewer)),
+            run_of_each(starts, len(rows.viewer)) if len(starts) < len(rows.viewer) else slice(None),
         )
 
     @cached_property
@@ -159,10 +163,10 @@ def merge_played(played: pa.Table) -> pa.Table:
     country, countries = texts(played["country"])
     language, languages = texts(played["language"])
     key = (viewer * max(len(episodes), 1) + episode) * max(len(countries), 1) + country
-    groups = Groups(key * max(len(languages), 1) + language, stable=True)
-    key, language = np.divmod(groups.keys, max(len(languages), 1))
-    key, country = np.divmod(key, max(len(countries), 1))
-    viewer, episode = np.divmod(key, max(len(episodes), 1))
+    groups = Groups(key * max(len(languages), 1) + language)
+    key, language = split(groups.keys, max(len(languages), 1))
+    key, country = split(key, max(len(countries), 1))
+    viewer, episode = split(key, max(len(episodes), 1))
     columns = {
         "viewer": viewers[viewer],
         "episode_id": episodes[episode],

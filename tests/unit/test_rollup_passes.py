@@ -19,6 +19,7 @@ from jobs.rollup.lines import read_blocks
 from jobs.rollup.passes import Pass, borrowed_pass
 from jobs.rollup.shapes import shape_of
 from jobs.rollup.viewer import viewer_of
+from marquee.compiled import why_not_compiled
 from tests import helpers_passes
 from tests.fuzz_pass import fuzz
 from tests.helpers_passes import KEY, WINDOW, new_pass, siphash_1_3, take
@@ -303,10 +304,10 @@ def test_stale_module_is_not_used(tmp_path: Path) -> None:
     """A module that was compiled from other sources than those beside it is not used."""
     assert compiled.why_not_compiled() is None
     (tmp_path / "native.pyx").write_text("# another version")
-    with mock.patch.object(compiled, "__file__", str(tmp_path / "compiled.py")):
-        compiled.why_not_compiled.cache_clear()
+    with mock.patch.object(native, "__file__", str(tmp_path / "native.abi3.so")):
+        why_not_compiled.cache_clear()
         assert compiled.why_not_compiled() == "the compiled modules are of another version of their sources"
-    compiled.why_not_compiled.cache_clear()
+    why_not_compiled.cache_clear()
 
 
 def test_columns_of_slices() -> None:
