@@ -10,7 +10,9 @@ from datetime import date
 from typing import NamedTuple
 
 import duckdb
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from marquee.errors import CorruptLakeError
 from marquee.lake import keys
@@ -55,25 +57,27 @@ def read_captures(markers: Markers, dataset: Dataset, columns: Sequence[str] | N
     # Most captures were read before, and each is a few small objects.
     kind = "-".join(["captured", dataset.name, *(columns or ())])
     tables = remember_tables(kind, [one.datasets[dataset.name].digest for one in captures], schema, read)
-    stamped = [
-        _append(_append(table, REQUESTED_DAY, marker.period), FETCHED_AT, marker.finished_at.removesuffix("+00:00"))
-        for marker, table in zip(captures, tables, strict=True)
-    ]
-    return pa.concat_tables([schema.append(REQUESTED_DAY).append(FETCHED_AT).empty_table(), *stamped])
-
-
-def _append(table: pa.Table, field: pa.Field, text: str) -> pa.Table:
-    """Return a table with a column whose value is the same in each row."""
-    return table.append_column(field, pa.repeat(pa.scalar(text).cast(field.type), table.num_rows))
+    capture_of = pa.array(np.repeat(np.arange(len(tables)), [table.num_rows for table in tables]))
+    found = pa.concat_tables([schema.empty_table(), *tables])
+    for field, texts in (
+        (REQUESTED_DAY, [marker.period for marker in captures]),
+        (FETCHED_AT, [marker.finished_at.removesuffix("+00:00") for marker in captures]),
+    ):
+        found = found.append_column(field, pa.array(texts, pa.string()).cast(field.type).take(capture_of))
+    return found
 
 
 def ended_shows(markers: Markers) -> list[tuple[int, date]]:
-    """Return the shows that ended, with the day of their end; ``ended_shows.sql`` defines both."""
-    with duckdb.connect(config={"threads": 1, "enable_external_access": False, "lock_configuration": True}) as db:
-        columns = ("show_id", "status", "ended", "updated")
-        db.register(SHOWS.name, read_captures(markers, SHOWS, columns))
-        rows: list[tuple[int, date]] = db.sql(read_query("marquee.lake", "ended_shows").text).fetchall()
-        return rows
+    """Return the shows that ended, with the day of their end, by show.
+
+    Of a show, the last version counts that has the status Ended and such a day, as in the question after-the-end; the
+    service may revert the status later.
+    """
+    captured = read_captures(markers, SHOWS, ("show_id", "status", "ended", "updated"))
+    over = captured.filter((pc.field("status") == "Ended") & pc.field("ended").is_valid())
+    age = [(name, "ascending") for name in ("updated", "fetched_at", "requested_day")]
+    last = over.take(pc.sort_indices(over, age, null_placement="at_start"))
+    return sorted(dict(zip(last["show_id"].to_pylist(), last["ended"].to_pylist(), strict=True)).items())
 
 
 def open_catalogue(markers: Markers, *others: Dataset) -> duckdb.DuckDBPyConnection:
