@@ -74,10 +74,12 @@ def ended_shows(markers: Markers) -> list[tuple[int, date]]:
     service may revert the status later.
     """
     captured = read_captures(markers, SHOWS, ("show_id", "status", "ended", "updated"))
-    over = captured.filter((pc.field("status") == "Ended") & pc.field("ended").is_valid())
-    age = [(name, "ascending") for name in ("updated", "fetched_at", "requested_day")]
-    last = over.take(pc.sort_indices(over, age, null_placement="at_start"))
-    return sorted(dict(zip(last["show_id"].to_pylist(), last["ended"].to_pylist(), strict=True)).items())
+    over = captured.filter(pc.and_(pc.equal(captured["status"], "Ended"), captured["ended"].is_valid()))
+    # The oldest first: a version without a time is older than any other.
+    by_age = over.append_column("is_timed", over["updated"].is_valid()).sort_by(
+        [(name, "ascending") for name in ("is_timed", "updated", "fetched_at", "requested_day")]
+    )
+    return sorted(dict(zip(by_age["show_id"].to_pylist(), by_age["ended"].to_pylist(), strict=True)).items())
 
 
 def open_catalogue(markers: Markers, *others: Dataset) -> duckdb.DuckDBPyConnection:

@@ -50,8 +50,8 @@ MOST_COUNTS = 4 << 10
 STEP_NS = 2_000_000_000
 """Longest step of a file system's clock. A marker that changed so shortly before the index may have changed again."""
 
-Body = Callable[[str, Period, str], Marker]
-"""Reads the marker of a stage, period and run from its object."""
+Body = Callable[[Period, str], Marker]
+"""Reads the marker of a period and run from its object."""
 
 _TIME = re.compile(TIME)
 _LINE = re.compile(
@@ -204,20 +204,20 @@ def marker_in(
             return None
     except (ValueError, IndexError):
         return None
-    later = _Later(kind, line, stage, period, body)
-    # Nothing more until somebody asks for it: a lake has many markers.
-    fields = {"parameters": kind.parameters, "cpu_seconds": seconds, "format": int(form), "etag": etag, "later": later}
-    return Marker.known(fields)
+    later = _Later(kind, line, period, body)
+    # What planning asks of every marker. The rest is taken from the line when somebody asks: a lake has many markers.
+    fields = {"stage": stage, "parameters": kind.parameters, "cpu_seconds": seconds, "etag": etag, "later": later}
+    return Marker.known(fields if int(form) == MARKER_FORMAT else {**fields, "format": int(form)})
 
 
 class _Later:
     """A line, taken apart when somebody asks. Where its JSON is not valid, and for the rest, the marker is read."""
 
-    __slots__ = ("_body", "_kind", "_line", "_period", "_stage", "made_with")
+    __slots__ = ("_body", "_kind", "_line", "_period", "made_with")
 
-    def __init__(self, kind: Kind, line: str, stage: str, period: Period, body: Body) -> None:
+    def __init__(self, kind: Kind, line: str, period: Period, body: Body) -> None:
         self.made_with = kind.text
-        self._kind, self._line, self._stage, self._period, self._body = kind, line, stage, period, body
+        self._kind, self._line, self._period, self._body = kind, line, period, body
 
     def datasets(self) -> Mapping[str, Held]:
         """Return the run's datasets by name."""
@@ -249,7 +249,6 @@ class _Later:
     def _start(self) -> dict[str, Any]:
         run_id, generation, _, _, digest, *_ = self._values
         return {
-            "stage": self._stage,
             "period": str(self._period),
             "generation": int(generation),
             "run_id": run_id,
@@ -263,7 +262,7 @@ class _Later:
         return self._line.split("\t")
 
     def _read(self) -> Marker:
-        return self._body(self._stage, self._period, self._values[0])
+        return self._body(self._period, self._values[0])
 
     def _known_counts(self) -> dict[str, Any]:
         try:
