@@ -54,7 +54,7 @@ class Period:
         """Parse a period's name; ValueError lists the accepted forms."""
         if _HOUR.fullmatch(text):  # most periods of a lake are hours
             try:
-                return cls(datetime.fromisoformat(text).replace(tzinfo=UTC), Grain.HOUR)
+                return cls(datetime.fromisoformat(f"{text}Z"), Grain.HOUR)
             except ValueError:  # said below in Marquee's words
                 pass
         for grain, form in _FORMS.items():
@@ -133,10 +133,10 @@ class Period:
     def until(self, end: datetime) -> Iterator["Period"]:
         """Yield this period and the following ones that start before an instant."""
         start, grain = self.start, self.grain
-        if grain in _LENGTHS:  # without the detour over the end of each, because a lake has many hours
+        if (length := _LENGTHS.get(grain)) is not None:  # without the end of each, because a lake has many hours
             while start < end:
                 yield Period(start, grain)
-                start += _LENGTHS[grain]
+                start += length
             return
         period = self
         while period.start < end:

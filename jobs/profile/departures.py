@@ -185,6 +185,6 @@ def _ended_shows(markers: Markers) -> list[tuple[int, date]]:
 
 
 def _read_ended(markers: Markers) -> list[tuple[int, date]]:
-    from marquee.lake.captured_schedule import ended_shows  # noqa: PLC0415 - reads with pyarrow and DuckDB
+    from marquee.lake.captured_schedule import ended_shows  # noqa: PLC0415 - reads with pyarrow
 
     return ended_shows(markers)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from itertools import product
 
 from marquee.calendar import YEAR, Grain, Period, Span
@@ -49,12 +49,12 @@ class Layout:
         named = re.match(rf".*{re.escape(TOPIC)}[^{{/]*/?", path)
         return cls(path.replace(TOPIC, topic), named[0].replace(TOPIC, topic) if named else "")
 
-    @property
+    @cached_property
     def top(self) -> str:
         """The folder that contains the hours' folders of all years."""
         return self.template[: self.template[: self.template.index("{")].rfind("/") + 1]
 
-    @property
+    @cached_property
     def root(self) -> str:
         """Common prefix of the topic's objects."""
         return max(self.top, self.own.partition("{")[0], key=len)
@@ -87,14 +87,26 @@ class Layout:
 
     def place(self, key: str) -> tuple[Period, str] | None:
         """Return the hour of a key's folder, and the rest of the key; None for a key outside the hours' folders."""
-        match = self._whole.fullmatch(key)
+        name = key.rfind("/") + 1
+        placed = self._place_folder(key[:name])
+        if placed is None or len(key) == placed[1]:
+            return None
+        return placed[0], key[placed[1] :]
+
+    @cached_property
+    def _place_folder(self) -> Callable[[str], tuple[Period, int] | None]:
+        """Return the hour of a folder, and the length of the hour's own folder; None for one outside of them."""
+        return lru_cache(maxsize=1)(self._find_hour)  # keys come in order, so several of a folder in a row
+
+    def _find_hour(self, folder: str) -> tuple[Period, int] | None:
+        match = self._whole.match(folder)
         if match is None:
             return None
         try:
             start = datetime(*(int(match[part]) for part in PARTS), tzinfo=UTC)  # type: ignore[arg-type, misc]
         except ValueError:
             return None
-        return Period(start, Grain.HOUR), match["rest"]
+        return Period(start, Grain.HOUR), match.end()
 
     def day_of(self, key: str) -> datetime | None:
         """Return the start of the day in whose folder a key is; None if it is in none, or days have no folder."""
@@ -144,7 +156,7 @@ class Layout:
 
     @cached_property
     def _whole(self) -> re.Pattern[str]:
-        return self._pattern(self.template, "(?P<rest>.+)")
+        return self._pattern(self.template)
 
     @cached_property
     def _owned(self) -> re.Pattern[str]:

@@ -13,7 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -123,10 +123,17 @@ class RollupStage(Stage):
         self._with_buckets: dict[str, Parameters] = {}
         self._beyond: tuple[tuple[Period | None, Period | None], list[Period]] | None = None
         self._looks: Looks | None = None
+        self._listed_at = self._now
+        self._number_made = 0
+        """The number of hours with a marker at the last listing."""
+        self._inputs: dict[Period, tuple[Input, ...]] = {}
+        """Objects of the last listing as inputs, by hour, as far as somebody has asked."""
         self._whole: AbstractSet[datetime] | None = None
         """The whole days at the last listing, if it asked for them."""
         self._skipped: Mapping[datetime, Look] = {}
         """The last looks at the days of the span that the last listing left out, by their starts."""
+        self._done_dates: AbstractSet[date] = frozenset()
+        """Days of which all hours are done: those left out, and those that are quiet by the last listing."""
         self._span = EVER
         self._breaks: list[Break] | None = None
 
@@ -154,11 +161,13 @@ class RollupStage(Stage):
         """Return the hours of the span, without gaps from the first to the last with objects, a marker or a failure."""
         self._span, self._breaks = span, None
         # With a start, limits the listing at both ends: listing the whole store would be slow.
-        ahead = self._clock() + HOUR
+        self._listed_at, self._number_made, self._inputs = self._clock(), len(self._markers.of(self.name)), {}
+        ahead = self._listed_at + HOUR
         self._listed = listed = Span(span.start or self._list_from(), span.end or ahead)
         self._looks = self._read_looks() if listed.start is None and self._forced is None else None
         self._whole = None
         self._skipped = self._quiet_days(self._looks) if self._looks else {}
+        self._done_dates = {start.date() for start in self._skipped}
         self._found = inventory_of(self._settings, listed, Span(EARLIEST, None if span.end else ahead), self._skipped)
         # Of a failed or pending hour without a marker, the objects may be gone: it is tried, and says so.
         tried = [*self._markers.failures(self.name), *self._markers.pending(self.name)]
@@ -210,7 +219,10 @@ class RollupStage(Stage):
         seen = self._found.known | self._found.beside
         pending = {hour for hour in seen if hour not in made and self._due_from(hour) <= now}
         self._markers.announce(self.name, pending, tidy=ended)
-        if self._looks and not ended:
+        backlog = len(made) - self._number_made > RECENT // HOUR  # its days need not all be listed by the next run
+        if backlog:
+            self._whole = None
+        if self._looks and (backlog or not ended):
             self._note_looks(self._looks)
 
     def _read_looks(self) -> Looks:
@@ -248,7 +260,7 @@ class RollupStage(Stage):
         """Write which days are quiet by the last listing, and when they were looked at, if there are many objects."""
         if not self._markers.of(self.name):
             return
-        before, now, found = self._quiet_before(), self._clock(), self._found
+        before, now, found = self._quiet_before(), self._listed_at, self._found
         old = sum(len(objects) for hour, objects in found.hours.items() if hour.end <= before)
         if old + sum(sum(look.objects.values()) for look in self._skipped.values()) <= FEW:
             return
@@ -259,6 +271,7 @@ class RollupStage(Stage):
             for day in (Period(start, Grain.DAY) for start in listed)
             if day.end <= before and all(map(self._is_quiet, day.parts(Grain.HOUR)))
         }
+        self._done_dates |= {day.date for day in days}
         after = Looks(looks.of, {Period(start, Grain.DAY): look for start, look in self._skipped.items()} | days)
         if after.days != looks.days and after.objects > FEW:
             write_looks(self._markers.store, after)
@@ -280,16 +293,18 @@ class RollupStage(Stage):
         return Target(period, here)
 
     def known_done(self, period: Period) -> bool:
-        """Return whether an hour is of a quiet day that was not listed: all hours of it are current."""
-        return bool(self._skipped) and period.start.replace(hour=0) in self._skipped
+        """Return whether an hour is of a quiet day: all hours of it are current."""
+        return period.date in self._done_dates
 
     def _objects(self, period: Period) -> tuple[Input, ...]:
-        return _inputs(self._hours.get(period, []))
+        if period not in self._inputs:
+            self._inputs[period] = _inputs(self._hours.get(period, []))
+        return self._inputs[period]
 
     def _was_listed(self, period: Period) -> bool:
         if self._listed is None or not self._listed.touches(period):
             return False
-        return not self.known_done(period)
+        return not self._skipped or period.start.replace(hour=0) not in self._skipped
 
     def stands(self, target: Target) -> bool:
         """Return whether raw objects of a published hour are gone, or retention has ended it: it is not made again.
@@ -698,7 +713,11 @@ def _buckets_of(marker: Marker) -> int:
 
 def _inputs(objects: Sequence[ObjectInfo]) -> tuple[Input, ...]:
     # A local name may be any bytes, and an input's is text.
-    return tuple(Input(info.key.encode(errors="backslashreplace").decode(), info.etag, info.size) for info in objects)
+    return tuple(Input(_text_of(info.key), info.etag, info.size) for info in objects)
+
+
+def _text_of(key: str) -> str:
+    return key if key.isascii() else key.encode(errors="backslashreplace").decode()
 
 
 def _most_bytes(one: Input, limit: int) -> int:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from marquee.errors import CorruptLakeError
 from marquee.lake import keys
@@ -67,12 +68,18 @@ def read_captures(markers: Markers, dataset: Dataset, columns: Sequence[str] | N
 
 
 def ended_shows(markers: Markers) -> list[tuple[int, date]]:
-    """Return the shows that ended, with the day of their end; ``ended_shows.sql`` defines both."""
-    with duckdb.connect(config={"threads": 1, "enable_external_access": False, "lock_configuration": True}) as db:
-        columns = ("show_id", "status", "ended", "updated")
-        db.register(SHOWS.name, read_captures(markers, SHOWS, columns))
-        rows: list[tuple[int, date]] = db.sql(read_query("marquee.lake", "ended_shows").text).fetchall()
-        return rows
+    """Return the shows that ended, with the day of their end, by show.
+
+    Of a show, the last version counts that has the status Ended and such a day, as in the question after-the-end; the
+    service may revert the status later.
+    """
+    captured = read_captures(markers, SHOWS, ("show_id", "status", "ended", "updated"))
+    over = captured.filter(pc.and_(pc.equal(captured["status"], "Ended"), captured["ended"].is_valid()))
+    # The oldest first: a version without a time is older than any other.
+    by_age = over.append_column("is_timed", over["updated"].is_valid()).sort_by(
+        [(name, "ascending") for name in ("is_timed", "updated", "fetched_at", "requested_day")]
+    )
+    return sorted(dict(zip(by_age["show_id"].to_pylist(), by_age["ended"].to_pylist(), strict=True)).items())
 
 
 def open_catalogue(markers: Markers, *others: Dataset) -> duckdb.DuckDBPyConnection:

@@ -58,7 +58,8 @@ ERASED = "erased/"
 """Prefix of the requests to erase viewers."""
 
 _RUN_TIME = "%Y%m%dT%H%M%S%f"
-_MARKER = re.compile(rf"markers/[a-z_]+/(?P<period>[^/]+)/(?P<name>{SUCCESS}|{FAILED}|{BEGUN})")
+_OF_PERIODS = frozenset({SUCCESS, FAILED, BEGUN})
+"""Names of the objects of a period."""
 _ERASURE = re.compile(r"erased/(?P<id>\d{8}T\d{12}-[0-9a-f]{8})\.json")
 _RUN = re.compile(r"data/(?P<stage>[a-z_]+)/(?P<period>[^/]+)/run=(?P<run>[^/]+)/")
 
@@ -151,9 +152,10 @@ def list_markers(stage: str, listed: Iterable[ObjectInfo]) -> Iterator[tuple[Per
     """
     prefix = markers_prefix(stage)
     for info in listed:
-        match = _MARKER.fullmatch(info.key) if info.key.startswith(prefix) else None
-        if match and (period := _period(stage, match["period"])):
-            yield period, match["name"], info
+        if info.key.startswith(prefix):
+            folder, _, name = info.key[len(prefix) :].partition("/")
+            if name in _OF_PERIODS and (period := _period(stage, folder)):
+                yield period, name, info
 
 
 def list_periods(store: Store, stage: str, after: Period | None = None) -> Iterator[Period]:

@@ -144,7 +144,7 @@ class Later(Protocol):
 
 
 LATER = frozenset({"inputs", "outputs", "counts", "started_at", "finished_at"})
-"""Fields that a marker may read when somebody asks for them."""
+"""Fields that a marker may read from its object when somebody asks for them."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ class Marker:
         def __getattr__(self, name: str) -> object:
             """Return a field that is read when somebody asks for it."""
             later = self.__dict__.get("later")
-            if later is None or name not in LATER:
+            if later is None or name not in FIELDS:
                 raise AttributeError(name)
             self.__dict__.update(later.fields(name))
             return self.__dict__[name]
@@ -290,6 +290,9 @@ class Marker:
         return Input(f"{self.stage}/{self.period}/{dataset.name}", held.digest, held.size)
 
 
+FIELDS = frozenset(one.name for one in dataclasses.fields(Marker))
+
+
 @dataclass(frozen=True)
 class Failure:
     """Why the last run of a period failed. It is in force until a run of its generation succeeds."""
@@ -338,13 +341,14 @@ class Result:
 
 def digest_inputs(inputs: Iterable[Input], parameters: Parameters, definition_version: str) -> str:
     """Return the digest that decides whether a period is stale. The order of the inputs does not matter."""
-    listed = sorted([one.name, one.etag, one.size] for one in inputs)
-    return _digest([listed, dict(parameters), definition_version])
+    listed = _SORTED.encode(sorted([one.name, one.etag, one.size] for one in inputs))
+    # The digest of [inputs, settings, definition] as JSON.
+    return _digest_text(f"[{listed}, {_text_of(parameters, definition_version)[1:]}")
 
 
 def settings_text(parameters: Parameters, definition_version: str) -> str:
     """Return settings and a definition as one text: equal texts are equal in the digest of inputs, too."""
-    return json.dumps([dict(parameters), definition_version], sort_keys=True, ensure_ascii=False)
+    return _SORTED.encode([dict(parameters), definition_version])
 
 
 _latest: tuple[Parameters, str, str] = {}, "", ""
@@ -371,10 +375,15 @@ def code_version() -> str:
 
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
+_SORTED = json.JSONEncoder(ensure_ascii=False, sort_keys=True)
 
 
 def _digest(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    return _digest_text(_SORTED.encode(value))
+
+
+def _digest_text(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 NOTHING = Held(_digest([]), 0, 0, 0)

@@ -17,7 +17,6 @@ import logging
 import re
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from marquee.calendar import Period
@@ -51,8 +50,8 @@ MOST_COUNTS = 4 << 10
 STEP_NS = 2_000_000_000
 """Longest step of a file system's clock. A marker that changed so shortly before the index may have changed again."""
 
-Body = Callable[[str, Period, str], Marker]
-"""Reads the marker of a stage, period and run from its object."""
+Body = Callable[[Period, str], Marker]
+"""Reads the marker of a period and run from its object."""
 
 _TIME = re.compile(TIME)
 _LINE = re.compile(
@@ -161,12 +160,10 @@ def _parse(text: bytes, info: ObjectInfo) -> Index:
     index = Index()
     index.kinds = [Kind(*one) for one in json.loads(kinds)]
     folder = info.key.rpartition("/")[0]
-    for line in lines.split("\n"):
-        name, _, value = line.partition("\t")
-        version, _, value = value.partition("\t")
+    settled_ns = info.changed_ns - STEP_NS
+    for name, version, changed, value in (line.split("\t", 3) for line in lines.split("\n") if line):
         # What changed so shortly before the index was written may have changed again without another version.
-        changed, _, value = value.partition("\t")
-        if version and (changed == "0" or int(changed) + STEP_NS < info.changed_ns):
+        if version and (changed == "0" or int(changed) < settled_ns):
             index.lines[f"{folder}/{name}"] = version, value
     return index
 
@@ -199,7 +196,7 @@ def marker_in(
             return Failure.from_json(line.encode(), keys.failed_key(stage, period))
         except CorruptLakeError:
             return None
-    run_id, generation, form, number, digest, cpu, datasets, cold, counts = values.groups()
+    form, number, cpu = values.group(3, 4, 6)
     try:
         kind = kinds[int(number)]
         seconds = float(cpu) if cpu else None
@@ -207,64 +204,76 @@ def marker_in(
             return None
     except (ValueError, IndexError):
         return None
-    return Marker.known(
-        {
-            "stage": stage,
-            "period": str(period),
-            "generation": int(generation),
-            "run_id": run_id,
-            "code_version": kind.code_version,
-            "definition_version": kind.definition_version,
-            "parameters": kind.parameters,
-            "inputs_digest": digest,
-            "cpu_seconds": seconds,
-            "format": int(form),
-            "etag": etag,
-            "later": _Later(kind.text, datasets, cold, counts, partial(body, stage, period, run_id)),
-        }
-    )
+    later = _Later(kind, line, period, body)
+    # What planning asks of every marker. The rest is taken from the line when somebody asks: a lake has many markers.
+    fields = {"stage": stage, "parameters": kind.parameters, "cpu_seconds": seconds, "etag": etag, "later": later}
+    return Marker.known(fields if int(form) == MARKER_FORMAT else {**fields, "format": int(form)})
 
 
 class _Later:
-    """What a line has beyond its start; where that is not valid, and for inputs and outputs, the marker is read."""
+    """A line, taken apart when somebody asks. Where its JSON is not valid, and for the rest, the marker is read."""
 
-    def __init__(self, made_with: str, datasets: str, cold: str, counts: str, body: Callable[[], Marker]) -> None:
-        self.made_with = made_with
-        self._datasets, self._cold, self._counts, self._body = datasets, cold, counts, body
+    __slots__ = ("_body", "_kind", "_line", "_period", "made_with")
+
+    def __init__(self, kind: Kind, line: str, period: Period, body: Body) -> None:
+        self.made_with = kind.text
+        self._kind, self._line, self._period, self._body = kind, line, period, body
 
     def datasets(self) -> Mapping[str, Held]:
         """Return the run's datasets by name."""
-        if _DATASETS.fullmatch(self._datasets):
-            return {name: Held(*one) for name, one in json.loads(self._datasets).items()}
-        return self._body().datasets
+        datasets = self._values[6]
+        if _DATASETS.fullmatch(datasets):
+            return {name: Held(*one) for name, one in json.loads(datasets).items()}
+        return self._read().datasets
 
     def other_runs(self) -> tuple[str, ...]:
         """Return the ids of earlier runs of the period that have some of its outputs."""
         try:
-            _, _, runs = json.loads(self._cold)
+            _, _, runs = json.loads(self._values[7])
             if isinstance(runs, list) and all(map(RUN_ID.fullmatch, runs)):
                 return tuple(runs)
         except (ValueError, TypeError, RecursionError):
             pass
-        return self._body().other_runs
+        return self._read().other_runs
 
     def fields(self, name: str) -> Mapping[str, Any]:
         """Return the value of a field, and of those that are known with it."""
+        if name not in LATER:
+            return self._start()
         known = self._known_counts() if name == "counts" else self._known_times() if name.endswith("_at") else {}
         if known:
             return known
-        body = self._body()
+        body = self._read()
         return {name: getattr(body, name) for name in LATER}
+
+    def _start(self) -> dict[str, Any]:
+        run_id, generation, _, _, digest, *_ = self._values
+        return {
+            "period": str(self._period),
+            "generation": int(generation),
+            "run_id": run_id,
+            "code_version": self._kind.code_version,
+            "definition_version": self._kind.definition_version,
+            "inputs_digest": digest,
+        }
+
+    @property
+    def _values(self) -> list[str]:
+        return self._line.split("\t")
+
+    def _read(self) -> Marker:
+        return self._body(self._period, self._values[0])
 
     def _known_counts(self) -> dict[str, Any]:
         try:
-            return {"counts": check_counts(json.loads(self._counts), self._counts)} if self._counts else {}
+            counts = self._values[8]
+            return {"counts": check_counts(json.loads(counts), counts)} if counts else {}
         except (ValueError, TypeError, AttributeError, RecursionError):
             return {}
 
     def _known_times(self) -> dict[str, Any]:
         try:
-            started, finished, _ = json.loads(self._cold)
+            started, finished, _ = json.loads(self._values[7])
             valid = all(_TIME.fullmatch(one) and check_time(one) for one in (started, finished))
         except (ValueError, TypeError, RecursionError):
             return {}

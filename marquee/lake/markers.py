@@ -362,11 +362,12 @@ class Markers:
     ) -> "dict[str, _Read | None]":
         """Return the markers of some objects by key, from the index or from the objects; None for one that is gone."""
         index = self._index(stage, objects) if changed else Index()
+        read_later = partial(self._read_later, stage)
         found: dict[str, _Read | None] = {}
         unread = []
         for period, info in changed:
             line = index.line(info)
-            one = marker_in(line, index.kinds, stage, period, info.etag, self._read_later) if line else None
+            one = marker_in(line, index.kinds, stage, period, info.etag, read_later) if line else None
             if one is None:
                 unread.append((period, info))
             else:

@@ -4,6 +4,7 @@ At a terminal, a progress bar shows how many periods are finished; elsewhere onl
 settings in force, also in an image, where the command ``marquee`` is missing.
 """
 
+import atexit
 import gc
 import logging
 import os
@@ -111,6 +112,13 @@ def spare_collections() -> None:
     gc.freeze()  # otherwise loading the modules of a stage would collect all of those before
     gc.set_threshold(500_000, 20, 100)
     gc.enable()
+    atexit.register(_leave_all)
+
+
+def _leave_all() -> None:
+    """Leave what was read to the operating system: Python's end would first look for garbage in it, and free it."""
+    if "duckdb" not in sys.modules:  # its binding would warn of leaks
+        gc.freeze()
 
 
 def run_supervised(form: LogForm | None = None, *, for_a_person: bool = False) -> None:

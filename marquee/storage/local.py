@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from itertools import takewhile
+from operator import attrgetter
 from pathlib import Path
 
 from marquee.storage.base import READERS, ObjectInfo, PreconditionError, not_found
@@ -67,20 +68,23 @@ class LocalStore:
         # Keys sort differently from folders ("a.b" is before "a/b"), so all keys are sorted at the end.
         found: list[ObjectInfo] = []
         left = [prefix.rpartition("/")[0]]
+        top = left[0]
         while left:
             folder = left.pop()
+            start = f"{folder}/" if folder else ""
             for entry in self._scan(folder):
-                key = f"{folder}/{entry.name}" if folder else entry.name
-                if entry.name.startswith(".") or not key.startswith(prefix):
+                name = entry.name
+                key = start + name
+                if name[0] == "." or (folder == top and not key.startswith(prefix)):
                     continue
                 try:
                     if entry.is_dir(follow_symlinks=False):
                         left.append(key)
-                    elif stat.S_ISREG((status := entry.stat()).st_mode):
-                        found.append(_local_info(key, status))
+                    elif entry.is_file():
+                        found.append(_local_info(key, entry.stat()))
                 except OSError as error:  # deleted during the listing, or a link to nothing
                     _unless_gone(error)
-        yield from sorted(found, key=lambda info: info.key.encode())
+        yield from _in_order(found)
 
     def _scan(self, folder: str) -> Sequence[os.DirEntry[str]]:
         try:
@@ -102,7 +106,7 @@ class LocalStore:
                     left.append(info)
                 else:
                     found.append(info)
-        yield from sorted(found, key=lambda info: os.fsencode(info.key))
+        yield from _in_order(found)
 
     def _link_to(self, folder: str) -> str | None:
         """Return the first folder on the way to a folder that is a link; None if there is none."""
@@ -285,9 +289,20 @@ def _write(data: bytes, path: Path) -> None:
 
 
 def _local_info(key: str, status: os.stat_result) -> ObjectInfo:
-    etag = f"{status.st_mtime_ns:x}-{status.st_size:x}"
-    changed_ns = status.st_ctime_ns
-    return ObjectInfo(key, status.st_size, etag, False, f"{etag}-{status.st_ino:x}-{changed_ns:x}", changed_ns)  # noqa: FBT003 - fast
+    size, changed_ns = status.st_size, status.st_ctime_ns
+    etag = f"{status.st_mtime_ns:x}-{size:x}"
+    version = f"{etag}-{status.st_ino:x}-{changed_ns:x}"
+    # Without its __init__, which takes a call for each field of a frozen class: a listing has many objects.
+    info = object.__new__(ObjectInfo)
+    info.__dict__.update(key=key, size=size, etag=etag, link=False, version=version, changed_ns=changed_ns)
+    return info
+
+
+def _in_order(found: list[ObjectInfo]) -> list[ObjectInfo]:
+    """Return objects in the order of their keys as bytes."""
+    if all(info.key.isascii() for info in found):
+        return sorted(found, key=attrgetter("key"))
+    return sorted(found, key=lambda info: os.fsencode(info.key))
 
 
 def _version(status: os.stat_result) -> str:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from marquee.calendar import day
-from marquee.lake.captured_schedule import latest_catalogue, read_captures
+from marquee.lake.captured_schedule import ended_shows, latest_catalogue, read_captures
 from marquee.lake.datasets import EPISODES, SHOWS
 from marquee.lake.files import write_output
 from marquee.lake.keys import SCHEDULE_FETCH, run_prefix
@@ -133,6 +133,30 @@ def test_runtime_falls_back(
     """The runtime is the first known of: the episode's own, the average of its show, the plan of its show."""
     capture(lake, "2026-01-05", "08:00", [show(plan, 1, average)], [episode(own)])
     assert runtime(lake) == expected
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        pytest.param(("Ended", 3, 9), ("Ended", 4, 8), 3, id="updated last"),
+        pytest.param(("Ended", 3, None), ("Ended", 4, 1), 4, id="without a time it is older than any other"),
+        pytest.param(("Ended", 3, 8), ("Ended", 4, 8), 4, id="of one time, fetched last"),
+        pytest.param(("Ended", 3, 8), ("Running", None, 9), 3, id="reverted later"),
+        pytest.param(("Ended", None, 8), (None, 4, 9), None, id="without a day, or a status"),
+    ],
+)
+def test_last_end_of_a_show_counts(
+    lake: LocalStore,
+    first: tuple[str, int | None, int | None],
+    second: tuple[str | None, int | None, int | None],
+    expected: int | None,
+) -> None:
+    """Of the versions (status, day of the end, updated on) in two captures, the last one that says when it ended."""
+    captures = ("2026-01-05", "08:00", first), ("2026-01-04", "09:00", second)
+    for requested, fetched, (status, ended, updated) in captures:
+        version = show(30, updated) | {"status": status, "ended": ended and date(2026, 1, ended)}
+        capture(lake, requested, fetched, [version], [])
+    assert ended_shows(Markers(lake)) == ([(1, date(2026, 1, expected))] if expected else [])
 
 
 def test_episode_of_a_show_that_was_not_captured(lake: LocalStore) -> None:

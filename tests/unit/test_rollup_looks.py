@@ -116,6 +116,20 @@ def test_run_lists_recent_days(world: World) -> None:
     assert (world.run(), world.days) == ([], RECENT)
 
 
+def test_run_after_a_backlog_lists_recent_days(world: World) -> None:
+    """A run that made twenty days has looked at all of them: the next one lists what it would list after a run."""
+    for info in list(world.lake.list("markers/")):
+        world.lake.delete(info.key)
+    markers = Markers(world.lake)
+    made = world.stage(markers=markers)
+    hours = made.periods(EVER)
+    made.announce(ended=False)
+    for one in hours:
+        markers.note(publish(world.lake, marker_of(made, one), None))
+    made.announce(ended=True)
+    assert (world.run(), world.days) == ([], RECENT)
+
+
 def test_late_file_is_found_within_a_day(world: World) -> None:
     """A late file in an old hour makes it stale within a day; a run that names its day finds it at once."""
     world.run()
