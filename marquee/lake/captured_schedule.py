@@ -10,7 +10,6 @@ from datetime import date
 from typing import NamedTuple
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -57,13 +56,14 @@ def read_captures(markers: Markers, dataset: Dataset, columns: Sequence[str] | N
     # Most captures were read before, and each is a few small objects.
     kind = "-".join(["captured", dataset.name, *(columns or ())])
     tables = remember_tables(kind, [one.datasets[dataset.name].digest for one in captures], schema, read)
-    capture_of = pa.array(np.repeat(np.arange(len(tables)), [table.num_rows for table in tables]))
     found = pa.concat_tables([schema.empty_table(), *tables])
     for field, texts in (
         (REQUESTED_DAY, [marker.period for marker in captures]),
         (FETCHED_AT, [marker.finished_at.removesuffix("+00:00") for marker in captures]),
     ):
-        found = found.append_column(field, pa.array(texts, pa.string()).cast(field.type).take(capture_of))
+        stamps = pa.array(texts, pa.string()).cast(field.type)
+        of_each = [pa.repeat(stamp, table.num_rows) for stamp, table in zip(stamps, tables, strict=True)]
+        found = found.append_column(field, pa.chunked_array(of_each, field.type))
     return found
 
 
