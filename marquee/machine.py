@@ -30,6 +30,8 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Parameters of glibc's mallopt."""
 KEPT_MB, LARGEST_KEPT_MB = 128, 32
 """MiB of freed memory that a thread keeps at most; MiB of the largest block that it keeps."""
+LITTLE_MB = 24
+"""MiB of Arrow that are kept for good: to return them, and to take them again, costs more than they are worth."""
 KEPT_MS = 3_600_000
 """Milliseconds for which Arrow keeps freed memory: longer than a task takes. With -1 it could never be returned."""
 
@@ -86,7 +88,7 @@ def keeping_freed_memory() -> Iterator[None]:
     try:
         yield
     finally:
-        if arrow := sys.modules.get("pyarrow"):
+        if (arrow := sys.modules.get("pyarrow")) and arrow.default_memory_pool().max_memory() > LITTLE_MB * MIB:
             arrow.default_memory_pool().release_unused()
         with suppress(OSError, AttributeError):
             _libc().malloc_trim(0)

@@ -35,7 +35,7 @@ Column = TypeVar("Column", Ints, Words, Flags)
 _SPARSE, _SMALL = 4, 1024
 """Keys that are counted in place: as many for each row, and as many in any case."""
 _SPAN = 32
-"""Size of a table of numbers, for each row: with 5 bytes each, some 10 MB for a range of viewers."""
+"""Size of a table of numbers, for each row: with 5 bytes each, at most some 20 MB for a range of viewers."""
 _COUNTED = 1 << 16
 """Keys up to this have 16 bits."""
 _EXACT = 1 << 53

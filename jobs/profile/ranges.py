@@ -19,7 +19,7 @@ from jobs.profile.day_bitmap import split_bitmap
 from marquee.lake.datasets import TEXT, VIEWER_PERIOD, Dataset
 
 ROWS = 1 << 17
-"""Rows of a range, about: their arrays fit a processor's cache, and a range costs little by itself."""
+"""Rows of a range, about: an array of them has a MiB, and a range costs little by itself."""
 LEAST = 1 << 12
 """Least number of rows that are read from a file at once."""
 CODED = pa.dictionary(pa.int32(), pa.string())

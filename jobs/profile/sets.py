@@ -135,7 +135,10 @@ def _can_be_lost(bucket: _Columns, reach_seconds: int) -> Flags:
 
 
 def _by_group(bucket: _Columns, ids: Numbers, reach_seconds: int, first: int) -> tuple[Viewers, Numbers]:
-    """Return a bucket's viewers by group, and the size of each group: those reached by a show, then its others."""
+    """Return a bucket's viewers by group, and the size of each group: those reached by a show, then its others.
+
+    The rows are sorted by show.
+    """
     viewers = int(bucket.viewers.max(initial=0)) + 1
     starts = starts_of(bucket.shows)
     ends = np.append(starts[1:], len(bucket.shows))
