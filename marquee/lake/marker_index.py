@@ -238,6 +238,8 @@ class _Later:
 
     def fields(self, name: str) -> Mapping[str, Any]:
         """Return the value of a field, and of those that are known with it."""
+        if name == "period":
+            return {"period": str(self._period)}
         if name not in LATER:
             return self._start()
         known = self._known_counts() if name == "counts" else self._known_times() if name.endswith("_at") else {}
@@ -249,7 +251,6 @@ class _Later:
     def _start(self) -> dict[str, Any]:
         run_id, generation, _, _, digest, *_ = self._values
         return {
-            "period": str(self._period),
             "generation": int(generation),
             "run_id": run_id,
             "code_version": self._kind.code_version,
