@@ -20,8 +20,23 @@ if TYPE_CHECKING:
     from pyspark import SparkConf
     from pyspark.sql import DataFrame, SparkSession
 
-QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+_NEVER = 1_000_000_000
+QUICK_JAVA = " ".join(
+    (
+        "-XX:+UseSerialGC -XX:MetaspaceSize=128m",
+        # The best compiler compiles nothing, and nothing is counted for it,
+        "-XX:-ProfileInterpreter -XX:-C1UpdateMethodData",
+        f"-XX:Tier4InvocationThreshold={_NEVER} -XX:Tier4MinInvocationThreshold={_NEVER}",
+        f"-XX:Tier4CompileThreshold={_NEVER} -XX:Tier4BackEdgeThreshold={_NEVER}",
+        # but the cipher of Spark's files: only that compiler uses the processor's instructions for AES.
+        "-XX:CompileCommand=quiet",
+        "-XX:CompileCommand=CompileThresholdScaling,com.sun.crypto.provider.CounterMode::*,0.00000001",
+    )
+)
 """Java moves buffers and computes nothing: its best compiler and collector cost more than they save."""
+
+FIRST_JARS = ("spark-c*", "scala-library-*", "spark-sql*")
+"""Jars with most of the classes: Java searches its class path, of 280 jars, in their order for each class."""
 
 PARTITIONS = "spark.sql.shuffle.partitions"
 REMOTE_PARTITIONS = 16
@@ -34,6 +49,8 @@ OF_SESSION = {
     # The plans are a few steps over a few rows: compiling them takes longer than running them.
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    # It hashes all rows, to repeat later stages if a repeated task gives others. Ours give the same tables.
+    "spark.sql.shuffle.orderIndependentChecksum.enabled": "false",
 }
 """What every session needs."""
 
@@ -41,10 +58,15 @@ OF_OWN = {
     "spark.executorEnv.PYTHONSAFEPATH": "1",  # no modules from the current folder
     "spark.python.daemon.module": "marquee.engine.spark_daemon",
     "spark.shuffle.compress": "false",  # tables are compressed already
+    "spark.shuffle.checksum.enabled": "false",  # only looked at if Spark fails to decompress
     "spark.ui.showConsoleProgress": "false",
     "spark.sql.catalogImplementation": "in-memory",
+    "spark.sql.extensions.test.loadFromCp": "false",  # MLlib's, which load Scala's compiler of types at the start
     # Rejected lines, which may hold user ids, pass through files of the shuffle, and between Java and Python.
     "spark.io.encryption.enabled": "true",
+    # What it comes to anyway, after looking for an OpenSSL of another version.
+    "spark.io.encryption.commons.config.cipher.classes": "org.apache.commons.crypto.cipher.JceCipher",
+    "spark.io.encryption.commons.config.secure.random.classes": "org.apache.commons.crypto.random.JavaCryptoRandom",
     "spark.python.unix.domain.socket.enabled": "true",
 }
 """What a Spark of this process has unless its configuration says otherwise."""
@@ -150,7 +172,15 @@ def _configured(configured: "SparkConf", conf: Mapping[str, str], scratch: Path 
     if SUBMITTED not in os.environ:
         configured.setIfMissing("spark.app.name", "marquee")
         configured.setIfMissing("spark.driver.extraJavaOptions", QUICK_JAVA)
+        configured.setIfMissing("spark.driver.extraClassPath", ":".join(_first_jars()))
     return configured
+
+
+def _first_jars() -> list[str]:
+    from pyspark.find_spark_home import _find_spark_home  # noqa: PLC0415 - an extra
+
+    jars = Path(_find_spark_home()) / "jars"
+    return [str(path) for pattern in FIRST_JARS for path in sorted(jars.glob(pattern))]
 
 
 def map_in_arrow(frame: "DataFrame", work: Callable[..., Any], schema: "pa.Schema") -> "DataFrame":
