@@ -24,6 +24,8 @@ _NEVER = 1_000_000_000
 QUICK_JAVA = " ".join(
     (
         "-XX:+UseSerialGC -XX:MetaspaceSize=128m",
+        # Classes of Spark's jars are not verified, as Java's own are not: pip has compared the jars with known hashes.
+        "-XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote",
         # The best compiler compiles nothing, and nothing is counted for it,
         "-XX:-ProfileInterpreter -XX:-C1UpdateMethodData",
         f"-XX:Tier4InvocationThreshold={_NEVER} -XX:Tier4MinInvocationThreshold={_NEVER}",
@@ -51,6 +53,7 @@ OF_SESSION = {
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     # It hashes all rows, to repeat later stages if a repeated task gives others. Ours give the same tables.
     "spark.sql.shuffle.orderIndependentChecksum.enabled": "false",
+    "spark.sql.shuffle.orderIndependentChecksum.enableFullRetryOnMismatch": "false",
 }
 """What every session needs."""
 
@@ -148,6 +151,7 @@ def _on_server(conf: Mapping[str, str]) -> Session:
 def _own(conf: Mapping[str, str], scratch: Path | None) -> Session:
     try:
         from pyspark import SparkConf  # noqa: PLC0415 - an extra
+        from pyspark.find_spark_home import _find_spark_home  # noqa: PLC0415
         from pyspark.sql import SparkSession  # noqa: PLC0415
     except ImportError as error:
         message = "MARQUEE_ENGINE__KIND='spark' needs pyspark. Install marquee[spark], or set it to 'local'"
@@ -155,6 +159,7 @@ def _own(conf: Mapping[str, str], scratch: Path | None) -> Session:
     # Tasks must run on the interpreter that has Marquee. By default PySpark uses the first `python3` in the path. Only
     # this variable changes that: spark.pyspark.python works for spark-submit alone, which sets this variable itself.
     os.environ.setdefault("PYSPARK_PYTHON", conf.get("spark.pyspark.python", sys.executable))
+    os.environ.setdefault("SPARK_HOME", _find_spark_home())  # its scripts would start a Python to find it
     spark = SparkSession.builder.config(conf=_configured(SparkConf(), conf, scratch)).getOrCreate()
     spark.sparkContext.setLogLevel("WARN")
     return Session(spark.newSession(), remote=False)
@@ -172,14 +177,11 @@ def _configured(configured: "SparkConf", conf: Mapping[str, str], scratch: Path 
     if SUBMITTED not in os.environ:
         configured.setIfMissing("spark.app.name", "marquee")
         configured.setIfMissing("spark.driver.extraJavaOptions", QUICK_JAVA)
-        configured.setIfMissing("spark.driver.extraClassPath", ":".join(_first_jars()))
+        configured.setIfMissing("spark.driver.extraClassPath", ":".join(_first_jars(Path(os.environ["SPARK_HOME"]) / "jars")))
     return configured
 
 
-def _first_jars() -> list[str]:
-    from pyspark.find_spark_home import _find_spark_home  # noqa: PLC0415 - an extra
-
-    jars = Path(_find_spark_home()) / "jars"
+def _first_jars(jars: Path) -> list[str]:
     return [str(path) for pattern in FIRST_JARS for path in sorted(jars.glob(pattern))]
 
 
