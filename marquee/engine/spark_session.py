@@ -177,12 +177,10 @@ def _configured(configured: "SparkConf", conf: Mapping[str, str], scratch: Path 
     if SUBMITTED not in os.environ:
         configured.setIfMissing("spark.app.name", "marquee")
         configured.setIfMissing("spark.driver.extraJavaOptions", QUICK_JAVA)
-        configured.setIfMissing("spark.driver.extraClassPath", ":".join(_first_jars(Path(os.environ["SPARK_HOME"]) / "jars")))
+        jars = Path(os.environ["SPARK_HOME"]) / "jars"
+        first = [str(path) for pattern in FIRST_JARS for path in sorted(jars.glob(pattern))]
+        configured.setIfMissing("spark.driver.extraClassPath", ":".join(first))
     return configured
-
-
-def _first_jars(jars: Path) -> list[str]:
-    return [str(path) for pattern in FIRST_JARS for path in sorted(jars.glob(pattern))]
 
 
 def map_in_arrow(frame: "DataFrame", work: Callable[..., Any], schema: "pa.Schema") -> "DataFrame":
