@@ -16,7 +16,7 @@ REMOTE = "spark.remote"
 
 CPU_S_PER_MIB = 0.15
 """CPU seconds for a MiB of inputs, while no run has told: gzipped JSON takes about that."""
-SPARK_OVERHEAD = 2.4
+SPARK_OVERHEAD = 2.1
 """CPU time of work on Spark, start-up aside, as a multiple of its time here: see docs/benchmarks.md."""
 
 

@@ -6,11 +6,15 @@ Spark's daemon imports nothing, so each worker would import pyspark, pyarrow, nu
 archives of pyspark's sources ahead of the installed package, and each process would compile them again.
 """
 
+import atexit
+import gc
 import os
 import sys
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+
+from marquee.machine import keep_freed_memory
 
 BEFORE_NUMPY = {"OPENBLAS_NUM_THREADS": "1"}
 """Variables: numpy would start threads, which a process that forks should not have. No task needs them."""
@@ -32,8 +36,11 @@ def main() -> None:
         message = f"pyspark is not installed for {sys.executable}, only in SPARK_HOME={spark_home}. Install it"
         raise ModuleNotFoundError(message)
     os.environ |= BEFORE_NUMPY
+    keep_freed_memory()
     for name in TASKS_NEED:
         import_module(name)
+    gc.freeze()  # each worker collects garbage after each task, and would look through all that was imported
+    atexit.register(gc.unfreeze)  # what is left in the end is collected, as without this
     from pyspark.daemon import manager  # noqa: PLC0415 - an extra, from where the path now says
 
     manager()

@@ -20,8 +20,25 @@ if TYPE_CHECKING:
     from pyspark import SparkConf
     from pyspark.sql import DataFrame, SparkSession
 
-QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+_NEVER = 1_000_000_000
+QUICK_JAVA = " ".join(
+    (
+        "-XX:+UseSerialGC -XX:MetaspaceSize=128m",
+        # Classes of Spark's jars are not verified, as Java's own are not: pip has compared the jars with known hashes.
+        "-XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote",
+        # The best compiler compiles nothing, and nothing is counted for it,
+        "-XX:-ProfileInterpreter -XX:-C1UpdateMethodData",
+        f"-XX:Tier4InvocationThreshold={_NEVER} -XX:Tier4MinInvocationThreshold={_NEVER}",
+        f"-XX:Tier4CompileThreshold={_NEVER} -XX:Tier4BackEdgeThreshold={_NEVER}",
+        # but the cipher of Spark's files: only that compiler uses the processor's instructions for AES.
+        "-XX:CompileCommand=quiet",
+        "-XX:CompileCommand=CompileThresholdScaling,com.sun.crypto.provider.CounterMode::*,0.00000001",
+    )
+)
 """Java moves buffers and computes nothing: its best compiler and collector cost more than they save."""
+
+FIRST_JARS = ("spark-c*", "scala-library-*", "spark-sql*")
+"""Jars with most of the classes: Java searches its class path, of 280 jars, in their order for each class."""
 
 PARTITIONS = "spark.sql.shuffle.partitions"
 REMOTE_PARTITIONS = 16
@@ -34,6 +51,9 @@ OF_SESSION = {
     # The plans are a few steps over a few rows: compiling them takes longer than running them.
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    # It hashes all rows, to repeat later stages if a repeated task gives others. Ours give the same tables.
+    "spark.sql.shuffle.orderIndependentChecksum.enabled": "false",
+    "spark.sql.shuffle.orderIndependentChecksum.enableFullRetryOnMismatch": "false",
 }
 """What every session needs."""
 
@@ -41,10 +61,15 @@ OF_OWN = {
     "spark.executorEnv.PYTHONSAFEPATH": "1",  # no modules from the current folder
     "spark.python.daemon.module": "marquee.engine.spark_daemon",
     "spark.shuffle.compress": "false",  # tables are compressed already
+    "spark.shuffle.checksum.enabled": "false",  # only looked at if Spark fails to decompress
     "spark.ui.showConsoleProgress": "false",
     "spark.sql.catalogImplementation": "in-memory",
+    "spark.sql.extensions.test.loadFromCp": "false",  # MLlib's, which load Scala's compiler of types at the start
     # Rejected lines, which may hold user ids, pass through files of the shuffle, and between Java and Python.
     "spark.io.encryption.enabled": "true",
+    # What it comes to anyway, after looking for an OpenSSL of another version.
+    "spark.io.encryption.commons.config.cipher.classes": "org.apache.commons.crypto.cipher.JceCipher",
+    "spark.io.encryption.commons.config.secure.random.classes": "org.apache.commons.crypto.random.JavaCryptoRandom",
     "spark.python.unix.domain.socket.enabled": "true",
 }
 """What a Spark of this process has unless its configuration says otherwise."""
@@ -126,6 +151,7 @@ def _on_server(conf: Mapping[str, str]) -> Session:
 def _own(conf: Mapping[str, str], scratch: Path | None) -> Session:
     try:
         from pyspark import SparkConf  # noqa: PLC0415 - an extra
+        from pyspark.find_spark_home import _find_spark_home  # noqa: PLC0415
         from pyspark.sql import SparkSession  # noqa: PLC0415
     except ImportError as error:
         message = "MARQUEE_ENGINE__KIND='spark' needs pyspark. Install marquee[spark], or set it to 'local'"
@@ -133,6 +159,7 @@ def _own(conf: Mapping[str, str], scratch: Path | None) -> Session:
     # Tasks must run on the interpreter that has Marquee. By default PySpark uses the first `python3` in the path. Only
     # this variable changes that: spark.pyspark.python works for spark-submit alone, which sets this variable itself.
     os.environ.setdefault("PYSPARK_PYTHON", conf.get("spark.pyspark.python", sys.executable))
+    os.environ.setdefault("SPARK_HOME", _find_spark_home())  # its scripts would start a Python to find it
     spark = SparkSession.builder.config(conf=_configured(SparkConf(), conf, scratch)).getOrCreate()
     spark.sparkContext.setLogLevel("WARN")
     return Session(spark.newSession(), remote=False)
@@ -150,6 +177,9 @@ def _configured(configured: "SparkConf", conf: Mapping[str, str], scratch: Path 
     if SUBMITTED not in os.environ:
         configured.setIfMissing("spark.app.name", "marquee")
         configured.setIfMissing("spark.driver.extraJavaOptions", QUICK_JAVA)
+        jars = Path(os.environ["SPARK_HOME"]) / "jars"
+        first = [str(path) for pattern in FIRST_JARS for path in sorted(jars.glob(pattern))]
+        configured.setIfMissing("spark.driver.extraClassPath", ":".join(first))
     return configured
 
 

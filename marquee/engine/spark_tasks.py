@@ -31,7 +31,7 @@ from marquee.beside import import_jobs
 from marquee.engine.base import Task, load_kernel
 from marquee.engine.duckdb import close_databases
 from marquee.engine.scratch import check_scratch, delete_own_scratch, own_scratch
-from marquee.engine.shuffle import Shuffle
+from marquee.engine.shuffle import Shuffle, to_stream
 from marquee.errors import INTERNAL, MarqueeError, describe_foreign
 from marquee.machine import MIB
 from marquee.system_errors import explain
@@ -244,7 +244,7 @@ def _take(shuffle: Shuffle, rows: Iterable[Row]) -> Iterator[Row]:
     """Give tables to the shuffle; yield all other rows."""
     for row in rows:
         if row.kind == Kind.TABLE:
-            shuffle.take([(row.key, pa.ipc.open_stream(row.payload).read_all())])
+            shuffle.take([(row.key, row.payload)])
         else:
             yield row
 
@@ -273,14 +273,7 @@ def _batch(row: Row) -> pa.RecordBatch:
 def _table_rows(tasks: Tasks, key: int, table: pa.Table) -> Iterator[Row]:
     rows = max(1, table.num_rows * CELL_BYTES // max(1, table.nbytes))
     for first in range(0, max(1, table.num_rows), rows):
-        yield Row(tasks.slot(key), Kind.TABLE, key, _to_stream(table.slice(first, rows)))
-
-
-def _to_stream(table: pa.Table) -> pa.Buffer:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
-        writer.write_table(table)
-    return sink.getvalue()
+        yield Row(tasks.slot(key), Kind.TABLE, key, to_stream(table.slice(first, rows)))
 
 
 def _pickled(kind: Kind, key: int, value: object) -> Row:

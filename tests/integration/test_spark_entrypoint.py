@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from marquee.engine.spark_session import FIRST_JARS
+
 ENTRYPOINT = Path(__file__).parents[2] / "images" / "base" / "spark-entrypoint"
 
 
@@ -92,6 +94,17 @@ def test_executor_finds_configuration_where_it_is_mounted(spark: dict[str, str])
     paths = {"HADOOP_CONF_DIR": "/hadoop", "SPARK_CONF_DIR": "/conf", "SPARK_EXTRA_CLASSPATH": "/more/*"}
     command = start(spark | EXECUTOR | paths, "executor").stdout.splitlines()
     assert command[1:5] == ["-Xms512m", "-Xmx512m", "-cp", f"/hadoop:/conf:{spark['SPARK_HOME']}/jars/*:/more/*:/"]
+
+
+def test_executor_searches_the_jars_with_most_classes_first(spark: dict[str, str], tmp_path: Path) -> None:
+    """The jars that the engine names first come first in the class path, by name, and all jars after them."""
+    (tmp_path / "jars").mkdir()
+    for pattern in ("zookeeper-*", *reversed(FIRST_JARS)):
+        (tmp_path / "jars" / f"{pattern.strip('*')}1.jar").touch()
+    command = start(spark | EXECUTOR, "executor").stdout.splitlines()
+    names = [name.strip("*") for name in FIRST_JARS]
+    first = ":".join(f"{tmp_path}/jars/{name}1.jar" for name in names)
+    assert command[4] == f"{tmp_path}/conf:{first}:{tmp_path}/jars/*:/"
 
 
 @pytest.mark.parametrize("name", ["SPARK_DRIVER_URL", "SPARK_EXECUTOR_POD_NAME"])

@@ -17,26 +17,26 @@ POD = Place(cores=1, memory_mb=1024)
 
 
 def test_small_work_is_done_here() -> None:
-    """An hour of 10 CPU seconds takes 10 s here, and 30 + 10 * 2.4 / 4 = 36 s on four cores of Spark."""
+    """An hour of 10 CPU seconds takes 10 s here, and 30 + 10 * 2.1 / 4 = 35 s on four cores of Spark."""
     found = choose(Load(100 * MIB, 0.1 / MIB), POD, 800, spark_cores=4, spark_start_s=30)
     assert (found.on_spark, found.memory_mb) == (False, 800)
     assert found.reason == (
-        "100.0 MiB due, about 10 CPU s by the last runs: 10 s on 1 cores here, 36 s on 4 cores of Spark with its start"
+        "100.0 MiB due, about 10 CPU s by the last runs: 10 s on 1 cores here, 35 s on 4 cores of Spark with its start"
     )
 
 
 def test_large_work_goes_to_spark() -> None:
-    """Work of 100 CPU seconds takes 100 s here and 90 s on Spark; on a pod of four cores it takes 25 s."""
+    """Work of 100 CPU seconds takes 100 s here and 83 s on Spark; on a pod of four cores it takes 25 s."""
     large = Load(1000 * MIB, 0.1 / MIB)
     assert choose(large, POD, 800, spark_cores=4, spark_start_s=30).on_spark
     assert not choose(large, replace(POD, cores=4), 800, spark_cores=4, spark_start_s=30).on_spark
 
 
 def test_work_that_no_run_has_measured_is_guessed() -> None:
-    """Without a run, a MiB takes 0.15 CPU seconds: 1,000 MiB 150 s here, 120 s on Spark."""
+    """Without a run, a MiB takes 0.15 CPU seconds: 1,000 MiB 150 s here, 109 s on Spark."""
     found = choose(Load(1000 * MIB), POD, 800, spark_cores=4, spark_start_s=30)
     assert found.on_spark
-    assert "about 150 CPU s by a rule of thumb: 150 s on 1 cores here, 120 s on 4 cores" in found.reason
+    assert "about 150 CPU s by a rule of thumb: 150 s on 1 cores here, 109 s on 4 cores" in found.reason
 
 
 def test_memory_of_the_pod_limits_the_engine() -> None:
