@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 _NEVER = 1_000_000_000
 QUICK_JAVA = " ".join(
     (
+        # Another version of Java may not know one of these. Then it is slower, and starts.
+        "-XX:+IgnoreUnrecognizedVMOptions",
         "-XX:+UseSerialGC -XX:MetaspaceSize=128m",
-        # Classes of Spark's jars are not verified, as Java's own are not: pip has compared the jars with known hashes.
-        "-XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote",
         # The best compiler compiles nothing, and nothing is counted for it,
         "-XX:-ProfileInterpreter -XX:-C1UpdateMethodData",
         f"-XX:Tier4InvocationThreshold={_NEVER} -XX:Tier4MinInvocationThreshold={_NEVER}",
