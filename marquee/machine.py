@@ -1,7 +1,6 @@
 """What this machine or pod has for the work: its cores, and the memory that it limits its processes to."""
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -30,10 +29,6 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Parameters of glibc's mallopt."""
 KEPT_MB, LARGEST_KEPT_MB = 128, 32
 """MiB of freed memory that a thread keeps at most; MiB of the largest block that it keeps."""
-LITTLE_MB = 24
-"""MiB of Arrow that are kept for good: to return them, and to take them again, costs more than they are worth."""
-KEPT_MS = 3_600_000
-"""Milliseconds for which Arrow keeps freed memory: longer than a task takes. With -1 it could never be returned."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +69,7 @@ def keep_freed_memory() -> None:
     Each would be mapped and cleared again, page by page. This is for Arrow, unless it is loaded already, and for numpy
     where the C library is glibc.
     """
-    os.environ.setdefault("MIMALLOC_PURGE_DELAY", str(KEPT_MS))
+    os.environ.setdefault("MIMALLOC_PURGE_DELAY", "-1")
     with suppress(OSError, AttributeError):  # another C library
         mallopt = _libc().mallopt
         mallopt(_MMAP_THRESHOLD, LARGEST_KEPT_MB * MIB)
@@ -88,8 +83,6 @@ def keeping_freed_memory() -> Iterator[None]:
     try:
         yield
     finally:
-        if (arrow := sys.modules.get("pyarrow")) and arrow.default_memory_pool().max_memory() > LITTLE_MB * MIB:
-            arrow.default_memory_pool().release_unused()
         with suppress(OSError, AttributeError):
             _libc().malloc_trim(0)
 
