@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.measure import BenchError
+from jobs.rollup.compiled import MODULES, REMEDY
+from marquee.compiled import why_not_compiled
 from marquee.errors import TERMINATED, MarqueeError
 
 WIDTH = 120
@@ -39,7 +41,7 @@ def count(text: str) -> int:
 
 
 def run_part(part: Callable[[Path, Console], Any], to: Path | None = None) -> int:
-    """Run a part of the benchmark; return the exit code, 1 if it fails.
+    """Run a part of the benchmark; return the exit code, 1 if it fails. It says so if compiled modules are not used.
 
     Args:
         part: measures, prints its tables, and returns what it measured; it is called with a temporary folder and the
@@ -48,6 +50,10 @@ def run_part(part: Callable[[Path, Console], Any], to: Path | None = None) -> in
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # so that processes and folders are cleaned up
     console = Console(stderr=True, soft_wrap=True, highlight=False)
+    if reason := why_not_compiled(*MODULES, "jobs.profile.arrays_native"):  # also after a change of their sources
+        console.print(
+            f"Marquee is measured without its compiled modules: {reason}. {REMEDY}", style="yellow", markup=False
+        )
     try:
         with tempfile.TemporaryDirectory(prefix="marquee-bench-") as work:
             measured = part(Path(work).resolve(), console)
