@@ -45,8 +45,6 @@ class Kind(StrEnum):
     NO_HOUR = "no_hour"
     SYMLINK = "symlink"
 
-    __hash__ = str.__hash__  # Enum's takes a call, and a listing counts many objects
-
 
 UNEXPECTED: Mapping[Kind, str] = {
     Kind.OTHER_ENDING: "with another ending",
@@ -75,7 +73,7 @@ class Inventory:
             by day, or by month.
     """
 
-    hours: dict[Period, list[ObjectInfo]] = field(default_factory=lambda: defaultdict(list))
+    hours: dict[Period, list[ObjectInfo]] = field(default_factory=dict)
     unread: dict[Period, list[ObjectInfo]] = field(default_factory=lambda: defaultdict(list))
     ignored: set[str] = field(default_factory=set)
     links: dict[str, ObjectInfo] = field(default_factory=dict)
@@ -95,7 +93,7 @@ class Inventory:
         if kind is Kind.IGNORED:
             self.ignored.add(info.key)
         elif hour is not None and kind is Kind.READ:
-            self.hours[hour].append(info)
+            self.hours.setdefault(hour, []).append(info)
         elif hour is not None and _may_be_events(info, kind):
             self.unread[hour].append(info)
 
@@ -197,35 +195,27 @@ def _kind(info: ObjectInfo, hour: Period | None, rest: str, ignored: re.Pattern[
         return Kind.FOLDER_MARKER
     if ignored is not None and ignored.fullmatch(info.key):
         return Kind.IGNORED
-    if rest != "." and (rest.startswith(HIDDEN) or "/." in rest or "/_" in rest):
+    if rest != "." and any(part.startswith(HIDDEN) for part in rest.split("/")):
         return Kind.HIDDEN
     if info.link:
         return Kind.SYMLINK
-    if hour is None:
-        return Kind.NO_HOUR
-    stem, dot, endings = name.partition(".")
-    kind = _kind_by_endings(dot + endings) if stem else _kind_by_name(name)
-    return kind if kind is not Kind.READ or _is_text(info.key) else Kind.OTHER_ENDING
+    return Kind.NO_HOUR if hour is None else _kind_by_name(info.key)
 
 
-@lru_cache(maxsize=256)
-def _kind_by_endings(endings: str) -> Kind:
-    """Return the class of any name with these endings: most names of a listing have the same."""
-    return _kind_by_name(f"x{endings}")
-
-
-def _kind_by_name(name: str) -> Kind:
+def _kind_by_name(key: str) -> Kind:
+    name = key.rpartition("/")[2]
     if any(sidecar in name for sidecar in SIDECARS):
         return Kind.SIDECAR
-    return Kind.READ if _READ.fullmatch(name) else Kind.OTHER_ENDING
+    return Kind.READ if _READ.fullmatch(name) and _is_text(key) else Kind.OTHER_ENDING
 
 
 def _is_text(key: str) -> bool:
     """Return whether a key is UTF-8; a name in a local folder may be any bytes, which no marker can hold."""
     try:
-        return key.isascii() or bool(key.encode())
+        key.encode()
     except UnicodeEncodeError:
         return False
+    return True
 
 
 @lru_cache(maxsize=4)
