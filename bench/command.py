@@ -12,11 +12,15 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench.contenders import ROOT
 from bench.measure import BenchError
-from jobs.rollup.compiled import MODULES, REMEDY
-from marquee.compiled import why_not_compiled
+from marquee.compiled import REMEDY, why_not_compiled
 from marquee.errors import TERMINATED, MarqueeError
 
+COMPILED = tuple(
+    sorted(".".join(source.relative_to(ROOT).with_suffix("").parts) for source in (ROOT / "jobs").rglob("*.pyx"))
+)
+"""The compiled modules."""
 WIDTH = 120
 """Characters of a line where the output is not a terminal."""
 
@@ -50,7 +54,7 @@ def run_part(part: Callable[[Path, Console], Any], to: Path | None = None) -> in
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # so that processes and folders are cleaned up
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    if reason := why_not_compiled(*MODULES, "jobs.profile.arrays_native"):  # also after a change of their sources
+    if reason := why_not_compiled(*COMPILED):  # also after a change of their sources
         console.print(
             f"Marquee is measured without its compiled modules: {reason}. {REMEDY}", style="yellow", markup=False
         )

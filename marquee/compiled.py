@@ -8,6 +8,10 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 
+REMEDY = (
+    "Install a C compiler and Python's headers (Debian: apt-get install gcc python3-dev), and install Marquee again"
+)
+
 
 @cache
 def why_not_compiled(*names: str) -> str | None:

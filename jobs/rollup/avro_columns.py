@@ -21,12 +21,10 @@ from jobs.rollup.records import Asked
 if TYPE_CHECKING:
     from jobs.rollup.passes import Pass
 
-try:
+if not why_not_compiled():
     from jobs.rollup import columns_native
-except ImportError:  # it is optional
+else:  # it is optional, and may be one of another version
     columns_native = None  # type: ignore[assignment] # the types are those of the compiled module
-if why_not_compiled():  # it may be one of another version
-    columns_native = None  # type: ignore[assignment] # as above
 
 ROWS = 1 << 16
 """Records that are judged at a time."""

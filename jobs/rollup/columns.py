@@ -27,12 +27,10 @@ from jobs.rollup.events import EVENTS, TEXTS, check_texts
 if TYPE_CHECKING:
     from jobs.rollup.passes import Pass
 
-try:
+if not why_not_compiled():
     from jobs.rollup import columns_native
-except ImportError:  # it is optional
+else:  # it is optional, and may be one of another version
     columns_native = None  # type: ignore[assignment] # the types are those of the compiled module
-if why_not_compiled():  # it may be one of another version
-    columns_native = None  # type: ignore[assignment] # as above
 
 Mask: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 Bytes: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]

@@ -2,9 +2,6 @@
 
 from marquee import compiled
 
-REMEDY = (
-    "Install a C compiler and Python's headers (Debian: apt-get install gcc python3-dev), and install Marquee again"
-)
 MODULES = ("jobs.rollup.native", "jobs.rollup.columns_native")
 
 

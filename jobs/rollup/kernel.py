@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from jobs.rollup.buckets import Splitter
-from jobs.rollup.compiled import REMEDY, why_not_compiled
+from jobs.rollup.compiled import why_not_compiled
 from jobs.rollup.key import keys_of
 from jobs.rollup.lines import read_blocks
 from jobs.rollup.parsing import Parse, parse_query, split_lines
 from jobs.rollup.pseudonyms import Viewers
 from jobs.rollup.rejects import Batch, RejectLog
 from jobs.rollup.units import READ, REJECTED, ParseUnit
+from marquee.compiled import REMEDY
 from marquee.engine.base import Task
 from marquee.errors import ConfigError, MarqueeError, TryAgainError, describe_foreign
 from marquee.lake.manifest import Input

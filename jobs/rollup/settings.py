@@ -7,11 +7,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from jobs.rollup.compiled import REMEDY, why_not_compiled
+from jobs.rollup.compiled import why_not_compiled
 from jobs.rollup.contract import Fields, steps
 from jobs.rollup.layout import Layout
 from jobs.rollup.limits import Limits
 from jobs.rollup.viewer import Keys, parse_keys
+from marquee.compiled import REMEDY
 from marquee.settings.sections import ComputeSettings, Section
 
 MIN_KEY_BYTES = 16

@@ -19,7 +19,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from jobs.rollup.checks import BUCKETS, changes, check_settings, explain_no_events, inventory_of, is_of, same_settings
-from jobs.rollup.compiled import REMEDY, why_not_compiled
+from jobs.rollup.compiled import why_not_compiled
 from jobs.rollup.contract import Fields, Window
 from jobs.rollup.gone import (
     RESTORE,
@@ -40,6 +40,7 @@ from jobs.rollup.offsets import Break, Ranges, find_breaks, name_offsets, offset
 from jobs.rollup.settings import MOST_BUCKETS, RollupSettings
 from jobs.rollup.units import Destination, ParseUnit
 from marquee.calendar import DAY, EVER, HOUR, Grain, Period, Span
+from marquee.compiled import REMEDY
 from marquee.engine.base import Engine
 from marquee.errors import BadInputError, ConfigError, MarqueeError, in_words
 from marquee.lake import keys

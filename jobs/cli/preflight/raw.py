@@ -10,6 +10,7 @@ from jobs.cli.preflight.findings import Finding, Verdict
 from jobs.cli.preflight.scratch import is_usable
 from jobs.cli.preflight.stores import as_user
 from marquee.calendar import Period
+from marquee.compiled import REMEDY
 from marquee.errors import BadInputError, ConfigError
 from marquee.settings.loading import load_settings
 from marquee.storage.base import ObjectInfo, Store
@@ -53,7 +54,7 @@ class Survey:
 
 def check_parser() -> Iterator[Finding]:
     """Say what reads JSON lines here."""
-    from jobs.rollup.compiled import REMEDY, why_not_compiled  # noqa: PLC0415 - packages that not every image has
+    from jobs.rollup.compiled import why_not_compiled  # noqa: PLC0415 - packages that not every image has
     from jobs.rollup.settings import RollupSettings  # noqa: PLC0415
 
     if load_settings(RollupSettings, rollup={"viewer_key": ANY_KEY}).rollup.parser == "sql":
