@@ -153,8 +153,7 @@ def _run(mart: Mart, settings: MartSettings, markers: Markers, step: Step, *, fo
 
 
 def _count(step: Step, written: int) -> None:
-    datasets = [one.name for one in LOADED_OF[step.stage]]
-    read = [held for item in step.items for name, held in item.marker.datasets.items() if name in datasets]
+    read = [item.marker.held(dataset) for item in step.items for dataset in LOADED_OF[step.stage]]
     rows = {"in": sum(one.rows for one in read), "out": written}
     if measures := instruments():
         measures.count_work(rows, {"in": sum(one.size for one in read)})

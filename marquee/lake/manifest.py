@@ -266,9 +266,13 @@ class Marker:
         """Return the outputs of one dataset, in the order of keys."""
         return sorted((one for one in self.outputs if one.dataset == dataset.name), key=lambda one: one.key)
 
+    def held(self, dataset: Dataset) -> Held:
+        """Return what this run has of a dataset."""
+        return self.datasets.get(dataset.name, NOTHING)
+
     def rows(self, dataset: Dataset) -> int:
         """Return the number of rows of a dataset of this run."""
-        return self.datasets.get(dataset.name, NOTHING).rows
+        return self.held(dataset).rows
 
     @property
     def rows_moved(self) -> dict[str, int]:
@@ -286,7 +290,7 @@ class Marker:
 
     def as_input(self, dataset: Dataset) -> Input:
         """Return a dataset of this run as an input of a downstream stage. Equal content has an equal digest."""
-        held = self.datasets.get(dataset.name, NOTHING)
+        held = self.held(dataset)
         return Input(f"{self.stage}/{self.period}/{dataset.name}", held.digest, held.size)
 
 

@@ -17,7 +17,7 @@ import logging
 import re
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from marquee.calendar import Period
 from marquee.errors import CorruptLakeError
@@ -61,6 +61,20 @@ _HELD = r'"[a-z0-9_]+": \["[0-9a-f]{64}", [0-9]{1,15}, [0-9]{1,15}, [0-9]{1,15}\
 _DATASETS = re.compile(rf"\{{(?:{_HELD}(?:, {_HELD})*)?\}}")
 
 
+class _Values(NamedTuple):
+    """A marker's line, in its order. The last three are JSON; ``cold`` has its times, and the ids of earlier runs."""
+
+    run_id: str
+    generation: str
+    format: str
+    kind: str
+    inputs_digest: str
+    cpu_seconds: str
+    datasets: str
+    cold: str
+    counts: str
+
+
 class Index:
     """The lines of an index by key, and the kinds of markers in it: their settings, definition and code version."""
 
@@ -86,17 +100,16 @@ class Index:
         if one.inputs_digest != digest_inputs(one.inputs, one.parameters, one.definition_version):
             return None  # its inputs are not those of its digest: `marquee verify` says so
         counts = json.dumps(one.counts, ensure_ascii=False)
-        cold = [one.started_at, one.finished_at, one.other_runs]
-        values = (
-            one.run_id,
-            str(one.generation),
-            str(one.format),
-            str(self._number_of(one)),
-            one.inputs_digest,
-            "" if one.cpu_seconds is None else repr(one.cpu_seconds),
-            json.dumps(one.datasets),
-            json.dumps(cold, ensure_ascii=False),
-            counts if len(counts) <= MOST_COUNTS else "",
+        values = _Values(
+            run_id=one.run_id,
+            generation=str(one.generation),
+            format=str(one.format),
+            kind=str(self._number_of(one)),
+            inputs_digest=one.inputs_digest,
+            cpu_seconds="" if one.cpu_seconds is None else repr(one.cpu_seconds),
+            datasets=json.dumps(one.datasets),
+            cold=json.dumps([one.started_at, one.finished_at, one.other_runs], ensure_ascii=False),
+            counts=counts if len(counts) <= MOST_COUNTS else "",
         )
         return "\t".join(values)
 
@@ -221,7 +234,7 @@ class _Later:
 
     def datasets(self) -> Mapping[str, Held]:
         """Return the run's datasets by name."""
-        datasets = self._values[6]
+        datasets = self._values.datasets
         if _DATASETS.fullmatch(datasets):
             return {name: Held(*one) for name, one in json.loads(datasets).items()}
         return self._read().datasets
@@ -229,7 +242,7 @@ class _Later:
     def other_runs(self) -> tuple[str, ...]:
         """Return the ids of earlier runs of the period that have some of its outputs."""
         try:
-            _, _, runs = json.loads(self._values[7])
+            _, _, runs = json.loads(self._values.cold)
             if isinstance(runs, list) and all(map(RUN_ID.fullmatch, runs)):
                 return tuple(runs)
         except (ValueError, TypeError, RecursionError):
@@ -249,32 +262,32 @@ class _Later:
         return {name: getattr(body, name) for name in LATER}
 
     def _start(self) -> dict[str, Any]:
-        run_id, generation, _, _, digest, *_ = self._values
+        values = self._values
         return {
-            "generation": int(generation),
-            "run_id": run_id,
+            "generation": int(values.generation),
+            "run_id": values.run_id,
             "code_version": self._kind.code_version,
             "definition_version": self._kind.definition_version,
-            "inputs_digest": digest,
+            "inputs_digest": values.inputs_digest,
         }
 
     @property
-    def _values(self) -> list[str]:
-        return self._line.split("\t")
+    def _values(self) -> _Values:
+        return _Values(*self._line.split("\t"))
 
     def _read(self) -> Marker:
-        return self._body(self._period, self._values[0])
+        return self._body(self._period, self._values.run_id)
 
     def _known_counts(self) -> dict[str, Any]:
         try:
-            counts = self._values[8]
+            counts = self._values.counts
             return {"counts": check_counts(json.loads(counts), counts)} if counts else {}
         except (ValueError, TypeError, AttributeError, RecursionError):
             return {}
 
     def _known_times(self) -> dict[str, Any]:
         try:
-            started, finished, _ = json.loads(self._values[7])
+            started, finished, _ = json.loads(self._values.cold)
             valid = all(_TIME.fullmatch(one) and check_time(one) for one in (started, finished))
         except (ValueError, TypeError, RecursionError):
             return {}

@@ -38,7 +38,7 @@ from marquee.lake.datasets import (
     Dataset,
 )
 from marquee.lake.erasures import LATER, told
-from marquee.lake.manifest import NOTHING, Marker
+from marquee.lake.manifest import Marker
 from marquee.lake.markers import Markers
 from marquee.lake.rows_since import rows_since
 from marquee.mart.settings import MartSettings
@@ -325,7 +325,7 @@ def load_status_of(marker: Marker, ledger: Ledger) -> LoadStatus:
     if same_run and len(known) == len(found):  # most markers of a lake, and a run is published once
         return LoadStatus.LOADED
     # A mart of an earlier version has no entry of a dataset that is new, and an earlier run has no rows of it.
-    held = {name: marker.datasets.get(name, NOTHING) for name in found}
+    held = {one.name: marker.held(one) for one in LOADED_OF[marker.stage]}
     same_rows = known and all(
         held[name].rows == 0 if loaded is None else loaded.digest == held[name].digest for name, loaded in found.items()
     )
