@@ -6,7 +6,7 @@ table, and less where rows are in order already.
 The loops are compiled (arrays_native.pyx). Without compiled modules numpy does the same in more steps over the arrays.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
 from typing import TypeVar
@@ -17,12 +17,10 @@ import pyarrow as pa
 
 from marquee.compiled import why_not_compiled
 
-try:
+if not why_not_compiled("jobs.profile.arrays_native"):
     from jobs.profile import arrays_native as native
-except ImportError:  # it is optional
+else:  # it is optional, and may be one of another version
     native = None  # type: ignore[assignment] # the types are those of the compiled module
-if why_not_compiled("jobs.profile.arrays_native"):  # it may be one of another version
-    native = None  # type: ignore[assignment] # as above
 
 Ints = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
@@ -302,6 +300,13 @@ def sum_each(keys: Ints, column: Ints, which: Ints, lists: tuple[Ints, Ints], si
     return groups.keys, groups.sum(np.repeat(column, many))
 
 
+def _filled(rows: int, loop: Callable[..., None], *arguments: object) -> Ints:
+    """Return what a compiled loop puts, for each row, into its last argument."""
+    found = np.empty(rows, np.int64)
+    loop(*arguments, found)
+    return found
+
+
 def count_spans(low: Words, high: Words, spans: Sequence[Mapping[str, int]]) -> Ints:
     """Return the number of spans, bitmaps of days, that each row's bitmap has a day of."""
     counts = np.zeros(len(low), np.int64)
@@ -316,9 +321,7 @@ def count_spans(low: Words, high: Words, spans: Sequence[Mapping[str, int]]) -> 
 def first_day(low: Words, high: Words) -> Ints:
     """Return the number of the first day of each row's bitmap, none of which is empty."""
     if is_compiled():
-        found = np.empty(len(low), np.int64)
-        native.first_bits(low, high, found)
-        return found
+        return _filled(len(low), native.first_bits, low, high)
     word = np.where(low > 0, low, high)
     # x xor (x - 1) has the lowest bit and all below it.
     number = np.bitwise_count(word ^ (word - (word > 0).astype(np.uint64))).astype(np.int64) - 1
@@ -335,9 +338,7 @@ def least_from_here(values: Ints, group: Ints, most: int) -> Ints:
         most: see above.
     """
     if is_compiled():
-        found = np.empty(len(values), np.int64)
-        native.least_from_here(values, group, found)
-        return found
+        return _filled(len(values), native.least_from_here, values, group)
     number = np.cumsum(np.diff(group, prepend=group[:1]) != 0)
     # Values of an earlier group are less than those of a later one, so the minimum begins anew with each group.
     shifted = (values + number * (2 * most))[::-1]
@@ -348,9 +349,7 @@ def least_from_here(values: Ints, group: Ints, most: int) -> Ints:
 def greatest_so_far(values: Ints, group: Ints) -> Ints:
     """Return the greatest value from the first row of each row's group up to the row; the groups are in order."""
     if is_compiled():
-        found = np.empty(len(values), np.int64)
-        native.greatest_so_far(values, group, found)
-        return found
+        return _filled(len(values), native.greatest_so_far, values, group)
     rows = len(values)
     distinct, rank = np.unique(values, return_inverse=True)
     number = np.cumsum(np.diff(group, prepend=group[:1]) != 0)
@@ -362,9 +361,7 @@ def greatest_so_far(values: Ints, group: Ints) -> Ints:
 def choose(flags: Flags, column: Ints, other: int) -> Ints:
     """Return a column where the flag is set, and the other number elsewhere: as ``np.where``, which has branches."""
     if is_compiled():
-        found = np.empty(len(column), np.int64)
-        native.choose(flags.view(np.uint8), column, other, found)
-        return found
+        return _filled(len(column), native.choose, flags.view(np.uint8), column, other)
     return np.where(flags, column, other)
 
 
@@ -395,9 +392,7 @@ def scaled(part: Ints, other: Ints, factor: int, whole: Ints) -> Ints:
     """Return ``part × other × factor / whole``, rounded down, exactly; 0 where the whole is 0."""
     fits = float(part.max(initial=0)) * float(other.max(initial=0)) * factor < np.iinfo(np.int64).max / 2
     if fits and is_compiled():
-        found = np.empty(len(part), np.int64)
-        native.scale(part, other, factor, whole, found)
-        return found
+        return _filled(len(part), native.scale, part, other, factor, whole)
     divisor = np.where(whole == 0, 1, whole)
     if fits:
         found = part * other * factor // divisor

@@ -12,16 +12,11 @@ Bytes: TypeAlias = npt.NDArray[np.uint8]
 
 SOURCE: Final[int]
 
-SUM: Final = 0
-UNION: Final = 1
-LEAST: Final = 2
-GREATEST: Final = 3
-
 def order_rows(keys: Ints, order: Ints, starts: Ints, distinct: Ints) -> tuple[int, int] | None: ...
 def reduce_runs(
     operation: int, column: npt.NDArray[Any], order: Ints | None, starts: Ints, found: npt.NDArray[Any]
 ) -> None: ...
-def add_by_key(keys: Ints, column: npt.NDArray[Any], sums: Ints) -> None: ...
+def add_by_key(keys: Ints, column: Ints, sums: Ints) -> None: ...
 def count_flags(keys: Ints, flags: npt.NDArray[np.uint16], times: Ints | None, counts: Ints) -> None: ...
 def add_to_each(
     keys: Ints, column: Ints, which: Ints, starts: Ints, members: Ints, sums: Ints, present: Bytes

@@ -27,10 +27,7 @@ if sys.byteorder != "little":
 SOURCE = MARQUEE_SOURCE
 """Checksum of the source that this module was compiled from."""
 
-SUM, UNION, LEAST, GREATEST = range(4)
-"""Operations of ``reduce_runs``."""
-
-cdef enum Operation:
+cdef enum Operation:  # of reduce_runs, numbered as in arrays.py
     IS_SUM = 0
     IS_UNION = 1
     IS_LEAST = 2
@@ -192,7 +189,7 @@ def reduce_runs(
     """Reduce each run of a column, from each start up to the next, to one number.
 
     Args:
-        operation: ``SUM``, ``UNION`` (of bits), ``LEAST`` or ``GREATEST``.
+        operation: the number of an ``Operation``; a union is of bits.
         column: a number for each row.
         order: the rows that the starts are about, in order; None: all, as they are.
         starts: starts of the runs, none of which is empty.
@@ -225,7 +222,7 @@ def reduce_runs(
             found[run] = value
 
 
-def add_by_key(const int64_t[::1] keys not None, const Number[::1] column not None, int64_t[::1] sums not None):
+def add_by_key(const int64_t[::1] keys not None, const int64_t[::1] column not None, int64_t[::1] sums not None):
     """Add each number of a column to the sum of its row's key."""
     cdef int64_t row
     with nogil:

@@ -193,5 +193,5 @@ def count_seasons(steps: StepsWatched, ladder: Ladder) -> pa.Table:
 def _alike(first: Ints, last: Ints, day: Ints, steps: int) -> tuple[Ints, Ints, Ints, Ints]:
     """Return the different leaps, and the number of viewers of each."""
     groups = Groups((first * max(steps, 1) + last) * (2 * FAR) + day)
-    both, days = np.divmod(groups.keys, 2 * FAR)
-    return *np.divmod(both, max(steps, 1)), days, groups.sizes
+    both, days = split(groups.keys, 2 * FAR)
+    return *split(both, max(steps, 1)), days, groups.sizes

@@ -14,7 +14,6 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from jobs.profile.arrays import (
-    Bits,
     Flags,
     Groups,
     Ints,
@@ -36,18 +35,6 @@ from marquee.lake.parquet import ROWS_A_GROUP
 from marquee.sql import Values
 
 MS = 1000
-OF_VIEWERS = (
-    "reach",
-    "loyal_viewers",
-    "binge_viewers",
-    "binge5_viewers",
-    "sole_viewers",
-    "near_sole_viewers",
-    "new_viewers",
-    "new_sole_viewers",
-    "multilingual_viewers",
-)
-"""Counts of viewers reached, in the order of the bits of ``_flags_of_pairs``."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +103,8 @@ def count_shows(watching: Watching, traits: Traits, values: Values) -> pa.Table:
     countries = max(len(watching.countries), 1)
     shows = len(watching.shows)
     by_show, by_place = Sums(pairs.show, shows), Sums(rows.show * countries + rows.country, shows * countries)
-    flags = _flags_of_pairs(pairs, traits)
+    counted = _flags_of_pairs(pairs, traits)
+    flags = packed(counted.values())
 
     def tally(groups: Sums, pair: Ints | slice, seconds: Ints) -> Mapping[str, Ints]:
         """Return the counts of each group of rows; ``pair`` is the pair of viewer and show of each row."""
@@ -126,7 +114,7 @@ def count_shows(watching: Watching, traits: Traits, values: Values) -> pa.Table:
             "watched_seconds": groups.sum(seconds),
             "return_days": groups.sum(traits.days[pair] * reached),
             "valued_ms": groups.sum(valued * traits.known[pair]),
-            **groups.count(flags[pair] * reached, OF_VIEWERS),
+            **groups.count(flags[pair] * reached, [*counted]),
         }
 
     everywhere = tally(by_show, slice(None), pairs.seconds)
@@ -227,16 +215,14 @@ class ShowViewers:
     def __init__(self) -> None:
         self._ranges: list[_Range] = []
         self._totals: list[Ints] = []
-        self._viewers = 0
 
     def add(self, watching: Watching) -> None:
         """Add the viewers of a range."""
         rows = watching.rows
         cell = (rows.show * len(watching.countries) + rows.country).astype(np.int32)
-        viewer = (rows.viewer + self._viewers).astype(np.int32)
+        viewer = (rows.viewer + sum(map(len, self._totals))).astype(np.int32)
         self._ranges.append(_Range(watching.shows, watching.countries, cell, viewer, rows.seconds))
         self._totals.append(watching.totals)
-        self._viewers += len(watching.totals)
 
     def take(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows, sorted, and let go of them: by show, country and viewer; a range has them by viewer."""
@@ -249,7 +235,8 @@ class ShowViewers:
             of_cell = np.add.outer(first, np.array([of_country[name] for name in one.countries], np.int64))
             keys.append(of_cell.ravel()[one.cell])
         key = np.concatenate(keys)
-        viewer, seconds = (np.concatenate([one[at] for one in self._ranges]) for at in (3, 4))
+        viewer = np.concatenate([one.viewer for one in self._ranges])
+        seconds = np.concatenate([one.seconds for one in self._ranges])
         totals = np.concatenate(self._totals)
         del keys
         self._ranges, self._totals = [], []
@@ -277,12 +264,20 @@ def list_countries_of_episodes(watching: Watching) -> pa.Table:
     return pa.table({"episode_id": watching.episodes[episode], "country": of_texts(watching.countries, country)})
 
 
-def _flags_of_pairs(pairs: Pairs, traits: Traits) -> Bits:
-    """Return for each pair of viewer and show what it counts as, once the viewer is reached."""
+def _flags_of_pairs(pairs: Pairs, traits: Traits) -> Mapping[str, Flags]:
+    """Return by count whether each pair of viewer and show is in it, once the viewer is reached."""
     new = traits.new[pairs.viewer]
-    reached = np.ones(len(pairs.viewer), np.bool_)
-    of_show = (traits.loyal, traits.binge, traits.binge5, traits.sole, traits.near_sole)
-    return packed([reached, *of_show, new, new & traits.sole, traits.multilingual[pairs.viewer]])
+    return {
+        "reach": np.ones(len(pairs.viewer), np.bool_),
+        "loyal_viewers": traits.loyal,
+        "binge_viewers": traits.binge,
+        "binge5_viewers": traits.binge5,
+        "sole_viewers": traits.sole,
+        "near_sole_viewers": traits.near_sole,
+        "new_viewers": new,
+        "new_sole_viewers": new & traits.sole,
+        "multilingual_viewers": traits.multilingual[pairs.viewer],
+    }
 
 
 def _places(watching: Watching, worldwide: int, country: Ints, values: Values) -> pa.Array:
